@@ -56,12 +56,14 @@ class PlanDocument(BaseModel):
     starts: datetime | None = None
     limits: dict[str, LimitDocument]
     grace_days: int | None = Field(None, ge=0, le=GRACE_DAYS_MAX)
+    per_seat: bool = False
 
     def version(self, now: datetime) -> PlanVersion:
         """Return the version as it is stored."""
         limits = {kind: (each.v2, each.legacy) for kind, each in self.limits.items()}
         title = self.title or self.plan.capitalize()
-        return PlanVersion(self.plan, title, start_of(self.starts, now), limits, self.above, self.grace_days)
+        starts = start_of(self.starts, now)
+        return PlanVersion(self.plan, title, starts, limits, self.above, self.grace_days, self.per_seat)
 
 
 class KindDocument(BaseModel):
@@ -137,6 +139,7 @@ def document_of(version: PlanVersion) -> dict[str, object]:
         "starts": version.starts_at.isoformat(),
         "limits": limits,
         **grace,
+        **({"per_seat": True} if version.per_seat else {}),
     }
 
 
@@ -207,10 +210,11 @@ def refusals(session: Session, versions: Sequence[PlanVersion], now: datetime) -
     operations: Counter[str] = Counter()
     users: dict[str, dict[str, None]] = {}
     for user_id, plan, used, asked, _ in plan_versions.allowed_since(session, by_name, now - PREVIEWED):
-        version = by_name[plan]
+        version = by_name.get(plan) or by_name[CATALOGUE.plan(plan).base_name]
+        seats = 1 if plan in by_name else CATALOGUE.plan(plan).seats
         limits = version.v2(KINDS)
         if any(
-            limit is not None and amount and before + amount > limit
+            limit is not None and amount and before + amount > limit * seats
             for before, amount, limit in zip(_padded(used), _padded(asked), limits.figures, strict=True)
         ):
             operations[version.plan] += 1

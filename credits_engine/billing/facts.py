@@ -130,6 +130,7 @@ class InvoiceLine:
     lookup_key: str | None
     amount: int
     period: Period
+    quantity: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class PlanVersion:
     above: str | None = None
     grace_days: int | None = None
     """For payments that fail from then on; None leaves what it was."""
+    per_seat: bool = False
+    """Of a plan that is new: whether these are the limits of one seat."""
 
     @property
     def legacy_starts_at(self) -> datetime:
@@ -67,7 +69,9 @@ def plans_at(
         place = places.get(version.plan)
         if place is None:
             limits = version.v2(kinds, granted), version.legacy(kinds, granted)
-            new = CreditPlan(version.plan, version.title, *limits, graces=_graces(version, ()))
+            new = CreditPlan(
+                version.plan, version.title, *limits, graces=_graces(version, ()), per_seat=version.per_seat
+            )
             plans.insert(places[version.above] + 1 if version.above else len(plans), new)
             continue
         # A month that runs keeps its pools, as a billing period does.
@@ -116,13 +120,7 @@ def version_errors(
 def _errors(
     each: PlanVersion, main: set[str], names: set[str], kinds: Sequence[str], coming: Sequence[str]
 ) -> list[str]:
-    found = [] if each.plan and each.plan == each.plan.strip() else ["its name is blank or has blanks around it."]
-    if each.plan not in main and each.plan in names:
-        found.append("this is another name of a plan; change that one.")
-    if each.plan not in main and each.above is None:
-        found.append("it is new; say above which plan it stands.")
-    if each.above is not None and each.above not in main:
-        found.append(f"there is no plan {each.above!r} above which it could stand.")
+    found = _place_errors(each, main, names)
     if odd := sorted((each.limits.keys() - set(coming)) ^ (set(kinds) - set(coming))):
         found.append(f"it needs limits for each kind and no other; see {', '.join(odd)}.")
     for kind, limits in each.limits.items():
@@ -130,4 +128,20 @@ def _errors(
             found.append(f"a limit of {kind} is a whole number from 0, or null for none.")
     if each.grace_days is not None and not 0 <= each.grace_days <= GRACE_DAYS_MAX:
         found.append(f"the days of grace are 0 to {GRACE_DAYS_MAX}.")
+    return found
+
+
+def _place_errors(each: PlanVersion, main: set[str], names: set[str]) -> list[str]:
+    found = [] if each.plan and each.plan == each.plan.strip() else ["its name is blank or has blanks around it."]
+    if each.above is not None and each.above not in main:
+        found.append(f"there is no plan {each.above!r} above which it could stand.")
+    if each.plan in main:
+        is_changed = "only a plan that is new can be one of seats; what its users have would change."
+        return [*found, is_changed] if each.per_seat else found
+    if each.plan in names:
+        found.append("this is another name of a plan; change that one.")
+    if each.above is None:
+        found.append("it is new; say above which plan it stands.")
+    if ":" in each.plan:
+        found.append("its name holds no colon, which is for a number of seats.")
     return found

@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 from credits_engine.engines.amounts import KINDS, Kind, Limit, Limits
 
+SEATS_MAX = 100_000
+SEATS = re.compile(r"(?P<plan>.+):(?P<seats>[1-9][0-9]{0,5})")
 KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 GRACE = timedelta(days=5)
 """How long a plan is granted after its payment failed, where no version of the plan says otherwise."""
@@ -52,11 +54,39 @@ class CreditPlan:
     """Stripe price lookup keys that buy this plan."""
     graces: tuple[tuple[datetime, timedelta], ...] = ()
     """The days of grace by the moment from which on they are given, in that order."""
+    per_seat: bool = False
+    """Whether its limits are those of one seat, and a subscription's quantity says how many seats there are."""
+    seats: int = 1
 
     def grace_at(self, moment: datetime) -> timedelta:
         """Return the grace for a payment that failed at `moment`; what comes later changes nothing of it."""
         begun = [grace for start, grace in self.graces if start <= moment]
         return begun[-1] if begun else GRACE
+
+    def with_seats(self, seats: int) -> "CreditPlan":
+        """Return the plan of so many seats: one of its own, `team:5`, which grants that many times the limits.
+
+        So both engines, the functions of the database and whatever asks for upgrades need to know nothing of seats.
+        """
+        seats = min(seats, SEATS_MAX)
+        if not self.per_seat or seats <= 1:
+            return self
+        v2, legacy = (Limits(*(each and each * seats for each in limits.figures)) for limits in (self.v2, self.legacy))
+        return replace(
+            self,
+            name=f"{self.name}:{seats}",
+            title=f"{self.title}, {seats:,} seats",
+            v2=v2,
+            legacy=legacy,
+            aliases=(),
+            price_keys=(),
+            seats=seats,
+        )
+
+    @property
+    def base_name(self) -> str:
+        """The name of the plan without its seats."""
+        return self.name.removesuffix(f":{self.seats}")
 
 
 class UnknownPlanError(LookupError):
@@ -94,6 +124,7 @@ class Catalogue:
         self._named = _index((name, plan) for plan in plans for name in (plan.name, *plan.aliases))
         priced = [(key, plan) for plan in plans for key in plan.price_keys]
         self._priced = _index([*priced, *self._further_prices.items()])
+        self._of_seats: dict[str, CreditPlan] = {}
         self.plans = plans
 
     def replace_plans(self, plans: tuple[CreditPlan, ...]) -> None:
@@ -120,8 +151,18 @@ class Catalogue:
         try:
             return self._named[name]
         except KeyError:
+            if found := self._of_seats.get(name) or self._with_seats(name):
+                return found
             known = ", ".join(plan.name for plan in self.plans)
             raise UnknownPlanError(f"Plan {name!r} is not in the catalogue; it has {known}.") from None
+
+    def _with_seats(self, name: str) -> CreditPlan | None:
+        written = SEATS.fullmatch(name)
+        plan = self._named.get(written["plan"]) if written else None
+        if written is None or plan is None or (found := plan.with_seats(int(written["seats"]))).name != name:
+            return None
+        self._of_seats[name] = found
+        return found
 
     def plan_for_price(self, lookup_key: str) -> CreditPlan:
         """The plan that a Stripe price buys; raises UnknownPriceError."""
@@ -146,7 +187,11 @@ class Catalogue:
 
     def is_upgrade(self, before: CreditPlan, after: CreditPlan) -> bool:
         """Return whether `after` stands higher in the catalogue than `before`."""
-        return self._rank[after.name] > self._rank[before.name]
+        return self.place(after) > self.place(before)
+
+    def place(self, plan: CreditPlan) -> tuple[int, int]:
+        """The place of a plan in the catalogue; more seats stand higher."""
+        return self._rank[plan.base_name], plan.seats
 
 
 def catalogue_errors(plans: tuple[CreditPlan, ...]) -> list[str]:

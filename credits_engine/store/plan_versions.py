@@ -1,17 +1,18 @@
 """Rows of plan versions, and the rows of the catalogue by which PostgreSQL's functions decide."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, func, insert, literal, select, text
+from sqlalchemy import Table, func, insert, literal, or_, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import is_postgresql
+from control_plane.platform.db.database import is_postgresql, rowcount_of
 from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Amounts, Limit, Limits
 from credits_engine.engines.plan_versions import PlanVersion
-from credits_engine.engines.plans import CreditPlan
+from credits_engine.engines.plans import SEATS_MAX, Catalogue, CreditPlan, UnknownPlanError
 from credits_engine.models import AddedCreditKind, CreditKindRow, CreditPlanVersion
 from credits_engine.store.tables import JOURNAL, USERS
 
@@ -25,6 +26,7 @@ PUT_PLAN = text(
     "INSERT INTO credit_plan (called, name, rank) VALUES (:called, :name, :rank) "
     "ON CONFLICT (called) DO UPDATE SET name = excluded.name, rank = excluded.rank"
 )
+ADD_PLAN = text("INSERT INTO credit_plan (called, name, rank) VALUES (:called, :name, :rank) ON CONFLICT DO NOTHING")
 PUT_LIMIT = text(
     "INSERT INTO credit_limit (plan, kind, v2, legacy) VALUES (:plan, :kind, :v2, :legacy) "
     "ON CONFLICT (plan, kind) DO UPDATE SET v2 = excluded.v2, legacy = excluded.legacy"
@@ -42,6 +44,7 @@ def every(session: Session) -> tuple[PlanVersion, ...]:
             _read(row.limits),
             row.above,
             row.grace_days,
+            row.per_seat,
         )
         for row in rows
     )
@@ -55,6 +58,7 @@ def add(session: Session, version: PlanVersion, *, now: datetime, by: str) -> No
         "above": version.above,
         "limits": _written(version.limits),
         "grace_days": version.grace_days,
+        "per_seat": version.per_seat,
     }
     session.execute(insert(VERSIONS).values(**row, starts_at=version.starts_at, added_at=now, added_by=by))
 
@@ -94,13 +98,15 @@ def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequen
     """Let the functions of PostgreSQL read just these plans; returns whether that changed anything."""
     if not is_postgresql(session):
         return False
-    wanted = {name: (plan.name, rank) for rank, plan in enumerate(plans) for name in (plan.name, *plan.aliases)}
+    known = {row.called: (row.name, row.rank) for row in session.execute(PLANS)}
+    catalogue = Catalogue(plans)
+    plans = [*plans, *_of_seats(known, catalogue)]
+    wanted = {name: (plan.name, _rank(plan, catalogue)) for plan in plans for name in (plan.name, *plan.aliases)}
     limits = {
         (plan.name, kind): (v2, legacy)
         for plan in plans
         for kind, v2, legacy in zip(kinds, plan.v2.figures, plan.legacy.figures, strict=True)
     }
-    known = {row.called: (row.name, row.rank) for row in session.execute(PLANS)}
     granted = {(row.plan, row.kind): (row.v2, row.legacy) for row in session.execute(LIMITS)}
     new = [
         {"called": called, "name": name, "rank": rank}
@@ -120,15 +126,42 @@ def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequen
     return bool(new or other)
 
 
+def write_seats(session: Session, plan: CreditPlan, catalogue: Catalogue, kinds: Sequence[str]) -> bool:
+    """Let the functions of PostgreSQL know a plan of this many seats; returns whether they did not before."""
+    if plan.seats == 1 or not is_postgresql(session):
+        return False
+    row = {"called": plan.name, "name": plan.name, "rank": _rank(plan, catalogue)}
+    if rowcount_of(session, ADD_PLAN.bindparams(**row)) == 0:
+        return False
+    figures = zip(kinds, plan.v2.figures, plan.legacy.figures, strict=False)
+    rows = [{"plan": plan.name, "kind": kind, "v2": v2, "legacy": legacy} for kind, v2, legacy in figures]
+    session.execute(PUT_LIMIT, rows)
+    return True
+
+
+def _of_seats(known: Iterable[str], catalogue: Catalogue) -> Iterator[CreditPlan]:
+    """Yield the plans of more than one seat that somebody had so far."""
+    for name in known:
+        with suppress(UnknownPlanError):
+            if (plan := catalogue.plan(name)).seats > 1:
+                yield plan
+
+
+def _rank(plan: CreditPlan, catalogue: Catalogue) -> int:
+    place, seats = catalogue.place(plan)
+    return place * SEATS_MAX + seats - 1
+
+
 def allowed_since(
     session: Session, plans: Iterable[str], since: datetime
 ) -> Iterator[tuple[str, str, Amounts, Amounts, Limits | None]]:
     """Yield user, their plan, what was used, asked for and the limit of v2, of each operation that v2 would allow."""
+    names = sorted(plans)
     query = (
         select(JOURNAL.c.user_id, USERS.c.plan, JOURNAL.c.v2_used, JOURNAL.c.requested, JOURNAL.c.v2_limit)
         .join(USERS, USERS.c.user_id == JOURNAL.c.user_id)
         .where(
-            USERS.c.plan.in_(sorted(plans)),
+            or_(USERS.c.plan.in_(names), *(USERS.c.plan.startswith(f"{name}:", autoescape=True) for name in names)),
             JOURNAL.c.occurred_at >= since,
             JOURNAL.c.type.in_(("consume", "reserve")),
             JOURNAL.c.v2_outcome == "allowed",

@@ -1,4 +1,4 @@
-"""Kinds of credits as data, and the days of grace of a version of a plan."""
+"""Kinds of credits as data; days of grace, and limits by the seat, of a version of a plan."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,8 +22,10 @@ def upgrade() -> None:
         sa.Column("added_by", sa.Text, nullable=False),
     )
     op.add_column("credit_plan_version", sa.Column("grace_days", sa.Integer))
+    op.add_column("credit_plan_version", sa.Column("per_seat", sa.Boolean, nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
+    op.drop_column("credit_plan_version", "per_seat")
     op.drop_column("credit_plan_version", "grace_days")
     op.drop_table("credit_added_kind")

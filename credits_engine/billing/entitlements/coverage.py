@@ -78,7 +78,9 @@ def coverages(granting: list[Snapshot], payments: Payments, catalogue: Catalogue
 
 def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalogue: Catalogue) -> CreditPlan | None:
     """The plan that a line is for; lines of newer generations name only the price's id."""
-    return bought(Item(line.price_id, line.lookup_key, None, keys.get(line.price_id, ())), catalogue)
+    return bought(
+        Item(line.price_id, line.lookup_key, None, keys.get(line.price_id, ()), quantity=line.quantity), catalogue
+    )
 
 
 def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:

@@ -109,7 +109,7 @@ def _charges_for(
     named = [(line, found) for line in charged if (found := plan_of_line(line, history.payments.keys, catalogue))]
     if not named:
         return invoice.period is not None and invoice.period.start == period.start
-    return any(found is plan and period.start <= line.period.start < period.end for line, found in named)
+    return any(found.name == plan.name and period.start <= line.period.start < period.end for line, found in named)
 
 
 def failing_since(history: History) -> datetime | None:

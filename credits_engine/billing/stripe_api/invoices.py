@@ -191,7 +191,8 @@ def _priced(lines: Iterable[Json]) -> Iterator[InvoiceLine]:
         price_id, period, amount = identifier(price), span(line.get("period"), "start", "end"), line.get("amount")
         if price_id and period and type(amount) is int:
             lookup_key = object_at(price, "lookup_key", None)
-            yield InvoiceLine(price_id, lookup_key if isinstance(lookup_key, str) else None, amount, period)
+            named = lookup_key if isinstance(lookup_key, str) else None
+            yield InvoiceLine(price_id, named, amount, period, quantity_of(line))
 
 
 def _price_of(line: Json) -> object:
