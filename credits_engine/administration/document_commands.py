@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -10,6 +10,7 @@ import click
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -53,7 +54,7 @@ class DocumentCommands(Generic[Found]):
         def command(*, path: Path, as_json: bool) -> None:
             def compared() -> Found:
                 with read_only() as session:
-                    return self.difference(session, path.read_text(encoding="utf-8"), datetime.now(UTC))
+                    return self.difference(session, path.read_text(encoding="utf-8"), clock.now())
 
             self._echo(compared, as_json=as_json)
 
@@ -67,7 +68,7 @@ class DocumentCommands(Generic[Found]):
         @in_application
         def command(*, path: Path, reason: str, as_json: bool) -> None:
             def applied() -> Found:
-                change = ChangeContext(datetime.now(UTC), actor(), reason)
+                change = ChangeContext(clock.now(), actor(), reason)
                 with transaction() as session:
                     return self.apply(session, path.read_text(encoding="utf-8"), change)
 

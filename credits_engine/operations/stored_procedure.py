@@ -55,7 +55,8 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
 
     Raises what `consume` raises.
     """
-    if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME:
+    # What members may spend is asked of Python alone.
+    if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME or operation.member:
         return None
     try:
         found = stored_procedures.call(_params(operation, now, policy))
