@@ -13,7 +13,7 @@ from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import SETTINGS
 from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations import stored_procedure
+from credits_engine.operations import spans, stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
 from credits_engine.operations.load_test_accounts import is_load_test_account
@@ -67,7 +67,9 @@ def init_app(app: Flask) -> None:
 def _run(decide: Callable[[], Receipt]) -> Receipt:
     for attempt in range(ATTEMPTS):
         try:
-            receipt = decide()
+            with spans.transaction_span():
+                receipt = decide()
+                spans.describe(receipt)
             break
         except LostRaceError:
             if attempt == ATTEMPTS - 1:
