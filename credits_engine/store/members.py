@@ -10,7 +10,7 @@ from control_plane.platform.db.database import execute_core
 from credits_engine.amount_types import per_kinds, summed
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.memberships import Membership
-from credits_engine.models import CreditMember, MemberEntry
+from credits_engine.member_models import CreditMember, MemberEntry
 from credits_engine.store.tables import USERS, ResultRow
 
 MEMBERS = cast(Table, CreditMember.__table__)
