@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from flask import Flask, current_app
@@ -58,10 +59,11 @@ def remove(session: Session, user_id: str, change: ChangeContext) -> Membership:
     if found is None or found.ends_at is not None:
         raise Problem(404, "NO_MEMBER", f"User {user_id[:80]!r} is no member of an organisation.")
     members.lock_account(session, found.account_id)
-    members.end(session, user_id, change.now + LEAD)
-    after = {"account": found.account_id, "ends": (change.now + LEAD).isoformat()}
+    ends_at = change.now + LEAD
+    members.end(session, user_id, ends_at)
+    after = {"account": found.account_id, "ends": ends_at.isoformat()}
     audit.record(session, change, action="credits.member_removed", subject=f"user:{user_id}", after=after)
-    return found
+    return replace(found, ends_at=ends_at)
 
 
 def seats(plan: str) -> int | None:

@@ -9,11 +9,11 @@ from sqlalchemy import Table, func, insert, literal, or_, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql, rowcount_of
+from credits_engine.catalogue_models import AddedCreditKind, CreditKindRow, CreditPlanVersion
 from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Amounts, Limit, Limits
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.plans import SEATS_MAX, Catalogue, CreditPlan, UnknownPlanError
-from credits_engine.models import AddedCreditKind, CreditKindRow, CreditPlanVersion
 from credits_engine.store.tables import JOURNAL, USERS
 
 VERSIONS = cast(Table, CreditPlanVersion.__table__)
