@@ -31,7 +31,17 @@ from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
-from credits_engine.api import administration, catalogue, members, product_users, requests, review, serializers, users
+from credits_engine.api import (
+    administration,
+    catalogue,
+    journal_export,
+    members,
+    product_users,
+    requests,
+    review,
+    serializers,
+    users,
+)
 from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
@@ -136,7 +146,7 @@ def config_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
     product_users.init_app(app)
-    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp, members.bp):
+    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp, members.bp, journal_export.bp):
         app.register_blueprint(blueprint)
     answer_refusals(app, REFUSALS)
 
