@@ -102,7 +102,7 @@ class FlagResults:
         if decider is not None:
             return decider, None
         flag = self._defined[name]
-        return flag, flag.rules if flag.constant is None else None
+        return flag, flag.rules.is_on if flag.rules and flag.constant is None and not flag.has_variants else None
 
     def _with_variant(self, evaluator: ImportedFlag, asked: EngineContext) -> bytes:
         wire = self._feature_set.contents.features[evaluator.name.decode()].wire
