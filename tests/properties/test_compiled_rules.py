@@ -172,6 +172,13 @@ def test_networks_hold_what_the_engine_finds_in_them(networks: tuple[str, ...]) 
             assert answer is None or answer is engine.is_enabled(b"F", json.dumps(context).encode())
 
 
+def test_a_dependency_on_a_variant_of_a_flag_without_any_is_left_to_the_engine() -> None:
+    parent = {"name": "P", "enabled": True, "strategies": [{"name": "default"}], "variants": []}
+    child = {"name": "F", "strategies": [{"name": "default"}], "dependencies": [{"feature": "P", "variants": ["a"]}]}
+    assert compile_rules(child, {}, {"P": parent}) is None
+    assert compile_rules(child | {"dependencies": [{"feature": "P"}]}, {}, {"P": parent}) is not None
+
+
 @pytest.mark.parametrize("percentage", ["0", "100"])
 def test_a_draw_among_nobody_or_everybody_needs_no_engine(percentage: str) -> None:
     parameters = {"rollout": percentage, "groupId": "g", "stickiness": "random"}
