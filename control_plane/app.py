@@ -15,7 +15,7 @@ from control_plane.platform.auth import accounts, audit_anchors, audit_check, au
 from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import compression, health, openapi, proxies, url_converters
-from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability import signals, telemetry, tracing
 from control_plane.platform.runtime import change_feed, jobs, pool_saturation
 from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import api, http_checks, move_job, schemas
@@ -23,6 +23,7 @@ from control_plane.rollouts import api, http_checks, move_job, schemas
 PLATFORM = (
     url_converters,
     telemetry,
+    tracing,
     problems,
     authorization,
     health,

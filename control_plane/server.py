@@ -18,7 +18,7 @@ from granian.server.mp import MPServer
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
 from control_plane.gateway.respawns import Respawns
-from control_plane.platform.observability import saturation
+from control_plane.platform.observability import saturation, tracing
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
@@ -71,6 +71,7 @@ def application() -> Flask:
     app = create_app(schema_may_wait=True)
     start_background(app)
     saturation.begin_serving(app)
+    tracing.start(app)
     stop_with_server(partial(stop_background, app))
     _tune_interpreter()
     return app

@@ -9,7 +9,7 @@ from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
 from control_plane.rollouts import blast_radius, gate_kinds, sample_ratio
 from credits_engine import expiry_jobs
-from credits_engine.administration import plan_catalogue, usage_rollup, usage_webhooks
+from credits_engine.administration import organisations, plan_catalogue, usage_rollup, usage_webhooks
 from credits_engine.api import card, schemas
 from credits_engine.api import operations as api
 from credits_engine.billing import schedule
@@ -37,6 +37,7 @@ def init_app(app: Flask) -> None:
     schedule.init_app(app)
     app.register_blueprint(card.bp)
     plan_catalogue.init_app(app)
+    organisations.init_app(app)
     expiry_jobs.init_app(app)
     scheduled.init_app(app)
     invariants.init_app(app)

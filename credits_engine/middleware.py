@@ -26,6 +26,7 @@ from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_reservation
+from credits_engine.operations.members import reservation_place
 from credits_engine.operations.reservations import DEFAULT_TTL
 from credits_engine.store import reservations as rows
 from credits_engine.store.reservations import ReservationState
@@ -160,7 +161,7 @@ class LocalBackend:
 def reservation_state(user_id: str, key: str) -> ReservationState:
     """Return the state of the reservation under `key`. Raises Problem when there is none."""
     with read_only() as session:
-        reservation = rows.find(session, user_id, key)
+        reservation = rows.find(session, *reservation_place(session, user_id, key))
     if reservation is None:
         raise Problem(409, "IDEMPOTENCY_KEY_REUSED", f"Key {key!r} was used for something that reserved nothing.")
     return reservation.state

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -25,31 +25,6 @@ def _never_negative(column: str, name: str) -> tuple[CheckConstraint, CheckConst
     conditions = {"postgresql": f"0 <= ALL ({column})", "sqlite": f"{column} NOT LIKE '%-%'"}
     postgresql, sqlite = (CheckConstraint(check, name=name).ddl_if(dialect) for dialect, check in conditions.items())
     return postgresql, sqlite
-
-
-class CreditKindRow(Base):
-    """The place of a kind in every stored amount. The catalogue has the same kinds in the same order."""
-
-    __tablename__ = "credit_kind"
-
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
-    position: Mapped[int] = mapped_column(Integer, unique=True)
-
-
-class CreditPlanVersion(Base):
-    """What a plan grants of each kind from a moment on; rows are only ever added."""
-
-    __tablename__ = "credit_plan_version"
-    __table_args__ = (UniqueConstraint("plan", "starts_at"),)
-
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    plan: Mapped[str] = mapped_column(Text)
-    title: Mapped[str] = mapped_column(Text)
-    above: Mapped[str | None] = mapped_column(Text)
-    limits: Mapped[dict[str, Any]] = mapped_column(JSON)
-    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    added_by: Mapped[str] = mapped_column(Text)
 
 
 class LegacyBook(Base):

@@ -113,6 +113,8 @@ class Settings:
     """`NOTIFY_URLS`: where notices go, comma separated; `name=address` for those that only some plans name."""
     audit_anchors: tuple[str, ...] = ()
     """`AUDIT_ANCHORS`: where the end of the audit trail is noted: log, file:/path, https://…; comma separated."""
+    otel_endpoint: str = ""
+    """`OTEL_EXPORTER_OTLP_ENDPOINT`: where traces are sent by OTLP over HTTP; unset, nothing is traced."""
     log_format: str = "console"
     """`LOG_FORMAT`: json or console."""
     sqlite_synchronous: str = "NORMAL"
@@ -195,6 +197,7 @@ class Settings:
             prometheus_url=setting_values.web_address(env, "PROMETHEUS_URL"),
             notify_urls=setting_values.names(env, "NOTIFY_URLS"),
             audit_anchors=tuple(setting_values.anchor(each) for each in setting_values.names(env, "AUDIT_ANCHORS")),
+            otel_endpoint=setting_values.web_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
             log_format=setting_values.choice(env, "LOG_FORMAT", "console", ("console", "json")),
             sqlite_synchronous=setting_values.choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),
             guard_lease_seconds=float(setting_values.integer(env, "GUARD_LEASE_SECONDS", 30, range(2, 3601))),

@@ -16,7 +16,7 @@ bp = Blueprint("credits_catalogue", __name__, url_prefix="/api/admin/credits/cat
 
 
 class CatalogueRequest(BaseModel):
-    """Versions of plans as YAML, as the command line applies them, and why."""
+    """Kinds, and versions of plans, as YAML, as the command line applies them, and why."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -25,15 +25,16 @@ class CatalogueRequest(BaseModel):
 
 
 class PlanCatalogue(ResponseModel):
-    """Every version of a plan that was added."""
+    """Every kind and every version of a plan that was added."""
 
     plans: str
 
 
 class PlanCatalogueDifference(ResponseModel):
-    """The versions that are new, and by plan whom they would have refused."""
+    """The kinds and versions that are new, and by plan whom they would have refused."""
 
     added: list[dict[str, object]]
+    kinds: list[dict[str, object]]
     refusals: dict[str, dict[str, object]]
 
 
@@ -41,7 +42,7 @@ class PlanCatalogueDifference(ResponseModel):
 @require_role("viewer")
 @openapi_doc(answers={200: PlanCatalogue})
 def catalogue_view() -> ResponseReturnValue:
-    """Return every version of a plan that was added, as YAML."""
+    """Return every kind and every version of a plan that was added, as YAML."""
     with read_only() as session:
         return jsonify({"plans": plan_catalogue.exported(session)})
 
@@ -61,7 +62,7 @@ def preview_view() -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=CatalogueRequest, answers={200: PlanCatalogueDifference})
 def apply_view() -> ResponseReturnValue:
-    """Add the versions that are new. Periods that run keep their limits."""
+    """Add the kinds and versions that are new. Periods that run keep their limits."""
     body = CatalogueRequest.model_validate(request.get_json())
     change = ChangeContext(clock.now(), actor(), body.reason)
     with transaction() as session:
@@ -73,6 +74,7 @@ def difference_document(found: CatalogueDifference) -> dict[str, object]:
     """Return what applying would do as JSON."""
     return {
         "added": [plan_catalogue.document_of(each) for each in found.added],
+        "kinds": [plan_catalogue.kind_document_of(each) for each in found.kinds],
         "refusals": {
             plan: {"operations": each.operations, "users": each.users, "firstUsers": list(each.first_users)}
             for plan, each in found.refusals.items()

@@ -11,6 +11,7 @@ from control_plane.platform.csv_cells import plain
 from credits_engine.api.serializers import Document, by_kind, instant
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.memberships import own_key
 from credits_engine.engines.receipts import Columns
 from credits_engine.store.journal import OPERATIONS, Page
 
@@ -24,7 +25,7 @@ def own_entry(row: Columns) -> Document:
         "id": row["id"],
         "type": row["type"],
         "occurredAt": instant(row["occurred_at"]),
-        "idempotencyKey": row["operation_key"],
+        "idempotencyKey": own_key(row["operation_key"]) if row["operation_key"] else None,
         "requested": _by_kind(row, "requested"),
         "charged": _by_kind(row, "charged"),
         "fromPacks": _from_packs(row),

@@ -31,12 +31,13 @@ from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
-from credits_engine.api import administration, catalogue, product_users, requests, review, serializers, users
+from credits_engine.api import administration, catalogue, members, product_users, requests, review, serializers, users
 from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
 from credits_engine.operations.execution import run_operation, run_reservation
+from credits_engine.operations.members import account_of
 from credits_engine.operations.reservations import (
     CommitTooLargeError,
     FinalizedDifferentlyError,
@@ -113,7 +114,8 @@ def release_view() -> ResponseReturnValue:
 @bp.get("/user/credits/status")
 def status_view() -> ResponseReturnValue:
     """Return the credits left to the user, from the book that serves now."""
-    user_id, now = acting_user(), clock.now()
+    now = clock.now()
+    user_id = account_of(acting_user(), now)
     with autocommit() as session:
         found = account_books.read_account_books(session, user_id, now)
         if found is None:
@@ -134,7 +136,7 @@ def config_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
     product_users.init_app(app)
-    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp):
+    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp, members.bp):
         app.register_blueprint(blueprint)
     answer_refusals(app, REFUSALS)
 

@@ -7,6 +7,7 @@ from control_plane.platform import settings
 from control_plane.platform.problems import Problem
 from credits_engine.engines.amounts import KINDS, ByKind, Kind
 from credits_engine.engines.decisions import Book, EngineName, Outcome, remaining
+from credits_engine.engines.memberships import own_key
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import Receipt
@@ -25,7 +26,7 @@ def receipt_document(receipt: Receipt) -> Document:
     return {
         "operationId": receipt.journal_id,
         "userId": receipt.user_id,
-        "idempotencyKey": receipt.operation_key,
+        "idempotencyKey": own_key(receipt.operation_key),
         "outcome": receipt.outcome,
         "reason": receipt.reason,
         "requested": by_kind(receipt.requested),
@@ -46,7 +47,7 @@ def reservation_document(result: ReservationResult) -> Document:
     return {
         "operationId": result.journal_id,
         "userId": result.user_id,
-        "idempotencyKey": result.key,
+        "idempotencyKey": own_key(result.key),
         "state": result.state,
         "reserved": by_kind(result.reserved),
         "committed": by_kind(result.committed),

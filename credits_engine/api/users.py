@@ -14,11 +14,13 @@ from credits_engine.api import journal_entries, query_params, requests, serializ
 from credits_engine.api.product_users import acting_user
 from credits_engine.api.serializers import Document
 from credits_engine.engines import usage_levels
-from credits_engine.engines.amounts import KINDS
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import Book, EngineName, Outcome, Request, remaining
+from credits_engine.engines.memberships import member_key
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import ENGINES, UnknownUserError
+from credits_engine.operations.members import account_of, membership, within_limit
 from credits_engine.operations.routing import flag_lookup
 from credits_engine.store import accounts, journal
 from credits_engine.store.journal import Filters
@@ -36,11 +38,13 @@ VISIBLE_TYPES = tuple(
 @bp.get("/history")
 def history_view() -> ResponseReturnValue:
     """The user's operations, newest first, a page at a time."""
-    user_id = acting_user()
+    user_id, now = acting_user(), clock.now()
     query_params.refuse_unknown("creditType", "startDate", "endDate", "cursor", "limit", "userId")
     since, until = query_params.date_range()
     filters = Filters(
-        user_id=user_id,
+        user_id=account_of(user_id, now),
+        # What the other members do is none of theirs.
+        key_prefix=member_key(user_id, "") if membership(user_id, now) else None,
         kind=query_params.kind(),
         types=VISIBLE_TYPES,
         since=since,
@@ -58,7 +62,7 @@ def check_view() -> ResponseReturnValue:
     user_id, now = acting_user(), clock.now()
     amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
-        book, engine = serving_book(session, user_id, now)
+        book, engine = serving_book(session, user_id, now, asked=amounts)
     decision = ENGINES.of(engine)(book, Request(user_id, amounts))
     return _enveloped(
         {
@@ -81,15 +85,22 @@ def summary_view() -> ResponseReturnValue:
     return _enveloped(summary(book, engine, now))
 
 
-def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, EngineName]:
-    """The book that serves this user now. Raises UnknownUserError and UnknownPlanError."""
-    found = accounts.find(session, user_id)
+def serving_book(session: Session, user_id: str, now: datetime, *, asked: Amounts = NOTHING) -> tuple[Book, EngineName]:
+    """The book that serves this user now, which a member's own limit may close to what is asked.
+
+    Raises UnknownUserError and UnknownPlanError.
+    """
+    member = membership(user_id, now)
+    found = accounts.find(session, account_of(user_id, now))
     if found is None:
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
     engine = flag_lookup(session, now)(account).engine
     request_outcomes.set_arm(FLAG, engine.value)
-    return account_books.read_books(session, account, now).of(engine), engine
+    books = account_books.read_books(session, account, now)
+    if member:
+        books = within_limit(session, member, books, asked)
+    return books.of(engine), engine
 
 
 def summary(book: Book, engine: EngineName, now: datetime) -> Document:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from credits_engine.billing.money_facts import CreditNote, Dispute, DisputeStatus, Payment, Refund, RefundFailed
 from credits_engine.engines.periods import Period
+
+__all__ = ["CreditNote", "Dispute", "DisputeStatus", "Payment", "Refund", "RefundFailed"]
 
 
 class Status(StrEnum):
@@ -51,6 +54,8 @@ class Item:
     period: Period | None
     former_keys: tuple[str, ...] = ()
     """Other lookup keys that the price is known by; no event says so itself."""
+    quantity: int = 1
+    """How many are bought; 0 buys nothing."""
 
 
 class PauseBehavior(StrEnum):
@@ -94,6 +99,8 @@ class Snapshot:
     replaces: str | None = None
     """The `content` that an update says it changed: tells the order of two updates within one second."""
     pause: Pause | None = None
+    is_invoiced: bool = False
+    """Whether the customer is sent invoices to pay later: such a state says nothing of its payment."""
 
     @property
     def period_start(self) -> datetime | None:
@@ -103,10 +110,16 @@ class Snapshot:
     @property
     def content(self) -> str:
         """Everything that billing depends on, as one comparable text."""
-        items = sorted(f"{item.price_id} {item.period.start} {item.period.end}" for item in self.items if item.period)
+        items = sorted(_content(item, item.period) for item in self.items if item.period)
         content = f"{self.status} {items} {self.anchor} {self.cancel_at} {self.ends_with_period}"
         # Only where there is one: texts of before pauses were read are stored in `replaces`, and must stay comparable.
         return f"{content} {self.pause.behavior} {self.pause.resumes_at}" if self.pause else content
+
+
+def _content(item: Item, period: Period) -> str:
+    # As with pauses: where it is one, the text is that of before quantities were read.
+    content = f"{item.price_id} {period.start} {period.end}"
+    return content if item.quantity == 1 else f"{content} x{item.quantity}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,7 @@ class InvoiceLine:
     lookup_key: str | None
     amount: int
     period: Period
+    quantity: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,8 @@ class InvoicePaid:
     payment_intent: str | None = None
     user_id: str | None = None
     lines: tuple[InvoiceLine, ...] = ()
+    is_partial: bool = False
+    """Whether the invoice has more lines than the event showed, and it may be paid for by one of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,85 +198,8 @@ class InvoiceItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
-    """Which payment settled which invoice; since 2025-03-31.basil only this says so."""
-
-    identity: str
-    invoice_id: str
-    payment_intent: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """The amount of a charge refunded so far."""
-
-    identity: str
-    charge_id: str
-    customer_id: str
-    at: datetime
-    amount: int
-    amount_refunded: int
-    invoice_id: str | None = None
-    payment_intent: str | None = None
-
-    @property
-    def is_full(self) -> bool:
-        """Return whether all of the charge was refunded."""
-        return self.amount_refunded >= self.amount
-
-
-@dataclass(frozen=True, slots=True)
-class RefundFailed:
-    """A refund did not reach the customer, or was cancelled, and the money stays with us."""
-
-    identity: str
-    refund_id: str
-    customer_id: str | None
-    at: datetime
-    amount: int
-    charge_id: str | None = None
-    payment_intent: str | None = None
-
-
-class DisputeStatus(StrEnum):
-    """How a dispute stands. An inquiry takes no money, so it is none."""
-
-    OPEN = "open"
-    WON = "won"
-    LOST = "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    """A customer asked their bank for a payment's money back, and how that stands."""
-
-    identity: str
-    dispute_id: str
-    customer_id: str | None
-    at: datetime
-    status: DisputeStatus
-    amount: int
-    charge_id: str | None = None
-    payment_intent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CreditNote:
-    """An invoice that was paid is lowered by an amount that no refund of its charge gives back; or no longer is."""
-
-    identity: str
-    credit_note_id: str
-    invoice_id: str
-    customer_id: str
-    at: datetime
-    amount: int
-    is_void: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PackPaid:
-    """A one-off checkout of a pack is paid; `at` is when it began. Without a payment nothing had to be paid.
+    """A one-off sale of a pack is paid; `at` is when it began. Without a payment nothing had to be paid.
 
     A `quantity` of 0 was not told; such a statement is never stored.
     """
@@ -272,6 +211,9 @@ class PackPaid:
     quantity: int
     payment_intent: str | None = None
     user_id: str | None = None
+    invoice_id: str | None = None
+    is_line: bool = False
+    """Whether a line of that invoice says so, and no checkout."""
 
 
 @dataclass(frozen=True, slots=True)

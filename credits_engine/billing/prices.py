@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import yaml
 from flask import current_app
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
+from credits_engine.administration import documents
+from credits_engine.administration.documents import start_of
 from credits_engine.billing.entitlements import price_list
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, AddedPrice
 from credits_engine.billing.inbox.handler import PRICE
@@ -21,6 +23,7 @@ from credits_engine.billing.stripe_api.client import StripeGateway
 from credits_engine.engines.plans import CATALOGUE
 
 PRICES_MAX = 1_000
+INVALID = "INVALID_PRICES"
 
 
 class PackDocument(BaseModel):
@@ -45,12 +48,10 @@ class PriceDocument(BaseModel):
 
     def added(self, now: datetime) -> AddedPrice:
         """The price as it is stored; without a start it counts at once."""
-        starts = self.starts or now
-        starts = starts.replace(tzinfo=UTC) if starts.tzinfo is None else starts.astimezone(UTC)
         pack = self.pack
         return AddedPrice(
             self.price,
-            starts,
+            start_of(self.starts, now),
             self.plan,
             pack.kind if pack else None,
             pack.amount if pack else None,
@@ -78,13 +79,7 @@ class Difference:
 
 def parsed(text: str) -> PricesDocument:
     """A document as YAML. Raises Problem, with the place of each mistake."""
-    try:
-        return PricesDocument.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise Problem(422, "INVALID_PRICES", f"This is no YAML: {error}") from error
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise Problem(422, "INVALID_PRICES", found) from error
+    return documents.parsed(text, PricesDocument, INVALID)
 
 
 def exported(session: Session) -> str:
@@ -112,7 +107,7 @@ def difference(
     """Compare a document with what was added, and with what Stripe sells where it may be asked. Raises Problem."""
     wanted, before = [each.added(now) for each in document.prices], known(session)
     if found := _both_or_neither(document) + price_list.mistakes(wanted, before):
-        raise Problem(422, "INVALID_PRICES", " ".join(found))
+        raise Problem(422, INVALID, " ".join(found))
     names = {each.price for each in before}
     fresh = tuple(each for each in wanted if each.price not in names)
     waiting = inbox.count_waiting(session, [f"{PRICE}{each.price}" for each in fresh])

@@ -15,6 +15,7 @@ from credits_engine.cli import packs as packs
 from credits_engine.cli import recovery, review
 from credits_engine.cli import retirement as retirement
 from credits_engine.cli.catalogue import catalogue_group
+from credits_engine.cli.members import members_group
 from credits_engine.cli.users import users_group
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
@@ -43,6 +44,7 @@ def register(group: click.Group) -> None:
             credits_group.add_command(command)
     credits_group.add_command(after_rollback_group)
     credits_group.add_command(catalogue_group)
+    credits_group.add_command(members_group)
     for command in recovery.COMMANDS:
         group.add_command(command)
     group.add_command(credits_group)

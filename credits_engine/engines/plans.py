@@ -5,13 +5,18 @@ Both engines, the API, the backfill and the tests read it. A mistake in it stops
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from credits_engine.engines.amounts import KINDS, Kind, Limit, Limits
 
+SEATS_MAX = 100_000
+SEATS = re.compile(r"(?P<plan>.+):(?P<seats>[1-9][0-9]{0,5})")
 KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
+GRACE = timedelta(days=5)
+"""How long a plan is granted after its payment failed, where no version of the plan says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,41 @@ class CreditPlan:
     aliases: tuple[str, ...] = ()
     price_keys: tuple[str, ...] = ()
     """Stripe price lookup keys that buy this plan."""
+    graces: tuple[tuple[datetime, timedelta], ...] = ()
+    """The days of grace by the moment from which on they are given, in that order."""
+    per_seat: bool = False
+    """Whether its limits are those of one seat, and a subscription's quantity says how many seats there are."""
+    seats: int = 1
+
+    def grace_at(self, moment: datetime) -> timedelta:
+        """Return the grace for a payment that failed at `moment`; what comes later changes nothing of it."""
+        begun = [grace for start, grace in self.graces if start <= moment]
+        return begun[-1] if begun else GRACE
+
+    def with_seats(self, seats: int) -> "CreditPlan":
+        """Return the plan of so many seats: one of its own, `team:5`, which grants that many times the limits.
+
+        So both engines, the functions of the database and whatever asks for upgrades need to know nothing of seats.
+        """
+        seats = min(seats, SEATS_MAX)
+        if not self.per_seat or seats <= 1:
+            return self
+        v2, legacy = (Limits(*(each and each * seats for each in limits.figures)) for limits in (self.v2, self.legacy))
+        return replace(
+            self,
+            name=f"{self.name}:{seats}",
+            title=f"{self.title}, {seats:,} seats",
+            v2=v2,
+            legacy=legacy,
+            aliases=(),
+            price_keys=(),
+            seats=seats,
+        )
+
+    @property
+    def base_name(self) -> str:
+        """The name of the plan without its seats."""
+        return self.name.removesuffix(f":{self.seats}")
 
 
 class UnknownPlanError(LookupError):
@@ -84,6 +124,7 @@ class Catalogue:
         self._named = _index((name, plan) for plan in plans for name in (plan.name, *plan.aliases))
         priced = [(key, plan) for plan in plans for key in plan.price_keys]
         self._priced = _index([*priced, *self._further_prices.items()])
+        self._of_seats: dict[str, CreditPlan] = {}
         self.plans = plans
 
     def replace_plans(self, plans: tuple[CreditPlan, ...]) -> None:
@@ -93,22 +134,16 @@ class Catalogue:
     def __iter__(self) -> Iterator[CreditPlan]:
         return iter(self.plans)
 
-    def grant(self, kind: CreditKind) -> None:
-        """Let every plan grant a further kind. Raises CatalogueError, and changes nothing then."""
-        names = [plan.name for plan in self.built_in]
-        if mistakes := _kind_errors(kind, names, {known.name for known in self.kinds}):
+    def grant(self, kind: CreditKind, *, added: Set[str] = frozenset()) -> None:
+        """Let every plan grant a further kind, also those that were `added` by data and may not be in force here yet.
+
+        Raises CatalogueError, and changes nothing then.
+        """
+        names = {plan.name for plan in self.built_in}
+        if mistakes := kind_errors(kind, names | added & kind.v2.keys(), {known.name for known in self.kinds}):
             raise CatalogueError(" ".join(mistakes))
-        self._index(
-            tuple(
-                replace(
-                    plan,
-                    v2=Limits(*plan.v2.figures, kind.v2[plan.name]),
-                    legacy=Limits(*plan.legacy.figures, kind.legacy[plan.name]),
-                )
-                for plan in self.built_in
-            )
-        )
-        self.built_in = self.plans
+        self._index(granting(self.plans, kind))
+        self.built_in = granting(self.built_in, kind)
         self.kinds = (*self.kinds, kind)
 
     def plan(self, name: str) -> CreditPlan:
@@ -116,8 +151,18 @@ class Catalogue:
         try:
             return self._named[name]
         except KeyError:
+            if found := self._of_seats.get(name) or self._with_seats(name):
+                return found
             known = ", ".join(plan.name for plan in self.plans)
             raise UnknownPlanError(f"Plan {name!r} is not in the catalogue; it has {known}.") from None
+
+    def _with_seats(self, name: str) -> CreditPlan | None:
+        written = SEATS.fullmatch(name)
+        plan = self._named.get(written["plan"]) if written else None
+        if written is None or plan is None or (found := plan.with_seats(int(written["seats"]))).name != name:
+            return None
+        self._of_seats[name] = found
+        return found
 
     def plan_for_price(self, lookup_key: str) -> CreditPlan:
         """The plan that a Stripe price buys; raises UnknownPriceError."""
@@ -142,7 +187,11 @@ class Catalogue:
 
     def is_upgrade(self, before: CreditPlan, after: CreditPlan) -> bool:
         """Return whether `after` stands higher in the catalogue than `before`."""
-        return self._rank[after.name] > self._rank[before.name]
+        return self.place(after) > self.place(before)
+
+    def place(self, plan: CreditPlan) -> tuple[int, int]:
+        """The place of a plan in the catalogue; more seats stand higher."""
+        return self._rank[plan.base_name], plan.seats
 
 
 def catalogue_errors(plans: tuple[CreditPlan, ...]) -> list[str]:
@@ -170,17 +219,30 @@ def _plan_errors(plan: CreditPlan) -> list[str]:
     return mistakes
 
 
-def _kind_errors(kind: CreditKind, plans: list[str], known: set[str]) -> list[str]:
+def granting(plans: Iterable[CreditPlan], kind: CreditKind) -> tuple[CreditPlan, ...]:
+    """Return the plans with what each grants of a further kind."""
+    return tuple(
+        replace(
+            plan,
+            v2=Limits(*plan.v2.figures, kind.v2.get(plan.name, 0)),
+            legacy=Limits(*plan.legacy.figures, kind.legacy.get(plan.name, 0)),
+        )
+        for plan in plans
+    )
+
+
+def kind_errors(kind: CreditKind, plans: Set[str], known: Set[str]) -> list[str]:
+    """Return why a kind can't be granted, a sentence each."""
     mistakes = [] if KIND_NAME.fullmatch(kind.name) else [f"Kind {kind.name!r}: write small letters and digits."]
     mistakes += [f"Kind {kind.name!r} is in the catalogue already."] if kind.name in known else []
     for engine, limits in (("v2", kind.v2), ("legacy", kind.legacy)):
-        odd = sorted(limits.keys() ^ set(plans))
+        odd = sorted(limits.keys() ^ plans)
         mistakes += (
             [f"Kind {kind.name!r}: {engine} needs a limit for each plan and no other; see {', '.join(odd)}."]
             if odd
             else []
         )
-    for name in kind.differences.keys() - set(plans):
+    for name in kind.differences.keys() - plans:
         mistakes.append(f"Kind {kind.name!r}: it declares a difference for {name!r}, which is no plan.")
     return mistakes
 
@@ -205,12 +267,13 @@ CATALOGUE = Catalogue(
 )
 
 
-def register_kind(kind: CreditKind) -> Kind:
-    """Add a kind of credits at the end of the canonical order. Raises CatalogueError.
+def register_kind(kind: CreditKind, *, added: Set[str] = frozenset()) -> Kind:
+    """Add a kind of credits at the end of the canonical order; `added` are plans by data. Raises CatalogueError.
 
-    PostgreSQL's functions decide by rows of their own: a migration adds them to `credit_kind` and `credit_limit`.
+    PostgreSQL's functions decide by rows of `credit_kind` and `credit_limit`: a migration adds those of a kind that
+    comes with a release, the leader those of a kind that is data.
     """
-    CATALOGUE.grant(kind)
+    CATALOGUE.grant(kind, added=added)
     KINDS.append(Kind(kind.name))
     return KINDS[-1]
 

@@ -21,7 +21,7 @@ from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, EVENTS
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, RESERVATIONS, USERS
 
-NAMING = ("user_id", "into_user_id")
+NAMING = ("user_id", "into_user_id", "account_user_id")
 LOCKED_FIRST = (CUSTOMERS, ACCOUNTS, USERS, COUNTERS, LEGACY)
 """The order in which every transaction of billing and of credits locks rows."""
 DECIDING = ("flag_definition", "flag_segment", "rollout", "rollout_plan_version")

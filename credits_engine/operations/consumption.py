@@ -17,12 +17,14 @@ from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
 from credits_engine.engines.decisions import Engine, EngineName, Outcome, Request
+from credits_engine.engines.memberships import Membership, member_key, own_key
 from credits_engine.engines.observation import Observation, observe, retired, shed
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.account_books import Books, load_for_update, load_if_ready, synced_account
-from credits_engine.store import books, journal, packs
+from credits_engine.operations.members import within_limit
+from credits_engine.store import books, journal, members, packs
 from credits_engine.store.accounts import Account, KnownKey
 
 UNWRITTEN = 0
@@ -87,6 +89,14 @@ class Operation:
     amounts: Amounts
     actor: str = ""
     type: EntryType = EntryType.CONSUME
+    member: Membership | None = None
+    """Who asks, where the account is an organisation's."""
+
+    def taken_from(self, member: Membership | None) -> "Operation":
+        """Return the operation as the account's of whom `member` is."""
+        if member is None:
+            return self
+        return replace(self, user_id=member.account_id, key=member_key(self.user_id, self.key), member=member)
 
     @property
     def fingerprint(self) -> str:
@@ -131,6 +141,8 @@ def consume(
     loaded, known = load_for_update(session, account, key=operation.key, now=now, known=first.known, view=view)
     if earlier := _run_served(session, operation, known):
         return earlier
+    if operation.member:
+        loaded = within_limit(session, operation.member, loaded, operation.amounts)
     evaluation = evaluate(account)
     receipt = run_experiment(operation, loaded, evaluation=evaluation, now=now, policy=policy)
     # Only an attempt that ended in an error comes this far with a known key: it charged nothing, so it may run again.
@@ -199,7 +211,7 @@ def _run_served(session: Session, operation: Operation, known: KnownKey | None) 
         return None
     if known.fingerprint != operation.fingerprint:
         raise KeyConflictError(
-            f"Key {operation.key!r} was used before for another request; use a new key or repeat it unchanged."
+            f"Key {own_key(operation.key)!r} was used before for another request; use a new key or repeat it unchanged."
         )
     if known.outcome is Outcome.ERROR and not known.uncharged:
         return None
@@ -220,6 +232,8 @@ def _write(session: Session, operation: Operation, receipt: Receipt, bought: tup
     journal_id = journal.append(session, receipts.to_columns(receipt))
     if receipt.spent_from_packs != NOTHING:
         packs.move(session, journal_id, drawn_from(bought, receipt.spent_from_packs))
+    if operation.member and receipt.charged != NOTHING:
+        members.add_entry(session, journal_id, operation.member, sides[EngineName.V2].period.start, receipt.charged)
     if receipt.retry_of is not None:
         journal.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
     # The last word is the primary key's: where two requests under one new key came this far, one of them begins again.
@@ -231,5 +245,5 @@ def _write(session: Session, operation: Operation, receipt: Receipt, bought: tup
         journal_id=journal_id,
         now=receipt.occurred_at,
     ):
-        raise LostRaceError(f"Key {operation.key!r} is being answered by another request; try again.")
+        raise LostRaceError(f"Key {own_key(operation.key)!r} is being answered by another request; try again.")
     return replace(receipt, journal_id=journal_id)

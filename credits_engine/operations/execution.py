@@ -13,10 +13,11 @@ from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import SETTINGS
 from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations import stored_procedure
+from credits_engine.operations import spans, stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
 from credits_engine.operations.load_test_accounts import is_load_test_account
+from credits_engine.operations.members import membership
 from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
 
@@ -30,6 +31,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
     Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
     """
     policy = ENGINE_POLICY.get()
+    operation = operation.taken_from(membership(operation.user_id, now))
 
     def decide() -> Receipt:
         if receipt := stored_procedure.call(operation, now=now, policy=policy):
@@ -42,6 +44,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
 
 def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
     """Run an operation that is held until it is committed or released."""
+    operation = operation.taken_from(membership(operation.user_id, now))
 
     def decide() -> Receipt:
         with transaction() as session:
@@ -64,7 +67,9 @@ def init_app(app: Flask) -> None:
 def _run(decide: Callable[[], Receipt]) -> Receipt:
     for attempt in range(ATTEMPTS):
         try:
-            receipt = decide()
+            with spans.transaction_span():
+                receipt = decide()
+                spans.describe(receipt)
             break
         except LostRaceError:
             if attempt == ATTEMPTS - 1:

@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.memberships import MARK, own_key
 from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.consumption import EnginePolicy, Evaluate, Operation, consume
-from credits_engine.store import journal, packs, reservations
+from credits_engine.operations.members import reservation_place
+from credits_engine.store import journal, members, packs, reservations
 from credits_engine.store.reservations import ReservationState, StoredReservation
 
 DEFAULT_TTL = timedelta(minutes=15)
@@ -98,11 +100,13 @@ def commit(
 
     Raises UnknownReservationError, FinalizedDifferentlyError and CommitTooLargeError; nothing is written then.
     """
-    stored = _locked(session, user_id, key)
+    stored = _locked(session, *reservation_place(session, user_id, key))
     # What was let through uncharged holds nothing, however much of it was needed.
     committed = stored.amounts if amounts is None or stored.amounts == NOTHING else amounts
     if any(committed[kind] > stored.amounts[kind] for kind in KINDS):
-        raise CommitTooLargeError(f"{committed} can't be committed: {stored.amounts} were reserved under {key!r}.")
+        raise CommitTooLargeError(
+            f"{committed} can't be committed: {stored.amounts} were reserved under {own_key(key)!r}."
+        )
     # Late is late, even where the sweep has not come by yet: whether a commit succeeds must not depend on its schedule.
     if stored.state is ReservationState.PENDING and now >= stored.expires_at:
         raise FinalizedDifferentlyError(
@@ -115,7 +119,7 @@ def commit(
 
 def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> ReservationResult:
     """Give back everything that was reserved. Raises UnknownReservationError and FinalizedDifferentlyError."""
-    stored = _locked(session, user_id, key)
+    stored = _locked(session, *reservation_place(session, user_id, key))
     return _finalize(session, stored, ReservationState.RELEASED, ChangeContext(now, actor, reason))
 
 
@@ -131,7 +135,7 @@ def expire(session: Session, user_id: str, key: str, *, now: datetime) -> Reserv
 def _locked(session: Session, user_id: str, key: str) -> StoredReservation:
     stored = reservations.lock(session, user_id, key)
     if stored is None:
-        raise UnknownReservationError(f"Nothing is reserved for {user_id!r} under {key!r}; reserve first.")
+        raise UnknownReservationError(f"Nothing is reserved for {user_id!r} under {own_key(key)!r}; reserve first.")
     return stored
 
 
@@ -171,6 +175,8 @@ def _finalize(
         },
     )
     packs.move(session, journal_id, to_packs)
+    if MARK in stored.key and back != NOTHING:
+        members.give_back(session, journal_id, of=stored.journal_id, amounts=back)
     reservations.finalize(session, stored, state=state, journal_id=journal_id, committed=committed)
     return ReservationResult(journal_id, stored.user_id, stored.key, state, stored.amounts, committed, stored.engine)
 
@@ -179,7 +185,7 @@ def _replayed(stored: StoredReservation, state: ReservationState, committed: Amo
     """Return the same result for the same request, and refuse any other."""
     if stored.state is not state or stored.committed != committed or stored.settled_by is None:
         ended = f"with {stored.committed}" if stored.state is ReservationState.COMMITTED else "and gave everything back"
-        raise FinalizedDifferentlyError(f"The reservation {stored.key!r} was already {stored.state} {ended}.")
+        raise FinalizedDifferentlyError(f"The reservation {own_key(stored.key)!r} was already {stored.state} {ended}.")
     return ReservationResult(
         stored.settled_by,
         stored.user_id,

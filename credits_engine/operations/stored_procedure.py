@@ -5,6 +5,7 @@ docs/adr/credits-in-one-statement.md says why there are two.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 import psycopg
@@ -12,16 +13,16 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.core.phases import FLAG
-from control_plane.platform.db.database import db
+from control_plane.platform.db.database import db, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import is_transient
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
-from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.comparison import Comparison, Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.periods import Period, calendar_month
-from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from credits_engine.engines.receipts import EngineResult, EntryType, Receipt
 from credits_engine.operations.consumption import (
     EnginePolicy,
@@ -31,7 +32,7 @@ from credits_engine.operations.consumption import (
     UnknownUserError,
 )
 from credits_engine.operations.routing import UNPLANNED, note_failed_route, note_route
-from credits_engine.store import stored_procedures
+from credits_engine.store import accounts, plan_versions, stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
 from flags.evaluation.bucketing import bucket
 
@@ -39,9 +40,10 @@ IN_DATABASE = AppState[bool]("credits_in_database")
 """Whether the database has the function."""
 PYTHON_ONLY = frozenset({"CRDUE", "CRAUD"})
 """Billing has to be settled first; the rollout is open to customers by attributes, which SQL does not evaluate."""
+UNKNOWN_PLAN = "CRPLN"
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
-    "CRPLN": UnknownPlanError,
+    UNKNOWN_PLAN: UnknownPlanError,
     "CRKEY": KeyConflictError,
     "CRRCE": LostRaceError,
 }
@@ -53,7 +55,8 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
 
     Raises what `consume` raises.
     """
-    if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME:
+    # What members may spend is asked of Python alone.
+    if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME or operation.member:
         return None
     try:
         found = stored_procedures.call(_params(operation, now, policy))
@@ -65,12 +68,23 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
         # What the function did is undone with its error, so `consume` begins from the same state.
         if error.orig.sqlstate in PYTHON_ONLY:
             return None
+        if error.orig.sqlstate == UNKNOWN_PLAN and _write_seats(operation.user_id):
+            return call(operation, now=now, policy=policy)
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
     receipt = receipt_of(found, operation, now)
     # Counted after the commit, unlike in Python: what the function was given is known only from its answer.
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         note_route(receipt.served.engine, receipt.user_id)
     return receipt
+
+
+def _write_seats(user_id: str) -> bool:
+    """Let the function know a plan of that many seats, where somebody was given one by hand; False if it does."""
+    with transaction() as session, suppress(UnknownPlanError):
+        if found := accounts.find(session, user_id):
+            plan = CATALOGUE.plan(found[0].plan)
+            return plan_versions.write_seats(session, plan, CATALOGUE, KINDS)
+    return False
 
 
 def _params(operation: Operation, now: datetime, policy: EnginePolicy) -> ProcedureParams:

@@ -77,6 +77,8 @@ class Filters:
     plan: str | None = None
     """The plan that the user has now; empty for whom the directory does not know."""
     before_id: int | None = None
+    key_prefix: str | None = None
+    """With what the key begins, which tells the members of an account apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ def filtered(query: Select[Any], filters: Filters) -> Select[Any]:
         conditions.append(column.occurred_at >= filters.since)
     if filters.until:
         conditions.append(column.occurred_at < filters.until)
+    if filters.key_prefix is not None:
+        conditions.append(column.operation_key.startswith(filters.key_prefix, autoescape=True))
     if filters.before_id is not None:
         conditions.append(column.id < filters.before_id)
     return query.where(*conditions)

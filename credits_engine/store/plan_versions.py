@@ -1,20 +1,24 @@
 """Rows of plan versions, and the rows of the catalogue by which PostgreSQL's functions decide."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, insert, select, text
+from sqlalchemy import Table, func, insert, literal, or_, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import is_postgresql
-from credits_engine.engines.amounts import Amounts, Limits
+from control_plane.platform.db.database import is_postgresql, rowcount_of
+from credits_engine.catalogue_models import AddedCreditKind, CreditKindRow, CreditPlanVersion
+from credits_engine.engines.added_kinds import AddedKind
+from credits_engine.engines.amounts import Amounts, Limit, Limits
 from credits_engine.engines.plan_versions import PlanVersion
-from credits_engine.engines.plans import CreditPlan
-from credits_engine.models import CreditPlanVersion
+from credits_engine.engines.plans import SEATS_MAX, Catalogue, CreditPlan, UnknownPlanError
 from credits_engine.store.tables import JOURNAL, USERS
 
 VERSIONS = cast(Table, CreditPlanVersion.__table__)
+ADDED_KINDS = cast(Table, AddedCreditKind.__table__)
+PLACES = cast(Table, CreditKindRow.__table__)
 ROWS_AT_ONCE = 5_000
 PLANS = text("SELECT called, name, rank FROM credit_plan")
 LIMITS = text("SELECT plan, kind, v2, legacy FROM credit_limit")
@@ -22,6 +26,7 @@ PUT_PLAN = text(
     "INSERT INTO credit_plan (called, name, rank) VALUES (:called, :name, :rank) "
     "ON CONFLICT (called) DO UPDATE SET name = excluded.name, rank = excluded.rank"
 )
+ADD_PLAN = text("INSERT INTO credit_plan (called, name, rank) VALUES (:called, :name, :rank) ON CONFLICT DO NOTHING")
 PUT_LIMIT = text(
     "INSERT INTO credit_limit (plan, kind, v2, legacy) VALUES (:plan, :kind, :v2, :legacy) "
     "ON CONFLICT (plan, kind) DO UPDATE SET v2 = excluded.v2, legacy = excluded.legacy"
@@ -36,8 +41,10 @@ def every(session: Session) -> tuple[PlanVersion, ...]:
             row.plan,
             row.title,
             row.starts_at,
-            {kind: (each["v2"], each["legacy"]) for kind, each in row.limits.items()},
+            _read(row.limits),
             row.above,
+            row.grace_days,
+            row.per_seat,
         )
         for row in rows
     )
@@ -45,22 +52,61 @@ def every(session: Session) -> tuple[PlanVersion, ...]:
 
 def add(session: Session, version: PlanVersion, *, now: datetime, by: str) -> None:
     """Add a version."""
-    limits = {kind: {"v2": v2, "legacy": legacy} for kind, (v2, legacy) in version.limits.items()}
-    row = {"plan": version.plan, "title": version.title, "above": version.above, "limits": limits}
+    row = {
+        "plan": version.plan,
+        "title": version.title,
+        "above": version.above,
+        "limits": _written(version.limits),
+        "grace_days": version.grace_days,
+        "per_seat": version.per_seat,
+    }
     session.execute(insert(VERSIONS).values(**row, starts_at=version.starts_at, added_at=now, added_by=by))
+
+
+def every_kind(session: Session) -> tuple[AddedKind, ...]:
+    """Return every kind that was added, in that order."""
+    rows = session.execute(select(ADDED_KINDS).order_by(ADDED_KINDS.c.id))
+    return tuple(AddedKind(row.name, row.starts_at, _read(row.limits), tuple(row.packs)) for row in rows)
+
+
+def add_kind(session: Session, added: AddedKind, *, now: datetime, by: str) -> None:
+    """Add a kind, which `begin_kind` gives its place once it begins."""
+    row = {"name": added.name, "limits": _written(added.limits), "packs": list(added.packs)}
+    session.execute(insert(ADDED_KINDS).values(**row, starts_at=added.starts_at, added_at=now, added_by=by))
+
+
+def kinds_in_order(session: Session) -> tuple[str, ...]:
+    """Return the kinds that have a place in every stored amount, in that order."""
+    return tuple(session.scalars(select(PLACES.c.name).order_by(PLACES.c.position)))
+
+
+def begin_kind(session: Session, name: str) -> None:
+    """Give a kind the last place; from then on processes and the functions of the database know it."""
+    last = select(func.max(PLACES.c.position)).scalar_subquery()
+    session.execute(insert(PLACES).from_select(["name", "position"], select(literal(name), last + 1)))
+
+
+def _written(limits: Mapping[str, tuple[Limit, Limit]]) -> dict[str, object]:
+    return {name: {"v2": v2, "legacy": legacy} for name, (v2, legacy) in limits.items()}
+
+
+def _read(limits: Mapping[str, Mapping[str, Limit]]) -> dict[str, tuple[Limit, Limit]]:
+    return {name: (each["v2"], each["legacy"]) for name, each in limits.items()}
 
 
 def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequence[str]) -> bool:
     """Let the functions of PostgreSQL read just these plans; returns whether that changed anything."""
     if not is_postgresql(session):
         return False
-    wanted = {name: (plan.name, rank) for rank, plan in enumerate(plans) for name in (plan.name, *plan.aliases)}
+    known = {row.called: (row.name, row.rank) for row in session.execute(PLANS)}
+    catalogue = Catalogue(plans)
+    plans = [*plans, *_of_seats(known, catalogue)]
+    wanted = {name: (plan.name, _rank(plan, catalogue)) for plan in plans for name in (plan.name, *plan.aliases)}
     limits = {
         (plan.name, kind): (v2, legacy)
         for plan in plans
         for kind, v2, legacy in zip(kinds, plan.v2.figures, plan.legacy.figures, strict=True)
     }
-    known = {row.called: (row.name, row.rank) for row in session.execute(PLANS)}
     granted = {(row.plan, row.kind): (row.v2, row.legacy) for row in session.execute(LIMITS)}
     new = [
         {"called": called, "name": name, "rank": rank}
@@ -80,15 +126,42 @@ def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequen
     return bool(new or other)
 
 
+def write_seats(session: Session, plan: CreditPlan, catalogue: Catalogue, kinds: Sequence[str]) -> bool:
+    """Let the functions of PostgreSQL know a plan of this many seats; returns whether they did not before."""
+    if plan.seats == 1 or not is_postgresql(session):
+        return False
+    row = {"called": plan.name, "name": plan.name, "rank": _rank(plan, catalogue)}
+    if rowcount_of(session, ADD_PLAN.bindparams(**row)) == 0:
+        return False
+    figures = zip(kinds, plan.v2.figures, plan.legacy.figures, strict=False)
+    rows = [{"plan": plan.name, "kind": kind, "v2": v2, "legacy": legacy} for kind, v2, legacy in figures]
+    session.execute(PUT_LIMIT, rows)
+    return True
+
+
+def _of_seats(known: Iterable[str], catalogue: Catalogue) -> Iterator[CreditPlan]:
+    """Yield the plans of more than one seat that somebody had so far."""
+    for name in known:
+        with suppress(UnknownPlanError):
+            if (plan := catalogue.plan(name)).seats > 1:
+                yield plan
+
+
+def _rank(plan: CreditPlan, catalogue: Catalogue) -> int:
+    place, seats = catalogue.place(plan)
+    return place * SEATS_MAX + seats - 1
+
+
 def allowed_since(
     session: Session, plans: Iterable[str], since: datetime
 ) -> Iterator[tuple[str, str, Amounts, Amounts, Limits | None]]:
     """Yield user, their plan, what was used, asked for and the limit of v2, of each operation that v2 would allow."""
+    names = sorted(plans)
     query = (
         select(JOURNAL.c.user_id, USERS.c.plan, JOURNAL.c.v2_used, JOURNAL.c.requested, JOURNAL.c.v2_limit)
         .join(USERS, USERS.c.user_id == JOURNAL.c.user_id)
         .where(
-            USERS.c.plan.in_(sorted(plans)),
+            or_(USERS.c.plan.in_(names), *(USERS.c.plan.startswith(f"{name}:", autoescape=True) for name in names)),
             JOURNAL.c.occurred_at >= since,
             JOURNAL.c.type.in_(("consume", "reserve")),
             JOURNAL.c.v2_outcome == "allowed",

@@ -20,6 +20,8 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         "tests/dashboards/views/test_flags.py",
     ),
     "credits_catalogue.apply_view": "tests/journeys/test_plan_by_data.py",
+    "credits_members.add_view": "tests/credits_engine/administration/test_organisations.py",
+    "credits_members.remove_view": "tests/credits_engine/administration/test_organisations.py",
     "erasures.erase_view": "tests/credits_engine/erasure/test_api.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
@@ -95,6 +97,8 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
     "billing prices apply": "tests/credits_engine/billing/test_prices.py",
+    "credits members add": "tests/credits_engine/administration/test_organisations.py",
+    "credits members remove": "tests/credits_engine/administration/test_organisations.py",
     "credits catalogue apply": "tests/journeys/test_plan_by_data.py",
     "users erase": "tests/credits_engine/erasure/test_api.py",
     "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
@@ -112,6 +116,7 @@ audit verify, token list, account list, override list, flags list, flags export,
 flags versions, credits status, credits reconcile, credits verify, restore-test, credits switch-preview
 credits aa-test, credits remediation list, credits remediation show, credits backfill, billing events
 billing findings, billing show, billing prices export, billing prices diff, users erasures, credits catalogue export
+credits members list
 credits catalogue diff, plan versions, plan template, plan diff, plan schema, plan export, alerts check
 alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus, alerts export-grafana
 guard drills, support-bundle

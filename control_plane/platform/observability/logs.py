@@ -11,6 +11,8 @@ from flask import g, has_request_context
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
+from control_plane.platform.observability import tracing
+
 SECRET_KEYS = ("password", "secret", "authorization", "cookie", "api_key")
 # One list for the life of the process, changed in place: loggers keep hold of it, which makes them cheap.
 PROCESSORS: list[Processor] = []
@@ -58,9 +60,11 @@ def configure(log_format: str) -> None:
 
 
 def add_request_id(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
-    """Tie an event to the request that caused it."""
+    """Tie an event to the request that caused it, and to its trace."""
     if has_request_context() and "request_id" in g:
         event.setdefault("request_id", g.request_id)
+        if trace_id := tracing.trace_id():
+            event.setdefault("trace_id", trace_id)
     return event
 
 

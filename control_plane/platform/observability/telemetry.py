@@ -20,7 +20,7 @@ from control_plane.platform import settings
 from control_plane.platform.db import errors, fastpath, pool
 from control_plane.platform.db.database import BEGIN_ERROR_HOOK, db
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import logs, prometheus_multiprocess, request_outcomes
+from control_plane.platform.observability import logs, prometheus_multiprocess, request_outcomes, tracing
 from control_plane.platform.observability.signals import Sample, bound_seconds
 from control_plane.platform.problems import PROBLEM_CODE
 
@@ -230,6 +230,7 @@ def _statement_ends(connection: Connection, _cursor: object, statement: str, *_:
 
 def _statement_took(seconds: float, statement: str) -> None:
     slow = seconds > _slow_after()
+    tracing.statement(seconds, statement)
     _count_statement(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
     if slow:
         log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))

@@ -10,7 +10,16 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
-from credits_engine.billing.facts import FAILING, GOOD, InvoiceItem, InvoiceLine, InvoicePaid, Item, Snapshot
+from credits_engine.billing.facts import (
+    FAILING,
+    GOOD,
+    InvoiceItem,
+    InvoiceLine,
+    InvoicePaid,
+    Item,
+    Snapshot,
+    Status,
+)
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -69,7 +78,9 @@ def coverages(granting: list[Snapshot], payments: Payments, catalogue: Catalogue
 
 def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalogue: Catalogue) -> CreditPlan | None:
     """The plan that a line is for; lines of newer generations name only the price's id."""
-    return bought(Item(line.price_id, line.lookup_key, None, keys.get(line.price_id, ())), catalogue)
+    return bought(
+        Item(line.price_id, line.lookup_key, None, keys.get(line.price_id, ()), quantity=line.quantity), catalogue
+    )
 
 
 def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
@@ -112,18 +123,23 @@ def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, da
         before, sums[plan.name] = sums.get(plan.name, 0), sums.get(plan.name, 0) + item.line.amount
         if before >= 0 > sums[plan.name]:
             found[plan.name] = item.line.period.start
-        elif sums[plan.name] >= 0:
+        # Charged anew for fewer seats in the same second, the plan was only changed.
+        elif sums[plan.name] >= 0 or (item.line.amount > 0 and found.get(plan.name) == item.line.period.start):
             found.pop(plan.name, None)
+            sums[plan.name] = max(0, sums[plan.name])
     return found
 
 
 def _credited(charges: Iterable[_Charge]) -> list[datetime]:
-    """From when on the rest of a plan was credited; where the same invoice charges it anew, it was only changed."""
-    sums: dict[tuple[str, datetime], int] = {}
+    """From when on the rest of a plan was credited; where the same invoice charges it anew, it was only changed.
+
+    Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan.
+    """
+    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in charges}
     for each in charges:
-        key = each.invoice_id, each.line.period.start
-        sums[key] = sums.get(key, 0) + each.line.amount
-    return [start for (_, start), amount in sums.items() if amount < 0]
+        if each.line.amount > 0:
+            named[each.invoice_id, each.line.period.start] = False
+    return [start for (_, start), is_credited in named.items() if is_credited]
 
 
 def _inferred(
@@ -171,9 +187,14 @@ def _unpaid(granting: list[Snapshot], payments: Payments) -> set[datetime]:
     first: dict[datetime | None, Snapshot] = {}
     for each in granting:
         first.setdefault(each.period_start, each)
-    # While collecting is paused the invoice of a period is a draft, or void, or a gift.
-    paused = {start for start, each in first.items() if start and each.pause}
-    return {*payments.unpaid, *failing, *paused} - paid
+    # While collecting is paused the invoice of a period is a draft, or void, or a gift. One that is sent is paid later.
+    open_ = {start for start, each in first.items() if start and (each.pause or _is_paid_later(each))}
+    return {*payments.unpaid, *failing, *open_} - paid
+
+
+def _is_paid_later(snapshot: Snapshot) -> bool:
+    """Return whether the period was begun on credit; a trial asks for nothing."""
+    return snapshot.is_invoiced and snapshot.status is not Status.TRIALING
 
 
 def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:

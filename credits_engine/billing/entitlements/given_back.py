@@ -84,8 +84,10 @@ def shares_given_back(facts: Iterable[Fact]) -> dict[str, Fraction]:
         if each.invoice_id:
             charges.setdefault(each.invoice_id, []).append(each)
     shares = {name: _share_of_all(found, totals.get(name)) for name, found in charges.items()}
-    for name, amount in _credited_by_notes(known).items():
+    for name, (after, before) in _credited_by_notes(known).items():
         if (total := totals.get(name, 0)) > 0:
+            # A part that was never asked for is a lower price; all of it is no payment.
+            amount = after + before if after + before >= total else after
             # What a note gives back by a refund is not in its amount, so nothing is counted twice.
             shares[name] = min(Fraction(1), shares.get(name, Fraction(0)) + Fraction(amount, total))
     return shares
@@ -116,10 +118,12 @@ def invoices_by_payment(known: Iterable[Fact]) -> dict[str, str]:
 def _share_of_all(charges: list[GivenBack], total: int | None) -> Fraction:
     """One invoice may be paid by several charges, and its share is that of their sum."""
     amounts = [each.amount for each in charges if each.amount]
+    # Charges of which nothing was given back are not known here, and a balance pays without one: the total has all.
+    known = max(sum(amounts), total or 0)
     return GivenBack(
         payment_intent=None,
         invoice_id=None,
-        amount=sum(amounts) if len(amounts) == len(charges) else total,
+        amount=known if len(amounts) == len(charges) else total,
         refunded=sum(each.refunded for each in charges),
         disputed=sum(each.disputed for each in charges),
     ).share
@@ -179,7 +183,8 @@ def _counts(dispute: Dispute, policy: DisputePolicy) -> bool:
     )
 
 
-def _credited_by_notes(known: Iterable[Fact]) -> dict[str, int]:
+def _credited_by_notes(known: Iterable[Fact]) -> dict[str, tuple[int, int]]:
+    """By how much the notes of each invoice lower it after its payment, and before."""
     notes = [each for each in known if isinstance(each, CreditNote)]
     void = {note.credit_note_id for note in notes if note.is_void}
     # An update of a note states it anew: only its latest amount counts.
@@ -187,7 +192,8 @@ def _credited_by_notes(known: Iterable[Fact]) -> dict[str, int]:
     for note in sorted(notes, key=lambda one: (one.at, one.identity)):
         if note.credit_note_id not in void:
             latest[note.credit_note_id] = note
-    sums: dict[str, int] = {}
+    sums: dict[str, tuple[int, int]] = {}
     for note in latest.values():
-        sums[note.invoice_id] = sums.get(note.invoice_id, 0) + note.amount
+        after, before = sums.get(note.invoice_id, (0, 0))
+        sums[note.invoice_id] = after + note.amount, before + note.amount_before_payment
     return sums

@@ -5,6 +5,8 @@ from credits_engine.billing.facts import Item, Snapshot, Status
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 
+FREE = "free"
+
 
 class UnmappedPriceError(UnknownPriceError):
     """A subscription buys nothing that the catalogue knows; `price` is what to add to it."""
@@ -36,7 +38,10 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
 
     During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
     """
-    known = [plan for item in snapshot.items if (plan := bought(item, catalogue))]
+    mapped = [(item, plan) for item in snapshot.items if (plan := bought(item, catalogue))]
+    known = [plan for item, plan in mapped if item.quantity]
+    if mapped and not known:
+        return catalogue.plan(FREE)
     if not known:
         names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
         sentence = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
@@ -49,7 +54,8 @@ def bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
     """The plan that one item buys; None where it is none of the catalogue's."""
     # A lookup key moves on to the price's successor; whoever bought before goes on with the price that lost it.
     names = (item.lookup_key, item.price_id, *item.former_keys)
-    return next((plan for name in names if name and (plan := _find(name, catalogue))), None)
+    found = next((plan for name in names if name and (plan := _find(name, catalogue))), None)
+    return found and found.with_seats(item.quantity)
 
 
 def highest(plans: list[CreditPlan], catalogue: Catalogue) -> CreditPlan:
@@ -57,9 +63,9 @@ def highest(plans: list[CreditPlan], catalogue: Catalogue) -> CreditPlan:
     return max(plans, key=lambda plan: rank(plan, catalogue))
 
 
-def rank(plan: CreditPlan | None, catalogue: Catalogue) -> int:
-    """The place of a plan in the catalogue, -1 for none."""
-    return -1 if plan is None else catalogue.plans.index(plan)
+def rank(plan: CreditPlan | None, catalogue: Catalogue) -> tuple[int, int]:
+    """The place of a plan in the catalogue; that of none is below all."""
+    return (-1, 0) if plan is None else catalogue.place(plan)
 
 
 def is_mapped(price: str, catalogue: Catalogue) -> bool:
@@ -82,7 +88,7 @@ def _find(price: str, catalogue: Catalogue) -> CreditPlan | None:
 
 def _trial(plan: CreditPlan, catalogue: Catalogue) -> CreditPlan:
     try:
-        return catalogue.plan(f"{plan.name}_trial")
+        return catalogue.plan(f"{plan.base_name}_trial")
     except UnknownPlanError:
         return plan
 

@@ -5,6 +5,7 @@ spent stays spent.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -38,18 +39,39 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
     changes: list[str] = []
     charges = charges_given_back(stated, dispute_policy())
     bought = [each for each in stated if isinstance(each, PackPaid)]
-    for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
-        pack = facts.lock_packs(session, user_id, key_of(paid))
+    granted = {paid.identity: facts.lock_packs(session, user_id, key_of(paid)) for paid in bought}
+    for paid in without_repeats(bought, {name for name, pack in granted.items() if pack}):
+        pack = granted[paid.identity]
         if pack is None:
             pack, sentence = _granted(session, user_id, paid, now=now, cause=cause)
             changes.append(sentence)
         if pack is not None:
-            given_back = [
-                each for each in charges if each.payment_intent and each.payment_intent == paid.payment_intent
-            ]
+            given_back = [each for each in charges if _pays(each, paid)]
             changes += _restored(session, pack, paid, given_back, now=now, cause=cause)
             changes += _revoked(session, pack, given_back, now=now, cause=cause)
     return changes
+
+
+def without_repeats(bought: Iterable[PackPaid], granted: AbstractSet[str]) -> list[PackPaid]:
+    """Leave out what is told twice: of a checkout that makes an invoice both tell what was sold.
+
+    Whichever was granted first counts, for it can't be granted again; the checkout where neither was yet.
+    """
+    sales: dict[str, list[PackPaid]] = {}
+    for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
+        sales.setdefault(paid.invoice_id or paid.identity, []).append(paid)
+    found = []
+    for told in sales.values():
+        lines = [each for each in told if each.is_line]
+        sessions = [each for each in told if not each.is_line]
+        is_by_lines = not sessions or any(each.identity in granted for each in lines)
+        found += lines if is_by_lines else sessions
+    return found
+
+
+def _pays(charge: GivenBack, paid: PackPaid) -> bool:
+    by_payment = charge.payment_intent is not None and charge.payment_intent == paid.payment_intent
+    return by_payment or (charge.invoice_id is not None and charge.invoice_id == paid.invoice_id)
 
 
 def key_of(paid: PackPaid) -> str:

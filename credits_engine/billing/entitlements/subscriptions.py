@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 
 from credits_engine.billing.entitlements.coverage import Coverage, coverages
 from credits_engine.billing.entitlements.history import History, order
-from credits_engine.billing.entitlements.prices import highest, plan_of, service_period
+from credits_engine.billing.entitlements.prices import FREE, highest, plan_of, service_period
 from credits_engine.billing.entitlements.unpaid import Refusal, refusal
 from credits_engine.billing.facts import TERMINAL, Snapshot, Source, Status
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
-FREE = "free"
 INSTANT = timedelta(microseconds=1)
 SHORT = timedelta(days=27)
 """Service periods below this are no months: a weekly price has a month's credits once a month."""

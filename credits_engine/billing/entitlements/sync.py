@@ -25,19 +25,19 @@ from credits_engine.billing.entitlements.changes import (
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.entitlements.subscriptions import FREE
+from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
+from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
-from credits_engine.engines.plans import CreditPlan
+from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import period_rollover
 from credits_engine.operations.period_rollover import OpenedPeriods
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
-from credits_engine.store import journal
+from credits_engine.store import journal, plan_versions
 from credits_engine.store.accounts import Account
 
 ACTOR = "billing"
@@ -175,6 +175,7 @@ def _update_directory(run: _Run, entitlement: Entitlement) -> list[str]:
     account, plan, anchor = run.account, entitlement.plan.name, entitlement.anchor
     if (account.plan, account.anchor) == (plan, anchor):
         return []
+    plan_versions.write_seats(run.session, entitlement.plan, CATALOGUE, KINDS)
     accounts.update_directory(run.session, account.user_id, plan=plan, anchor=anchor, now=run.now)
     if account.plan == plan:
         return [f"Periods are counted from {anchor:%Y-%m-%dT%H:%M:%SZ}." if anchor else "No anchor."]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from credits_engine.billing.entitlements.coverage import plan_of_line
 from credits_engine.billing.entitlements.history import History, is_paused, state_at
@@ -18,8 +18,6 @@ from credits_engine.billing.facts import (
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
-GRACE = timedelta(days=5)
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -32,7 +30,7 @@ class Refusal:
 def refusal(history: History, plan: CreditPlan, period: Period, catalogue: Catalogue) -> Refusal | None:
     """The first thing that ends the trust in a payment to come for `plan` in this service period."""
     found = [
-        *_failing(history),
+        *_failing(history, plan),
         *_given_up(history, plan, period, catalogue),
         *_lost(history, plan, period, catalogue),
         *_voiding(history, period),
@@ -40,16 +38,17 @@ def refusal(history: History, plan: CreditPlan, period: Period, catalogue: Catal
     return min(found, key=lambda each: each.at, default=None)
 
 
-def _failing(history: History) -> Iterator[Refusal]:
+def _failing(history: History, plan: CreditPlan) -> Iterator[Refusal]:
     if since := failing_since(history):
-        yield _overdue(since)
+        yield _overdue(since, plan)
 
 
-def _overdue(since: datetime) -> Refusal:
+def _overdue(since: datetime, plan: CreditPlan) -> Refusal:
+    grace = plan.grace_at(since)
     return Refusal(
-        since + GRACE,
+        since + grace,
         f"Payment has been failing since {since:%Y-%m-%dT%H:%M:%SZ}, "
-        f"longer than the {GRACE.days} days of grace; pay the open invoice to go on.",
+        f"longer than the {grace.days} days of grace; pay the open invoice to go on.",
     )
 
 
@@ -64,7 +63,7 @@ def _given_up(history: History, plan: CreditPlan, period: Period, catalogue: Cat
         if failed.is_final:
             yield _nothing_pays(failed.at, failed.invoice_id, "given up")
         elif not _has_recovered(history, failed):
-            yield _overdue(failed.at)
+            yield _overdue(failed.at, plan)
 
 
 def _nothing_pays(at: datetime, invoice_id: str, fate: str) -> Refusal:
@@ -110,7 +109,7 @@ def _charges_for(
     named = [(line, found) for line in charged if (found := plan_of_line(line, history.payments.keys, catalogue))]
     if not named:
         return invoice.period is not None and invoice.period.start == period.start
-    return any(found is plan and period.start <= line.period.start < period.end for line, found in named)
+    return any(found.name == plan.name and period.start <= line.period.start < period.end for line, found in named)
 
 
 def failing_since(history: History) -> datetime | None:

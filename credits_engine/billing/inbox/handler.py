@@ -12,6 +12,7 @@ from control_plane.platform import settings
 from control_plane.platform.auth import erasures
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
+from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import SyncState, sync_user
 from credits_engine.billing.facts import (
@@ -29,7 +30,8 @@ from credits_engine.billing.store import accounts, inbox, merges
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.stripe_api import checkouts, events
-from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
+from credits_engine.billing.stripe_api.invoices import sold_once
+from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
 
 CUSTOMER = "customer:"
 PRICE = "price:"
@@ -38,6 +40,10 @@ PAYMENT = "payment:"
 UNKNOWN_QUANTITY = (
     "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
     "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
+)
+UNKNOWN_LINES = (
+    "The invoice has more lines than the event shows, and none of those shown is for its subscription. "
+    "Set STRIPE_API_KEY, so that we can ask Stripe for the others."
 )
 NO_PACK = "This checkout names no pack that is on sale."
 NOT_ASKED = "With STRIPE_API_KEY its lines would have been asked for as well."
@@ -61,7 +67,12 @@ def decode(claim: Claim) -> tuple[Fact, ...]:
         raise UnreadableEventError("no_json", f"The stored body is no JSON: {error}.") from error
     event = event if isinstance(event, dict) else {}
     check_origin(event, settings.current())
-    return events.facts(event)
+    return (*events.facts(event), *packs_sold(event))
+
+
+def packs_sold(event: Json) -> tuple[PackPaid, ...]:
+    """Return the packs on sale that a paid invoice sold; a setup fee grants nothing, and waits for nothing."""
+    return tuple(fact for fact in sold_once(event) if find_offer(fact.price))
 
 
 def handle(
@@ -89,7 +100,7 @@ def _handle(
     was_asked, fetched = fetched is not None, fetched or ()
     if not stated:
         stated, fetched = fetched, ()
-    stated = _with_quantities(stated, fetched)
+    stated = _completed(stated, fetched)
     if left := _without_effect(claim, stated, was_asked=was_asked):
         return left
     customer_id = _customer(session, stated)
@@ -130,6 +141,8 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
         return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
+    if any(isinstance(fact, InvoicePaid) and fact.is_partial and not fact.period for fact in stated):
+        return Outcome(State.PARKED, UNKNOWN_LINES, STRIPE)
     if stated:
         return None
     if events.thin_type(claim.type) and not was_asked:
@@ -139,10 +152,14 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 
 
-def _with_quantities(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:
-    """Add the number of packs as Stripe states it, where the event did not."""
-    by_identity = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
-    return [by_identity.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
+def _completed(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:
+    """Add what Stripe states and the event left out: the number of packs, the other lines of an invoice."""
+    by_identity = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid | InvoicePaid)}
+    completed = [
+        by_identity.get(fact.identity, fact) if isinstance(fact, PackPaid | InvoicePaid) else fact for fact in stated
+    ]
+    known = {fact.identity for fact in stated}
+    return [*completed, *(each for each in fetched if isinstance(each, PackPaid) and each.identity not in known)]
 
 
 def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:

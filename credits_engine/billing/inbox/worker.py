@@ -180,7 +180,7 @@ class StripeLookup:
         thin = thin_event(claim)
         if thin is not None:
             return follow(self.gateway, thin)
-        found: list[Fact] = list(self._quantities(claim, stated))
+        found: list[Fact] = [*self._quantities(claim, stated), *self._lines(claim, stated)]
         for subscription_id in sorted(ambiguous(stated, _known_facts(stated))):
             try:
                 found += self.gateway.subscription(subscription_id)
@@ -198,6 +198,17 @@ class StripeLookup:
             found = self.gateway.checkout(event)
             # Where the session named no pack it may be for anything: only what is on sale here counts.
             return [fact for fact in found if is_untold or (isinstance(fact, PackPaid) and find_offer(fact.price))]
+        except (StripeUnavailableError, BreakerOpenError) as error:
+            log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
+            return ()
+
+    def _lines(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
+        """The payment of an invoice with all its lines, where the event shows only the first of them."""
+        if not any(isinstance(fact, InvoicePaid) and fact.is_partial for fact in stated):
+            return ()
+        try:
+            whole = self.gateway.invoice(json.loads(claim.body or b"{}"))
+            return (*events.facts(whole), *handler.packs_sold(whole))
         except (StripeUnavailableError, BreakerOpenError) as error:
             log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
             return ()

@@ -70,6 +70,7 @@ def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
             quantity=line.quantity,
             payment_intent=intent,
             user_id=_user(session),
+            invoice_id=identifier(session.get("invoice")),
         )
 
 

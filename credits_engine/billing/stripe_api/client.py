@@ -102,14 +102,20 @@ class StripeGateway:
 
     def checkout(self, event: Json) -> tuple[Fact, ...]:
         """Return the facts of a checkout once its line items are fetched, which events don't show. Raises likewise."""
-        session = value_at(event, "data", "object")
-        lines = self.client.v1.checkout.sessions.line_items
-        found = [page for page, _ in self.listed(partial(lines.list, str(session.get("id"))), {})]
-        with_lines = {**session, "line_items": {"data": [each for page in found for each in page]}}
+        whole = self._with_lines(event, "line_items", self.client.v1.checkout.sessions.line_items.list)
         try:
-            return events.facts({**event, "data": {"object": with_lines}})
+            return events.facts(whole)
         except UnreadableEventError as error:
             raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
+
+    def invoice(self, event: Json) -> Json:
+        """Return the event of an invoice with all its lines; it shows ten at most. Raises likewise."""
+        return self._with_lines(event, "lines", self.client.v1.invoices.line_items.list)
+
+    def _with_lines(self, event: Json, name: str, lines: Callable[..., Any]) -> Json:
+        stated = value_at(event, "data", "object")
+        found = [page for page, _ in self.listed(partial(lines, str(stated.get("id"))), {})]
+        return {**event, "data": {"object": {**stated, name: {"data": [each for page in found for each in page]}}}}
 
     def pages(self) -> Iterator[list[tuple[Fact, ...]]]:
         """Every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
@@ -181,7 +187,8 @@ def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
         invoice = value_at(subscription, EXPAND)
         if invoice.get("status") == "paid":
             event: Json = {"id": identity, "created": seconds, "data": {"object": invoice}}
-            found += invoices.paid(event)
+            # One that hides lines would be stored as it is, and keep out what the whole invoice states.
+            found += [each for each in invoices.paid(event) if not each.is_partial]
     except UnreadableEventError as error:
         raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
     return tuple(found)

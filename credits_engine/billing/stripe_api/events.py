@@ -28,6 +28,7 @@ from credits_engine.billing.stripe_api.json_fields import (
     instant,
     list_at,
     named_user,
+    quantity_of,
     required_id,
     required_object,
     span,
@@ -81,6 +82,7 @@ def snapshot(subscription: Json, *, at: datetime, source: Source, identity: str)
         user_id=named_user(subscription),
         is_partial=value_at(subscription, "items").get("has_more") is True,
         pause=_pause(subscription),
+        is_invoiced=subscription.get("collection_method") == "send_invoice",
     )
 
 
@@ -124,7 +126,12 @@ def _items(subscription: Json) -> Iterator[Item]:
         if price_id is None:
             raise UnreadableEventError("no_price", f"An item of subscription {subscription.get('id')} names no price.")
         lookup_key = price.get("lookup_key") if isinstance(price, Mapping) else None
-        yield Item(price_id, lookup_key if isinstance(lookup_key, str) else None, _current(item) or above)
+        yield Item(
+            price_id,
+            lookup_key if isinstance(lookup_key, str) else None,
+            _current(item) or above,
+            quantity=quantity_of(item),
+        )
 
 
 def _prices(snapshot: Snapshot) -> list[str]:
@@ -164,8 +171,7 @@ def _customer(event: Json) -> Iterator[Link]:
 
 
 OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
-    "invoice.paid": invoices.paid,
-    "invoice.payment_succeeded": invoices.paid,
+    **dict.fromkeys(invoices.PAID, invoices.paid),
     "invoice.payment_failed": invoices.failed,
     "invoice.marked_uncollectible": invoices.failed,
     "invoice.voided": invoices.voided,

@@ -1,6 +1,7 @@
 """Facts out of invoices and what settles them, of every API generation."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from credits_engine.billing.facts import (
@@ -9,6 +10,7 @@ from credits_engine.billing.facts import (
     InvoiceLine,
     InvoicePaid,
     InvoiceVoided,
+    PackPaid,
     Payment,
 )
 from credits_engine.billing.stripe_api.json_fields import (
@@ -21,12 +23,15 @@ from credits_engine.billing.stripe_api.json_fields import (
     list_at,
     named_user,
     object_at,
+    quantity_of,
     required_id,
     required_object,
     span,
     value_at,
 )
 from credits_engine.engines.periods import Period
+
+PAID = ("invoice.paid", "invoice.payment_succeeded")
 
 
 def paid(event: Json) -> Iterator[InvoicePaid]:
@@ -35,13 +40,41 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
     for common in _of_subscription(invoice):
         yield InvoicePaid(
             identity=f"{common['invoice_id']}:paid",
-            at=instant(value_at(invoice, "status_transitions").get("paid_at")) or created(event),
+            at=_paid_at(event, invoice),
             period=_served_period(invoice),
             total=integer(invoice.get("total")),
             payment_intent=identifier(invoice.get("payment_intent")),
             lines=tuple(_lines(invoice)),
+            is_partial=_is_partial(invoice),
             **common,
         )
+
+
+def sold_once(event: Json) -> Iterator[PackPaid]:
+    """Yield what a paid invoice sold besides subscriptions; whether any of it is a pack is the price list's to say."""
+    invoice = value_at(event, "data", "object") if event.get("type") in PAID else {}
+    customer_id = identifier(invoice.get("customer"))
+    for line in list_at(invoice.get("lines")):
+        price = _price_of(line)
+        name, line_id = object_at(price, "lookup_key", None) or identifier(price), identifier(line)
+        amount = line.get("amount")
+        is_sold = type(amount) is int and amount > 0 and not _is_proration(line) and not _is_of_item(line)
+        if customer_id and line_id and isinstance(name, str) and is_sold and quantity_of(line):
+            yield PackPaid(
+                identity=f"{line_id}:pack",
+                customer_id=customer_id,
+                at=_paid_at(event, invoice),
+                price=name,
+                quantity=quantity_of(line),
+                payment_intent=identifier(invoice.get("payment_intent")),
+                user_id=named_user(invoice),
+                invoice_id=required_id(invoice, "id"),
+                is_line=True,
+            )
+
+
+def _paid_at(event: Json, invoice: Json) -> datetime:
+    return instant(value_at(invoice, "status_transitions").get("paid_at")) or created(event)
 
 
 def failed(event: Json) -> Iterator[InvoiceFailed]:
@@ -71,7 +104,9 @@ def voided(event: Json) -> Iterator[InvoiceVoided]:
 def payment(event: Json) -> Iterator[Payment]:
     """Which payment settled which invoice."""
     stated = required_object(event)
-    intent = identifier(value_at(stated, "payment").get("payment_intent"))
+    settled = value_at(stated, "payment")
+    # A payment of before intents, or one that was recorded, is known by its charge alone.
+    intent = identifier(settled.get("payment_intent")) or identifier(settled.get("charge"))
     if intent is not None:
         identity, invoice_id = f"payment:{intent}", required_id(stated, "invoice")
         yield Payment(identity=identity, invoice_id=invoice_id, payment_intent=intent, at=created(event))
@@ -128,9 +163,16 @@ def _served_period(invoice: Json) -> Period | None:
     """
     own = _own(invoice)
     period = _latest(own)
+    if _is_partial(invoice) and not own:
+        return None
     if period is None and (own or not any(list_at(invoice.get("lines")))):
         raise UnreadableEventError("no_period", f"Invoice {invoice.get('id')} does not say which period it is for.")
     return period
+
+
+def _is_partial(invoice: Json) -> bool:
+    """Return whether the invoice has more lines than it shows: an event holds ten at most."""
+    return value_at(invoice, "lines").get("has_more") is True
 
 
 def _latest(lines: Iterable[Json]) -> Period | None:
@@ -145,11 +187,16 @@ def _lines(invoice: Json) -> Iterator[InvoiceLine]:
 
 def _priced(lines: Iterable[Json]) -> Iterator[InvoiceLine]:
     for line in lines:
-        price = line.get("price") or line.get("plan") or value_at(line, "pricing", "price_details").get("price")
+        price = _price_of(line)
         price_id, period, amount = identifier(price), span(line.get("period"), "start", "end"), line.get("amount")
         if price_id and period and type(amount) is int:
             lookup_key = object_at(price, "lookup_key", None)
-            yield InvoiceLine(price_id, lookup_key if isinstance(lookup_key, str) else None, amount, period)
+            named = lookup_key if isinstance(lookup_key, str) else None
+            yield InvoiceLine(price_id, named, amount, period, quantity_of(line))
+
+
+def _price_of(line: Json) -> object:
+    return line.get("price") or line.get("plan") or value_at(line, "pricing", "price_details").get("price")
 
 
 def _own(invoice: Json) -> list[Json]:

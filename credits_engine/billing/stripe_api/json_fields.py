@@ -57,6 +57,12 @@ def integer(value: object) -> int:
     return value
 
 
+def quantity_of(stated: Json) -> int:
+    """Return the number of its price that something is for; what is metered has none and counts as one."""
+    quantity = stated.get("quantity")
+    return quantity if type(quantity) is int and quantity >= 0 else 1
+
+
 def object_at(stated: object, name: str, default: Any = ()) -> Any:
     """Return `stated[name]` if it is an object."""
     return stated.get(name, default) if isinstance(stated, Mapping) else default

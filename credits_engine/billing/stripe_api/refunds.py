@@ -55,7 +55,7 @@ def dispute(event: Json) -> Iterator[Dispute]:
             status=status,
             amount=integer(stated.get("amount")),
             charge_id=identifier(stated.get("charge")),
-            payment_intent=identifier(stated.get("payment_intent")),
+            payment_intent=identifier(stated.get("payment_intent")) or identifier(stated.get("charge")),
         )
 
 
@@ -76,15 +76,16 @@ def refund(event: Json) -> Iterator[Refund]:
         amount=integer(charge.get("amount")),
         amount_refunded=refunded,
         invoice_id=identifier(charge.get("invoice")),
-        payment_intent=intent,
+        # Without an intent the payment of its invoice names the charge itself.
+        payment_intent=intent or charge_id,
     )
 
 
 def credit_note(event: Json) -> Iterator[CreditNote]:
     """By how much a credit note lowers a paid invoice, beside what refunds of the charge tell themselves."""
     note = required_object(event)
-    customer_id, amount = identifier(note.get("customer")), _credited(note)
-    if customer_id and amount:
+    customer_id, amount, before = identifier(note.get("customer")), _credited(note), _credited_before_payment(note)
+    if customer_id and (amount or before):
         note_id, is_void = required_id(note, "id"), note.get("status") == "void"
         yield CreditNote(
             identity=f"{required_id(event, 'id')}:note",
@@ -94,7 +95,15 @@ def credit_note(event: Json) -> Iterator[CreditNote]:
             at=created(event),
             amount=amount,
             is_void=is_void,
+            amount_before_payment=before,
         )
+
+
+def _credited_before_payment(note: Json) -> int:
+    amount = note.get("pre_payment_amount")
+    if amount is None and note.get("type") == "pre_payment":
+        amount = note.get("amount")
+    return amount if type(amount) is int and amount > 0 else 0
 
 
 def _credited(note: Json) -> int:

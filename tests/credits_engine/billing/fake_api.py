@@ -31,6 +31,8 @@ class FakeApi:
     delay_seconds: float = 0.0
     lines: dict[str, list[Json]] = field(default_factory=dict)
     """The lines of each checkout."""
+    invoice_lines: dict[str, list[Json]] = field(default_factory=dict)
+    """The lines of each invoice."""
     prices: tuple[str, ...] = ("starter_monthly", "pro_monthly", "plus_monthly")
 
     def answer(self, path: str, key: str | None) -> tuple[int, Json]:
@@ -45,6 +47,7 @@ class FakeApi:
         if found := re.fullmatch(r"/v1/(events|invoices|charges|refunds|checkout/sessions)(?:/(\w+))?", parts.path):
             return self._stated(found[1], found[2], parse_qs(parts.query))
         listed = {f"/v1/checkout/sessions/{session}/line_items": lines for session, lines in self.lines.items()}
+        listed |= {f"/v1/invoices/{invoice}/lines": lines for invoice, lines in self.invoice_lines.items()}
         listed["/v1/prices"] = [{"id": f"price_{key}", "object": "price", "lookup_key": key} for key in self.prices]
         if parts.path in listed:
             return 200, {"object": "list", "url": parts.path, "has_more": False, "data": listed[parts.path]}

@@ -46,7 +46,7 @@ class Subscription:
     @property
     def months(self) -> int:
         """The length of the service period."""
-        return 12 if self.price.endswith("_yearly") else 1
+        return {"yearly": 12, "quarterly": 3}.get(self.price.rpartition("_")[2], 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """One-off sales of a virtual Stripe: packs that are paid at once or later, and given back in part or whole."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from tests.credits_engine.billing.stripe_objects import Json, seconds
+from tests.credits_engine.billing.stripe_objects import OLD_GENERATIONS, Json, seconds
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 CENTS = 1_000
@@ -54,3 +55,27 @@ def give_back(stripe: VirtualStripe, session: Mapping[str, object], cents_in_all
         "payment_intent": session["payment_intent"],
     }
     stripe._send("charge.refunded", charge)
+
+
+def one_off_line(stripe: VirtualStripe, number: int, price: str = "setup", **changes: Any) -> Json:
+    """A line that is paid once, as of `add_invoice_items`, or of a checkout that sells something beside a plan."""
+    instant = seconds(stripe.now)
+    line: Json = {
+        "id": f"il_once_{number}",
+        "object": "line_item",
+        "amount": 500,
+        "quantity": 1,
+        "period": {"start": instant, "end": instant},
+    }
+    if stripe._objects.generation in OLD_GENERATIONS:
+        price_object = {"id": f"price_{price}", "object": "price", "lookup_key": price}
+        return {**line, "type": "invoiceitem", "proration": False, "price": price_object, **changes}
+    details = {"invoice_item": f"ii_{number}", "proration": False}
+    parent = {"type": "invoice_item_details", "invoice_item_details": details}
+    pricing = {"type": "price_details", "price_details": {"price": price}}
+    return {**line, "parent": parent, "pricing": pricing, **changes}
+
+
+def invoices_of(stripe: VirtualStripe) -> list[Json]:
+    """The invoice of each event that tells of a payment; both events of one payment hold the same."""
+    return [each["data"]["object"] for each in stripe.events if each["type"].startswith("invoice.pa")]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from credits_engine.billing.entitlements.changes import Entitlement
-from credits_engine.billing.entitlements.unpaid import GRACE
+from credits_engine.engines.plans import GRACE
 from tests.credits_engine.billing.stories import stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, seconds
 from tests.credits_engine.billing.virtual_collection import (

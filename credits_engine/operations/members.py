@@ -1,0 +1,51 @@
+"""Operations of members of an organisation: taken from its account, within what each may spend.
+
+Which account that is every process reads ahead of time (`MEMBERS`), so the operations of everybody else cost nothing
+more. A membership begins and ends some seconds after it is written: by then every process knows, and they agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform.extensions import AppState
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.memberships import Membership, beyond_limit, member_key, refused
+from credits_engine.operations.account_books import Books
+from credits_engine.store import members, reservations
+
+MEMBERS = AppState[Mapping[str, Membership]]("credit_members")
+
+
+def membership(user_id: str, now: datetime) -> Membership | None:
+    """Return the membership that is in force; None for whoever has an account of their own."""
+    found = MEMBERS.get().get(user_id)
+    return found if found and found.is_in_force(now) else None
+
+
+def account_of(user_id: str, now: datetime) -> str:
+    """The account that a user's operations are taken from."""
+    found = membership(user_id, now)
+    return found.account_id if found else user_id
+
+
+def reservation_place(session: Session, user_id: str, key: str) -> tuple[str, str]:
+    """The account and the key that a reservation of this user is under, also after they joined or left meanwhile."""
+    found = MEMBERS.get().get(user_id)
+    if found is not None:
+        place = found.account_id, member_key(user_id, key)
+        if reservations.find(session, *place) is not None:
+            return place
+    return user_id, key
+
+
+def within_limit(session: Session, member: Membership, books: Books, asked: Amounts) -> Books:
+    """Return the books as both engines are to judge them: refused where the member's own limit is passed.
+
+    Call it with the books locked, or two operations of one member could pass it together.
+    """
+    used = members.used(session, member, books.v2.period.start)
+    reason = beyond_limit(member, used, asked)
+    return replace(books, legacy=refused(books.legacy, reason), v2=refused(books.v2, reason))

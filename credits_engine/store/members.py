@@ -1,0 +1,90 @@
+"""Rows of members of organisations, and by how much each operation of theirs moved what they have used."""
+
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Select, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.database import execute_core
+from credits_engine.amount_types import per_kinds, summed
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.memberships import Membership
+from credits_engine.member_models import CreditMember, MemberEntry
+from credits_engine.store.tables import USERS, ResultRow
+
+MEMBERS = cast(Table, CreditMember.__table__)
+ENTRIES = cast(Table, MemberEntry.__table__)
+OF_ACCOUNT = MEMBERS.c.account_user_id == bindparam("account_id")
+
+
+def _used() -> Select[Amounts]:
+    return select(summed(ENTRIES.c.amounts).label("used")).where(
+        ENTRIES.c.account_user_id == bindparam("account_id"),
+        ENTRIES.c.user_id == bindparam("user_id"),
+        ENTRIES.c.period_start == bindparam("period_start"),
+    )
+
+
+USED = per_kinds(_used)
+
+
+def every(session: Session) -> tuple[Membership, ...]:
+    """Return every membership, those that ended too."""
+    return tuple(_read(row) for row in session.execute(select(MEMBERS).order_by(MEMBERS.c.user_id)))
+
+
+def of_account(session: Session, account_id: str, now: datetime) -> tuple[Membership, ...]:
+    """Return who is or will be a member of an account."""
+    query = select(MEMBERS).where(OF_ACCOUNT, or_(MEMBERS.c.ends_at.is_(None), MEMBERS.c.ends_at > now))
+    return tuple(_read(row) for row in session.execute(query.order_by(MEMBERS.c.user_id), {"account_id": account_id}))
+
+
+def find(session: Session, user_id: str) -> Membership | None:
+    """Return a user's last membership."""
+    row = session.execute(select(MEMBERS).where(MEMBERS.c.user_id == user_id)).one_or_none()
+    return _read(row) if row else None
+
+
+def lock_account(session: Session, account_id: str) -> str | None:
+    """Return the plan of an account, whose row is locked: who is added meanwhile waits. None where it is unknown."""
+    query = select(USERS.c.plan).where(USERS.c.user_id == account_id).with_for_update()
+    return session.scalar(query)
+
+
+def put(session: Session, member: Membership, *, by: str) -> None:
+    """Let somebody be a member from the start on, in place of any membership before."""
+    session.execute(delete(MEMBERS).where(MEMBERS.c.user_id == member.user_id))
+    row = {"user_id": member.user_id, "account_user_id": member.account_id, "limits": dict(member.limits)}
+    dates = {"starts_at": member.starts_at, "ends_at": member.ends_at}
+    session.execute(insert(MEMBERS).values(**row, **dates, added_by=by))
+
+
+def end(session: Session, user_id: str, at: datetime) -> None:
+    """Let a membership end."""
+    session.execute(update(MEMBERS).where(MEMBERS.c.user_id == user_id).values(ends_at=at))
+
+
+def used(session: Session, member: Membership, period_start: datetime) -> Amounts:
+    """Return what a member has used of the account's period."""
+    params = {"account_id": member.account_id, "user_id": member.user_id, "period_start": period_start}
+    found: Amounts | None = execute_core(session, USED(), params).scalar_one()
+    return found or NOTHING
+
+
+def add_entry(session: Session, journal_id: int, member: Membership, period_start: datetime, amounts: Amounts) -> None:
+    """Add what an operation took for a member."""
+    row = {"journal_id": journal_id, "account_user_id": member.account_id, "user_id": member.user_id}
+    session.execute(insert(ENTRIES).values(**row, period_start=period_start, amounts=amounts))
+
+
+def give_back(session: Session, journal_id: int, *, of: int, amounts: Amounts) -> None:
+    """Add what was given back of an operation, for whichever member it was of."""
+    found = session.execute(select(ENTRIES).where(ENTRIES.c.journal_id == of)).one_or_none()
+    if found is not None:
+        row = {"account_user_id": found.account_user_id, "user_id": found.user_id, "period_start": found.period_start}
+        session.execute(insert(ENTRIES).values(**row, journal_id=journal_id, amounts=-amounts))
+
+
+def _read(row: ResultRow) -> Membership:
+    return Membership(row.user_id, row.account_user_id, row.starts_at, dict(row.limits), row.ends_at)

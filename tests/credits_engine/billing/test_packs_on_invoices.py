@@ -1,0 +1,80 @@
+"""Packs that are sold by a line of an invoice: granted once however often told, and given back with the money."""
+
+from datetime import timedelta
+
+import pytest
+
+from credits_engine.store.tables import PACKS
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD_GENERATIONS
+from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line, sell
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+from tests.faults.ledger import assert_whole
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+PACK = "pack_roast_100"
+
+
+@pytest.fixture(params=GENERATIONS)
+def stripe(request: pytest.FixtureRequest) -> VirtualStripe:
+    """A Stripe of each generation of its API."""
+    return VirtualStripe(request.param)
+
+
+def add_pack(stripe: VirtualStripe, price: str, quantity: int) -> None:
+    invoice = invoices_of(stripe)[0]  # both of its events hold the same one
+    invoice["lines"]["data"].append(one_off_line(stripe, 1, price, quantity=quantity))
+
+
+def packs(office: Office) -> list[tuple[str, int]]:
+    return [(row["kind"], row["amount"]) for row in office.rows(PACKS)]
+
+
+@pytest.mark.parametrize("generation", OLD_GENERATIONS)
+def test_a_pack_that_is_bought_with_a_plan_is_granted_once(office: Office, generation: str) -> None:
+    stripe = VirtualStripe(generation)
+    subscription = stripe.checkout("ada", "pro_monthly")
+    add_pack(stripe, PACK, 3)
+    office.tell(stripe.events, at=START + MINUTE)
+    office.tell([{**each, "id": f"again_{each['id']}"} for each in reversed(stripe.events)], at=START + HOUR)
+    assert packs(office) == [("roast", 300)]
+    stripe.now += DAY
+    stripe.refund(subscription)
+    office.tell(stripe.events[-1:], at=stripe.now)
+    (row,) = office.rows(PACKS)
+    assert row["remaining"] == 0
+    assert_whole(office.app)
+
+
+def test_a_line_that_sells_no_pack_grants_nothing_and_waits_for_nothing(office: Office, stripe: VirtualStripe) -> None:
+    stripe.checkout("ada", "pro_monthly")
+    add_pack(stripe, "setup_fee", 1)
+    office.tell(stripe.events, at=START + MINUTE)
+    assert packs(office) == []
+    assert set(office.states().values()) <= {"applied", "superseded"}
+
+
+@pytest.mark.parametrize("first", ["invoice", "checkout"])
+def test_a_checkout_and_its_invoice_sell_one_pack(office: Office, first: str) -> None:
+    stripe = VirtualStripe(OLD_GENERATIONS[-1])
+    sale = sell(stripe, "ada", PACK, customer="cus_ada")
+    sale["invoice"] = "in_1"
+    link = {"id": "cus_ada", "object": "customer", "metadata": {"user_id": "ada"}}
+    stripe._send("customer.created", link)
+    invoice = {
+        "id": "in_1",
+        "object": "invoice",
+        "customer": "cus_ada",
+        "total": 500,
+        "billing_reason": "manual",
+        "payment_intent": sale["payment_intent"],
+        "lines": {"data": [one_off_line(stripe, 1, PACK)], "has_more": False},
+    }
+    stripe._send("invoice.paid", invoice)
+    told = [stripe.events[1], stripe.events[0], stripe.events[2]]
+    if first == "invoice":
+        told = [stripe.events[1], stripe.events[2], stripe.events[0]]
+    for event in told:
+        office.tell([event], at=START + MINUTE)
+    assert packs(office) == [("roast", 100)]
+    assert set(office.states().values()) == {"applied"}
