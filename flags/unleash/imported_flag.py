@@ -21,10 +21,13 @@ class EngineContext:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self.fields = context_fields(document)
+        self.engine_asked = False
+        """Whether an engine had to be asked, which may have drawn at random."""
 
     @cached_property
     def written(self) -> bytes:
         """The context as JSON."""
+        self.engine_asked = True
         return encode(self._document)
 
 
