@@ -6,8 +6,10 @@ Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from flags.client_features.feature_set import FeatureSet
+from flags.client_features.repeated_questions import AnswerTags
 from flags.evaluation.contexts import Context
 from flags.evaluation.evaluator import EvaluationContext, Reason, evaluate
 from flags.evaluation.fast_evaluator import FastEvaluator, fast_evaluator
@@ -39,6 +41,13 @@ class FlagResult:
     variant: Mapping[str, object] | None = None
 
 
+class Toggles(NamedTuple):
+    """A body of the frontend API; `can_differ` where an engine was asked, which may draw at random."""
+
+    body: bytes
+    can_differ: bool
+
+
 class FlagResults:
     """The answers of one feature set, everything prepared that no caller changes."""
 
@@ -49,6 +58,9 @@ class FlagResults:
             feature_set.contents, [name for name in features if name not in feature_set.phased]
         )
         self._deciders = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
+        self.tags = AnswerTags(
+            (item.wire for item in features.values()), (item.wire for item in feature_set.contents.segments.values())
+        )
         self._needs_written = any(each.shares for each in self._deciders.values())
         self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag, Strategy | None]] = [
             (encode(_toggle(item.wire, NO_VARIANT)), *self._evaluator(name))
@@ -79,8 +91,8 @@ class FlagResults:
             phased = self._feature_set.phased.get(key)
             yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], asked)
 
-    def toggles(self, context: Context, now: datetime) -> bytes:
-        """The body of the frontend API: the flags that are on for this user."""
+    def toggles(self, context: Context, now: datetime) -> Toggles:
+        """The flags that are on for this user, as the frontend API tells them."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
         asked = self._context(context, now)
         written = asked.written if self._needs_written else b""
@@ -95,14 +107,14 @@ class FlagResults:
                     on.append(toggle)
             elif evaluator.is_on(asked):
                 on.append(self._with_variant(evaluator, asked) if evaluator.has_variants else toggle)
-        return b'{"toggles":[' + b",".join(on) + b"]}"
+        return Toggles(b'{"toggles":[' + b",".join(on) + b"]}", can_differ=asked.engine_asked)
 
     def _evaluator(self, name: str) -> tuple[FastEvaluator | ImportedFlag, Strategy | None]:
         decider = self._deciders.get(name)
         if decider is not None:
             return decider, None
         flag = self._defined[name]
-        return flag, flag.rules if flag.constant is None else None
+        return flag, flag.rules.is_on if flag.rules and flag.constant is None and not flag.has_variants else None
 
     def _with_variant(self, evaluator: ImportedFlag, asked: EngineContext) -> bytes:
         wire = self._feature_set.contents.features[evaluator.name.decode()].wire

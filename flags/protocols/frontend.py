@@ -15,7 +15,7 @@ from flags.client_features.prepared_payloads import Payload
 from flags.evaluation.contexts import Context, from_nested, from_query
 from flags.protocols import client_reports, requests, responses
 from flags.protocols.cors import cors_headers, preflight
-from flags.protocols.raw_response import RawResponse, not_modified_or, response, staleness
+from flags.protocols.raw_response import RawResponse, matches, not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for, with_connection, with_directory
 from flags.protocols.tolerant_parsing import parse_readable
 from flags.protocols.unleash_errors import BadRequest, unleash_error_handler
@@ -89,9 +89,16 @@ def add_cors_headers(answer: Response) -> Response:
 def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> RawResponse:
     """Return the flags that are on for this user; the ETag is of the content, which depends on the user."""
     enriched = with_directory(with_connection(context, address), asker)
-    answered = payloads_for(asker).results.toggles(enriched, clock.now())
-    etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
-    return not_modified_or(Payload(answered, etag), if_none_match, *staleness())
+    results = payloads_for(asker).results
+    question = results.tags.key(enriched, has_session=context.session_id is not None)
+    known = results.tags.find(question) if if_none_match else None
+    if known and if_none_match and matches(if_none_match, known):
+        return not_modified_or(Payload(b"", known), if_none_match, *staleness())
+    answered = results.toggles(enriched, clock.now())
+    etag = f'"{blake2b(answered.body, digest_size=8).hexdigest()}"'
+    if not answered.can_differ:
+        results.tags.add(question, etag)
+    return not_modified_or(Payload(answered.body, etag), if_none_match, *staleness())
 
 
 def from_body(value: object) -> Context:

@@ -1,54 +1,60 @@
-"""Strategies of a flag in Unleash's own words as Python functions that give the official engine's answer. Pure.
+"""Flags in Unleash's own words as Python functions that give the official engine's answer. Pure.
 
 A browser asks for all flags at once, and the engine reads the context anew for each, which takes ten times as long as
-the rules. Variants, dependencies, dates, patterns, versions, networks and draws at random are left to it.
+the rules. Patterns, hosts and draws at random are left to it.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flags.evaluation.bucketing import bucket_test
+from flags.unleash.compiled_constraints import (
+    EngineNeeded,
+    Fields,
+    NotCompiled,
+    Rule,
+    compile_constraint,
+    may_need_engine,
+    within,
+)
+from flags.unleash.compiled_variants import OFF, Choice, compile_choice
 from flags.unleash.compiler import Wire
 
-Fields = Mapping[str, str]
-"""Every field of a context by the name that a constraint uses for it."""
-Rule = Callable[[Fields], bool]
 Strategy = Callable[[Fields], bool | None]
 """Returns None where only the engine can tell."""
+Wires = Mapping[str, Wire]
+NO_PARENTS: Wires = {}
 
 USER, SESSION = "userId", "sessionId"
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-"""Numbers as the engine reads them; Python would also take blanks and underscores."""
-TEXTS: Mapping[str, Callable[[str, Sequence[str]], bool]] = {
-    "STR_STARTS_WITH": lambda text, values: text.startswith(tuple(values)),
-    "STR_ENDS_WITH": lambda text, values: text.endswith(tuple(values)),
-    "STR_CONTAINS": lambda text, values: any(value in text for value in values),
-}
-NUMBERS: Mapping[str, Callable[[float, float], bool]] = {
-    "NUM_EQ": lambda number, value: number == value,
-    "NUM_GT": lambda number, value: number > value,
-    "NUM_GTE": lambda number, value: number >= value,
-    "NUM_LT": lambda number, value: number < value,
-    "NUM_LTE": lambda number, value: number <= value,
-}
 
 
-class NotCompiled(Exception):  # noqa: N818 - not an error: the engine answers then
-    """This is left to the engine."""
+class CompiledRules(NamedTuple):
+    """A flag as functions: whether it is on, and which variant it gives; None where only the engine can tell."""
+
+    is_on: Strategy
+    variant: Choice | None
+    """None where the engine has to choose, whoever asks."""
 
 
-def compile_rules(wire: Wire, segments: Mapping[int, Sequence[Wire]]) -> Strategy | None:
-    """Return the answer of a flag that is switched on as a function; None where the engine has to be asked.
+def compile_rules(
+    wire: Wire, segments: Mapping[int, Sequence[Wire]], features: Wires = NO_PARENTS
+) -> CompiledRules | None:
+    """Return a flag that is switched on as functions; None where the engine has to be asked, whoever asks.
 
-    `segments` are constraints by the id of their segment.
+    `segments` are constraints by the id of their segment, `features` what it may depend on, by name.
     """
-    if wire.get("variants") or wire.get("dependencies"):
-        return None
     try:
-        return _any([_strategy(each, segments) for each in wire["strategies"]])
+        strategies = [_strategy(each, segments) for each in wire["strategies"]]
+        parents = [_parent(each, segments, features) for each in wire.get("dependencies") or ()]
     except NotCompiled:
         return None
+    own, after = _any(strategies), _all(parents)
+    is_on = _after(after, own) if parents else own
+    try:
+        choices = [compile_choice(wire, each) for each in wire["strategies"]]
+    except NotCompiled:
+        return CompiledRules(is_on, None)
+    return CompiledRules(is_on, _variant(after, strategies, choices))
 
 
 def context_fields(document: Mapping[str, Any]) -> Fields:
@@ -73,25 +79,110 @@ def _any(strategies: Sequence[Strategy]) -> Strategy:
     return is_on
 
 
-def _strategy(wire: Wire, segments: Mapping[int, Sequence[Wire]]) -> Strategy:
-    if wire.get("variants"):
+def _all(parents: Sequence[Strategy]) -> Strategy:
+    def holds(fields: Fields) -> bool | None:
+        answer: bool | None = True
+        for parent in parents:
+            found = parent(fields)
+            if found is False:
+                return False
+            answer = None if found is None else answer
+        return answer
+
+    return holds
+
+
+def _after(parents: Strategy, own: Strategy) -> Strategy:
+    def is_on(fields: Fields) -> bool | None:
+        found = parents(fields)
+        return own(fields) if found else found
+
+    return is_on
+
+
+def _variant(after: Strategy, strategies: Sequence[Strategy], choices: Sequence[Choice]) -> Choice:
+    """The first strategy that lets somebody in chooses, by its own variants or by the flag's."""
+
+    def variant(fields: Fields) -> Wire | None:
+        found = after(fields)
+        for strategy, choice in zip(strategies, choices, strict=True) if found else ():
+            found = strategy(fields)
+            if found is None or found:
+                return choice(fields) if found else None
+        return None if found is None else OFF
+
+    return variant
+
+
+def _parent(wire: Wire, segments: Mapping[int, Sequence[Wire]], features: Wires) -> Strategy:
+    """A dependency as the condition that it is. A parent that is missing, or has parents itself, fulfils none."""
+    parent = features.get(wire["feature"])
+    if parent is None or parent.get("dependencies"):
+        return lambda _fields: False
+    is_wanted = wire.get("enabled", True) is not False
+    if not parent["enabled"]:
+        return lambda _fields: not is_wanted
+    rules = compile_rules(parent, segments)
+    names = frozenset(wire.get("variants") or ()) if is_wanted else frozenset()
+    if rules is None or (names and rules.variant is None):
         raise NotCompiled
+    if names and not (parent.get("variants") or any(each.get("variants") for each in parent["strategies"])):
+        raise NotCompiled  # engines differ on a variant of a flag that has none; import refuses it
+    if names and rules.variant is not None:
+        return _by_variant(rules.is_on, rules.variant, names)
+    return rules.is_on if is_wanted else _negation(rules.is_on)
+
+
+def _by_variant(is_on: Strategy, variant: Choice, names: frozenset[str]) -> Strategy:
+    def holds(fields: Fields) -> bool | None:
+        found = is_on(fields)
+        if not found:
+            return found
+        chosen = variant(fields)
+        return None if chosen is None else chosen["name"] in names
+
+    return holds
+
+
+def _negation(is_on: Strategy) -> Strategy:
+    def holds(fields: Fields) -> bool | None:
+        found = is_on(fields)
+        return None if found is None else not found
+
+    return holds
+
+
+def _strategy(wire: Wire, segments: Mapping[int, Sequence[Wire]]) -> Strategy:
     constraints = list(wire.get("constraints") or ())
     for number in wire.get("segments") or ():
         if number not in segments:
             raise NotCompiled
         constraints += segments[number]
-    rules = [_constraint(each) for each in constraints]
+    rules = [compile_constraint(each) for each in constraints]
     chosen = STRATEGIES.get(wire["name"])
     if chosen is None:
         raise NotCompiled
-    strategy = chosen(wire.get("parameters") or {})
+    strategy = _constrained(chosen(wire.get("parameters") or {}), rules)
+    return _or_engine(strategy) if any(map(may_need_engine, constraints)) else strategy
+
+
+def _constrained(strategy: Strategy, rules: Sequence[Rule]) -> Strategy:
     if not rules:
         return strategy
     if len(rules) == 1:
         (only,) = rules
         return lambda fields: strategy(fields) if only(fields) else False
     return lambda fields: strategy(fields) if all(rule(fields) for rule in rules) else False
+
+
+def _or_engine(strategy: Strategy) -> Strategy:
+    def is_on(fields: Fields) -> bool | None:
+        try:
+            return strategy(fields)
+        except EngineNeeded:
+            return None
+
+    return is_on
 
 
 def _everybody(_parameters: Wire) -> Strategy:
@@ -101,7 +192,7 @@ def _everybody(_parameters: Wire) -> Strategy:
 def _flexible(parameters: Wire) -> Strategy:
     percentage, group, stickiness = _share(parameters, "rollout"), _group(parameters), parameters.get("stickiness")
     if stickiness == "random" or not stickiness:
-        raise NotCompiled
+        return _random_share(percentage)
     if stickiness == "default":
         is_in = bucket_test(group, percentage)
 
@@ -111,6 +202,17 @@ def _flexible(parameters: Wire) -> Strategy:
 
         return by_default
     return _share_by(stickiness, group, percentage)
+
+
+def _random_share(percentage: int) -> Strategy:
+    """A share that is drawn anew each time is left to the engine, unless it is nobody or everybody."""
+    if percentage not in (0, 100):
+        raise NotCompiled
+    return lambda _fields: percentage == 100
+
+
+def _addresses(parameters: Wire) -> Strategy:
+    return _or_engine(within("remoteAddress", [each for each in parameters.get("IPs", "").split(",") if each.strip()]))
 
 
 def _gradual(field: str) -> Callable[[Wire], Strategy]:
@@ -135,8 +237,10 @@ def _listed(parameters: Wire) -> Strategy:
 STRATEGIES: Mapping[str, Callable[[Wire], Strategy]] = {
     "default": _everybody,
     "flexibleRollout": _flexible,
+    "gradualRolloutRandom": lambda parameters: _random_share(_share(parameters, "percentage")),
     "gradualRolloutUserId": _gradual(USER),
     "gradualRolloutSessionId": _gradual(SESSION),
+    "remoteAddress": _addresses,
     "userWithId": _listed,
 }
 
@@ -153,43 +257,3 @@ def _group(parameters: Wire) -> str:
     if not isinstance(group, str):
         raise NotCompiled
     return group
-
-
-def _constraint(wire: Wire) -> Rule:
-    rule = _condition(wire)
-    return (lambda fields: not rule(fields)) if wire.get("inverted") else rule
-
-
-def _condition(wire: Wire) -> Rule:
-    field, operator = wire["contextName"], wire["operator"]
-    if operator in ("IN", "NOT_IN"):
-        return _membership(field, frozenset(wire.get("values") or ()), wanted=operator == "IN")
-    if operator in TEXTS:
-        return _text(field, TEXTS[operator], wire.get("values") or (), folded=bool(wire.get("caseInsensitive")))
-    if operator in NUMBERS and NUMBER.fullmatch(str(wire.get("value"))):
-        return _number(field, NUMBERS[operator], float(wire["value"]))
-    raise NotCompiled
-
-
-def _membership(field: str, values: frozenset[str], *, wanted: bool) -> Rule:
-    return lambda fields: (fields.get(field) in values) is wanted
-
-
-def _text(field: str, holds: Callable[[str, Sequence[str]], bool], values: Sequence[str], *, folded: bool) -> Rule:
-    if folded and not all(value.isascii() for value in values):
-        raise NotCompiled
-    wanted = [value.lower() for value in values] if folded else list(values)
-
-    def matches(fields: Fields) -> bool:
-        text = fields.get(field)
-        return text is not None and holds(text.lower() if folded else text, wanted)
-
-    return matches
-
-
-def _number(field: str, holds: Callable[[float, float], bool], value: float) -> Rule:
-    def matches(fields: Fields) -> bool:
-        text = fields.get(field)
-        return text is not None and NUMBER.fullmatch(text) is not None and holds(float(text), value)
-
-    return matches

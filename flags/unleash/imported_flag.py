@@ -7,7 +7,7 @@ from typing import Any
 
 from flags.evaluation.evaluator import Reason
 from flags.evaluation.unleash_engine import Engine, engine
-from flags.unleash.compiled_rules import Strategy, compile_rules, context_fields
+from flags.unleash.compiled_rules import CompiledRules, compile_rules, context_fields
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, encode, join
 
@@ -21,10 +21,13 @@ class EngineContext:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self.fields = context_fields(document)
+        self.engine_asked = False
+        """Whether an engine had to be asked, which may have drawn at random."""
 
     @cached_property
     def written(self) -> bytes:
         """The context as JSON."""
+        self.engine_asked = True
         return encode(self._document)
 
 
@@ -37,8 +40,8 @@ class ImportedFlag:
     has_variants: bool
     reason_when_on: Reason
     engine: Engine
-    rules: Strategy | None
-    """The flag as a function, where it can be one."""
+    rules: CompiledRules | None
+    """The flag as functions, where it can be some."""
     depends_on_user: bool = False
     """Some of its strategies let in by the user's id, so nobody in particular may be off for lack of one."""
 
@@ -46,7 +49,7 @@ class ImportedFlag:
         """Return whether the flag is on for this context."""
         if self.constant is not None:
             return self.constant
-        answer = self.rules(context.fields) if self.rules else None
+        answer = self.rules.is_on(context.fields) if self.rules else None
         return self.engine.is_enabled(self.name, context.written) if answer is None else answer
 
     def reason(self, *, value: bool) -> Reason:
@@ -57,7 +60,14 @@ class ImportedFlag:
 
     def variant(self, context: EngineContext) -> Mapping[str, Any] | None:
         """The variant in the engine's words; None for a flag that has none."""
-        return self.engine.variant(self.name, context.written) if self.has_variants else None
+        if not self.has_variants:
+            return None
+        # The rules say which variant of a flag that is on; an engine says none of one that is off.
+        if self.rules and self.rules.variant and self.constant is not False:
+            chosen = self.rules.variant(context.fields)
+            if chosen is not None:
+                return chosen
+        return self.engine.variant(self.name, context.written)
 
 
 def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, ImportedFlag]:
@@ -67,10 +77,13 @@ def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, 
         return {}
     unleash = engine(_state(contents, wires))
     segments = {number: segment.wire["constraints"] for number, segment in contents.segments.items()}
-    return {name: _flag(wire, unleash, segments) for name, wire in wires.items()}
+    features = {name: item.wire for name, item in contents.features.items()}
+    return {name: _flag(wire, unleash, segments, features) for name, wire in wires.items()}
 
 
-def _flag(wire: Wire, unleash: Engine, segments: Mapping[int, Sequence[Wire]]) -> ImportedFlag:
+def _flag(
+    wire: Wire, unleash: Engine, segments: Mapping[int, Sequence[Wire]], features: Mapping[str, Wire]
+) -> ImportedFlag:
     has_variants = bool(wire.get("variants")) or any(strategy.get("variants") for strategy in wire["strategies"])
     return ImportedFlag(
         name=wire["name"].encode(),
@@ -78,7 +91,7 @@ def _flag(wire: Wire, unleash: Engine, segments: Mapping[int, Sequence[Wire]]) -
         has_variants=has_variants,
         reason_when_on=_reason_when_on(wire, has_variants=has_variants),
         engine=unleash,
-        rules=compile_rules(wire, segments),
+        rules=compile_rules(wire, segments, features),
         depends_on_user=any(_depends_on_user(strategy, segments) for strategy in wire["strategies"]),
     )
 

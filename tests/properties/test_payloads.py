@@ -79,7 +79,7 @@ def test_what_is_accepted_is_strict_json_everywhere(kind: str, text: str) -> Non
     feature_set = build(source, now, guard_ended_at=None)
     given_to = FlagResults(feature_set, now)
     loads(prepare(feature_set).features.body)
-    loads(given_to.toggles(Context(user_id="ada"), now))
+    loads(given_to.toggles(Context(user_id="ada"), now).body)
     bulk = loads(encode([success(answer) for answer in given_to.all(Context(user_id="ada"), now)]))
     assert bulk[0]["variant"] == "v"
     assert "errorCode" not in bulk[0]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from flags.unleash.canonical.constraints import NEVER, canonical_constraint, context_name, networks
 from flags.unleash.canonical.issues import Issues, truncate
-from flags.unleash.canonical.variants import DEFAULT, canonical_variants, with_stickiness
+from flags.unleash.canonical.variants import DEFAULT, canonical_variants, with_stickiness, without_overrides
 from flags.unleash.compiler import SEGMENT_IDS_FROM, Wire
 
 FIELDS = ("name", "parameters", "constraints", "segments", "variants", "disabled", "id", "title", "sortOrder")
@@ -71,7 +71,8 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
         sentence = "Engines differ on IPv6 here; a constraint IN_CIDR on remoteAddress says it to all."
         findings.repair(f"{where}.parameters.IPs", sentence, moves=True)
         name, given = "default", _with_addresses(given, addresses)
-    variants = canonical_variants(given.get("variants"), f"{where}.variants", findings)
+    of_names = canonical_variants(given.get("variants"), f"{where}.variants", findings)
+    variants = without_overrides(of_names, f"{where}.variants", findings)
     parameters = _parameters(given, f"{where}.parameters", findings, name=name, feature=feature, variants=variants)
     if variants:
         # Without one of their own they are drawn by that of the strategy, in every engine.

@@ -39,6 +39,14 @@ def with_stickiness(
     return [variant | {"stickiness": stickiness} for variant in variants]
 
 
+def without_overrides(variants: list[Wire], where: str, findings: Issues) -> list[Wire]:
+    """The variants of a strategy, in which one engine draws everybody and another one lets names choose."""
+    if any(variant.get("overrides") for variant in variants):
+        sentence = "Engines differ on overrides in a strategy's variants; a strategy of their own says it to all."
+        findings.repair(where, sentence, moves=True)
+    return [{name: value for name, value in variant.items() if name != "overrides"} for variant in variants]
+
+
 def _variant(raw: object, where: str, findings: Issues) -> Wire:
     given = findings.record(raw, where, FIELDS)
     variant: Wire = {

@@ -1,13 +1,15 @@
 """Unleash's frontend API: what browsers ask and are told."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from control_plane.core.phases import FLAG
+from flags.client_features.results import FlagResults, Toggles
+from flags.evaluation.contexts import Context
 from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
 from tests.billing_office import CUTOVER, Office
@@ -107,3 +109,40 @@ def test_browsers_report_and_are_told_ok(call: Call) -> None:
     for path in ("metrics", "register"):
         answer = call("POST", f"{PATH}/client/{path}", kind="frontend", json=said)
         assert (answer.status_code, answer.text) == (200, "OK")
+
+
+def test_the_same_question_is_answered_without_evaluating_and_any_other_is_evaluated(
+    call: Call, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.move(3, 3)
+    evaluated: list[str | None] = []
+    toggles = FlagResults.toggles
+
+    def counted(self: FlagResults, context: Context, now: datetime) -> Toggles:
+        evaluated.append(context.user_id)
+        return toggles(self, context, now)
+
+    monkeypatch.setattr(FlagResults, "toggles", counted)
+    first = call("GET", f"{PATH}?userId=7", kind="frontend")
+    known = {"If-None-Match": first.headers["ETag"]}
+    again = call("GET", f"{PATH}?userId=7", kind="frontend", headers=known)
+    assert (again.status_code, again.headers["ETag"], evaluated) == (304, first.headers["ETag"], ["7"])
+    assert call("GET", f"{PATH}?userId=8", kind="frontend", headers=known).status_code == 304, "it has the same flags"
+    assert evaluated == ["7", "8"]
+    office.roll_back()
+    office.publish()
+    assert call("GET", f"{PATH}?userId=7", kind="frontend", headers=known).status_code == 200
+    assert evaluated == ["7", "8", "7"]
+
+
+def test_what_is_drawn_at_random_is_drawn_again(call: Call) -> None:
+    half = {"rollout": "50", "stickiness": "random", "groupId": "half"}
+    features = [
+        {"name": f"half-{number}", "enabled": True, "strategies": [{"name": "flexibleRollout", "parameters": half}]}
+        for number in range(40)
+    ]
+    path = "/api/environments/production/import"
+    assert call("POST", path, kind="admin", json={"features": features}).status_code == 200
+    first = call("GET", f"{PATH}?userId=7&sessionId=s", kind="frontend")
+    known = {"If-None-Match": first.headers["ETag"]}
+    assert call("GET", f"{PATH}?userId=7&sessionId=s", kind="frontend", headers=known).status_code == 200

@@ -134,3 +134,12 @@ def test_variants_of_a_strategy_move_users_only_where_they_were_drawn_by_somethi
     outcome = taken(feature({"name": "flexibleRollout", "parameters": parameters, "variants": variants}))
     assert [repair.moves for repair in outcome.repairs] == [moves]
     assert outcome.features[0]["strategies"][0]["variants"][0]["stickiness"] == "userId"
+
+
+def test_names_in_the_variants_of_a_strategy_are_taken_out_because_one_engine_ignores_them() -> None:
+    variants = [{"name": name, "weight": 500} for name in "ab"]
+    variants[1]["overrides"] = [{"contextName": "userId", "values": ["u1", "u2", "u3"]}]
+    outcome = taken(feature({"name": "default", "variants": variants}))
+    [repair] = [each for each in outcome.repairs if each.moves]  # who had a variant by name is drawn like everybody
+    assert "overrides in a strategy's variants" in repair.sentence
+    assert all("overrides" not in each for each in outcome.features[0]["strategies"][0]["variants"])

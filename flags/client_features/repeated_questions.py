@@ -1,0 +1,51 @@
+"""The tags of answers to browsers that ask the same again: a 304 without evaluating, where the answer can't differ."""
+
+from collections.abc import Hashable, Iterable
+
+from flags.evaluation.contexts import Context
+from flags.unleash.compiler import Wire
+
+TAGS_MAX = 10_000
+"""So many are kept of each feature set; then it begins anew."""
+SESSION = "sessionId"
+BY_SESSION = "gradualRolloutSessionId"
+
+
+class AnswerTags:
+    """The tag of each answer of one feature set, by all that was asked with."""
+
+    def __init__(self, features: Iterable[Wire], segments: Iterable[Wire]) -> None:
+        known = list(features)
+        strategies = [strategy for feature in known for strategy in feature["strategies"]]
+        asked = [each for holder in (*strategies, *segments) for each in holder.get("constraints") or ()]
+        drawn_by = {each["stickiness"] for holder in (*known, *strategies) for each in holder.get("variants") or ()}
+        drawn_by |= {strategy.get("parameters", {}).get("stickiness") for strategy in strategies}
+        self._asks_time = any(str(each["operator"]).startswith("DATE_") for each in asked)
+        self._asks_session = (
+            SESSION in drawn_by
+            or any(each["contextName"] == SESSION for each in asked)
+            or any(strategy["name"] == BY_SESSION for strategy in strategies)
+        )
+        self._tags: dict[Hashable, str] = {}
+
+    def key(self, context: Context, *, has_session: bool) -> Hashable | None:
+        """Name the question by all that its answer depends on; None where the next answer may be another one."""
+        if self._asks_time and context.current_time is None:
+            return None
+        if not has_session and (self._asks_session or not context.user_id):
+            return None
+        session = context.session_id if has_session else None
+        properties = tuple(sorted(context.properties.items()))
+        return context.user_id, session, context.remote_address, context.app_name, context.current_time, properties
+
+    def find(self, key: Hashable | None) -> str | None:
+        """The tag of the answer, if it was given before."""
+        return None if key is None else self._tags.get(key)
+
+    def add(self, key: Hashable | None, tag: str) -> None:
+        """Keep the tag of an answer."""
+        if key is None:
+            return
+        if len(self._tags) >= TAGS_MAX:
+            self._tags = {}
+        self._tags[key] = tag
