@@ -26,7 +26,8 @@ from flask.typing import ResponseReturnValue
 from control_plane.core.phases import FLAG
 from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
-from control_plane.platform.db.database import autocommit, read_only, transaction
+from control_plane.platform.db import deadlocks
+from control_plane.platform.db.database import autocommit, read_only
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
@@ -105,8 +106,9 @@ def commit_view() -> ResponseReturnValue:
     """Keep what was reserved, or less of it; the rest goes back."""
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
-    with transaction() as session:
-        result = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    result = deadlocks.in_transaction(
+        lambda session: reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    )
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
@@ -116,8 +118,9 @@ def release_view() -> ResponseReturnValue:
     """Give back what was reserved."""
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
-    with transaction() as session:
-        result = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    result = deadlocks.in_transaction(
+        lambda session: reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    )
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
