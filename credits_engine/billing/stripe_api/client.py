@@ -126,20 +126,20 @@ class StripeGateway:
     def portal(self, customer_id: str, return_url: str) -> str:
         """Make a link by which the customer manages their subscription at Stripe. Raises as `subscription` does."""
         params: Any = {"customer": customer_id, "return_url": return_url}
-        return str(self._asked(partial(self.client.v1.billing_portal.sessions.create, params)).get("url"))
+        return str(self._answer(partial(self.client.v1.billing_portal.sessions.create, params)).get("url"))
 
     def invoice_preview(self, subscription_id: str, *, price: str | None, quantity: int | None) -> Json:
         """Return the next invoice of a subscription, or the one after a change. Raises as `subscription` does."""
         params: Any = {"subscription": subscription_id}
         if price is not None or quantity is not None:
-            held = self._asked(partial(self.client.v1.subscriptions.retrieve, subscription_id))
+            held = self._answer(partial(self.client.v1.subscriptions.retrieve, subscription_id))
             item = next(iter(list_at(held.get("items"))), {})
             change = {"price": price, "quantity": quantity}
             items = [{"id": item.get("id"), **{name: value for name, value in change.items() if value is not None}}]
             params["subscription_details"] = {"items": items, "proration_behavior": "create_prorations"}
-        return self._asked(partial(self.client.v1.invoices.create_preview, params))
+        return self._answer(partial(self.client.v1.invoices.create_preview, params))
 
-    def _asked(self, call: Callable[[], Any]) -> Json:
+    def _answer(self, call: Callable[[], Any]) -> Json:
         try:
             found: Json = self.ask(call).to_dict()
         except stripe.InvalidRequestError as error:
