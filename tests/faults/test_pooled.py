@@ -1,6 +1,8 @@
 """Two servers behind PgBouncer in transaction mode: under load no error, whole books, one winner of each race."""
 
 import json
+import os
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -23,12 +25,13 @@ from control_plane.platform.db.database import LIMITS, read_only, transaction
 from control_plane.platform.runtime.leases import guard_expires_at
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
+from tests import postgres
 from tests.applications import application
 from tests.billing_office import REASON, Office
 from tests.faults.ledger import assert_whole
 from tests.faults.test_credits_killed import Crowd, prepared
 from tests.pgbouncer import pgbouncer
-from tests.serving import ROOT, Served, serving
+from tests.serving import COMMAND, ROOT, Served, serving
 
 SERVER_CONNECTIONS = "4"
 """Fewer than the servers' threads want, so each client meets the connections of all others."""
@@ -48,26 +51,29 @@ def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
 
 
 @contextmanager
-def behind_pooler(url: str, folder: Path) -> Iterator[list[Served]]:
-    """Two servers that reach the database by one small pooler."""
+def pooled_addresses(url: str, connections: str = SERVER_CONNECTIONS) -> Iterator[dict[str, str]]:
+    """Settings by which a program reaches the database through a small pooler, and directly."""
     with psycopg.connect(url, autocommit=True) as owner:
         for name, value in LIMITS.items():
             statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
             owner.execute(statement.format(sql.Identifier(str(make_url(url).database)), sql.Identifier(name), value))
-    with (
-        pgbouncer(url, pool_mode="transaction", default_pool_size=SERVER_CONNECTIONS, max_client_conn="200") as pooled,
-        ExitStack() as servers,
-    ):
-        alerts = yaml.safe_load((ROOT / "alerts.yaml").read_text())
-        # How busy this machine is closes no gate.
-        alerts["alerts"] = {name: each for name, each in alerts["alerts"].items() if "slow" not in name}
-        (folder / "alerts.yaml").write_text(yaml.safe_dump(alerts))
-        addresses = {"DATABASE_URL": pooled, "DATABASE_DIRECT_URL": url, "SECRET_KEY": SECRET}
-        addresses["ALERTS_FILE"] = str(folder / "alerts.yaml")
+    with pgbouncer(url, pool_mode="transaction", default_pool_size=connections, max_client_conn="200") as pooled:
+        yield {"DATABASE_URL": pooled, "DATABASE_DIRECT_URL": url, "SECRET_KEY": SECRET}
+
+
+@contextmanager
+def behind_pooler(url: str, folder: Path) -> Iterator[list[Served]]:
+    """Two servers that reach the database by one small pooler."""
+    alerts = yaml.safe_load((ROOT / "alerts.yaml").read_text())
+    # How busy this machine is closes no gate.
+    alerts["alerts"] = {name: each for name, each in alerts["alerts"].items() if "slow" not in name}
+    (folder / "alerts.yaml").write_text(yaml.safe_dump(alerts))
+    with pooled_addresses(url) as addresses, ExitStack() as servers:
         found = []
         for name in ("one", "other"):
             (folder / name).mkdir()
-            found.append(servers.enter_context(serving(folder / name, **addresses)))
+            settings = addresses | {"ALERTS_FILE": str(folder / "alerts.yaml")}
+            found.append(servers.enter_context(serving(folder / name, **settings)))
         yield found
 
 
@@ -97,6 +103,31 @@ def test_consumptions_evaluations_and_advances_through_it(office: Office, postgr
         beat = guard_expires_at(session)
     assert beat is not None
     assert beat > datetime.now(UTC), "the guard beats through the pooler"
+
+
+def test_an_operator_backs_up_and_restores_through_it_and_leaves_nothing_behind(
+    office: Office, postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.use_programs(monkeypatch)
+    backup, reason = str(tmp_path / "one.backup"), ["--reason", REASON]
+    commands = [
+        ["db", "upgrade"],
+        ["backup", backup],
+        ["restore-test"],
+        ["credits", "freeze", "--everybody", *reason],
+        ["restore", backup, *reason],
+        ["credits", "unfreeze", "--everybody", *reason],
+        ["status"],
+    ]
+    # One connection to PostgreSQL: whoever comes next is given the one that the restore has used.
+    with pooled_addresses(postgresql_url, connections="1") as addresses:
+        environment = {"PATH": os.environ["PATH"], "INSTANCE_DIR": str(tmp_path)} | addresses
+        for command in commands:
+            done = subprocess.run([COMMAND, *command], env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+        changed = "SELECT name, setting FROM pg_settings WHERE source = 'session' AND name <> 'application_name'"
+        with psycopg.connect(addresses["DATABASE_URL"]) as next_one, psycopg.connect(postgresql_url) as fresh:
+            assert next_one.execute(changed).fetchall() == fresh.execute(changed).fetchall()
 
 
 @contextmanager
