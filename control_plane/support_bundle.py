@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
 from control_plane import migrations, rollouts
-from control_plane.platform import private_files
-from control_plane.platform.db.database import db, read_only
+from control_plane.platform import clock, private_files
+from control_plane.platform.db.database import current_time, db, read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import health
 from control_plane.platform.runtime import leases
@@ -100,6 +100,8 @@ def _database(session: Session, now: datetime) -> dict[str, object]:
         "leader_until": lease and lease.expires_at,
         "has_leader": bool(lease and lease.expires_at > now),
         "pool": db.engine.pool.status(),
+        "behind_pooler": current().has_pooler,
+        "host_clock_ahead_seconds": round((clock.host_time() - current_time(session)).total_seconds(), 1),
     }
 
 

@@ -17,7 +17,8 @@ from flask import Response, json, make_response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import clock
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db import deadlocks
+from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import MEDIA_TYPE, Problem
 from credits_engine.api import serializers
 from credits_engine.api.product_users import acting_user
@@ -152,8 +153,7 @@ class LocalBackend:
 
     def _finalized(self, settle: Callable[..., object]) -> None:
         try:
-            with transaction() as session:
-                settle(session)
+            deadlocks.in_transaction(settle)
         except (reservations.FinalizedDifferentlyError, reservations.UnknownReservationError) as error:
             raise Problem(409, "RESERVATION_SETTLED", str(error.args[0])) from error
 

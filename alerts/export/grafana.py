@@ -53,6 +53,9 @@ SERVER = (
     Panel("Requests a second", "sum by (status) (rate(rollout_http_requests_total[5m]))", "{{status}}", "reqps"),
     Panel("Time to the first byte", QUANTILE.format(name="rollout_http_request_seconds"), "p95", "s"),
     Panel("Time of a database statement", QUANTILE.format(name="rollout_database_statement_seconds"), "p95", "s"),
+    Panel("Threads in use", "sum(rollout_requests_in_progress) / sum(rollout_threads)", "share", "percentunit"),
+    Panel("Wait for a connection", QUANTILE.format(name="rollout_database_pool_wait_seconds"), "p95", "s"),
+    Panel("Slow statements a second", "sum(rate(rollout_database_slow_statements_total[5m]))", "slow", "ops"),
     Panel("Stripe's events that wait", "max by (state) (rollout_billing_waiting)", "{{state}}", "short"),
     Panel("Books that differ from the journal", "max(rollout_credit_reconcile_differences)", "books", "short", 1.0),
     Panel(

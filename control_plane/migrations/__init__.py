@@ -1,5 +1,6 @@
 """Schema versions, applied at start. Alembic is configured here, in code."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -38,8 +39,8 @@ def upgrade(revision: str = "head") -> str | None:
 def upgrade_within(connection: Connection, revision: str = "head") -> str | None:
     """Upgrade in a transaction that the caller has begun and will commit."""
     config = _config(connection)
-    before = _current(connection, config)
-    if before != _resolved(config, revision):
+    before = _current(connection)
+    if before != (head() if revision == "head" else revision):
         command.upgrade(config, revision)
     return before
 
@@ -52,7 +53,7 @@ def downgrade(revision: str) -> None:
 
 def head() -> str | None:
     """The newest version this code knows."""
-    return ScriptDirectory.from_config(_config(None)).get_current_head()
+    return _scripts().get_current_head()
 
 
 def current(session: Session) -> str | None:
@@ -61,10 +62,9 @@ def current(session: Session) -> str | None:
     return found
 
 
-def _current(connection: Connection, config: Config) -> str | None:
+def _current(connection: Connection) -> str | None:
     current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in {script.revision for script in _scripts().walk_revisions()}:
         raise SchemaError(
             f"The database is at version {current}, which this code does not know: it is newer than the code. "
             "Start the newer version of the program, or restore a backup made by this one."
@@ -72,8 +72,10 @@ def _current(connection: Connection, config: Config) -> str | None:
     return current
 
 
-def _resolved(config: Config, revision: str) -> str | None:
-    return ScriptDirectory.from_config(config).get_current_head() if revision == "head" else revision
+@cache
+def _scripts() -> ScriptDirectory:
+    """Every version that this code knows. Loading them takes longer than to find that the database is at the newest."""
+    return ScriptDirectory.from_config(_config(None))
 
 
 def _config(connection: Connection | None) -> Config:

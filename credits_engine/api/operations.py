@@ -26,12 +26,23 @@ from flask.typing import ResponseReturnValue
 from control_plane.core.phases import FLAG
 from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
-from control_plane.platform.db.database import autocommit, read_only, transaction
+from control_plane.platform.db import deadlocks
+from control_plane.platform.db.database import autocommit, read_only
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
-from credits_engine.api import administration, catalogue, members, product_users, requests, review, serializers, users
+from credits_engine.api import (
+    administration,
+    catalogue,
+    journal_export,
+    members,
+    product_users,
+    requests,
+    review,
+    serializers,
+    users,
+)
 from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
@@ -95,8 +106,9 @@ def commit_view() -> ResponseReturnValue:
     """Keep what was reserved, or less of it; the rest goes back."""
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
-    with transaction() as session:
-        result = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    result = deadlocks.in_transaction(
+        lambda session: reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    )
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
@@ -106,8 +118,9 @@ def release_view() -> ResponseReturnValue:
     """Give back what was reserved."""
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
-    with transaction() as session:
-        result = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    result = deadlocks.in_transaction(
+        lambda session: reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    )
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
@@ -136,7 +149,7 @@ def config_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
     product_users.init_app(app)
-    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp, members.bp):
+    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp, members.bp, journal_export.bp):
         app.register_blueprint(blueprint)
     answer_refusals(app, REFUSALS)
 

@@ -149,6 +149,8 @@ class InvoicePaid:
     lines: tuple[InvoiceLine, ...] = ()
     is_partial: bool = False
     """Whether the invoice has more lines than the event showed, and it may be paid for by one of those."""
+    amount_paid: int | None = None
+    """The money that came; the rest was paid by a balance, or never asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
-from credits_engine.billing import api, metrics, prices
+from credits_engine.billing import api, customer_api, metrics, prices
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList, catalogue
 from credits_engine.billing.entitlements.prices import check_prices, is_mapped
@@ -52,6 +52,7 @@ def init_app(app: Flask) -> None:
     STRIPE_GATEWAY.set(app, gateway)
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
+    app.register_blueprint(customer_api.bp)
     telemetry.collect_at_scrape(app, metrics.waiting)
     telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"

@@ -41,6 +41,37 @@ class ReconcileRequest(BaseModel):
     apply: bool = False
 
 
+class PortalRequest(BaseModel):
+    """The page of the product to come back to."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    returnUrl: str = Field(min_length=1, max_length=2000)  # noqa: N815 - the JSON name
+
+
+class PortalLink(ResponseModel):
+    """A link to Stripe's customer portal."""
+
+    url: str
+
+
+class InvoicePreviewRequest(BaseModel):
+    """Another price by its id, or another quantity, to see what it would cost; neither for the next invoice."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    price: str | None = Field(None, min_length=1, max_length=255)
+    quantity: int | None = Field(None, ge=0, le=1_000_000)
+
+
+class InvoicePreview(ResponseModel):
+    """What an invoice would ask, in the currency's smallest unit."""
+
+    currency: str | None
+    total: int | None
+    lines: list[dict[str, object]]
+
+
 class StripeEvent(BaseModel):
     """An event as Stripe delivers it; the signature in `Stripe-Signature` is over the very bytes."""
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from flask import Flask
 
 from control_plane.core.phases import FLAG
+from control_plane.platform.db import deadlocks
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals
@@ -68,7 +69,7 @@ def _run(decide: Callable[[], Receipt]) -> Receipt:
     for attempt in range(ATTEMPTS):
         try:
             with spans.transaction_span():
-                receipt = decide()
+                receipt = deadlocks.retry(decide)
                 spans.describe(receipt)
             break
         except LostRaceError:

@@ -6,7 +6,7 @@ TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
 viewer    credits_catalogue.catalogue_view
 operator  credits_members.members_view
-owner     credits_members.add_view credits_members.remove_view
+owner     credits_journal.export_view credits_members.add_view credits_members.remove_view
 owner     credits_catalogue.apply_view credits_catalogue.preview_view credits_review.near_limit_view
 viewer    billing.findings_view billing.prices_preview_view billing.prices_view
 viewer    checklists.index pages.checklists pages.connections pages.plan

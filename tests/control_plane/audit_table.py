@@ -77,10 +77,12 @@ ROUTES_WITHOUT: Mapping[str, str] = {
             "plans.preview_view",
             "billing.prices_preview_view",
             "credits_catalogue.preview_view",
+            "billing_customers.preview_view",
         ),
         "POST for the sake of its body: changes nothing",
     ),
     "credits_user.check_view": "the same",
+    "billing_customers.portal_view": "makes a link at Stripe, and nothing here",
     "pages.begin_second_factor": "shows a secret that does not count yet",
     "pages.choose_theme": "a cookie of one's own browser",
 }

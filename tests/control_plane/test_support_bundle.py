@@ -39,6 +39,8 @@ def test_it_says_what_runs_how_it_is_set_and_where_each_rollout_stands(app: Flas
     assert path.stat().st_mode & 0o077 == 0
     assert set(found) == {"versions", "settings", "database", "readiness", "rollouts", "guard"}
     assert found["versions"]["schema"] == found["database"]["schema"]
+    assert found["database"]["host_clock_ahead_seconds"] == pytest.approx(0, abs=60)
+    assert found["database"]["behind_pooler"] is False
     assert found["settings"]["workers"] == 1
     (rollout,) = found["rollouts"]
     assert (rollout["flag"], rollout["phase"], rollout["gates"]["soak"]) == (FLAG, "development", "closed")

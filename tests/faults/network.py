@@ -37,7 +37,11 @@ class Cable:
         with suppress(OSError):
             while True:
                 near, _ = listener.accept()
-                far = socket.create_connection(self._target)
+                try:
+                    far = socket.create_connection(self._target)
+                except OSError:  # who is at the other end may be away itself, and come back
+                    near.close()
+                    continue
                 self._carried |= {near, far}
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=_carry, args=ends, daemon=True).start()

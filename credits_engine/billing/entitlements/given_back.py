@@ -78,7 +78,8 @@ def charges_given_back(facts: Iterable[Fact], policy: DisputePolicy) -> list[Giv
 def shares_given_back(facts: Iterable[Fact]) -> dict[str, Fraction]:
     """Which share of which invoice was given back: by its charges, and by credit notes beside those."""
     known = list(facts)
-    totals = {each.invoice_id: each.total for each in known if isinstance(each, InvoicePaid)}
+    invoices = {each.invoice_id: each for each in known if isinstance(each, InvoicePaid)}
+    totals = {name: each.total for name, each in invoices.items()}
     charges: dict[str, list[GivenBack]] = {}
     for each in charges_given_back(known, DisputePolicy.KEEP):
         if each.invoice_id:
@@ -86,8 +87,8 @@ def shares_given_back(facts: Iterable[Fact]) -> dict[str, Fraction]:
     shares = {name: _share_of_all(found, totals.get(name)) for name, found in charges.items()}
     for name, (after, before) in _credited_by_notes(known).items():
         if (total := totals.get(name, 0)) > 0:
-            # A part that was never asked for is a lower price; all of it is no payment.
-            amount = after + before if after + before >= total else after
+            # A part that was never asked for is a lower price; where no money came it is no payment.
+            amount = after + before if invoices[name].amount_paid == 0 and after + before >= total else after
             # What a note gives back by a refund is not in its amount, so nothing is counted twice.
             shares[name] = min(Fraction(1), shares.get(name, Fraction(0)) + Fraction(amount, total))
     return shares

@@ -20,7 +20,7 @@ from control_plane.platform import clock
 from control_plane.platform.extensions import AppState
 from credits_engine.billing.facts import Fact, Source
 from credits_engine.billing.stripe_api import events, invoices
-from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, value_at
+from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, list_at, value_at
 
 API_VERSION = "2026-10-28.endive"
 CONNECT_SECONDS = 3.0
@@ -122,6 +122,29 @@ class StripeGateway:
         wanted = {"status": "all", "expand": [f"data.{EXPAND}"]}
         for page, at in self.listed(self.client.v1.subscriptions.list, wanted):
             yield [facts_of(each, at=at) for each in page]
+
+    def portal(self, customer_id: str, return_url: str) -> str:
+        """Make a link by which the customer manages their subscription at Stripe. Raises as `subscription` does."""
+        params: Any = {"customer": customer_id, "return_url": return_url}
+        return str(self._answer(partial(self.client.v1.billing_portal.sessions.create, params)).get("url"))
+
+    def invoice_preview(self, subscription_id: str, *, price: str | None, quantity: int | None) -> Json:
+        """Return the next invoice of a subscription, or the one after a change. Raises as `subscription` does."""
+        params: Any = {"subscription": subscription_id}
+        if price is not None or quantity is not None:
+            held = self._answer(partial(self.client.v1.subscriptions.retrieve, subscription_id))
+            item = next(iter(list_at(held.get("items"))), {})
+            change = {"price": price, "quantity": quantity}
+            items = [{"id": item.get("id"), **{name: value for name, value in change.items() if value is not None}}]
+            params["subscription_details"] = {"items": items, "proration_behavior": "create_prorations"}
+        return self._answer(partial(self.client.v1.invoices.create_preview, params))
+
+    def _answer(self, call: Callable[[], Any]) -> Json:
+        try:
+            found: Json = self.ask(call).to_dict()
+        except stripe.InvalidRequestError as error:
+            raise StripeUnavailableError(str(error)) from error
+        return found
 
     def prices(self) -> Iterator[Json]:
         """Every price that a subscription can be sold at now. Raises as `subscription` does."""

@@ -46,6 +46,7 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
             payment_intent=identifier(invoice.get("payment_intent")),
             lines=tuple(_lines(invoice)),
             is_partial=_is_partial(invoice),
+            amount_paid=invoice["amount_paid"] if type(invoice.get("amount_paid")) is int else None,
             **common,
         )
 

@@ -53,6 +53,19 @@ class FakeApi:
             return 200, {"object": "list", "url": parts.path, "has_more": False, "data": listed[parts.path]}
         return 404, _error("invalid_request_error", f"Unrecognized request URL ({path})")
 
+    def created(self, path: str, form: dict[str, list[str]]) -> tuple[int, Json]:
+        """What Stripe would say to a request that makes something."""
+        customer, subscription = form.get("customer", [""])[0], form.get("subscription", [""])[0]
+        if path == "/v1/billing_portal/sessions" and customer in {
+            each.customer for each in self.stripe.subscriptions.values()
+        }:
+            return 200, {"id": "bps_1", "object": "billing_portal.session", "url": f"https://stripe.test/{customer}"}
+        if path == "/v1/invoices/create_preview" and subscription in self.stripe.subscriptions:
+            seats = int(form.get("subscription_details[items][0][quantity]", ["1"])[0])
+            lines = {"object": "list", "data": [{"description": f"{seats} seats", "amount": 2900 * seats}]}
+            return 200, {"object": "invoice", "currency": "eur", "total": 2900 * seats, "lines": lines}
+        return 404, _error("invalid_request_error", f"No such object: {customer or subscription}", "resource_missing")
+
     def _subscription(self, name: str) -> tuple[int, Json]:
         subscription = self.stripe.subscriptions.get(name)
         if subscription is None:
@@ -114,6 +127,11 @@ def serving(stripe: VirtualStripe) -> Iterator[FakeApi]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", "0"))
+            form = parse_qs(self.rfile.read(length).decode())
+            self._reply(*api.created(urlsplit(self.path).path, form))
+
         def do_GET(self) -> None:
             api.asked.append((unquote(self.path), self.headers.get("Stripe-Version")))
             time.sleep(api.delay_seconds)
@@ -126,6 +144,9 @@ def serving(stripe: VirtualStripe) -> Iterator[FakeApi]:
                 if status is None
                 else (status, _error("api_error", "Ordered to fail"))
             )
+            self._reply(status, document)
+
+        def _reply(self, status: int, document: Json) -> None:
             body = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

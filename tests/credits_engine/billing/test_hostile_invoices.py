@@ -88,6 +88,7 @@ def test_an_invoice_that_was_credited_before_it_was_paid_pays_for_nothing(stripe
         "post_payment_amount": 0,
         "refunds": [],
     }
+    invoice["amount_paid"] = 0
     stripe._send("credit_note.created", note)
     stripe.now += MINUTE
     stripe._change(subscription, price="starter_monthly")
