@@ -13,7 +13,6 @@ from typing import Any
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
-    URL,
     CursorResult,
     DateTime,
     Dialect,
@@ -33,6 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from control_plane.platform import clock, private_files
+from control_plane.platform.db import timeouts
 from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import Settings, current
@@ -40,15 +40,6 @@ from control_plane.platform.settings import Settings, current
 LIMITS = {"TimeZone": "UTC", "lock_timeout": "5000", "statement_timeout": "15000"}
 """What each connection to PostgreSQL asks for, in milliseconds where it is a time, as pg_settings shows it."""
 LIMIT_OPTIONS = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
-CONNECT_SECONDS = 3
-SILENCE: dict[str, int] = {
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-}
-"""When a server counts as gone that was cut off without a word, in libpq's own terms: after as long as a statement may
-take. By the system's defaults requests, heartbeat and LISTEN would hang for a quarter of an hour and longer."""
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
 AFTER_COMMIT = "after_commit"
@@ -232,11 +223,6 @@ def is_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
-def silence_of(url: URL) -> dict[str, int]:
-    """Return when the server at this address counts as gone, as far as the address says nothing else."""
-    return {name: value for name, value in SILENCE.items() if name not in url.query}
-
-
 def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
     if backend == "sqlite":
         # The connection that wrote last still has the pages it wrote; any other one has to read them again.
@@ -246,11 +232,7 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
     # there the limits are those of the role, which the start looks at, and nothing is prepared.
     by_pooler = {"prepare_threshold": None} if settings.has_pooler else {"options": LIMIT_OPTIONS}
     return {
-        "connect_args": {
-            "connect_timeout": CONNECT_SECONDS,
-            **silence_of(make_url(settings.database_url)),
-            **by_pooler,
-        },
+        "connect_args": {**timeouts.libpq(make_url(settings.database_url)), **by_pooler},
         "pool_size": 8,
         "max_overflow": 8,
         "pool_timeout": 5,

@@ -8,7 +8,8 @@ from flask import Flask
 from sqlalchemy import make_url, text
 
 from control_plane.platform.db import direct
-from control_plane.platform.db.database import SILENCE, db
+from control_plane.platform.db.database import db
+from control_plane.platform.db.timeouts import SILENCE
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.processes import free_port
