@@ -46,7 +46,7 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
     check_port(settings)
     if settings.workers > 1 and settings.database_url.startswith("sqlite"):
         raise SettingsError("WORKERS is above 1, and SQLite has one writer; set DATABASE_URL to a PostgreSQL server.")
-    server = _Server(
+    server = Server(
         application,
         address=settings.host,
         port=settings.port,
@@ -112,13 +112,24 @@ def _connections() -> int:
     return CONNECTIONS_MAX if most == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, most // 2)
 
 
-class _Server(MPServer):
-    """Granian that tells its workers of the stop before it ends them."""
+class Server(MPServer):
+    """Granian that tells its workers of the stop before it ends them, and forgets none that ended."""
 
     def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
         # Before Granian's own handler, which gives the workers KILL_SECONDS.
         os.write(_stop_writer, b"stop")
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
+
+    def _respawn_workers(
+        self, workers: list[int], spawn_target: object, target_loader: object, delay: float = 0
+    ) -> None:
+        # Granian copies the list of those that ended and then empties it and its signal: one that ends in between, as
+        # when all are killed at once, would never be started again. So whoever ended by now is, and nobody else; those
+        # that are replaced alive, one after the other, come with a delay.
+        wanted = workers if delay else [each.idx for each in self.wrks if not each.is_alive()]  # type: ignore[no-untyped-call]
+        super()._respawn_workers(wanted, spawn_target, target_loader, delay)
+        if self.interrupt_children:
+            self.main_loop_interrupt.set()
 
 
 def _stop_on_signal(stop: Callable[[], None], server: int) -> None:

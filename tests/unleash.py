@@ -162,10 +162,11 @@ def _export(features: list[dict[str, Any]], numbers: dict[int, int], names: dict
         {
             **{name: value for name, value in strategy.items() if name != "segments"},
             "featureName": feature["name"],
+            "sortOrder": place,  # without one its SDKs and its frontend may be given them in another order
             "segments": [numbers[each] for each in strategy.get("segments", ())],
         }
         for feature in features
-        for strategy in feature["strategies"]
+        for place, strategy in enumerate(feature["strategies"])
     ]
     environments = [
         {

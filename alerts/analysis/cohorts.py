@@ -11,7 +11,7 @@ from datetime import datetime
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.analysis.attribution import V2_WORSE_LOG_E, Arms, Attribution
+from alerts.analysis.attribution import NO_COUNTS, V2_WORSE_LOG_E, Arms, Attribution
 from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
@@ -58,6 +58,27 @@ class CohortCounts:
     """What it may lead to: an account only to a notice, accounts that failed before to a hold."""
 
 
+class RecentCounts(NamedTuple):
+    """Counts of a window and of the one before it, so that there is no moment at which nothing is recent."""
+
+    window: int = 0
+    latest: Counts = NO_COUNTS
+    earlier: Counts = NO_COUNTS
+
+    @property
+    def counts(self) -> Counts:
+        return self.latest + self.earlier
+
+    def add(self, counts: Counts, window: int) -> "RecentCounts":
+        """Return them with `counts`, which are of `window`."""
+        if window == self.window:
+            return RecentCounts(window, self.latest + counts, self.earlier)
+        return RecentCounts(window, counts, self.latest if window == self.window + 1 else NO_COUNTS)
+
+
+NOTHING_RECENT = RecentCounts()
+
+
 @dataclass(frozen=True, slots=True)
 class CohortMemory:
     """What is kept of a cohort between ticks. `seen` is what was turned into evidence or came before the attempt."""
@@ -67,6 +88,8 @@ class CohortMemory:
     evidence: Evidence = field(default_factory=Evidence)
     control: Counts = field(default_factory=Counts)
     """What the control did since the attempt began."""
+    recent: RecentCounts = NOTHING_RECENT
+    """What the control did lately: after a long healthy time an outage of both hardly shows in all of its counts."""
 
 
 Memories = Mapping[Cohort, CohortMemory]
@@ -149,6 +172,7 @@ def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, Any], dict[str, Any]
         "seen": [seen.candidate.bad, seen.candidate.total, seen.control.bad, seen.control.total, seen.accounts],
         "at_most": seen.at_most.value,
         "control": [memory.control.bad, memory.control.total],
+        "recent": [memory.recent.window, *_pair(memory.recent.latest), *_pair(memory.recent.earlier)],
     }
     return counts, to_json(memory.evidence)
 
@@ -158,7 +182,14 @@ def cohort_from_json(counts: Mapping[str, Any], evidence: Mapping[str, Any]) -> 
     bad, total, control_bad, control_total, accounts = counts["seen"]
     at_most = Action(counts["at_most"])
     seen = CohortCounts(Counts(bad, total), Counts(control_bad, control_total), accounts, at_most)
-    return CohortMemory(counts["weight"], seen, from_json(evidence), Counts(*counts["control"]))
+    # Memories of an earlier release have nothing recent.
+    window, *recent = counts.get("recent", [0, 0, 0, 0, 0])
+    lately = RecentCounts(window, Counts(*recent[:2]), Counts(*recent[2:]))
+    return CohortMemory(counts["weight"], seen, from_json(evidence), Counts(*counts["control"]), lately)
+
+
+def _pair(counts: Counts) -> tuple[int, int]:
+    return counts.bad, counts.total
 
 
 def _admitted(before: Memories, counts: Mapping[Cohort, CohortCounts]) -> list[Cohort]:
@@ -187,12 +218,13 @@ def _next(rule: Rule, before: CohortMemory, counts: CohortCounts, *, at: datetim
     waits = not increment.bad and window == before.evidence.window and before.evidence.log_e < QUIET_LOG_E
     if waits or counts == before.seen:
         return before
-    bet = rule_test(rule, burst_size=burst_size)
+    bet, control = rule_test(rule, burst_size=burst_size), _increment(before.seen.control, counts.control)
     return CohortMemory(
         before.weight,
         counts,
         step(bet, before.evidence, increment, at=at),
-        before.control + _increment(before.seen.control, counts.control),
+        before.control + control,
+        before.recent.add(control, window),
     )
 
 
@@ -207,7 +239,7 @@ def _finding(rule: Rule, cohort: Cohort, memory: CohortMemory, budget: ErrorBudg
         cohort,
         memory.evidence,
         own,
-        _attribution(rule, Arms(counts, memory.control)),
+        _attribution(rule, memory),
         memory.seen.accounts,
         memory.seen.at_most,
         explains=_explains(counts, whole),
@@ -221,10 +253,26 @@ def _explains(counts: Counts, whole: Counts) -> bool:
     return is_most and (not rest.total or counts.rate * rest.total >= EXPECTED_MIN)
 
 
-def _attribution(rule: Rule, arms: Arms) -> Attribution:
-    """Name the engine at fault: what compares both answers blames v2, the rest is held against legacy's own counts."""
+def _attribution(rule: Rule, memory: CohortMemory) -> Attribution:
+    """Name the engine at fault: what compares both answers blames v2, the rest is held against legacy's own counts.
+
+    Those of the attempt may blame v2; those of late may excuse it.
+    """
     if rule.compare is not Compare.ABSOLUTE:
         return Attribution.V2_ONLY
+    evidence, recent = memory.evidence, memory.recent.counts
+    whole = _beside_control(Arms(evidence.counts, memory.control))
+    if whole is not Attribution.V2_ONLY:
+        return whole
+    lately = Arms(Counts(evidence.window_bad, evidence.window_total), recent)
+    # Of what was served no pair exists: legacy that fails at all lately is no place to go back to.
+    if rule.metric.served_only and recent.rate > rule.threshold:
+        return Attribution.LEGACY if lately.legacy_worse else Attribution.SHARED
+    found = _beside_control(lately)
+    return found if recent.bad and found is not Attribution.UNKNOWN else whole
+
+
+def _beside_control(arms: Arms) -> Attribution:
     if arms.legacy_worse:
         return Attribution.LEGACY
     if FAILS_TIMES * arms.legacy.rate >= arms.v2.rate:

@@ -10,7 +10,7 @@ from alerts.export.prometheus import WATCHDOGS, Document, watchdog
 
 PER_SCRAPE = 1000
 BROKEN_RATE = 0.9
-LONGEST_SECONDS = 1200
+LONGEST_SECONDS = 300
 
 
 def tests_document(rules: Sequence[Rule], *, rules_file: str, scrape_seconds: float) -> Document:

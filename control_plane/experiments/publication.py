@@ -37,10 +37,11 @@ def run_and_count(
     known before either side runs, such as `{"country": "NO", "with a voucher": ""}`.
     """
     migration = experiment.migration
-    _note_route(migration, migration.candidate if candidate_serves else migration.control, account)
+    engine, traffic = migration.candidate if candidate_serves else migration.control, cohorts_of(cohorts)
+    _note_route(migration, engine, account, traffic)
     result = experiment.run(request, candidate_serves=candidate_serves)
     slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
-    found = outcome_signals(migration, result, account=account, slow_seconds=slow_seconds, cohorts=cohorts_of(cohorts))
+    found = outcome_signals(migration, result, account=account, slow_seconds=slow_seconds, cohorts=traffic)
     samples = _of_operation(found, operation)
     served, *others = samples
     request_outcomes.count_served(migration.flag, served)
@@ -86,12 +87,12 @@ def outcome_signals(
     return tuple(samples)
 
 
-def _note_route(migration: Migration, engine: str, account: str) -> None:
+def _note_route(migration: Migration, engine: str, account: str, cohorts: Cohorts) -> None:
     """Count what is routed before anything else can go wrong: the guard holds it against what is counted afterwards."""
     names = migration.signals
     signals.record(Sample(names.routed, bad=False, engine=engine))
     missing = [Sample(signal, bad=False, engine=engine) for signal in (names.outcome_missing, names.comparison_missing)]
-    failure = Sample(names.serving_failure, bad=True, engine=engine, account=account)
+    failure = Sample(names.serving_failure, bad=True, engine=engine, account=account, cohorts=cohorts)
     request_outcomes.set_arm(migration.flag, engine, failure=failure, missing=tuple(missing))
 
 

@@ -11,7 +11,9 @@ from control_plane.strict_json import MalformedJSON, loads
 TIMEOUT_SECONDS = 20.0
 ANSWER_BYTES_MAX = 2_000_000
 CHUNK_BYTES = 65_536
-MAYBE_DONE = " It may have been done all the same: read the rollout before you try again."
+MAYBE_DONE = "It may have been done all the same: read the rollout before you try again."
+REFUSED = range(400, 500)
+"""What a server answers that did nothing."""
 DETAIL_MAX = 2000
 """So much is told of an answer that is no document of ours."""
 
@@ -41,17 +43,18 @@ class APIClient:
 
     def _request(self, method: str, path: tuple[str, ...], **options: Any) -> dict[str, Any]:
         address = "/".join((self._url, "api", *(quote(part, safe="") for part in path)))
+        unsure = "" if method == "GET" else f" {MAYBE_DONE}"
         try:
             # A redirect would take the token to whoever is named in it.
             with self._session.request(
                 method, address, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True, **options
             ) as answer:
-                return _document(answer, self._host)
+                return _document(answer, self._host, unsure)
         except requests.RequestException as error:
-            done = (
-                "" if method == "GET" else " It may have been done all the same: read the rollout before you try again."
-            )
-            raise RefusedByServer(f"{self._host} gave no answer ({type(error).__name__}).{done}") from error
+            raise RefusedByServer(f"{self._host} gave no answer ({type(error).__name__}).{unsure}") from error
+        except ValueError as error:
+            # What can't be written into a request: the error repeats it, and it may be the token.
+            raise RefusedByServer(f"The request could not be written ({type(error).__name__}).") from None
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -65,19 +68,21 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _document(answer: requests.Response, host: str) -> dict[str, Any]:
+def _document(answer: requests.Response, host: str, unsure: str) -> dict[str, Any]:
     body = b""
     for chunk in answer.iter_content(CHUNK_BYTES):
         body += chunk
         if len(body) > ANSWER_BYTES_MAX:
-            raise RefusedByServer("The answer is longer than an assistant can use; ask for less.")
+            raise RefusedByServer("The answer is longer than an assistant can use; ask for less." + unsure)
     try:
         found = loads(body)
     except MalformedJSON:
         found = None
     if answer.ok and isinstance(found, dict):
         return found
-    raise RefusedByServer(_sentence(answer.status_code, found, host))
+    raise RefusedByServer(
+        _sentence(answer.status_code, found, host) + ("" if answer.status_code in REFUSED else unsure)
+    )
 
 
 def _sentence(status: int, found: object, host: str) -> str:

@@ -15,8 +15,12 @@ EXTRA = 'The official MCP package is not installed; install it with `pip install
 @click.option("--moves", is_flag=True, help="Offer tools that change rollouts too, as far as the token may.")
 def mcp_command(*, url: str, token: str, moves: bool) -> None:
     """Let an assistant read rollouts over stdin and stdout (Model Context Protocol); the token is in ROLLOUT_TOKEN."""
-    if not token:
+    if not token.strip():
         raise CommandFailed("Set ROLLOUT_TOKEN to a token of the type admin; `rollout token create` makes one.")
+    # A file that a secret comes from ends in a line break more often than not; no header takes anything like it.
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise CommandFailed("ROLLOUT_TOKEN holds characters that no token has; give it the token alone.")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise CommandFailed(f"{url[:100]!r} is no address of a server; write one such as https://rollout.example.com.")

@@ -10,6 +10,7 @@ from control_plane.core.phases import FLAG
 from control_plane.experiments.credits import CREDITS
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals
+from control_plane.platform.observability.cohort_counts import Cohort, Cohorts
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import current
 from credits_engine.engines.decisions import EngineName
@@ -43,14 +44,14 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
     def evaluate(account: Account) -> FlagEvaluation:
         found = look_up(account)
         if found is not UNPLANNED:
-            note_route(found.engine, account.user_id)
+            note_route(found.engine, account.user_id, _cohorts(account))
         return found
 
     return evaluate
 
 
-def note_route(engine: EngineName, user_id: str) -> None:
-    """Tell the guard which engine serves, before anything else can go wrong.
+def note_route(engine: EngineName, user_id: str, cohorts: Cohorts) -> None:
+    """Tell the guard which engine serves whom, before anything else can go wrong.
 
     It holds what v2 was given against what was counted afterwards, and a request that fails around the engine is a
     failure of the engine that served it. A load test proves nothing about the release.
@@ -62,7 +63,7 @@ def note_route(engine: EngineName, user_id: str) -> None:
     request_outcomes.set_arm(
         FLAG,
         engine.value,
-        failure=Sample(names.serving_failure, bad=True, engine=engine.value, account=user_id),
+        failure=Sample(names.serving_failure, bad=True, engine=engine.value, account=user_id, cohorts=cohorts),
         missing=MISSING[engine],
     )
 
@@ -72,8 +73,13 @@ def note_failed_route(user_id: str, now: datetime) -> None:
     with suppress(DBAPIError, LookupError), read_only() as session:
         found = accounts.find(session, user_id)
         evaluation = flag_lookup(session, now)(found[0]) if found else UNPLANNED
-        if evaluation is not UNPLANNED:
-            note_route(evaluation.engine, user_id)
+        if found and evaluation is not UNPLANNED:
+            note_route(evaluation.engine, user_id, _cohorts(found[0]))
+
+
+def _cohorts(account: Account) -> Cohorts:
+    """Return what is known of the traffic before an engine is asked; how near a limit is, is not."""
+    return (Cohort("plan", account.plan),)
 
 
 def flag_lookup(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:

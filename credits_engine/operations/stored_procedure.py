@@ -31,6 +31,7 @@ from credits_engine.operations.consumption import (
     Operation,
     UnknownUserError,
 )
+from credits_engine.operations.guard_signals import cohorts_of
 from credits_engine.operations.routing import UNPLANNED, note_failed_route, note_route
 from credits_engine.store import accounts, plan_versions, stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
@@ -74,7 +75,7 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
     receipt = receipt_of(found, operation, now)
     # Counted after the commit, unlike in Python: what the function was given is known only from its answer.
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
-        note_route(receipt.served.engine, receipt.user_id)
+        note_route(receipt.served.engine, receipt.user_id, cohorts_of(receipt))
     return receipt
 
 

@@ -97,12 +97,12 @@ def canonical(raw: object, session: Session) -> Definitions:
 def dependency_refusals(
     session: Session, environment: str, features: Iterable[Wire], *, replace: bool = False
 ) -> dict[str, str]:
-    """Return why features can't be taken beside those of `environment`: a variant asked for of one that has none."""
+    """Return why features can't be taken beside those of `environment`: they ask for a variant that may be none."""
     new = {wire["name"]: wire for wire in features}
     stored = {} if replace else {wire["name"]: wire for wire in store.definitions(session, environment)}
     found = {}
     for name, parent in divergent_dependencies({**stored, **new}):
-        detail = f"{name} depends on a variant of {parent}, which has no variants; engines differ on that."
+        detail = f"{name} depends on a variant of {parent}, which gives none to some users; engines differ on that."
         found[name if name in new else parent] = detail
     return {name: detail for name, detail in found.items() if name in new}
 

@@ -1,12 +1,15 @@
 """The tags of answers to browsers that ask the same again: a 304 without evaluating, where the answer can't differ."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
+from hashlib import blake2b
 
 from flags.evaluation.contexts import Context
 from flags.unleash.compiler import Wire
 
 TAGS_MAX = 10_000
 """So many are kept of each feature set; then it begins anew."""
+KEY_BYTES = 16
+"""What a key takes, however long a question is: whoever asks decides that, and a browser's token is no secret."""
 SESSION = "sessionId"
 BY_SESSION = "gradualRolloutSessionId"
 
@@ -26,9 +29,9 @@ class AnswerTags:
             or any(each["contextName"] == SESSION for each in asked)
             or any(strategy["name"] == BY_SESSION for strategy in strategies)
         )
-        self._tags: dict[Hashable, str] = {}
+        self._tags: dict[bytes, str] = {}
 
-    def key(self, context: Context, *, has_session: bool) -> Hashable | None:
+    def key(self, context: Context, *, has_session: bool) -> bytes | None:
         """Name the question by all that its answer depends on; None where the next answer may be another one."""
         if self._asks_time and context.current_time is None:
             return None
@@ -36,13 +39,15 @@ class AnswerTags:
             return None
         session = context.session_id if has_session else None
         properties = tuple(sorted(context.properties.items()))
-        return context.user_id, session, context.remote_address, context.app_name, context.current_time, properties
+        asked = context.user_id, session, context.remote_address, context.app_name, context.current_time, properties
+        # `repr` keeps apart what lies side by side, and writes a lone surrogate as ASCII would.
+        return blake2b(repr(asked).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES).digest()
 
-    def find(self, key: Hashable | None) -> str | None:
+    def find(self, key: bytes | None) -> str | None:
         """The tag of the answer, if it was given before."""
         return None if key is None else self._tags.get(key)
 
-    def add(self, key: Hashable | None, tag: str) -> None:
+    def add(self, key: bytes | None, tag: str) -> None:
         """Keep the tag of an answer."""
         if key is None:
             return

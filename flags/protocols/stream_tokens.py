@@ -6,6 +6,8 @@ from datetime import timedelta
 from flask import current_app
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from control_plane.platform.auth.timestamp_signer import DatabaseTimestampSigner
+
 VALID_FOR = timedelta(hours=1)
 SALT = "flag event channel"
 
@@ -33,4 +35,4 @@ def verify(text: str) -> StreamToken | None:
 
 
 def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_app.secret_key or "", salt=SALT)
+    return URLSafeTimedSerializer(current_app.secret_key or "", salt=SALT, signer=DatabaseTimestampSigner)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flags.evaluation.bucketing import bucket_test
+from flags.unleash.canonical.dependencies import always_has_variant
 from flags.unleash.compiled_constraints import (
     EngineNeeded,
     Fields,
@@ -126,8 +127,8 @@ def _parent(wire: Wire, segments: Mapping[int, Sequence[Wire]], features: Wires)
     names = frozenset(wire.get("variants") or ()) if is_wanted else frozenset()
     if rules is None or (names and rules.variant is None):
         raise NotCompiled
-    if names and not (parent.get("variants") or any(each.get("variants") for each in parent["strategies"])):
-        raise NotCompiled  # engines differ on a variant of a flag that has none; import refuses it
+    if names and not always_has_variant(parent):
+        raise NotCompiled  # engines differ where a parent gives none; import refuses it
     if names and rules.variant is not None:
         return _by_variant(rules.is_on, rules.variant, names)
     return rules.is_on if is_wanted else _negation(rules.is_on)

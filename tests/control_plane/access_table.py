@@ -63,6 +63,7 @@ BY_WORD: Mapping[str, Mapping[str, str]] = {
 TOKEN_TABLE = """
 service,admin                  alertmanager.post credits.commit_view credits.consume_view credits.release_view
 service,admin                  credits.reserve_view experiments.index experiments.post signals.post
+service,admin                  billing_customers.portal_view billing_customers.preview_view
 client                         client_api.bulk_view client_api.feature_view client_api.features_view
 client                         client_api.metrics_view client_api.register_view client_streaming.delta_view
 client                         client_streaming.stream_view

@@ -100,12 +100,12 @@ class Product:
         engines = Engines(legacy=legacy_engine, v2=v2)
         self.patch.setattr(execution, "consume", consume_by(engines))
 
-    def crash(self, crashes: Callable[[str], bool]) -> None:
-        """Let what happens around the engines fail for operations that this engine serves."""
+    def crash(self, crashes: Callable[[str], bool], *, users: str = "") -> None:
+        """Let what happens around the engines fail for operations that this engine serves to users named like this."""
 
         def consume_and_crash(*arguments: object, **options: object) -> object:
             receipt = consume(*arguments, **options)  # type: ignore[arg-type]
-            if crashes(receipt.served.engine.value):
+            if crashes(receipt.served.engine.value) and receipt.user_id.startswith(users):
                 raise RuntimeError
             return receipt
 

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from control_plane import rollouts
 from control_plane.core.phases import FLAG
+from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import Lease
 from control_plane.platform.runtime.jobs import LEADER
@@ -31,6 +32,7 @@ from tests.serving import Served, serving
 
 AHEAD, BEHIND = timedelta(minutes=5), timedelta(minutes=-5)
 PATIENCE_SECONDS = 60
+SECRET = "the same secret on both of these hosts"
 HALF = timedelta(minutes=2)
 """So long may a test take before a host that is five minutes off and one that is right look alike."""
 
@@ -55,7 +57,7 @@ def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
         "FAKETIME": f"{apart.total_seconds():+.0f}s",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    with serving(folder, DATABASE_URL=url, SECRET_KEY="the same secret on both of these hosts", **shifted) as served:
+    with serving(folder, DATABASE_URL=url, SECRET_KEY=SECRET, **shifted) as served:
         yield served
 
 
@@ -107,6 +109,22 @@ def test_such_a_host_decides_and_stores_by_the_database_s_clock(
     with office.app.app_context(), read_only() as session:
         occurred = session.scalars(select(JOURNAL.c.occurred_at)).one()
     assert abs(occurred - datetime.now(UTC)) < HALF
+
+
+def test_who_signs_in_at_a_host_that_is_ahead_is_known_at_the_others(
+    office: Office, postgresql_url: str, tmp_path: Path
+) -> None:
+    with office.app.app_context(), transaction() as session:
+        password = accounts.add_person(session, "ada", "viewer", now=datetime.now(UTC))
+    with (
+        host(tmp_path / "off", postgresql_url, AHEAD) as off,
+        serving(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=SECRET) as right,
+        requests.Session() as browser,
+    ):
+        form = {"username": "ada", "password": password}
+        answer = browser.post(f"{off.url}/sign-in", data=form, headers={"Origin": off.url}, timeout=30)
+        assert answer.url != f"{off.url}/sign-in", answer.text
+        assert browser.get(f"{right.url}/account", allow_redirects=False, timeout=30).status_code == 200
 
 
 def entered(office: Office, soaked: timedelta) -> None:

@@ -125,3 +125,11 @@ def test_one_broken_account_is_told_and_moves_nothing(product: Product) -> None:
     with read_only() as session:
         told = [notice for notice, _ in notices.latest(session, limit=10) if notice.kind == "concern"]
     assert any(notice.title.startswith(f"{FAILURE}: ") and "s0" not in notice.body for notice in told)
+
+
+def test_a_part_that_fails_around_the_engine_is_named_too(product: Product) -> None:
+    """The engine is never asked for its opinion of these failures; the plan is known from the routing."""
+    product.crash(lambda engine: engine == "v2", users="s")
+    ask_each(product, 40, lambda number: product.ask(f"s{number}"))
+    assert product.rollout.state is not RolloutState.RUNNING
+    assert "of plan starter" in stopped_for(product, "credit_serving_failure")

@@ -10,11 +10,13 @@ from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.app import create_app
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.runtime import cli_support
+from control_plane.platform.settings import SETTINGS
 from credits_engine.administration import plan_catalogue
 from credits_engine.billing import prices, schedule
 from credits_engine.cli import register
@@ -136,6 +138,15 @@ def test_what_was_added_is_exported_and_adds_nothing_when_applied_again(run: Run
     changed = DOCUMENT.replace("packs: [20]", "packs: [30]")
     refused = run("credits", "catalogue", "apply", document=changed)
     assert (refused.exit_code, "'image' is in the catalogue already" in refused.output) == (1, True)
+
+
+def test_another_application_of_the_same_process_starts_with_it(app: Flask, run: Run) -> None:
+    """A command makes one to read an option by the name of a kind, and then its own."""
+    apply(run)
+    again = create_app(SETTINGS.get(app))
+    with again.app_context():
+        assert take("eve", "k1", datetime.now(UTC), image=1).outcome is Outcome.ALLOWED
+        db.engine.dispose()
 
 
 def test_a_kind_that_begins_later_is_nobodys_until_then(run: Run) -> None:

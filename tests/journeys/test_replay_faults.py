@@ -7,8 +7,8 @@ import pytest
 
 from tests.journeys.usage import rehearse
 
-FAULT_AT = 6000
-ROWS = 8000
+FAULT_AT = 4900
+ROWS = 5600
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
+
+from control_plane.platform.auth.timestamp_signer import DatabaseTimestampSigner
 
 
 class SessionCookie(SecureCookieSessionInterface):
@@ -11,6 +14,13 @@ class SessionCookie(SecureCookieSessionInterface):
         """Return the name: `__Host-` makes browsers insist on Secure, on this host alone and on the whole of it."""
         name = super().get_cookie_name(app)
         return f"__Host-{name}" if request.is_secure else name
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return Flask's own, which goes by the clock that all hosts share."""
+        serializer = super().get_signing_serializer(app)
+        if serializer is not None:
+            serializer.signer = DatabaseTimestampSigner
+        return serializer
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Flask makes a signer before it looks for a cookie, and callers of the API send none."""

@@ -133,4 +133,8 @@ def _outcome(arm: Arm, *, failed: bool, nobodys_fault: bool) -> tuple[Sample, ..
         return arm.missing
     if not failed:
         return () if arm.served is None else (arm.served,)
-    return () if arm.failure is None else (arm.failure._replace(operation=operation()), *arm.missing)
+    if arm.failure is None:
+        return ()
+    # The engine knew more of the traffic than whoever routed it.
+    cohorts = arm.failure.cohorts if arm.served is None else arm.served.cohorts
+    return (arm.failure._replace(operation=operation(), cohorts=cohorts), *arm.missing)

@@ -27,6 +27,9 @@ LEAD_SECONDS = 1.0
 FLUSH_SECONDS = 0.25
 OFTEN_SECONDS = 1.0
 """Work that is due so often has a thread of its own in place of the scheduler."""
+HANGS_SECONDS = 15.0
+"""A heartbeat that takes longer than any statement may gets no answer at all, and so no error either."""
+UNANSWERED = "it does not answer"
 GOLDEN = 0.618
 """Steps of about the golden ratio lie far apart on a circle, however many there are."""
 
@@ -47,16 +50,20 @@ class Jobs:
         self._stopped = threading.Event()
         self._often: list[threading.Thread] = []
         self._phase = 0.0
+        self._leads_until = 0.0
         self._lead_failure: str | None = None
+        self._beating_since: float | None = None
 
     @property
     def lead_failure(self) -> str | None:
-        """Why the last heartbeat, the one write that never rests, failed; None if the database took it."""
-        return self._lead_failure
+        """Why the last heartbeat, the one write that never rests, failed or hangs; None if the database took it."""
+        since = self._beating_since
+        is_hanging = since is not None and time.monotonic() - since > HANGS_SECONDS
+        return UNANSWERED if is_hanging else self._lead_failure
 
     @property
     def leading(self) -> bool:
-        return self._term is not None
+        return self._leading_term() is not None
 
     def run_on_leader(self, seconds: float, name: str, job: Job) -> None:
         """Run `job(now, term)` each `seconds` while this process leads."""
@@ -88,14 +95,19 @@ class Jobs:
         self._call("flush-signals", signals.flush)
         self._call("resign", self._resign)
 
+    def _leading_term(self) -> int | None:
+        """Return the term while its lease lasts, also where the heartbeat hangs and nobody says that it ended."""
+        return self._term if time.monotonic() < self._leads_until else None
+
     def _lead(self, _now: datetime) -> None:
+        leads_until = time.monotonic() + LEASE_SECONDS
         with transaction() as session:
             # By the database's clock: the lease of a host that is minutes ahead would outlive it by as much.
             now = current_time(session)
             term = leases.acquire(session, LEADER, self._holder, now=now, ttl_seconds=LEASE_SECONDS)
         if term != self._term:
             log.info("leader.changed", leading=term is not None, term=term)
-        self._term = term
+        self._term, self._leads_until = term, leads_until
 
     def _resign(self, now: datetime) -> None:
         if self._term is not None:
@@ -124,7 +136,7 @@ class Jobs:
             due += seconds * (1 + max(0, (time.monotonic() - due) // seconds))
 
     def _run(self, name: str, job: Job) -> None:
-        term = self._term
+        term = self._leading_term()
         if term is not None:
             self._call(name, lambda now: job(now, term))
 
@@ -132,6 +144,8 @@ class Jobs:
         """One poisonous run is logged and does not end the schedule."""
         with self._app.app_context():
             try:
+                if name == LEAD:
+                    self._beating_since = time.monotonic()
                 job(clock.now())
                 if name == LEAD:
                     self._lead_failure = None
@@ -141,6 +155,9 @@ class Jobs:
                 if name == LEAD:
                     self._term, self._lead_failure = None, errors.outage_of(error)
                 log.exception("job.failed", job=name, error=type(error).__name__)
+            finally:
+                if name == LEAD:
+                    self._beating_since = None
 
 
 JOBS = AppState[Jobs]("jobs")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from granian.constants import Interfaces
 
 from control_plane.gateway.respawns import PERIOD_SECONDS, RESPAWNS_MAX, Respawns
+from control_plane.server import Server
 from tests.faults.crashing import children
 from tests.serving import serving
 
@@ -17,6 +19,34 @@ GRANIAN_SECONDS = 5.5
 LIVES_SECONDS = 1.0
 KILLS = 3
 PATIENCE_SECONDS = 60
+
+
+class Worker:
+    """A process as Granian's server sees it."""
+
+    def __init__(self, idx: int, *, alive: bool = True) -> None:
+        self.idx = idx
+        self._alive = alive
+
+    def start(self) -> None:
+        self._alive = True
+
+    def is_alive(self) -> bool:
+        return self._alive
+
+    def terminate(self) -> None:
+        self._alive = False
+
+    def join(self, _timeout: float) -> None:
+        assert not self._alive
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server of two workers, which starts no process."""
+    server = Server("none:none", workers=2, interface=Interfaces.WSGI)
+    monkeypatch.setattr(server, "_spawn_worker", lambda idx, **_: Worker(idx))
+    return server
 
 
 def respawned(record: Respawns, worker: int, at: float) -> None:
@@ -50,6 +80,35 @@ def test_when_no_worker_can_be_kept_alive_the_server_ends(pause: float, hopeless
         for worker in range(2):
             respawned(record, worker, now)
     assert looks_hopeless(record, 1, now + 1) == hopeless
+
+
+def test_one_that_ended_while_granian_emptied_its_list_is_started_again_too(server: Server) -> None:
+    server.wrks = [Worker(0, alive=False), Worker(1, alive=False)]
+    server._respawn_workers([0], None, None)
+    assert [each.is_alive() for each in server.wrks] == [True, True]
+
+
+def test_one_that_was_started_again_before_its_end_was_noted_goes_on(server: Server) -> None:
+    server.wrks = before = [Worker(0), Worker(1, alive=False)]
+    kept = before[0]
+    server._respawn_workers([0, 1], None, None)
+    assert server.wrks[0] is kept
+    assert kept.is_alive()
+
+
+def test_one_that_ends_meanwhile_is_not_waited_for(server: Server) -> None:
+    server.wrks = [Worker(0, alive=False), Worker(1)]
+    server.interrupt_children.append(1)
+    server._respawn_workers([0], None, None)
+    assert server.main_loop_interrupt.is_set()
+
+
+def test_workers_that_are_replaced_on_request_need_not_have_ended(server: Server) -> None:
+    server.wrks = before = [Worker(0), Worker(1)]
+    first = before[0]
+    server._respawn_workers([0], None, None, delay=0.001)
+    assert server.wrks[0] is not first
+    assert not first.is_alive()
 
 
 def test_a_worker_that_is_killed_soon_after_each_start_is_started_again(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ def serve() -> Iterator[Serve]:
                 self.end_headers()
                 self.wfile.write(body)
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -82,3 +86,31 @@ def test_an_answer_that_never_ends_is_cut(serve: Serve, monkeypatch: pytest.Monk
     url, _ = serve(200, b" " * 100_000, {})
     with pytest.raises(RefusedByServer, match="longer than an assistant can use"):
         APIClient(url, "secret").get("audit")
+
+
+@pytest.mark.parametrize("token", ["secret\n", "secret\nX-More: 1", "secret…"])
+def test_a_token_that_no_header_takes_is_not_repeated(token: str) -> None:
+    with pytest.raises(RefusedByServer, match="could not be written") as refused:
+        APIClient("http://127.0.0.1:9", token).get("rollouts")
+    assert "secret" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_unsure"),
+    [
+        (409, b'{"code": "VERSION_CONFLICT", "detail": "Changed since."}', False),
+        (504, b"<html>Gateway timeout</html>", True),
+        (503, b'{"code": "DATABASE_UNAVAILABLE", "detail": "Again."}', True),
+        (200, b"<html>", True),
+        (200, b" " * 3_000_000, True),
+    ],
+)
+def test_a_move_of_which_nobody_knows_what_became_says_so(
+    serve: Serve, status: int, body: bytes, is_unsure: bool
+) -> None:
+    url, _ = serve(status, body, {})
+    with pytest.raises(RefusedByServer) as refused:
+        APIClient(url, "secret").post("rollouts", "F", "rollback", reason="It fails in production.")
+    assert (api_client.MAYBE_DONE in str(refused.value)) is is_unsure

@@ -33,7 +33,7 @@ HOUR = timedelta(hours=1)
 LIFE_DAYS = 120
 THE_END = START + timedelta(days=LIFE_DAYS + 60)
 Figures = tuple[int, int, int]
-SHORT: Figures = (50, 1_000, 10)
+SHORT: Figures = (25, 400, 6)
 FULL: Figures = (500, 10_000, 100)
 
 

@@ -146,6 +146,16 @@ def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: C
     assert imported(call, GOOD | {"variants": VARIANTS}, CHILD).json["refused"] == []
 
 
+def test_a_dependency_on_a_variant_that_some_users_of_the_flag_lack_is_refused(call: Call) -> None:
+    drawn = {"name": "flexibleRollout", "parameters": {"rollout": "50", "stickiness": "userId"}, "variants": VARIANTS}
+    some = GOOD | {"strategies": [{"name": "default"}, drawn]}
+    answer = imported(call, some, CHILD)
+    assert (answer.json["features"], refused(answer).keys()) == (1, {"child"})
+    assert "gives none to some users" in refused(answer)["child"]
+    drawn = drawn | {"variants": [VARIANTS[0] | {"stickiness": "userId"}]}
+    assert imported(call, GOOD | {"strategies": [drawn]}, CHILD).json["refused"] == []
+
+
 def test_a_flag_that_others_ask_a_variant_of_keeps_having_one(call: Call) -> None:
     imported(call, GOOD | {"variants": VARIANTS}, CHILD)
     assert imported(call, GOOD).status_code == 400

@@ -64,7 +64,15 @@ def test_no_more_are_kept_than_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeated_questions, "TAGS_MAX", 3)
     tags = AnswerTags([], [])
     for number in range(5):
-        tags.add(number, f"tag {number}")
-    assert [tags.find(number) for number in range(5)] == [None, None, None, "tag 3", "tag 4"]
+        tags.add(b"%d" % number, f"tag {number}")
+    assert [tags.find(b"%d" % number) for number in range(5)] == [None, None, None, "tag 3", "tag 4"]
     tags.add(None, "tag")
     assert tags.find(None) is None
+
+
+def test_a_long_question_takes_no_more_room_than_a_short_one() -> None:
+    tags = AnswerTags([], [])
+    named = Context(user_id="ann", properties={"x" * 1_000_000: "\ud800"})
+    keys = [tags.key(context, has_session=False) for context in (ANN, named)]
+    assert [len(key or b"") for key in keys] == [repeated_questions.KEY_BYTES] * 2
+    assert keys[0] != keys[1]

@@ -1,6 +1,7 @@
 """Jobs: spread over their interval, by the database's clock, and a process that can't write says so."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,3 +95,39 @@ def test_work_on_a_schedule_is_given_the_time_of_the_database(app: Flask, monkey
     behind._call(LEAD, behind._lead)
     behind._call("work", times.append)
     assert abs(times[0] - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_heartbeat_that_hangs_is_told_though_nothing_failed(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        begun.set()
+        release.wait(30)
+
+    found = jobs_of(app)
+    monkeypatch.setattr(jobs, "HANGS_SECONDS", 0.0)
+    monkeypatch.setattr(jobs.leases, "acquire", hang)
+    beat = threading.Thread(target=found._call, args=[LEAD, found._lead])
+    beat.start()
+    assert begun.wait(30)
+    assert client.get("/readyz").get_json()["checks"]["writes"] == "The database takes no changes (it does not answer)."
+    release.set()
+    beat.join()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_who_had_no_heartbeat_for_as_long_as_a_lease_leads_no_longer(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, runs = jobs_of(app), list[int]()
+    found._call(LEAD, found._lead)
+    found._run("work", lambda _now, term: runs.append(term))
+    assert len(runs) == 1
+    monkeypatch.setattr(found, "_leads_until", time.monotonic() - 0.001)
+    assert not found.leading
+    found._run("work", lambda _now, term: runs.append(term))
+    assert len(runs) == 1, "somebody else may lead by now"
+    found._call(LEAD, found._lead)
+    assert found.leading

@@ -48,7 +48,8 @@ def test_the_present_goes_on_with_the_same_users_and_new_ones_sign_up_now() -> N
     assert max(signups) <= datetime.now(UTC)
 
 
-def test_the_rollout_has_come_some_way_and_goes_on_in_short_steps(app: Flask) -> None:
+def test_the_rollout_has_come_some_way_and_goes_on_in_short_steps(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "EARLIER_OPERATIONS", 1000)
     now = datetime.now(UTC)
     usage = Usage(seed=1, now=now)
     with app.app_context():
