@@ -95,9 +95,8 @@ def _common(rollout: Rollout, change: ChangeContext, expected_version: int) -> l
 
 def _was_complete(session: Session, flag: str) -> bool:
     """Return whether it was complete when it was archived last: everybody had it then, by every gate of its plan."""
-    entries = audit.latest(session, subject=f"rollout:{flag}")
-    archived = next((entry for entry in entries if entry.action == f"rollout.{Action.ARCHIVE}"), None)
-    return bool(archived and archived.before and archived.before["state"] == RolloutState.COMPLETE)
+    entries = audit.latest(session, subject=f"rollout:{flag}", action=f"rollout.{Action.ARCHIVE}", limit=1)
+    return any(entry.before and entry.before["state"] == RolloutState.COMPLETE for entry in entries)
 
 
 def _unapproved(session: Session, rollout: Rollout, change: ChangeContext) -> list[Reason]:

@@ -1,5 +1,6 @@
 """The names of deleted rollouts: another one counts on from it, and no sooner than its cool-down is over."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,18 +11,20 @@ from control_plane.core.transitions import Action, Reason
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import Entry
 
+DELETED = f"rollout.{Action.DELETE}"
+DELETED_MAX = 1000
 COOL_DOWN_ENDS = "cool_down_ends"
 """In the evidence of the entry about the deletion of one that was rolled back."""
 
 
-def cooling_down(session: Session, flag: str, now: datetime) -> list[Reason]:
-    """Return the refusal of a name whose rollout was rolled back and then deleted: that does not end its cool-down."""
-    deleted = _deletion(session, flag)
-    ends = deleted.after["evidence"].get(COOL_DOWN_ENDS) if deleted and deleted.after else None
-    if ends is None or now >= (until := datetime.fromisoformat(ends)):
-        return []
-    sentence = f"The rollout of {flag} was rolled back before it was deleted; its cool-down lasts until"
-    return [Reason("COOL_DOWN", f"{sentence} {until:%Y-%m-%d %H:%M} UTC.")]
+def cooling_down(session: Session, flags: Iterable[str], now: datetime) -> dict[str, Reason]:
+    """Return why the name of one that was rolled back and then deleted is not free yet: its cool-down goes on."""
+    names, found = {f"rollout:{flag}": flag for flag in flags}, {}
+    # The oldest first, so that of several of one name the last one counts.
+    for entry in reversed(audit.latest(session, action=DELETED, limit=DELETED_MAX)):
+        if entry.subject in names and entry.after:
+            found[names[entry.subject]] = entry.after["evidence"].get(COOL_DOWN_ENDS)
+    return {flag: _reason(flag, ends) for flag, ends in found.items() if ends and now < datetime.fromisoformat(ends)}
 
 
 def beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
@@ -32,6 +35,10 @@ def beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
     return replace(rollout, version=deleted.after["version"] + 1, attempt=deleted.after["attempt"] + 1)
 
 
+def _reason(flag: str, ends: str) -> Reason:
+    sentence = f"The rollout of {flag} was rolled back before it was deleted; its cool-down lasts until"
+    return Reason("COOL_DOWN", f"{sentence} {datetime.fromisoformat(ends):%Y-%m-%d %H:%M} UTC.")
+
+
 def _deletion(session: Session, flag: str) -> Entry | None:
-    entries = audit.latest(session, subject=f"rollout:{flag}")
-    return next((entry for entry in entries if entry.action == f"rollout.{Action.DELETE}"), None)
+    return next(iter(audit.latest(session, subject=f"rollout:{flag}", action=DELETED, limit=1)), None)

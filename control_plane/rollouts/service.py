@@ -119,7 +119,7 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
     if (existing := store.load(session, flag)) is not None:
         mistakes.append(_exists(existing))
     else:
-        mistakes += cooling_down(session, flag, change.now)
+        mistakes += cooling_down(session, [flag], change.now).values()
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
     rollout = beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
