@@ -35,7 +35,8 @@ def approve(
     """Approve the next step of `rollout`, once; returns who approves it now. Raises Problem."""
     if outdated := stale(rollout, expected_version):
         raise Problem(409, outdated[0].code, outdated[0].sentence)
-    wanted = rollout.phase.gates.approvals
+    # While it is off, what is approved is another plan, or none: that concerns every phase.
+    wanted = _strongest(rollout.plan.phases) if rollout.latched else rollout.phase.gates.approvals
     if wanted is None and rollout.phase.advance is AdvanceMode.BY_HAND:
         raise Problem(409, "NO_APPROVAL_NEEDED", f"The plan of {rollout.flag} asks for no approval in this phase.")
     asked = wanted or OWNERS
@@ -90,6 +91,12 @@ def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str) -> G
     """Evaluate the gate for an advance that `asker` asks for."""
     excluded = _planners(session, rollout) | (accounts.people_behind(session, asker) if asker else frozenset())
     return approvals_gate(wanted, given(session, rollout), excluded=excluded)
+
+
+def gate_of_plan(session: Session, rollout: Rollout, asker: str) -> GateResult | None:
+    """Evaluate the approvals that the plan asks for anywhere; None where it asks for none."""
+    wanted = _strongest(rollout.plan.phases)
+    return gate(session, rollout, wanted, asker) if wanted else None
 
 
 def objections(session: Session, rollout: Rollout, after: Rollout, asker: str) -> list[Reason]:

@@ -16,10 +16,10 @@ from control_plane.core.gates import GateResult, GateStatus, soak_gate
 from control_plane.core.phases import PRE_PRODUCTION, Plan, Rollout, new_rollout
 from control_plane.core.plan_errors import flag_name_errors, plan_errors
 from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition
-from control_plane.platform.auth import audit
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import current
 from control_plane.rollouts import losses, store
+from control_plane.rollouts.deleted import beyond_deleted, cooling_down
 from control_plane.rollouts.gate_kinds import plan_gates
 from control_plane.rollouts.publication import (
     TOPIC,
@@ -118,9 +118,11 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
     mistakes, evidence = losses.split_confirmed(plan_objections(session, flag, plan), confirm_losing=confirm_losing)
     if (existing := store.load(session, flag)) is not None:
         mistakes.append(_exists(existing))
+    else:
+        mistakes += cooling_down(session, [flag], change.now).values()
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
-    rollout = _beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
+    rollout = beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
     store.add(session, rollout)
     store.add_plan_version(session, rollout, change)
     publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
@@ -252,15 +254,6 @@ def latch_restored(session: Session, flag: str, replaced: Rollout | None, change
     decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
     apply(session, decision, change)
     return decision.after
-
-
-def _beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
-    """Count on from a deleted rollout of the same name: forms and evidence of that one say nothing about this one."""
-    entries = audit.latest(session, subject=f"rollout:{rollout.flag}")
-    deleted = next((entry.after for entry in entries if entry.action == f"rollout.{Action.DELETE}"), None)
-    if deleted is None:
-        return rollout
-    return replace(rollout, version=deleted["version"] + 1, attempt=deleted["attempt"] + 1)
 
 
 def _exists(rollout: Rollout) -> Reason:

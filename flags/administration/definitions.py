@@ -3,16 +3,18 @@
 Everything passes the canonicaliser, so that no two engines read what we serve differently.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store
+from control_plane.rollouts.deleted import cooling_down
 from flags import store
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import (
@@ -145,8 +147,8 @@ def under_rollout(name: str) -> Problem:
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
-def refuse_planned(session: Session, names: Iterable[str]) -> None:
-    """Raise Problem where one of these is under a rollout.
+def refuse_planned(session: Session, names: Collection[str]) -> None:
+    """Raise Problem where one of these is under a rollout, or was until it was rolled back and deleted just now.
 
     Asked again once the change is announced: changes are announced one after the other, so a plan that was made at the
     same moment is seen here, or sees this change in `plan_checks.refuse_defined`.
@@ -154,6 +156,8 @@ def refuse_planned(session: Session, names: Iterable[str]) -> None:
     planned = {rollout.flag for rollout in rollout_store.load_all(session)}
     if found := sorted(planned.intersection(names)):
         raise under_rollout(found[0])
+    for reason in cooling_down(session, names, clock.now()).values():
+        raise Problem(409, reason.code, reason.sentence)
 
 
 def publish(

@@ -169,16 +169,19 @@ def latest(
     *,
     subject: str | None = None,
     actor: str | None = None,
+    action: str | None = None,
     limit: int = 50,
     before_id: int | None = None,
 ) -> list[Entry]:
-    """Return the newest entries first, of one subject or actor or of all, older than `before_id`."""
+    """Return the newest entries first, of one subject, actor or action or of all, older than `before_id`."""
     columns = [AuditEntry.__table__.c[field.name] for field in fields(Entry)]
     query = select(*columns).order_by(AuditEntry.id.desc()).limit(limit)
     if subject is not None:
         query = query.where(AuditEntry.subject == subject)
     if actor is not None:
         query = query.where(AuditEntry.actor == actor)
+    if action is not None:
+        query = query.where(AuditEntry.action == action)
     if before_id is not None:
         query = query.where(AuditEntry.id < before_id)
     return [Entry(*row) for row in session.execute(query)]

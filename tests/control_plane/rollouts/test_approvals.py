@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -17,7 +17,8 @@ from control_plane.plans import administration
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
-from control_plane.rollouts import approvals, move_job
+from control_plane.rollouts import approvals, archive, move_job
+from flags.administration.definitions import create_flag
 
 FLAG = "SEARCH"
 TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
@@ -237,3 +238,30 @@ def test_a_phase_that_asks_for_none_takes_none(session: Session, now: datetime) 
         approvals.approve(
             session, rollouts.find(session, "OTHER"), ChangeContext(now, "ruth", "x"), role="owner", expected_version=1
         )
+
+
+def test_deleting_one_that_was_rolled_back_takes_its_approvals_and_keeps_its_cool_down(session: Session) -> None:
+    now = datetime.now(UTC)
+
+    def deleted(at: datetime) -> Decision:
+        version = rollouts.find(session, FLAG).version
+        return archive.delete(session, FLAG, ChangeContext(at, "paula", "Anew."), expected_version=version)
+
+    def planned(at: datetime) -> Decision:
+        return rollouts.plan(session, FLAG, plan(at, None), ChangeContext(at, "paula", "Anew."))
+
+    rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "It fails."))
+    version = rollouts.find(session, FLAG).version
+    archive.archive(session, FLAG, ChangeContext(now, "paula", "Anew."), expected_version=version)
+    approve(session, "ruth", now)
+    refused = deleted(now)
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
+    approve(session, "tom", now)
+    assert isinstance(deleted(now), Transition)
+    early = planned(now + timedelta(minutes=29))
+    assert isinstance(early, Refusal)
+    assert [reason.code for reason in early.reasons] == ["COOL_DOWN"]
+    with pytest.raises(Problem, match="its cool-down lasts until"):
+        create_flag(session, FLAG, {"production": True}, ChangeContext(now, "paula", "Anew."))
+    assert isinstance(planned(now + timedelta(days=7)), Transition)
