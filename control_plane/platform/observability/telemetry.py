@@ -30,7 +30,6 @@ STARTED = "rollout.started"
 ACTOR = "rollout.actor"
 """Where in the WSGI environment the name of who acts is left for the access log."""
 UNMATCHED = "(unmatched)"
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 FLAG_PREFIXES = ("/api/client", "/api/frontend")
 SLOW_STATEMENT_SECONDS = 0.5
 SLOW_CHECKOUT_SECONDS = 0.1
@@ -167,7 +166,7 @@ def _finish(response: Response) -> Response:
     failed = response.status_code >= 500
     nobodys_fault = failed and environ.get(PROBLEM_CODE) in NO_ENGINES_FAULT
     # Whatever a caller invents as a method or a path must not become a series of its own.
-    method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "OTHER"
+    method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in tracing.METHODS else "OTHER"
     observe(method, route, response.status_code, seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()

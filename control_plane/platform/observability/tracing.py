@@ -18,6 +18,9 @@ from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import SETTINGS, current
 
 SERVICE = "rollout"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "_OTHER"
+"""OpenTelemetry's name for all others: callers may write whatever they like."""
 STATEMENT_CHARACTERS = 300
 TRACED = "rollout.span"
 """Where the span of a request and how to leave it stand in the WSGI environment."""
@@ -37,7 +40,7 @@ class Tracing:
     def begin_request(self) -> None:
         """Begin a span for the request, below the caller's where it names one (`traceparent`)."""
         parent = self._propagate.extract({"traceparent": request.headers.get("traceparent", "")})
-        span = self._tracer.start_span(request.method, context=parent, kind=self._api.SpanKind.SERVER)
+        span = self._tracer.start_span(_method(), context=parent, kind=self._api.SpanKind.SERVER)
         token = self._context.attach(self._api.set_span_in_context(span, parent))
         request.environ[TRACED] = span, token
 
@@ -46,10 +49,10 @@ class Tracing:
         if TRACED in request.environ:
             span, _ = request.environ[TRACED]
             route = str(request.url_rule) if request.url_rule else "(unmatched)"
-            span.update_name(f"{request.method} {route}")
+            span.update_name(f"{_method()} {route}")
             span.set_attributes(
                 {
-                    "http.request.method": request.method,
+                    "http.request.method": _method(),
                     "http.route": route,
                     "http.response.status_code": response.status_code,
                 }
@@ -160,6 +163,10 @@ def trace_id() -> str:
     """Return the current trace as its backend names it; nothing outside of one."""
     found = TRACING.get() if has_app_context() else None
     return found.trace_id if found else ""
+
+
+def _method() -> str:
+    return request.method if request.method in METHODS else OTHER_METHOD
 
 
 def _provider(endpoint: str) -> Any:

@@ -7,7 +7,7 @@ from alerts.analysis.cohorts import RecentCounts, cohort_from_json, cohort_to_js
 from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status
-from tests.alerts.analysis.test_cohorts import CRITICAL, SERVING, STARTER, Watched
+from tests.alerts.analysis.watched_cohorts import CRITICAL, SERVING, STARTER, Watched
 
 
 @pytest.mark.parametrize("rule", [CRITICAL, SERVING], ids=lambda rule: rule.name)

@@ -81,6 +81,12 @@ def test_a_repeated_answer_asks_no_engine(client: FlaskClient, spans: InMemorySp
     assert [name for name in names if name.startswith("engine")] == []
 
 
+def test_a_method_that_nobody_knows_makes_no_name_of_its_own(client: FlaskClient, spans: InMemorySpanExporter) -> None:
+    assert client.open("/api/credits/config", method="M1").status_code == 405
+    (span,) = spans.get_finished_spans()
+    assert (span.name, (span.attributes or {})["http.request.method"]) == ("_OTHER (unmatched)", "_OTHER")
+
+
 def test_a_refusal_names_its_kind_and_nobody(
     client: FlaskClient, spans: InMemorySpanExporter, service_token: str
 ) -> None:
