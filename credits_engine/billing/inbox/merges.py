@@ -13,6 +13,7 @@ from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.facts import PackPaid
 from credits_engine.billing.store import accounts, facts, inbox, inbox_queries, merges
 from credits_engine.billing.store.inbox import State
+from credits_engine.store import members
 
 MERGED = "merge"
 
@@ -29,6 +30,9 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
         raise Problem(404, "NO_BILLING", f"User {user_id[:80]!r} is no customer of Stripe's, so nothing can move.")
     if not accounts.is_known(session, into):
         raise Problem(404, "UNKNOWN_USER", f"User {into[:80]!r} is not in the directory; add the user first.")
+    if members.of_account(session, user_id, change.now):
+        # They would go on spending from an account that nobody pays for any more.
+        raise Problem(409, "HAS_MEMBERS", f"User {user_id[:80]!r} has members; remove them first, and add them there.")
     for customer_id in customers:
         accounts.lock_customer(session, customer_id)
         accounts.link(session, customer_id, into, now=change.now, by=change.actor)

@@ -8,6 +8,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from credits_engine.administration import organisations
 from credits_engine.billing.inbox import merges
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
@@ -51,6 +52,17 @@ def test_the_plan_moves_and_what_was_used_of_it_counts_on(office: Office) -> Non
     assert take(office, "old", "k3", 1_000)
     assert not take(office, "ada", "k4", 1), "what was used stays used where it was"
     assert_whole(office.app)
+
+
+def test_an_organisation_is_not_merged_away_from_under_its_members(office: Office) -> None:
+    two_accounts(office)
+    with transaction() as session:
+        change = ChangeContext(office.now, "alice", "Hired.")
+        organisations.add(session, "grace", "ada", {}, change)
+    with pytest.raises(Problem) as refused:
+        merge(office, "ada", "old")
+    assert refused.value.code == "HAS_MEMBERS"
+    assert office.user("ada") == ("pro", START)
 
 
 def test_packs_move_with_what_is_left_and_their_refunds_find_them(office: Office) -> None:
