@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 EVERY = "*"
+PRODUCTION = "production"
 TOKEN_TEXT = re.compile(r"(?P<scope>[^\s.]{1,80})\.v2_(?P<selector>[A-Za-z0-9_-]{22})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -62,6 +63,20 @@ def role_on(grants: Iterable[Grant], flag: str, environment: str) -> Role | None
     return max(
         (grant.role for grant in grants if grant.covers(flag, environment)), key=lambda role: role.rank, default=None
     )
+
+
+def shared_role(here: Role | None, in_production: Role | None) -> Role | None:
+    """Return the role for what several environments share, as rollouts are: more than an operator takes production too.
+
+    What makes it safer stays open to whoever may do so where they are.
+    """
+    if here is None or (in_production and in_production.includes(here)):
+        return here
+    return min(here, max(Role.OPERATOR, in_production or Role.VIEWER, key=_rank), key=_rank)
+
+
+def _rank(role: Role) -> int:
+    return role.rank
 
 
 class TokenType(StrEnum):

@@ -17,10 +17,9 @@ from control_plane.core.phases import Phase, Plan, Rollout
 from control_plane.core.transitions import Reason, stale
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import dialect_insert
-from control_plane.platform.identity_types import Role, role_on
+from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
-from control_plane.platform.settings import current
 from control_plane.rollouts import store
 from control_plane.rollouts.models import ApprovalRow
 from control_plane.rollouts.publication import TOPIC
@@ -74,9 +73,9 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
 
 
 def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:
-    environment = current().environment
+    # Whichever environment this process serves: the leader of a shared database may be a server of another one.
     return {
-        person.username: None if person.disabled_at else role_on(person.all_grants, flag, environment)
+        person.username: None if person.disabled_at else role_on(person.all_grants, flag, PRODUCTION)
         for person in accounts.list_people(session)
     }
 

@@ -22,7 +22,17 @@ from control_plane.platform.auth.authentication import (
 )
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
 from control_plane.platform.extensions import AppState
-from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType, role_on
+from control_plane.platform.identity_types import (
+    EVERY,
+    PRODUCTION,
+    Person,
+    Role,
+    Token,
+    TokenRefusal,
+    TokenType,
+    role_on,
+    shared_role,
+)
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
 
@@ -181,7 +191,8 @@ def _add_headers(response: Response) -> Response:
 def scope() -> tuple[str, str]:
     """Return the flag and the environment that this request is about.
 
-    No flag in the address means every flag; no environment means this installation's.
+    No flag in the address means every flag; no environment means this installation's, and for what exposes further
+    production besides: servers of several environments share their rollouts.
     """
     named = request.view_args or {}
     return named.get("flag", EVERY), named.get("environment", settings.current().environment)
@@ -190,7 +201,7 @@ def scope() -> tuple[str, str]:
 def role_here(flag: str = "") -> Role | None:
     """Return the caller's role on `flag`, or on what this request is about."""
     caller, (here, environment) = authentication.current_principal(), scope()
-    return caller.role_on(flag or here, environment) if isinstance(caller, Principal) else None
+    return _role(caller, flag or here, environment) if isinstance(caller, Principal) else None
 
 
 def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) -> None:
@@ -199,12 +210,19 @@ def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) ->
         _require_role(Role(role), (flag, environment))
 
 
-def _require_role(needed: Role, place: tuple[str, str] | None = None) -> None:
+def _role(caller: Principal, flag: str, environment: str) -> Role | None:
+    held = caller.role_on(flag, environment)
+    return held if "environment" in (request.view_args or {}) else shared_role(held, caller.role_on(flag, PRODUCTION))
+
+
+def _require_role(needed: Role, named: tuple[str, str] | None = None) -> None:
     # Who may do what is decided for all places at once, so no place is enough for it.
-    place = (EVERY, EVERY) if needed is Role.ADMIN else place or scope()
+    place = (EVERY, EVERY) if needed is Role.ADMIN else named or scope()
     match authentication.current_principal():
         case Principal() as caller:
-            role = caller.role_on(*place)
+            role = caller.role_on(*place) if named else _role(caller, *place)
+            if caller.role_on(*place) is not role:
+                place = place[0], PRODUCTION
             if role is None or not role.includes(needed):
                 raise _role_problem(caller, role, needed, place)
             request_outcomes.prove(caller.name)
@@ -240,7 +258,7 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
                 _refuse_type(held, allowed, unleash=unleash)
             if held.type is TokenType.ADMIN:
                 # Here it stands in for every other type of token, which takes more than a role of looking on.
-                _require_role(Role.VIEWER if request.method in SAFE_METHODS else Role.OWNER)
+                _require_role(Role.VIEWER if request.method in SAFE_METHODS else Role.OWNER, scope())
             if held.type.is_secret:
                 request_outcomes.prove(f"token:{held.name}")
         case TokenRefusal(reason):
