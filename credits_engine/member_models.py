@@ -22,6 +22,8 @@ class CreditMember(Base):
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     added_by: Mapped[str] = mapped_column(Text)
+    former_accounts: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    """Other accounts that they were a member of before."""
 
 
 class MemberEntry(Base):

@@ -8,7 +8,7 @@ from control_plane.plans import form_fields, yaml_text
 from control_plane.plans.form_fields import ABSENT, FormField
 from control_plane.plans.yaml_text import MalformedYAML
 
-PHASES = "phases"
+PHASES, ADVANCE = "phases", "advance"
 PLAN_FIELDS: tuple[FormField, ...] = (
     form_fields.text("description"),
     form_fields.text("owner"),
@@ -26,7 +26,7 @@ PHASE_FIELDS: tuple[FormField, ...] = (
     form_fields.whole_numbers("steps"),
     form_fields.duration("soak"),
     form_fields.day("planned_start"),
-    form_fields.advance("advance"),
+    form_fields.advance(ADVANCE),
     form_fields.text_list("advance.at", required=True),
     form_fields.text("advance.zone"),
     form_fields.whole_number("served_minimum"),
@@ -68,13 +68,15 @@ def merge(yaml: str, base: str, submitted: Mapping[str, str]) -> str:
 
     Whoever changed only the YAML gets it back as it is, with its comments; whoever changed both gets both.
     """
-    value, before = _loaded(yaml), read(base)
-    if value is None or before is None:
+    value, before, now = _loaded(yaml), read(base), read(yaml)
+    if value is None or before is None or now is None:
         return yaml
-    texts = before.named()
-    changed = {name: text.strip() for name, text in submitted.items() if texts.get(name) not in (None, text.strip())}
+    # A browser sends CRLF wherever a text has a line break.
+    texts = {name: text.replace("\r\n", "\n").strip() for name, text in submitted.items()}
+    shown = {name: text for name, text in before.named().items() if text is not None}
+    changed = {name: texts[name] for name, text in shown.items() if texts.get(name, text) != text}
     for name, text in changed.items():
-        _put(value, name, text.replace("\r\n", "\n"))
+        _put(value, before, now, name, text)
     return yaml_text.dump(value) if changed else yaml
 
 
@@ -83,7 +85,7 @@ def with_phase_added(yaml: str) -> str:
     value = _loaded(yaml)
     if value is None:
         return yaml
-    names = {phase.get("name") for phase in value[PHASES]}
+    names = [phase.get("name") for phase in value[PHASES]]
     number = next(each for each in range(len(names) + 1, len(names) + 1000) if f"phase-{each}" not in names)
     value[PHASES].append({"name": f"phase-{number}", "title": f"Phase {number}", **deepcopy(NEW_PHASE)})
     return yaml_text.dump(value)
@@ -129,27 +131,42 @@ def _at(holder: object, path: list[str]) -> object:
     return holder
 
 
-def _put(value: dict[str, list[dict[str, object]]], name: str, text: str) -> None:
-    """Write one field; of a name that no field has, and of a phase that is gone, nothing becomes."""
-    holder: object = value
+def _names(shown: PlanForm) -> list[str | None]:
+    return [phase["name"] for phase in shown.phases]
+
+
+def _put(value: dict[str, list[dict[str, object]]], before: PlanForm, now: PlanForm, name: str, text: str) -> None:
+    """Write one field; of a phase that is gone, nothing becomes."""
+    holder: MutableMapping[str, object] | None = value  # type: ignore[assignment]
     fields = PLAN_FIELDS
     if name.startswith(f"{PHASES}."):
-        _phases, index, name = name.split(".", 2)
-        if not index.isdecimal() or int(index) >= len(value[PHASES]):
-            return
-        holder, fields = value[PHASES][int(index)], PHASE_FIELDS
-    for field in fields:
-        if field.name == name and isinstance(holder, MutableMapping):
-            _write(holder, field.path, field.write(text, _at(holder, field.path)))
+        _phases, number, name = name.split(".", 2)
+        index = _phase_now(int(number), _names(before), _names(now))
+        holder, fields = None if index is None else value[PHASES][index], PHASE_FIELDS
+    field = next(each for each in fields if each.name == name)
+    if holder is not None:
+        _write(holder, field.path, field.write(text, _at(holder, field.path)))
+
+
+def _phase_now(index: int, before: list[str | None], now: list[str | None]) -> int | None:
+    """Return where a phase of the form stands in the YAML, which may have lost, moved or renamed it meanwhile."""
+    name = before[index]
+    if now.count(name) == before.count(name) == 1:
+        return now.index(name)
+    return index if len(now) == len(before) and now[index] not in set(before) - {name} else None
 
 
 def _write(holder: MutableMapping[str, object], path: list[str], written: object) -> None:
     first, *rest = path
     if rest:
         inner = holder.get(first)
-        holder[first] = inner if isinstance(inner, MutableMapping) else {}
-        _write(holder[first], rest, written)  # type: ignore[arg-type]
-        if not holder[first]:
+        if not isinstance(inner, MutableMapping):
+            # Times that are written beside another choice stay hidden in the form, and choose nothing.
+            if first == ADVANCE or written is ABSENT:
+                return
+            inner = holder[first] = {}
+        _write(inner, rest, written)
+        if not inner:
             del holder[first]
     elif written is ABSENT:
         holder.pop(first, None)

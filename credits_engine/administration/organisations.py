@@ -35,8 +35,9 @@ def add(
     Raises Problem: 404 for an unknown account, 409 without a seat or for one who can't be a member, 422 for limits.
     """
     _check_limits(limits)
-    # The account's row is locked: of two who are added at once the second sees the first, and no seat is given twice.
-    plan = members.lock_account(session, account_id)
+    # Both rows are locked: of two who are added at once the second sees the first, so no seat is given twice and
+    # nobody becomes a member while they get one.
+    plan = members.lock_accounts(session, account_id, user_id).get(account_id)
     if plan is None:
         raise Problem(404, "UNKNOWN_USER", f"Account {account_id[:80]!r} is not in the directory; add it first.")
     before = members.find(session, user_id)
@@ -46,8 +47,10 @@ def add(
         _check_seats(session, account_id, plan, change.now)
     is_same = before is not None and before.ends_at is None and before.account_id == account_id
     starts_at = before.starts_at if before and is_same else change.now + LEAD
-    found = Membership(user_id, account_id, starts_at, dict(limits))
-    members.put(session, found, by=change.actor)
+    former = tuple(each.account_id for each in before.earlier() if each.account_id != account_id) if before else ()
+    found = Membership(user_id, account_id, starts_at, dict(limits), former_accounts=former[::-1])
+    if not members.put(session, found, replacing=before, by=change.actor):
+        raise Problem(409, "OTHER_ACCOUNT", f"{user_id[:80]!r} was made a member at this very moment; look again.")
     after = {"account": account_id, "limits": dict(limits), "starts": starts_at.isoformat()}
     audit.record(session, change, action="credits.member", subject=f"user:{user_id}", after=after)
     return found
@@ -58,7 +61,7 @@ def remove(session: Session, user_id: str, change: ChangeContext) -> Membership:
     found = members.find(session, user_id)
     if found is None or found.ends_at is not None:
         raise Problem(404, "NO_MEMBER", f"User {user_id[:80]!r} is no member of an organisation.")
-    members.lock_account(session, found.account_id)
+    members.lock_accounts(session, found.account_id)
     ends_at = change.now + LEAD
     members.end(session, user_id, ends_at)
     after = {"account": found.account_id, "ends": ends_at.isoformat()}

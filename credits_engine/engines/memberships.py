@@ -5,7 +5,7 @@ two members may choose the same one.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -26,10 +26,17 @@ class Membership:
     limits: Mapping[str, int] = field(default_factory=dict)
     """By kind; one that is not there has no limit of its own."""
     ends_at: datetime | None = None
+    former_accounts: Sequence[str] = ()
+    """Other accounts that they were a member of before."""
 
     def is_in_force(self, now: datetime) -> bool:
         """Return whether the member's operations are the account's at `now`."""
         return self.starts_at <= now and (self.ends_at is None or now < self.ends_at)
+
+    def earlier(self) -> Iterator["Membership"]:
+        """Yield the membership of each account that they were a member of, the last one first."""
+        for account in (self.account_id, *reversed(self.former_accounts)):
+            yield replace(self, account_id=account)
 
 
 def member_key(user_id: str, key: str) -> str:

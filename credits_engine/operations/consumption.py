@@ -17,13 +17,13 @@ from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
 from credits_engine.engines.decisions import Engine, EngineName, Outcome, Request
-from credits_engine.engines.memberships import Membership, member_key, own_key
+from credits_engine.engines.memberships import Membership, own_key
 from credits_engine.engines.observation import Observation, observe, retired, shed
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.account_books import Books, load_for_update, load_if_ready, synced_account
-from credits_engine.operations.members import within_limit
+from credits_engine.operations.members import place_of, within_limit
 from credits_engine.store import books, journal, members, packs
 from credits_engine.store.accounts import Account, KnownKey
 
@@ -94,9 +94,8 @@ class Operation:
 
     def taken_from(self, member: Membership | None) -> "Operation":
         """Return the operation as the account's of whom `member` is."""
-        if member is None:
-            return self
-        return replace(self, user_id=member.account_id, key=member_key(self.user_id, self.key), member=member)
+        user_id, key = place_of(member, self.user_id, self.key)
+        return replace(self, user_id=user_id, key=key, member=member) if member else self
 
     @property
     def fingerprint(self) -> str:
@@ -213,7 +212,7 @@ def _run_served(session: Session, operation: Operation, known: KnownKey | None) 
         raise KeyConflictError(
             f"Key {own_key(operation.key)!r} was used before for another request; use a new key or repeat it unchanged."
         )
-    if known.outcome is Outcome.ERROR and not known.uncharged:
+    if not known.is_final:
         return None
     return receipts.replayed(receipts.from_columns(journal.fetch(session, known.journal_id)))
 

@@ -7,7 +7,7 @@ from flask import Flask
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.db import deadlocks
-from control_plane.platform.db.database import transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.setting_values import SettingsError
@@ -18,7 +18,7 @@ from credits_engine.operations import spans, stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
 from credits_engine.operations.load_test_accounts import is_load_test_account
-from credits_engine.operations.members import membership
+from credits_engine.operations.members import MEMBERS, membership_of
 from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
 
@@ -32,7 +32,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
     Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
     """
     policy = ENGINE_POLICY.get()
-    operation = operation.taken_from(membership(operation.user_id, now))
+    operation = _placed(operation, now)
 
     def decide() -> Receipt:
         if receipt := stored_procedure.call(operation, now=now, policy=policy):
@@ -45,7 +45,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
 
 def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
     """Run an operation that is held until it is committed or released."""
-    operation = operation.taken_from(membership(operation.user_id, now))
+    operation = _placed(operation, now)
 
     def decide() -> Receipt:
         with transaction() as session:
@@ -63,6 +63,14 @@ def init_app(app: Flask) -> None:
         raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(KINDS)}.")
     stored_procedure.init_app(app)
     ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, kinds))))
+
+
+def _placed(operation: Operation, now: datetime) -> Operation:
+    """Return the operation as its account's. Whoever never was a member anywhere costs no look at the database."""
+    if operation.user_id not in MEMBERS.get():
+        return operation
+    with read_only() as session:
+        return operation.taken_from(membership_of(session, operation.user_id, operation.key, now))
 
 
 def _run(decide: Callable[[], Receipt]) -> Receipt:

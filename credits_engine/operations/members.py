@@ -14,7 +14,7 @@ from control_plane.platform.extensions import AppState
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.memberships import Membership, beyond_limit, member_key, refused
 from credits_engine.operations.account_books import Books
-from credits_engine.store import members, reservations
+from credits_engine.store import accounts, members, reservations
 
 MEMBERS = AppState[Mapping[str, Membership]]("credit_members")
 
@@ -31,11 +31,33 @@ def account_of(user_id: str, now: datetime) -> str:
     return found.account_id if found else user_id
 
 
+def membership_of(session: Session, user_id: str, key: str, now: datetime) -> Membership | None:
+    """Return the membership that an operation is of: the one it was answered under, else the one in force.
+
+    Who joined or left between an operation and its retry gets the first answer again, and is not charged twice.
+    """
+    found = MEMBERS.get().get(user_id)
+    if found is None:
+        return None
+    in_force = found if found.is_in_force(now) else None
+    for each in (in_force, None, *found.earlier()):
+        account_id, stored_key = place_of(each, user_id, key)
+        known = accounts.find(session, account_id, key=stored_key)
+        if known and known[1] and known[1].is_final:
+            return each
+    return in_force
+
+
+def place_of(member: Membership | None, user_id: str, key: str) -> tuple[str, str]:
+    """The account and the key that an operation is under."""
+    return (member.account_id, member_key(user_id, key)) if member else (user_id, key)
+
+
 def reservation_place(session: Session, user_id: str, key: str) -> tuple[str, str]:
     """The account and the key that a reservation of this user is under, also after they joined or left meanwhile."""
     found = MEMBERS.get().get(user_id)
-    if found is not None:
-        place = found.account_id, member_key(user_id, key)
+    for each in found.earlier() if found else ():
+        place = place_of(each, user_id, key)
         if reservations.find(session, *place) is not None:
             return place
     return user_id, key

@@ -59,6 +59,11 @@ class KnownKey:
     outcome: Outcome | None
     uncharged: bool = False
 
+    @property
+    def is_final(self) -> bool:
+        """Whether a retry gets this answer again: an error that was not let through charged nothing and is retried."""
+        return self.outcome is not Outcome.ERROR or self.uncharged
+
 
 KEY_COLUMNS = (
     KEYS.c.fingerprint,

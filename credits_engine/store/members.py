@@ -11,10 +11,11 @@ from credits_engine.amount_types import per_kinds, summed
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.memberships import Membership
 from credits_engine.member_models import CreditMember, MemberEntry
-from credits_engine.store.tables import USERS, ResultRow
+from credits_engine.store.tables import USERS, ResultRow, insert_if_absent, inserted
 
 MEMBERS = cast(Table, CreditMember.__table__)
 ENTRIES = cast(Table, MemberEntry.__table__)
+PUT = insert_if_absent(MEMBERS)
 OF_ACCOUNT = MEMBERS.c.account_user_id == bindparam("account_id")
 
 
@@ -46,18 +47,21 @@ def find(session: Session, user_id: str) -> Membership | None:
     return _read(row) if row else None
 
 
-def lock_account(session: Session, account_id: str) -> str | None:
-    """Return the plan of an account, whose row is locked: who is added meanwhile waits. None where it is unknown."""
-    query = select(USERS.c.plan).where(USERS.c.user_id == account_id).with_for_update()
-    return session.scalar(query)
+def lock_accounts(session: Session, *user_ids: str) -> dict[str, str]:
+    """Return the plans of those who are known, whose rows are locked: who is added meanwhile waits."""
+    query = select(USERS.c.user_id, USERS.c.plan).where(USERS.c.user_id.in_(user_ids)).order_by(USERS.c.user_id)
+    return {row.user_id: row.plan for row in session.execute(query.with_for_update())}
 
 
-def put(session: Session, member: Membership, *, by: str) -> None:
-    """Let somebody be a member from the start on, in place of any membership before."""
-    session.execute(delete(MEMBERS).where(MEMBERS.c.user_id == member.user_id))
+def put(session: Session, member: Membership, *, replacing: Membership | None, by: str) -> bool:
+    """Let somebody be a member from the start on, in place of the membership seen; False if that changed meanwhile."""
+    if replacing is not None:
+        was_seen = MEMBERS.c.user_id == member.user_id, MEMBERS.c.account_user_id == replacing.account_id
+        session.execute(delete(MEMBERS).where(*was_seen, MEMBERS.c.starts_at == replacing.starts_at))
     row = {"user_id": member.user_id, "account_user_id": member.account_id, "limits": dict(member.limits)}
     dates = {"starts_at": member.starts_at, "ends_at": member.ends_at}
-    session.execute(insert(MEMBERS).values(**row, **dates, added_by=by))
+    rest = {"added_by": by, "former_accounts": list(member.former_accounts)}
+    return inserted(session, PUT, {**row, **dates, **rest})
 
 
 def end(session: Session, user_id: str, at: datetime) -> None:
@@ -87,4 +91,5 @@ def give_back(session: Session, journal_id: int, *, of: int, amounts: Amounts) -
 
 
 def _read(row: ResultRow) -> Membership:
-    return Membership(row.user_id, row.account_user_id, row.starts_at, dict(row.limits), row.ends_at)
+    former = tuple(row.former_accounts)
+    return Membership(row.user_id, row.account_user_id, row.starts_at, dict(row.limits), row.ends_at, former)

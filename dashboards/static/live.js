@@ -89,7 +89,12 @@ function preview(form) {
       for (const details of fresh.querySelectorAll("details[id]")) details.open ||= open.has(details.id);
       if (old.innerHTML !== fresh.innerHTML) old.innerHTML = fresh.innerHTML;
     }
-    if (!inText) document.getElementById("text").value = page.getElementById("text").value;
+    const [text, answered] = [document.getElementById("text"), page.getElementById("text").value];
+    if (text.value === answered) return;
+    // Also for whoever has just come into the YAML: what they changed in the form is in the answer alone.
+    const { selectionStart, selectionEnd } = text;
+    text.value = answered;
+    if (inText) text.setSelectionRange(selectionStart, selectionEnd);
   };
   const soon = () => {
     asked += 1;

@@ -1,7 +1,7 @@
 """The page of a plan: the text that somebody edits, what is wrong with it, and what it would change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -52,6 +52,8 @@ class PlanScreen:
     templates: Sequence[tuple[str, str]] = ()
     mistakes: Sequence[Mistake] = ()
     preview: PreviewView | None = None
+    seen_version: int = 0
+    """The version of the rollout that the text was begun from, so a preview does not hide a change by others."""
 
     @property
     def form(self) -> PlanForm | None:
@@ -82,16 +84,17 @@ def read(session: Session, flag: str, now: datetime) -> PlanScreen:
     return PlanScreen(now, flag, document.to_yaml(found.plan), found, store.plan_versions(session, flag))
 
 
-def preview_text(session: Session, flag: str, text: str, change: ChangeContext) -> PlanScreen:
+def preview_text(session: Session, flag: str, text: str, change: ChangeContext, *, seen_version: int = 0) -> PlanScreen:
     """The plan that somebody has written, with its mistakes, or with what it would change."""
     found = store.load(session, flag) if flag else None
     versions = store.plan_versions(session, flag) if found else ()
-    screen = PlanScreen(change.now, flag, text, found, versions, () if found else _templates())
+    templates = () if found else _templates()
+    screen = PlanScreen(change.now, flag, text, found, versions, templates, seen_version=seen_version)
     try:
         plan = document.parse(text).plan
     except InvalidPlan as invalid:
-        return _with(screen, mistakes=invalid.mistakes)
-    return _with(screen, preview=_preview(session, flag, found, plan, change))
+        return replace(screen, mistakes=invalid.mistakes)
+    return replace(screen, preview=_preview(session, flag, found, plan, change))
 
 
 def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, change: ChangeContext) -> PreviewView:
@@ -103,12 +106,6 @@ def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, ch
         diff=() if before is None else document.diff(before.plan, plan),
         refusals=[reason.sentence for reason in reasons],
         loses=bool(reasons) and all(reason.code == LOSES_USERS for reason in reasons),
-    )
-
-
-def _with(screen: PlanScreen, *, mistakes: Sequence[Mistake] = (), preview: PreviewView | None = None) -> PlanScreen:
-    return PlanScreen(
-        screen.now, screen.flag, screen.text, screen.rollout, screen.versions, screen.templates, mistakes, preview
     )
 
 

@@ -65,15 +65,17 @@ def _restored(flag: str, number: int) -> ResponseReturnValue:
 def _changed(flag: str) -> ResponseReturnValue:
     do = request.form.get("do", "preview")
     text = _arranged(_written(), do)
+    version = request.form.get("version", 0, type=int)
     if do != "save":
-        return _preview(flag, text), 200
+        return _preview(flag, text, version), 200
     try:
-        decision = _decide(flag, text)
+        decision = _decide(flag, text, version)
     except InvalidPlan:
-        return _preview(flag, text), 422
+        return _preview(flag, text, version), 422
     _flash(decision, f"{flag} has this plan now.")
     if isinstance(decision, Refusal):
-        return _preview(flag, text), 409
+        # Whoever was told that somebody was faster may save over it.
+        return _preview(flag, text, 0), 409
     return redirect(url_for("pages.rollout", flag=flag), 303)
 
 
@@ -98,18 +100,17 @@ def _arranged(text: str, do: str) -> str:
             return text
 
 
-def _decide(flag: str, text: str) -> Decision:
+def _decide(flag: str, text: str, version: int) -> Decision:
     wanted, confirmed = document.parse(text).plan, request.form.get("confirm") == "yes"
-    version = request.form.get("version", 0, type=int)
     with transaction() as session:
         if not version:
             return rollouts.plan(session, flag, wanted, _change("Planned."), confirm_losing=confirmed)
         return administration.edit(session, flag, wanted, _change(), expected_version=version, confirm_losing=confirmed)
 
 
-def _preview(flag: str, text: str) -> str:
+def _preview(flag: str, text: str, version: int) -> str:
     with read_only() as session:
-        return _page(screens.preview_text(session, flag, text, _change("A preview.")))
+        return _page(screens.preview_text(session, flag, text, _change("A preview."), seen_version=version))
 
 
 def _page(screen: PlanScreen) -> str:

@@ -97,8 +97,11 @@ class Upstream:
             if is_redirect(error.code):
                 raise UpstreamError(f"{self.url} {NOT_FOLLOWED}.", error.code) from error
             raise UpstreamError(f"{path} answered {error.code}.", error.code) from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise UpstreamError(f"{path} can't be reached: {error}.") from error
+        except ValueError:
+            # What can't be written into a request: the error repeats it, and it may be the token.
+            raise UpstreamError(f"{path} can't be asked: the address or the token can't be sent.") from None
 
 
 def _events(lines: Any) -> Iterator[Event]:

@@ -36,6 +36,14 @@ def test_the_yaml_follows_the_form_and_the_form_the_yaml(page: Page) -> None:
     assert_accessible(page)
 
 
+def test_a_change_in_the_form_is_kept_by_whoever_goes_straight_on_to_the_yaml(page: Page) -> None:
+    page.get_by_label("Soak time of each step").first.fill("3 days")
+    yaml = page.get_by_label("As YAML")
+    yaml.focus()
+    expect(yaml).to_have_value(re.compile("soak: P3D"))
+    expect(yaml).to_be_focused()
+
+
 def test_a_mistake_is_named_while_it_is_made_and_gone_when_it_is_mended(page: Page) -> None:
     steps = page.get_by_label("Steps in %").nth(1)
     steps.fill("10, 5")

@@ -32,6 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from control_plane.platform import clock, private_files
+from control_plane.platform.db import timeouts
 from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import Settings, current
@@ -39,7 +40,6 @@ from control_plane.platform.settings import Settings, current
 LIMITS = {"TimeZone": "UTC", "lock_timeout": "5000", "statement_timeout": "15000"}
 """What each connection to PostgreSQL asks for, in milliseconds where it is a time, as pg_settings shows it."""
 LIMIT_OPTIONS = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
-CONNECT_SECONDS = 3
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
 AFTER_COMMIT = "after_commit"
@@ -232,7 +232,7 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
     # there the limits are those of the role, which the start looks at, and nothing is prepared.
     by_pooler = {"prepare_threshold": None} if settings.has_pooler else {"options": LIMIT_OPTIONS}
     return {
-        "connect_args": {"connect_timeout": CONNECT_SECONDS, **by_pooler},
+        "connect_args": {**timeouts.libpq(make_url(settings.database_url)), **by_pooler},
         "pool_size": 8,
         "max_overflow": 8,
         "pool_timeout": 5,

@@ -8,7 +8,8 @@ from sqlalchemy import URL, NullPool, create_engine, make_url
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.engine import Connection
 
-from control_plane.platform.db.database import CONNECT_SECONDS, LIMIT_OPTIONS, db
+from control_plane.platform.db import timeouts
+from control_plane.platform.db.database import LIMIT_OPTIONS, db
 from control_plane.platform.settings import current
 
 DRIVER = "postgresql+psycopg"
@@ -23,8 +24,8 @@ def libpq_arguments(url: URL) -> dict[str, Any]:
 
 def listen_arguments() -> dict[str, Any]:
     """Return what psycopg connects with to hear notifications."""
-    arguments = libpq_arguments(make_url(current().direct_url))
-    return {**arguments, "autocommit": True, "connect_timeout": CONNECT_SECONDS}
+    url = make_url(current().direct_url)
+    return {**timeouts.libpq(url), **libpq_arguments(url), "autocommit": True}
 
 
 @contextmanager
@@ -35,8 +36,8 @@ def connection() -> Iterator[Connection]:
         with db.engine.connect() as found:
             yield found
         return
-    options = {"connect_timeout": CONNECT_SECONDS, "options": LIMIT_OPTIONS}
     url = make_url(settings.direct_url).set(drivername=DRIVER)
+    options = {**timeouts.libpq(url), "options": LIMIT_OPTIONS}
     engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
     with engine.connect() as found:
         yield found

@@ -55,9 +55,15 @@ def init_app(app: Flask) -> None:
 def _require_limits_of_role() -> None:
     names = [name for name, value in LIMITS.items() if _through_pooler(name) != value]
     if names:
-        role = db.engine.url.username
+        role = _role()
         statements = " ".join(f"ALTER ROLE \"{role}\" SET {name} = '{LIMITS[name]}';" for name in names)
         raise SettingsError(UNLIMITED.format(names=", ".join(names), statements=statements))
+
+
+def _role() -> str:
+    """Name the role as PostgreSQL knows it: an address need not."""
+    with read_only() as session:
+        return str(session.scalars(text("SELECT current_user")).one())
 
 
 def _through_pooler(name: str) -> str | None:
@@ -77,7 +83,7 @@ def _require_direct_address() -> None:
             if not list(listener.notifies(timeout=HEAR_SECONDS, stop_after=1)):
                 raise SettingsError(DEAF.format(how="what is notified there is not heard here"))
     except psycopg.Error as error:
-        raise SettingsError(DEAF.format(how=str(error).strip().splitlines()[0])) from error
+        raise SettingsError(DEAF.format(how=str(error).strip().partition("\n")[0])) from error
 
 
 def _require_direct_connection() -> None:

@@ -40,12 +40,18 @@ def test_a_form_that_nobody_touched_leaves_the_document_as_it_is(plan: Plan) -> 
 def test_one_changed_field_reads_as_written_and_every_other_stays(plan: Plan, data: st.DataObject) -> None:
     yaml, other = document.to_yaml(plan), document.to_yaml(data.draw(plans()))
     before, donor = submitted(yaml), submitted(other)
-    name = data.draw(st.sampled_from(sorted(before.keys() & donor.keys())))
+    name = data.draw(st.sampled_from(sorted(each for each in before.keys() & donor.keys() if _is_shown(each, before))))
     after = submitted(form.merge(yaml, yaml, before | {name: donor[name]}))
     assert {each: text for each, text in after.items() if not _linked(each, name)} == {
         each: text for each, text in before.items() if not _linked(each, name)
     }
     assert after[name] == donor[name]
+
+
+def _is_shown(name: str, texts: dict[str, str]) -> bool:
+    """Whether a browser shows the field: times are there for who advances at times."""
+    holder, advance, _field = name.partition("advance.")
+    return not advance or texts[f"{holder}advance"] == "at_times"
 
 
 def _linked(each: str, name: str) -> bool:
@@ -110,6 +116,31 @@ def test_what_was_changed_in_both_is_kept_from_both() -> None:
     assert (phase.title, phase.steps) == ("All of them", (1, 100))
 
 
+def test_what_a_browser_makes_of_line_breaks_is_no_change() -> None:
+    yaml = changed(GOOD, audience="attributes", constraints="region IN eu\nplan IN pro")
+    sent = {name: text.replace("\n", "\r\n") for name, text in submitted(yaml).items()}
+    text = "# stays\n" + yaml.replace("- eu", "- us")
+    assert form.merge(text, yaml.replace("\n", "\r\n"), sent) == text
+
+
+def test_a_field_stays_with_its_phase_where_the_yaml_moved_lost_or_renamed_one() -> None:
+    two = form.with_phase_added(GOOD)
+    sent = submitted(two) | {"phases.1.title": "Last"}
+    moved = form.merge(form.with_phase_moved(two, 1, -1), two, sent)
+    assert [phase["title"] for phase in _phases(moved)] == ["Last", "Everyone"]
+    assert [phase["title"] for phase in _phases(form.merge(form.with_phase_removed(two, 0), two, sent))] == ["Last"]
+    assert form.merge(GOOD, two, sent).count("Last") == 0
+    renamed = form.merge(two.replace("name: phase-2", "name: last"), two, sent)
+    assert [(phase["name"], phase["title"]) for phase in _phases(renamed)][1] == ("last", "Last")
+
+
+@pytest.mark.parametrize("advance", ["by_hand", "when_gates_open"])
+def test_times_that_another_choice_hides_are_not_written(advance: str) -> None:
+    yaml = changed(GOOD, advance=advance)
+    hidden = {"advance__at": "2026-12-07T09:00", "advance__zone": "Europe/Madrid"}
+    assert document.parse(changed(yaml, **hidden)).plan == document.parse(yaml).plan
+
+
 def test_nonsense_in_a_field_is_written_down_for_the_plan_to_refuse() -> None:
     yaml = changed(GOOD, steps="some, 100", soak="a while", served_minimum="few")
     with pytest.raises(document.InvalidPlan) as refused:
@@ -151,6 +182,8 @@ def test_a_value_that_no_field_can_show_is_left_to_the_yaml() -> None:
 
 
 def test_phases_are_added_moved_and_removed() -> None:
+    two = form.with_phase_added(GOOD.replace("name: everyone", "name: [1]"))
+    assert [phase["name"] for phase in _phases(two)] == [None, "phase-2"]
     two = form.with_phase_added(GOOD)
     assert [phase["name"] for phase in _phases(two)] == ["everyone", "phase-2"]
     assert [phase["name"] for phase in _phases(form.with_phase_moved(two, 1, -1))] == ["phase-2", "everyone"]

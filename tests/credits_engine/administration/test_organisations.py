@@ -28,7 +28,7 @@ from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.erasure import service as erasure
 from credits_engine.migration.aa_test import run_aa_test
 from credits_engine.operations import reservations
-from credits_engine.operations.consumption import Operation
+from credits_engine.operations.consumption import KeyConflictError, Operation
 from credits_engine.operations.execution import run_operation, run_reservation
 from credits_engine.reconciliation import scheduled
 from credits_engine.store import members
@@ -179,6 +179,54 @@ def test_random_operations_of_members_add_up(app: Flask) -> None:
     assert differences() == 0
 
 
+def leave(user: str, at: datetime) -> None:
+    with transaction() as session:
+        organisations.remove(session, user, ChangeContext(at, "alice", "Left."))
+    organisations.reload(at)
+
+
+def test_a_retry_gets_its_first_answer_also_after_joining_leaving_and_joining_another() -> None:
+    take("ada", "own", NOW, analysis=1)
+    join("ada")
+    with pytest.raises(KeyConflictError):
+        take("ada", "own", analysis=2)
+    assert take("ada", "own", analysis=1).replayed
+    assert not take("ada", "acme", analysis=2).replayed
+    assert hold("ada", "held", analysis=5).granted
+    leave("ada", LATER)
+    gone = LATER + 2 * LEAD
+    with transaction() as session:
+        organisations.add(session, "ada", "eve", {}, ChangeContext(gone, "alice", "Hired."))
+    organisations.reload(gone)
+    for now in (gone, gone + 2 * LEAD):
+        answers = [take("ada", key, now, analysis=amount) for key, amount in (("own", 1), ("acme", 2))]
+        assert [(each.user_id, each.replayed) for each in answers] == [("ada", True), ("acme", True)]
+        operation = Operation("ada", "held", Amounts(analysis=5), "test", EntryType.RESERVE)
+        assert run_reservation(operation, ttl=timedelta(minutes=15), now=now).replayed
+    assert take("ada", "new", gone + 2 * LEAD, analysis=1).user_id == "eve"
+    with transaction() as session:
+        reservations.commit(session, "ada", "held", now=gone, actor="test", amounts=Amounts(analysis=3))
+    with read_only() as session:
+        entries = members.ENTRIES
+        query = select(entries.c.account_user_id, summed(entries.c.amounts)).group_by(entries.c.account_user_id)
+        assert dict(session.execute(query).all()) == {"acme": Amounts(analysis=5), "eve": Amounts(analysis=1)}
+    assert differences() == 0
+
+
+def test_whoever_is_added_to_two_accounts_at_once_is_a_member_of_one(app: Flask) -> None:
+    def one(account: str) -> str:
+        try:
+            with app.app_context(), transaction() as session:
+                organisations.add(session, "nobody", account, {}, WHY)
+        except Problem as problem:
+            return problem.code
+        return "added"
+
+    with ThreadPoolExecutor(4) as pool:
+        done = sorted(pool.map(one, ["acme", "ada", "bob", "eve"]))
+    assert done == ["OTHER_ACCOUNT"] * 3 + ["added"]
+
+
 def by_the_seat(app: Flask, number: int) -> None:
     with transaction() as session:
         plan_catalogue.apply(session, plan_catalogue.parsed(SEATS), WHY)
@@ -247,7 +295,7 @@ def test_over_http_owners_add_members_who_see_the_pool_and_only_themselves(
         member = members.find(session, "ada")
     assert member
     with transaction() as session:
-        members.put(session, type(member)("ada", "acme", NOW - LEAD, member.limits), by="test")
+        members.put(session, type(member)("ada", "acme", NOW - LEAD, member.limits), replacing=member, by="test")
     organisations.reload(NOW)
     headers = {"Authorization": f"Bearer {service_token}"}
     for user in ("ada", "acme"):

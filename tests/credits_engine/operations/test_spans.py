@@ -81,6 +81,18 @@ def test_a_repeated_answer_asks_no_engine(client: FlaskClient, spans: InMemorySp
     assert [name for name in names if name.startswith("engine")] == []
 
 
+def test_a_refusal_names_its_kind_and_nobody(
+    client: FlaskClient, spans: InMemorySpanExporter, service_token: str
+) -> None:
+    headers = {"Authorization": f"Bearer {service_token}", "Idempotency-Key": f"a key of {USER}"}
+    for user, amount in ((f"{USER}, who is not here", 1), (USER, 1), (USER, 2)):
+        client.post("/api/credits/consume", json={"userId": user, "analysis": amount}, headers=headers)
+    found = spans.get_finished_spans()
+    types = [(span.attributes or {}).get("error.type") for span in found if span.name == "credits transaction"]
+    assert types == ["UnknownUserError", None, "KeyConflictError"]
+    assert USER not in "".join(span.to_json() for span in found)
+
+
 @pytest.mark.database("sqlite")
 def test_a_line_of_the_log_names_its_trace(
     client: FlaskClient, spans: InMemorySpanExporter, service_token: str

@@ -119,6 +119,17 @@ def test_somebody_who_was_faster_is_said(sign_in: SignIn, planned: Rollout) -> N
     assert "The rollout has changed since you saw it" in words(page.text)
 
 
+def test_a_preview_does_not_hide_that_somebody_was_faster(sign_in: SignIn, planned: Rollout) -> None:
+    alice = sign_in("alice")
+    form = {"text": document.to_yaml(planned.plan), "version": "7", "reason": "Late."}
+    page = alice.post(PAGE, data=form | {"do": "preview"}, headers=HEADERS).text
+    version = page.partition('name="version" value="')[2].partition('"')[0]
+    assert version == "7"
+    told = alice.post(PAGE, data=form | {"do": "save", "version": version}, headers=HEADERS)
+    assert told.status_code == 409
+    assert 'name="version" value="1"' in told.text
+
+
 @pytest.mark.parametrize("name", ["olga", "victor"])
 def test_others_read_a_plan_and_do_not_write_it(sign_in: SignIn, planned: Rollout, name: str) -> None:
     browser = sign_in(name)

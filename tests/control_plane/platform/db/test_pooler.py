@@ -86,6 +86,16 @@ def test_a_pooler_that_gives_each_client_its_own_connection_works(limited: Setti
         checked(_at(limited, url))
 
 
+def test_the_role_is_named_as_postgresql_knows_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = make_url(settings.database_url)
+    monkeypatch.setenv("PGUSER", str(url.username))
+    with pgbouncer(settings.database_url, pool_mode="transaction") as pooled:
+        nameless = str(make_url(pooled).set(username=None))
+        declared = replace(_at(settings, nameless), database_direct_url=settings.database_url)
+        with pytest.raises(SettingsError, match=f'ALTER ROLE "{url.username}" SET'):
+            checked(declared)
+
+
 def test_a_direct_address_that_is_the_pooler_s_own_is_refused(limited: Settings) -> None:
     with pgbouncer(limited.database_url, pool_mode="transaction", ignore_startup_parameters="options") as url:
         there = _at(limited, url)
