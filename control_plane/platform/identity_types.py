@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -65,11 +65,12 @@ def role_on(grants: Iterable[Grant], flag: str, environment: str) -> Role | None
     )
 
 
-def shared_role(here: Role | None, in_production: Role | None) -> Role | None:
-    """Return the role for what several environments share, as rollouts are: more than an operator takes production too.
+def shared_role_on(grants: Collection[Grant], flag: str, environment: str) -> Role | None:
+    """Return the role for what environments share, as rollouts are: more than an operator takes production besides.
 
     What makes it safer stays open to whoever may do so where they are.
     """
+    here, in_production = role_on(grants, flag, environment), role_on(grants, flag, PRODUCTION)
     if here is None or (in_production and in_production.includes(here)):
         return here
     return min(here, max(Role.OPERATOR, in_production or Role.VIEWER, key=_rank), key=_rank)

@@ -67,9 +67,13 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
     ]
     if not found:
         return []
-    # Somebody who was locked out, or has another role by now, approves nothing any more.
-    roles = _present_roles(session, rollout.flag)
-    return [each for each in found if all(_still_has(roles, name, each.role) for name in each.people)]
+    # Somebody who was locked out, or has another role by now, approves nothing any more; nor does a revoked token.
+    roles, revoked = _present_roles(session, rollout.flag), accounts.revoked_actors(session)
+    return [
+        each
+        for each in found
+        if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.people)
+    ]
 
 
 def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from control_plane.platform import settings
+from control_plane.platform import identity_types, settings
 from control_plane.platform.auth import authentication, rate_limit
 from control_plane.platform.auth.authentication import (
     Principal,
@@ -22,17 +22,7 @@ from control_plane.platform.auth.authentication import (
 )
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
 from control_plane.platform.extensions import AppState
-from control_plane.platform.identity_types import (
-    EVERY,
-    PRODUCTION,
-    Person,
-    Role,
-    Token,
-    TokenRefusal,
-    TokenType,
-    role_on,
-    shared_role,
-)
+from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType, role_on
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
 
@@ -211,8 +201,8 @@ def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) ->
 
 
 def _role(caller: Principal, flag: str, environment: str) -> Role | None:
-    held = caller.role_on(flag, environment)
-    return held if "environment" in (request.view_args or {}) else shared_role(held, caller.role_on(flag, PRODUCTION))
+    is_named = "environment" in (request.view_args or {})
+    return (role_on if is_named else identity_types.shared_role_on)(caller.grants, flag, environment)
 
 
 def _require_role(needed: Role, named: tuple[str, str] | None = None) -> None:
@@ -222,7 +212,7 @@ def _require_role(needed: Role, named: tuple[str, str] | None = None) -> None:
         case Principal() as caller:
             role = caller.role_on(*place) if named else _role(caller, *place)
             if caller.role_on(*place) is not role:
-                place = place[0], PRODUCTION
+                place = place[0], identity_types.PRODUCTION
             if role is None or not role.includes(needed):
                 raise _role_problem(caller, role, needed, place)
             request_outcomes.prove(caller.name)
