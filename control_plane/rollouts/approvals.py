@@ -76,6 +76,12 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
     ]
 
 
+def still_counts(session: Session, flag: str, actor: str, role: Role) -> bool:
+    """Return whether what was asked for under this name and in this role is still wanted by somebody who may."""
+    roles, people = _present_roles(session, flag), accounts.people_behind(session, actor)
+    return actor not in accounts.revoked_actors(session) and all(_still_has(roles, name, role) for name in people)
+
+
 def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:
     # Whichever environment this process serves: the leader of a shared database may be a server of another one.
     return {
