@@ -19,6 +19,7 @@ from control_plane.platform.redaction import Redaction
 from credits_engine.billing import facts
 from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, EVENTS
 from credits_engine.engines.receipts import EntryType
+from credits_engine.store.members import MEMBERS
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, RESERVATIONS, USERS
 
 NAMING = ("user_id", "into_user_id", "account_user_id")
@@ -102,6 +103,8 @@ def rename(session: Session, user_id: str, redaction: Redaction, customers: Sequ
     done: dict[str, int] = {}
     overrides = db.metadata.tables[OVERRIDES]
     done[OVERRIDES] = rowcount_of(session, delete(overrides).where(overrides.c.user_id == user_id))
+    # A pseudonym would hold the seat for good.
+    done[MEMBERS.name] = rowcount_of(session, delete(MEMBERS).where(MEMBERS.c.user_id == user_id))
     for column in _naming():
         statement = update(column.table).where(column == user_id).values({column.name: redaction.pseudonym})
         done[column.table.name] = done.get(column.table.name, 0) + rowcount_of(session, statement)

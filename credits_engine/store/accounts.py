@@ -61,7 +61,7 @@ class KnownKey:
 
     @property
     def is_final(self) -> bool:
-        """Whether a retry gets this answer again: an error that was not let through charged nothing and is retried."""
+        """True if a retry gets this answer again: an error that was not let through charged nothing and is retried."""
         return self.outcome is not Outcome.ERROR or self.uncharged
 
 

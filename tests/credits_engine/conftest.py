@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -17,6 +17,9 @@ from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines
 from credits_engine.store import accounts
 from credits_engine.store.tables import JOURNAL
 from flags.models import DirectoryUser
+from flags.store import UserAttributes
+from tests.billing_office import Office
+from tests.credits_engine import organisation
 from tests.credits_engine.examples import NOW
 
 LEGACY_SERVES = FlagEvaluation(enabled=False, reason="default", revision=1)
@@ -75,3 +78,17 @@ def till(app: Flask) -> Iterator["Till"]:
     """The till of an application whose context is open for the test."""
     with app.app_context():
         yield Till(app)
+
+
+@pytest.fixture
+def acme(app: Flask) -> Iterator[None]:
+    """An organisation on `free`, whose plan has 100 analysis credits, and people who may become members."""
+    office = Office(app)
+    office.plan()
+    office.watch()
+    office.users(
+        *(UserAttributes(user, "free", organisation.NOW - timedelta(days=90)) for user in ("acme", "ada", "bob", "eve"))
+    )
+    office.publish()
+    with app.app_context():
+        yield

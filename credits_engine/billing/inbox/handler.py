@@ -30,7 +30,7 @@ from credits_engine.billing.store import accounts, inbox, merges
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.stripe_api import checkouts, events
-from credits_engine.billing.stripe_api.invoices import sold_once
+from credits_engine.billing.stripe_api.invoices import hides_lines, sold_once
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
 
 CUSTOMER = "customer:"
@@ -141,7 +141,7 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
         return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
-    if any(isinstance(fact, InvoicePaid) and fact.is_partial and not fact.period for fact in stated):
+    if _hides_what_counts(claim, stated, was_asked=was_asked):
         return Outcome(State.PARKED, UNKNOWN_LINES, STRIPE)
     if stated:
         return None
@@ -150,6 +150,14 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
     if checkouts.is_sale(json.loads(claim.body or b"{}")):
         return Outcome(State.IGNORED, NO_PACK if was_asked else f"{NO_PACK} {NOT_ASKED}")
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
+
+
+def _hides_what_counts(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) -> bool:
+    """Return whether an invoice shows no line of its subscription, or is of none, so that packs alone may be hidden."""
+    payments = [fact for fact in stated if isinstance(fact, InvoicePaid)]
+    if payments:
+        return any(fact.is_partial and not fact.period for fact in payments)
+    return not was_asked and hides_lines(json.loads(claim.body or b"{}"))
 
 
 def _completed(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:

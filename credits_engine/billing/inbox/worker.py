@@ -27,6 +27,7 @@ from credits_engine.billing.store import facts, inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
+from credits_engine.billing.stripe_api.invoices import hides_lines
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
 from credits_engine.billing.stripe_api.lists import follow
 
@@ -204,12 +205,16 @@ class StripeLookup:
 
     def _lines(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """The payment of an invoice with all its lines, where the event shows only the first of them."""
-        if not any(isinstance(fact, InvoicePaid) and fact.is_partial for fact in stated):
+        event = json.loads(claim.body or b"{}")
+        if not hides_lines(event):
             return ()
         try:
-            whole = self.gateway.invoice(json.loads(claim.body or b"{}"))
+            whole = self.gateway.invoice(event)
             return (*events.facts(whole), *handler.packs_sold(whole))
         except (StripeUnavailableError, BreakerOpenError) as error:
+            # An invoice of no subscription is about packs alone, and any of them may be hidden: it is tried again.
+            if not any(isinstance(fact, InvoicePaid) for fact in stated):
+                raise
             log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
             return ()
 

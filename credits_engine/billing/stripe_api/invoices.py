@@ -74,6 +74,11 @@ def sold_once(event: Json) -> Iterator[PackPaid]:
             )
 
 
+def hides_lines(event: Json) -> bool:
+    """Return whether a paid invoice has more lines than its event shows."""
+    return event.get("type") in PAID and _is_partial(value_at(event, "data", "object"))
+
+
 def _paid_at(event: Json, invoice: Json) -> datetime:
     return instant(value_at(invoice, "status_transitions").get("paid_at")) or created(event)
 

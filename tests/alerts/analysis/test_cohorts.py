@@ -16,7 +16,6 @@ from alerts.analysis.cohorts import (
     Cohort,
     CohortCounts,
     CohortMemory,
-    RecentCounts,
     cohort_from_json,
     cohort_to_json,
     most_certain,
@@ -248,51 +247,6 @@ def test_all_cohorts_together_have_no_more_than_their_part(appearing: list[tuple
     assert together <= (whole[CRITICAL.name].rollback or 0.0) * (1 + 1e-12)
     holds = fsum([budget.hold or 0.0, *(each.hold or 0.0 for each in own)])
     assert holds <= (whole[CRITICAL.name].hold or 0.0) * (1 + 1e-12)
-
-
-@pytest.mark.parametrize("rule", [CRITICAL, SERVING], ids=lambda rule: rule.name)
-def test_an_outage_of_both_sides_after_a_long_healthy_time_blames_nobody(rule: Rule) -> None:
-    """In all of its counts legacy hardly fails; of late it fails as much."""
-    watched = Watched(rule)
-    watched.add(STARTER, 0, 100, control=Counts(0, 5_000))
-    watched.tick(0, 100)
-    watched.add(STARTER, 0, 1, control=Counts(0, 1))
-    watched.tick(0, 1, seconds=3 * rule.window_seconds)
-    for _ in range(6):
-        watched.add(STARTER, 5, 5, control=Counts(8, 8))
-        verdict = watched.tick(5, 500, seconds=rule.window_seconds / 2)
-        assert verdict.attribution is not Attribution.V2_ONLY
-        assert verdict.status is not Status.ROLLBACK
-
-
-def test_an_outage_of_legacy_that_is_over_excuses_nothing() -> None:
-    watched = Watched(SERVING)
-    watched.add(STARTER, 0, 100, control=Counts(20, 5_000))
-    watched.tick(0, 100)
-    watched.add(STARTER, 0, 100, control=Counts(0, 500))
-    watched.tick(0, 100, seconds=3 * SERVING.window_seconds)
-    watched.add(STARTER, 10, 10, control=Counts(0, 500))
-    assert watched.tick(10, 5_000, seconds=SERVING.window_seconds).attribution is Attribution.V2_ONLY
-
-
-def test_where_legacy_fails_at_all_lately_what_only_v2_serves_is_not_rolled_back() -> None:
-    """Both fail around the engines; legacy serves far more, and most of it was well in the same window."""
-    watched = Watched(SERVING)
-    watched.add(STARTER, 0, 0, control=Counts(98, 490))
-    watched.tick()
-    watched.add(STARTER, 9, 9, control=Counts(0, 0))
-    verdict = watched.tick(9, 900)
-    assert verdict.status is Status.WATCH
-    assert "Legacy fails there as well" in verdict.cause
-
-
-def test_a_memory_of_an_earlier_release_has_nothing_recent() -> None:
-    watched = Watched()
-    watched.add(STARTER, 1, 10)
-    watched.tick(1, 10)
-    counts, evidence = cohort_to_json(watched.memories[STARTER])
-    del counts["recent"]
-    assert cohort_from_json(counts, evidence).recent == RecentCounts()
 
 
 def test_memory_and_verdict_survive_storage() -> None:

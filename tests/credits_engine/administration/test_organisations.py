@@ -24,21 +24,15 @@ from credits_engine.cli import register
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.plans import CATALOGUE
-from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.erasure import service as erasure
 from credits_engine.migration.aa_test import run_aa_test
 from credits_engine.operations import reservations
-from credits_engine.operations.consumption import KeyConflictError, Operation
-from credits_engine.operations.execution import run_operation, run_reservation
-from credits_engine.reconciliation import scheduled
 from credits_engine.store import members
 from credits_engine.store.tables import JOURNAL
 from flags.store import UserAttributes
 from tests.billing_office import Office
+from tests.credits_engine.organisation import LATER, NOW, WHY, differences, hold, join, take, used
 
-NOW = datetime.now(UTC)
-LATER = NOW + 2 * LEAD
-WHY = ChangeContext(NOW, "alice", "A test.")
+pytestmark = pytest.mark.usefixtures("acme")
 SEATS = """
 plans:
   - plan: crew
@@ -46,45 +40,6 @@ plans:
     per_seat: true
     limits: {analysis: {v2: 10, legacy: 10}, roast: {v2: 2, legacy: 2}}
 """
-
-
-@pytest.fixture(autouse=True)
-def acme(app: Flask) -> Iterator[None]:
-    """An organisation on `free`, whose plan has 100 analysis credits, and people who may become members."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("acme", "ada", "bob", "eve")))
-    office.publish()
-    with app.app_context():
-        yield
-
-
-def join(user: str, account: str = "acme", **limits: int) -> None:
-    with transaction() as session:
-        organisations.add(session, user, account, limits, WHY)
-    organisations.reload(NOW)
-
-
-def take(user: str, key: str, now: datetime = LATER, **amounts: int) -> Receipt:
-    return run_operation(Operation(user, key, Amounts(**amounts), "test"), now=now)
-
-
-def hold(user: str, key: str, **amounts: int) -> Receipt:
-    operation = Operation(user, key, Amounts(**amounts), "test", EntryType.RESERVE)
-    return run_reservation(operation, ttl=timedelta(minutes=15), now=LATER)
-
-
-def used(user: str) -> Amounts:
-    with read_only() as session:
-        member = members.find(session, user)
-        assert member is not None
-        (start,) = {row.period_start for row in session.execute(select(members.ENTRIES.c.period_start))} or {NOW}
-        return members.used(session, member, start)
-
-
-def differences() -> int:
-    return scheduled.check_books(LATER, "demand").found
 
 
 def test_members_share_one_pool_and_their_keys_are_told_apart() -> None:
@@ -177,54 +132,6 @@ def test_random_operations_of_members_add_up(app: Flask) -> None:
     assert used("ada")["analysis"] <= 30
     assert used("bob")["analysis"] <= 50
     assert differences() == 0
-
-
-def leave(user: str, at: datetime) -> None:
-    with transaction() as session:
-        organisations.remove(session, user, ChangeContext(at, "alice", "Left."))
-    organisations.reload(at)
-
-
-def test_a_retry_gets_its_first_answer_also_after_joining_leaving_and_joining_another() -> None:
-    take("ada", "own", NOW, analysis=1)
-    join("ada")
-    with pytest.raises(KeyConflictError):
-        take("ada", "own", analysis=2)
-    assert take("ada", "own", analysis=1).replayed
-    assert not take("ada", "acme", analysis=2).replayed
-    assert hold("ada", "held", analysis=5).granted
-    leave("ada", LATER)
-    gone = LATER + 2 * LEAD
-    with transaction() as session:
-        organisations.add(session, "ada", "eve", {}, ChangeContext(gone, "alice", "Hired."))
-    organisations.reload(gone)
-    for now in (gone, gone + 2 * LEAD):
-        answers = [take("ada", key, now, analysis=amount) for key, amount in (("own", 1), ("acme", 2))]
-        assert [(each.user_id, each.replayed) for each in answers] == [("ada", True), ("acme", True)]
-        operation = Operation("ada", "held", Amounts(analysis=5), "test", EntryType.RESERVE)
-        assert run_reservation(operation, ttl=timedelta(minutes=15), now=now).replayed
-    assert take("ada", "new", gone + 2 * LEAD, analysis=1).user_id == "eve"
-    with transaction() as session:
-        reservations.commit(session, "ada", "held", now=gone, actor="test", amounts=Amounts(analysis=3))
-    with read_only() as session:
-        entries = members.ENTRIES
-        query = select(entries.c.account_user_id, summed(entries.c.amounts)).group_by(entries.c.account_user_id)
-        assert dict(session.execute(query).all()) == {"acme": Amounts(analysis=5), "eve": Amounts(analysis=1)}
-    assert differences() == 0
-
-
-def test_whoever_is_added_to_two_accounts_at_once_is_a_member_of_one(app: Flask) -> None:
-    def one(account: str) -> str:
-        try:
-            with app.app_context(), transaction() as session:
-                organisations.add(session, "nobody", account, {}, WHY)
-        except Problem as problem:
-            return problem.code
-        return "added"
-
-    with ThreadPoolExecutor(4) as pool:
-        done = sorted(pool.map(one, ["acme", "ada", "bob", "eve"]))
-    assert done == ["OTHER_ACCOUNT"] * 3 + ["added"]
 
 
 def by_the_seat(app: Flask, number: int) -> None:
@@ -332,13 +239,3 @@ def test_by_command(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ada of acme" in run("list", "acme")
     assert "no member of acme any more" in run("remove", "ada", "--reason", "Left.")
     assert "is no member" in run("remove", "ada", "--reason", "Left.")
-
-
-def test_who_is_erased_leaves_the_sums_as_they_were() -> None:
-    join("ada")
-    take("ada", "k", analysis=4)
-    erasure.erase("ada", ChangeContext(LATER + timedelta(hours=1), "alice", "Asked."))
-    with read_only() as session:
-        (entry,) = session.execute(select(members.ENTRIES))
-    assert (entry.account_user_id, entry.user_id == "ada", entry.amounts) == ("acme", False, Amounts(analysis=4))
-    assert differences() == 0

@@ -4,8 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from control_plane.platform.db.database import transaction
+from credits_engine.billing.inbox import commands
+from credits_engine.billing.inbox.worker import StripeLookup
+from credits_engine.billing.stripe_api.client import connect
 from credits_engine.store.tables import PACKS
+from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD_GENERATIONS
 from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -78,3 +84,24 @@ def test_a_checkout_and_its_invoice_sell_one_pack(office: Office, first: str) ->
         office.tell([event], at=START + MINUTE)
     assert packs(office) == [("roast", 100)]
     assert set(office.states().values()) == {"applied"}
+
+
+@pytest.mark.parametrize("shown", [PACK, "setup_fee"])
+def test_packs_that_an_invoice_of_no_subscription_hides_are_asked_for(office: Office, shown: str) -> None:
+    """Its event shows ten lines at most; which of them sells a pack is anybody's guess."""
+    stripe = VirtualStripe(OLD_GENERATIONS[-1])
+    stripe._send("customer.created", {"id": "cus_ada", "object": "customer", "metadata": {"user_id": "ada"}})
+    lines = [one_off_line(stripe, 1, shown), one_off_line(stripe, 2, PACK)]
+    invoice = {"id": "in_1", "object": "invoice", "customer": "cus_ada", "total": 1000, "billing_reason": "manual"}
+    stripe._send("invoice.paid", invoice | {"lines": {"data": lines[:1], "has_more": True}})
+    with fake_api.serving(stripe) as api:
+        office.now = START + MINUTE
+        office.deliver(*stripe.events)
+        office.work()
+        assert office.event(stripe.events[-1]["id"])["waiting_for"] == "stripe:"
+        assert packs(office) == []
+        api.invoice_lines["in_1"] = lines
+        with transaction() as session:
+            commands.replay(session, stripe.events[-1]["id"], now=office.now, actor="test", reason="A key.")
+        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+    assert packs(office) == [("roast", 100)] * (2 if shown == PACK else 1)
