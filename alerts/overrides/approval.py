@@ -17,8 +17,10 @@ from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import accounts, audit
+from control_plane.platform.identity_types import Role
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.rollouts import approvals
 
 LONGEST = timedelta(minutes=60)
 ASKED_FOR = timedelta(minutes=15)
@@ -49,6 +51,8 @@ def grant(
         words = "The rollout is rolled back already, which no override undoes; re-arm it instead."
         raise Problem(409, "ROLLED_BACK", words)
     asked = store.pending(session, wish.flag, wish.alert, attempt=rollout.attempt, since=now - ASKED_FOR)
+    if asked is not None and not approvals.still_counts(session, wish.flag, asked.actor, Role.OWNER):
+        asked = None  # who asked was locked out since, or is no owner any more
     if rule.severity is Severity.CRITICAL and (asked is None or _is_one_person(session, asked.actor, actor)):
         return _ask(session, wish, attempt=rollout.attempt, now=now, actor=actor)
     store.end(session, wish.flag, wish.alert, now=now, actor=actor)

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 EVERY = "*"
+PRODUCTION = "production"
 TOKEN_TEXT = re.compile(r"(?P<scope>[^\s.]{1,80})\.v2_(?P<selector>[A-Za-z0-9_-]{22})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -62,6 +63,21 @@ def role_on(grants: Iterable[Grant], flag: str, environment: str) -> Role | None
     return max(
         (grant.role for grant in grants if grant.covers(flag, environment)), key=lambda role: role.rank, default=None
     )
+
+
+def shared_role_on(grants: Collection[Grant], flag: str, environment: str) -> Role | None:
+    """Return the role for what environments share, as rollouts are: more than an operator takes production besides.
+
+    What makes it safer stays open to whoever may do so where they are.
+    """
+    here, in_production = role_on(grants, flag, environment), role_on(grants, flag, PRODUCTION)
+    if here is None or (in_production and in_production.includes(here)):
+        return here
+    return min(here, max(Role.OPERATOR, in_production or Role.VIEWER, key=_rank), key=_rank)
+
+
+def _rank(role: Role) -> int:
+    return role.rank
 
 
 class TokenType(StrEnum):

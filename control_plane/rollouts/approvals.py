@@ -17,10 +17,9 @@ from control_plane.core.phases import Phase, Plan, Rollout
 from control_plane.core.transitions import Reason, stale
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import dialect_insert
-from control_plane.platform.identity_types import Role, role_on
+from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
-from control_plane.platform.settings import current
 from control_plane.rollouts import store
 from control_plane.rollouts.models import ApprovalRow
 from control_plane.rollouts.publication import TOPIC
@@ -68,15 +67,25 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
     ]
     if not found:
         return []
-    # Somebody who was locked out, or has another role by now, approves nothing any more.
-    roles = _present_roles(session, rollout.flag)
-    return [each for each in found if all(_still_has(roles, name, each.role) for name in each.people)]
+    # Somebody who was locked out, or has another role by now, approves nothing any more; nor does a revoked token.
+    roles, revoked = _present_roles(session, rollout.flag), accounts.revoked_actors(session)
+    return [
+        each
+        for each in found
+        if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.people)
+    ]
+
+
+def still_counts(session: Session, flag: str, actor: str, role: Role) -> bool:
+    """Return whether what was asked for under this name and in this role is still wanted by somebody who may."""
+    roles, people = _present_roles(session, flag), accounts.people_behind(session, actor)
+    return actor not in accounts.revoked_actors(session) and all(_still_has(roles, name, role) for name in people)
 
 
 def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:
-    environment = current().environment
+    # Whichever environment this process serves: the leader of a shared database may be a server of another one.
     return {
-        person.username: None if person.disabled_at else role_on(person.all_grants, flag, environment)
+        person.username: None if person.disabled_at else role_on(person.all_grants, flag, PRODUCTION)
         for person in accounts.list_people(session)
     }
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from control_plane.platform import clock
-from control_plane.platform.auth import authentication, authorization, second_factor
+from control_plane.platform.auth import accounts, authentication, authorization, second_factor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
@@ -58,6 +58,7 @@ def enable_second_factor() -> ResponseReturnValue:
         with transaction() as database_session:
             secret = str(cookie.get(SETUP, ""))
             codes = second_factor.enable(database_session, person, secret, form.get("code", ""), now=now)
+            cookie["version"] = accounts.session_version(database_session, person.id)
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
         return redirect(url_for("pages.account"), 303)

@@ -67,3 +67,15 @@ def test_flags_are_answered_for_the_environment_of_the_token(app: Flask, make_to
         headers={"Authorization": f"Bearer {token}"},
     )
     assert answer.status_code == 200
+
+
+def test_a_role_in_staging_exposes_nobody_in_production_through_a_server_of_staging(settings: Settings) -> None:
+    with application(replace(settings, environment="staging")) as app:
+        office, client = Office(app), app.test_client()
+        theirs, wide = (office.token("admin", role="owner", environment=each) for each in ("staging", "*"))
+        for path in (f"/api/rollouts/{FLAG}/advance", f"/api/rollouts/{FLAG}/rearm", "/api/rollouts"):
+            assert called(client, "POST", path, theirs) == (403, "ROLE_REQUIRED")
+            assert called(client, "POST", path, wide)[0] != 403
+        assert called(client, "PATCH", "/api/flags/F/environments/staging", theirs)[0] != 403
+        assert called(client, "POST", f"/api/rollouts/{FLAG}/hold", theirs)[0] != 403
+        assert called(client, "POST", "/api/signals", theirs)[0] != 403

@@ -24,6 +24,7 @@ from control_plane.platform.auth.tokens import (
     list_tokens,
     people_behind,
     revoke_token,
+    revoked_actors,
 )
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.problems import Problem
@@ -60,6 +61,7 @@ __all__ = [
     "record_sign_in",
     "record_sign_out",
     "revoke_token",
+    "revoked_actors",
     "session_version",
 ]
 

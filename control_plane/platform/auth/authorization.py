@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from control_plane.platform import settings
+from control_plane.platform import identity_types, settings
 from control_plane.platform.auth import authentication, rate_limit
 from control_plane.platform.auth.authentication import (
     Principal,
@@ -181,7 +181,8 @@ def _add_headers(response: Response) -> Response:
 def scope() -> tuple[str, str]:
     """Return the flag and the environment that this request is about.
 
-    No flag in the address means every flag; no environment means this installation's.
+    No flag in the address means every flag; no environment means this installation's, and for what exposes further
+    production besides: servers of several environments share their rollouts.
     """
     named = request.view_args or {}
     return named.get("flag", EVERY), named.get("environment", settings.current().environment)
@@ -190,7 +191,7 @@ def scope() -> tuple[str, str]:
 def role_here(flag: str = "") -> Role | None:
     """Return the caller's role on `flag`, or on what this request is about."""
     caller, (here, environment) = authentication.current_principal(), scope()
-    return caller.role_on(flag or here, environment) if isinstance(caller, Principal) else None
+    return _role(caller, flag or here, environment) if isinstance(caller, Principal) else None
 
 
 def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) -> None:
@@ -199,12 +200,19 @@ def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) ->
         _require_role(Role(role), (flag, environment))
 
 
-def _require_role(needed: Role, place: tuple[str, str] | None = None) -> None:
+def _role(caller: Principal, flag: str, environment: str) -> Role | None:
+    is_named = "environment" in (request.view_args or {})
+    return (role_on if is_named else identity_types.shared_role_on)(caller.grants, flag, environment)
+
+
+def _require_role(needed: Role, named: tuple[str, str] | None = None) -> None:
     # Who may do what is decided for all places at once, so no place is enough for it.
-    place = (EVERY, EVERY) if needed is Role.ADMIN else place or scope()
+    place = (EVERY, EVERY) if needed is Role.ADMIN else named or scope()
     match authentication.current_principal():
         case Principal() as caller:
-            role = caller.role_on(*place)
+            role = caller.role_on(*place) if named else _role(caller, *place)
+            if caller.role_on(*place) is not role:
+                place = place[0], identity_types.PRODUCTION
             if role is None or not role.includes(needed):
                 raise _role_problem(caller, role, needed, place)
             request_outcomes.prove(caller.name)
@@ -240,7 +248,7 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
                 _refuse_type(held, allowed, unleash=unleash)
             if held.type is TokenType.ADMIN:
                 # Here it stands in for every other type of token, which takes more than a role of looking on.
-                _require_role(Role.VIEWER if request.method in SAFE_METHODS else Role.OWNER)
+                _require_role(Role.VIEWER if request.method in SAFE_METHODS else Role.OWNER, scope())
             if held.type.is_secret:
                 request_outcomes.prove(f"token:{held.name}")
         case TokenRefusal(reason):

@@ -4,7 +4,7 @@ Who somebody is, is the provider's word: issuer and subject, never a name that t
 follows from their groups at each sign-in. Local accounts stay beside it, for the day on which the provider is away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from control_plane.platform.auth import account_store, accounts, authentication
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.group_roles import roles_of
-from control_plane.platform.identity_types import Person
+from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import SETTINGS, current
 
@@ -73,8 +73,15 @@ def finish(*, now: datetime) -> Person:
     Raises Problem: 401 for an answer that proves nothing, 403 for somebody who may not sign in, 503 while it is away.
     """
     claims = _proved_claims()
+    groups = claims.get(current().oidc_groups_claim)
+    role, grants = roles_of(groups if isinstance(groups, list) else [], current().oidc_roles)
+    if role is None:
+        with transaction() as database_session:
+            _withdraw(database_session, claims, now)
+        detail = "None of your groups may do anything here; ask an admin to name one of them in OIDC_ROLES."
+        raise Problem(403, "NO_ROLE", detail)
     with transaction() as database_session:
-        found = _person_of(database_session, claims, now)
+        found = _person_of(database_session, claims, role, grants, now)
     authentication.start_session(found, now=now, method=METHOD)
     session[authentication.BY_PROVIDER] = True
     return found
@@ -113,14 +120,26 @@ def _proved_claims() -> Mapping[str, Any]:
     return {**more, **claims}
 
 
-def _person_of(database_session: Session, claims: Mapping[str, Any], now: datetime) -> Person:
+def _withdraw(database_session: Session, claims: Mapping[str, Any], now: datetime) -> None:
+    """Take away what earlier groups gave: sessions, tokens and approvals of before must not outlive it."""
+    found = account_store.person_by_identity(database_session, _identity(claims))
+    if found is None:
+        return
+    # Not locked out: where the provider forgets the groups of everybody for a moment, the next sign-in gives them back.
+    accounts.change_role(database_session, found.id, role=Role.VIEWER, now=now, actor=ACTOR)
+    if found.grants:
+        accounts.change_grants(database_session, found.id, grants=(), now=now, actor=ACTOR)
+
+
+def _identity(claims: Mapping[str, Any]) -> str:
+    return f"{claims['iss']} {claims['sub']}"
+
+
+def _person_of(
+    database_session: Session, claims: Mapping[str, Any], role: Role, grants: Sequence[Grant], now: datetime
+) -> Person:
     """Find or add the person of an identity, and let them have what their groups give."""
-    identity = f"{claims['iss']} {claims['sub']}"
-    groups = claims.get(current().oidc_groups_claim)
-    role, grants = roles_of(groups if isinstance(groups, list) else [], current().oidc_roles)
-    if role is None:
-        detail = "None of your groups may do anything here; ask an admin to name one of them in OIDC_ROLES."
-        raise Problem(403, "NO_ROLE", detail)
+    identity = _identity(claims)
     found = account_store.person_by_identity(database_session, identity)
     if found is None:
         found = _added(database_session, identity, claims, role, now)

@@ -45,8 +45,15 @@ def address(person: Person, secret: str) -> str:
 def enable(session: Session, person: Person, secret: str, code: str, *, now: datetime) -> Sequence[str]:
     """Ask for codes of this secret from now on; returns the recovery codes, to be shown once.
 
-    Raises a 422 Problem for a code that shows that the device has another secret, or another time.
+    Every session of theirs ends: one that was begun by the password alone must not count as begun by both. Raises a 422
+    Problem for a code that shows that the device has another secret, or another time, 409 where codes are asked for
+    already.
     """
+    # Else the password alone would put another device in the place of the one that it is to be asked for with.
+    if account_store.second_factor(session, person.id) is not None:
+        raise Problem(
+            409, "SECOND_FACTOR_EXISTS", "A device is set up already; remove it first, with one of its codes."
+        )
     step = _step_of(secret, NOISE.sub("", code), now, after=0)
     if step is None:
         detail = "The code does not fit; check the time of the device, and type what it shows now."
@@ -55,6 +62,7 @@ def enable(session: Session, person: Person, secret: str, code: str, *, now: dat
     sealed = _cipher().encrypt(secret.encode()).decode()
     stored = SecondFactor(sealed, step, tuple(_digest(each) for each in codes))
     account_store.set_second_factor(session, person.id, stored)
+    account_store.change_person(session, person.id)
     _audit(session, "enable", person, now=now, actor=person.username)
     return codes
 

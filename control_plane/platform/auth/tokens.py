@@ -123,6 +123,13 @@ def people_behind(session: Session, actor: str) -> frozenset[str]:
     return frozenset(found or {actor})
 
 
+def revoked_actors(session: Session) -> frozenset[str]:
+    """Return the actors whose tokens were revoked, every one of the name: whatever they did may be a thief's."""
+    tokens = account_store.tokens(session)
+    named = {f"{ACTOR_PREFIX}{each.name}" for each in tokens}
+    return frozenset(named - {f"{ACTOR_PREFIX}{each.name}" for each in tokens if each.revoked_at is None})
+
+
 def _check_maker(session: Session, actor: str) -> None:
     """Raise Problem where `actor` was locked out, or their token revoked, since this request was let in.
 

@@ -142,6 +142,16 @@ def test_a_critical_alert_acts_until_a_second_owner_wishes_the_same(desk: Desk) 
     assert (entry.actor, entry.after["asked_by"]) == ("oscar", "alice")
 
 
+def test_whoever_was_locked_out_asks_for_nothing_any_more(desk: Desk) -> None:
+    with transaction() as session:
+        paula = accounts.create_person(session, "paula", password=None, role="owner", now=desk.now)
+    granted(desk.now, CRITICAL, actor="paula")
+    with transaction() as session:
+        accounts.disable_person(session, paula.id, now=desk.now, actor="alice")
+    assert isinstance(granted(desk.now + SECOND, CRITICAL, actor="oscar"), PendingOverride)
+    assert isinstance(granted(desk.now + 2 * SECOND, CRITICAL, actor="alice"), Override)
+
+
 def test_what_was_asked_for_alone_changes_nothing(desk: Desk) -> None:
     granted(desk.now, CRITICAL)
     break_api(20)

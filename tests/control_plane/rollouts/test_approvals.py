@@ -79,6 +79,16 @@ def test_whoever_loses_the_role_approves_nothing_any_more(session: Session, now:
     assert "1 of 2 approvals (by tom)" in refused.sentence
 
 
+def test_a_token_that_was_revoked_approves_nothing_any_more(session: Session, now: datetime) -> None:
+    approve(session, "token:rb", now)
+    approve(session, "tom", now)
+    stolen = next(each for each in accounts.list_tokens(session) if each.name == "rb")
+    accounts.revoke_token(session, stolen.id, now=now, actor="alice")
+    assert isinstance(advance(session, "paula", now), Refusal)
+    approve(session, "ruth", now)
+    assert isinstance(advance(session, "paula", now), Transition)
+
+
 def test_whoever_asks_for_the_step_does_not_approve_it(session: Session, now: datetime) -> None:
     approve(session, "ruth", now)
     approve(session, "tom", now)

@@ -155,3 +155,16 @@ def test_a_grant_for_one_flag_takes_it_too_and_a_token_does_not(
     other = olga.post("/api/rollouts/G/rearm", json={})
     assert (other.status_code, other.get_json()["code"]) == (403, "ROLE_REQUIRED")
     assert client.get("/api/people", headers={"Authorization": make_token("admin")}).status_code == 200
+
+
+def test_a_password_alone_puts_no_other_device_in_its_place_nor_counts_as_both(sign_in: SignIn) -> None:
+    mine, kept = sign_in("olga"), sign_in("olga")
+    set_up(mine)
+    assert mine.get("/account").status_code == 200
+    assert kept.get("/api/rollouts").status_code == 401
+    page = mine.post("/account/second-factor/begin").get_data(as_text=True)
+    found = re.search(r'id="secret"[^>]* value="([A-Z2-7]{32})"', page)
+    assert found
+    code = pyotp.TOTP(found[1]).now()
+    refused = mine.post("/account/second-factor", data={"present": PASSWORD, "code": code}, follow_redirects=True)
+    assert "A device is set up already" in words(refused.get_data(as_text=True))

@@ -94,6 +94,21 @@ def test_whoever_is_in_no_group_that_counts_is_refused(
         assert accounts.list_people(session) == []
 
 
+def test_whoever_is_in_no_group_any_more_keeps_nothing(
+    app: Flask, client: FlaskClient, provider: IdentityProvider
+) -> None:
+    for name in ("rita:root", "nina:root+checkout"):
+        sign_in(client, provider, name)
+    now = datetime.now(UTC)
+    with app.app_context(), transaction() as session:
+        text = accounts.create_token(session, "ninas", "admin", environment="*", now=now, actor="nina")
+    assert sign_in(app.test_client(), provider, "nina:choir")[0] == 403
+    assert client.get("/audit", headers=HTML).status_code == 303
+    assert app.test_client().get("/api/people", headers={"Authorization": text}).status_code == 401
+    assert (person(app, "nina").role, person(app, "nina").grants) == (Role.VIEWER, ())
+    assert sign_in(client, provider, "nina:root")[0] == 303
+
+
 def test_the_account_of_somebody_else_with_that_name_stays_theirs(
     app: Flask, client: FlaskClient, provider: IdentityProvider
 ) -> None:
