@@ -72,10 +72,13 @@ def end_override(flag: str, effect: str) -> ResponseReturnValue:
 
 
 @bp.post("/users/beta")
-@authorization.require_role("operator")
 def change_beta() -> ResponseReturnValue:
-    """Put a user on the beta allowlist, or take one off it."""
+    """Put users on the beta allowlist, which exposes them, or take some off it."""
     joining = request.form.get("beta") == "join"
+    return authorization.require_role("owner" if joining else "operator")(_change_beta)(joining=joining)
+
+
+def _change_beta(*, joining: bool) -> ResponseReturnValue:
     # Pasted from a list or a table: commas, semicolons and lines are between users, never in an id that one types.
     user_ids = list(dict.fromkeys(SEPARATORS.split(request.form.get("user", "").strip(" ,;\r\n\t"))))
     plan = request.form.get("plan", "")

@@ -76,7 +76,7 @@ def test_a_refusal_keeps_what_was_written_in_its_own_form_alone(sign_in: SignIn,
 
 
 def test_several_join_the_beta_at_once_however_they_are_pasted(sign_in: SignIn, planned: Rollout) -> None:
-    browser = sign_in("olga")
+    browser = sign_in("alice")
     pasted = "a1, a2;a3\r\na1\n"
     joined = browser.post("/users/beta", data={"user": pasted, "plan": "pro", "beta": "join"}, follow_redirects=True)
     page = words(joined.get_data(as_text=True))
@@ -85,7 +85,7 @@ def test_several_join_the_beta_at_once_however_they_are_pasted(sign_in: SignIn, 
 
 
 def test_of_several_who_join_the_beta_all_do_or_none(sign_in: SignIn, planned: Rollout) -> None:
-    browser = sign_in("olga")
+    browser = sign_in("alice")
     refused = browser.post("/users/beta", data={"user": "a1 back\\", "plan": "pro", "beta": "join"})
     assert refused.status_code == 422
     assert "Nobody is on the list" in words(browser.get("/users").get_data(as_text=True))
@@ -99,7 +99,7 @@ def test_an_override_that_has_ended_says_so(app: Flask, sign_in: SignIn, planned
 
 
 def test_the_beta_allowlist_is_joined_and_left(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
-    browser = sign_in("olga")
+    browser = sign_in("alice")
     browser.post("/users/beta", data={"user": "u-1", "plan": "pro", "beta": "join"})
     assert "u-1 Plan pro" in words(browser.get("/users").get_data(as_text=True))
     browser.post("/users/beta", data={"user": "u-1", "beta": "leave"})
@@ -108,8 +108,21 @@ def test_the_beta_allowlist_is_joined_and_left(app: Flask, sign_in: SignIn, plan
         assert [entry.action for entry in audit.latest(session, limit=2)] == ["directory.beta", "directory.beta"]
 
 
+def test_operators_take_people_off_the_beta_allowlist_and_put_nobody_on_it(sign_in: SignIn, planned: Rollout) -> None:
+    """Who joins is exposed while the beta phase is open."""
+    sign_in("alice").post("/users/beta", data={"user": "u-1", "plan": "pro", "beta": "join"})
+    olga = sign_in("olga")
+    refused = olga.post("/users/beta", data={"user": "u-2", "plan": "pro", "beta": "join"}, headers=HTML)
+    assert refused.status_code == 403
+    page = words(olga.get("/users").get_data(as_text=True))
+    assert "1 of 1 known user" in page
+    assert "Add to the beta" not in page
+    olga.post("/users/beta", data={"user": "u-1", "beta": "leave"})
+    assert "0 of 1 known user" in words(olga.get("/users").get_data(as_text=True))
+
+
 def test_a_stranger_to_the_directory_needs_a_plan(sign_in: SignIn, planned: Rollout) -> None:
-    refused = sign_in("olga").post("/users/beta", data={"user": "u-9", "beta": "join"})
+    refused = sign_in("alice").post("/users/beta", data={"user": "u-9", "beta": "join"})
     assert "say which plan they are on" in words(refused.get_data(as_text=True))
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
+from control_plane.platform.identity_types import Role
 from control_plane.platform.runtime import change_feed
 
 Call = Callable[..., TestResponse]
@@ -74,3 +76,17 @@ def test_one_user_that_cant_be_entered_keeps_all_out(call: Call, user: dict[str,
 def test_only_services_and_operators_may_enter_users(call: Call) -> None:
     assert call("POST", "/api/users", json={"users": [ANN]}).status_code == 401
     assert call("POST", "/api/users", kind="client", json={"users": [ANN]}).status_code == 403
+
+
+def test_who_puts_somebody_on_the_beta_allowlist_is_a_service_or_an_owner(
+    sign_in: Callable[[str], FlaskClient], make_token: Callable[..., str], app: Flask
+) -> None:
+    """It exposes them; what else is entered of a user exposes nobody."""
+    bob = {"userId": "bob", "plan": "free"}
+    for name, joins in (("olga", 403), ("alice", 200)):
+        assert sign_in(name).post("/api/users", json={"users": [bob, {**bob, "beta": True}]}).status_code == joins
+        assert sign_in(name).post("/api/users", json={"users": [{**bob, "beta": False}]}).status_code == 200
+    for role, enters, joins in ((Role.VIEWER, 403, 403), (Role.OPERATOR, 200, 403), (Role.OWNER, 200, 200)):
+        client, headers = app.test_client(), {"Authorization": make_token("admin", role=role)}
+        assert client.post("/api/users", json={"users": [bob]}, headers=headers).status_code == enters
+        assert client.post("/api/users", json={"users": [{**bob, "beta": True}]}, headers=headers).status_code == joins
