@@ -122,16 +122,16 @@ def test_g_explaining_a_user(visit: Visit) -> None:
 
 
 def test_h_adding_to_the_beta_and_keeping_out(visit: Visit) -> None:
-    olga = visit("olga")
-    olga.link("Users")
-    olga.fill("User ids", USER)
-    olga.button("Add to the beta")
-    olga.expect("is on the beta allowlist")
-    olga.fill("User id", "u-18")
-    olga.fill("Reason", "Asked for.")
-    olga.button("Keep out")
-    olga.expect("Kept out by name.")
-    assert olga.clicks == 3
+    alice = visit()
+    alice.link("Users")
+    alice.fill("User ids", USER)
+    alice.button("Add to the beta")
+    alice.expect("is on the beta allowlist")
+    alice.fill("User id", "u-18")
+    alice.fill("Reason", "Asked for.")
+    alice.button("Keep out")
+    alice.expect("Kept out by name.")
+    assert alice.clicks == 3
 
 
 def test_i_who_is_charged_differently_and_why(visit: Visit) -> None:
