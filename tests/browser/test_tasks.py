@@ -252,7 +252,7 @@ def test_r_an_advance_on_monday_at_nine(visit: Visit) -> None:
     alice = visit()
     alice.link("HELD_BY_CLICKS")
     alice.link("Plan")
-    text = alice.page.get_by_label("Plan", exact=True)
+    text = alice.page.get_by_label("As YAML")
     plan = text.input_value()
     monday = "  advance: {at: 2027-01-04T09:00, zone: Europe/Madrid}\n"
     text.fill(plan.replace("  audience: everyone\n", f"  audience: everyone\n{monday}", 1))

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,8 +57,24 @@ def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
         "FAKETIME": f"{apart.total_seconds():+.0f}s",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    with serving(folder, DATABASE_URL=url, SECRET_KEY=SECRET, **shifted) as served:
-        yield served
+    workers: list[int] = []
+    try:
+        with serving(folder, DATABASE_URL=url, SECRET_KEY=SECRET, **shifted) as served:
+            try:
+                yield served
+            finally:
+                workers += _children(served.process.pid)
+    finally:
+        # With the library in it a `time.sleep` of the first process may fail, and it leaves without its workers.
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+
+def _children(process: int) -> list[int]:
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []
 
 
 def test_the_clock_of_such_a_host_is_off(tmp_path: Path) -> None:

@@ -278,5 +278,6 @@ def test_a_deleted_flag_leaves_no_signature_to_a_later_one_of_its_name(sign_in: 
         rollouts.roll_back(session, FLAG, change)
         archive.archive(session, FLAG, change, expected_version=3)
         archive.delete(session, FLAG, change, expected_version=4)
-        rollouts.plan(session, FLAG, plan, change)
+        # The cool-down of the rollback goes on for the name.
+        rollouts.plan(session, FLAG, plan, replace(change, now=change.now + timedelta(days=30)))
     assert signed_items(client) == []
