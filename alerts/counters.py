@@ -1,7 +1,7 @@
 """Every counter at one moment, read from what processes wrote, and what a rule sees in it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
@@ -11,14 +11,17 @@ from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
 from alerts.analysis.cohorts import Cohort, CohortCounts
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rules import Action, Rule, counted
-from control_plane.experiments.migration import Migration
+from alerts.analysis.rule_counts import counted
+from alerts.analysis.rules import Action, Per, Rule
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import cohort_counts, signals
+from control_plane.platform.observability import cohort_counts, signal_points, signals
 from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
+from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.signal_names import EXCESS
 
+HOUR_SECONDS = 3600
 SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS
 
 Minutes = Mapping[tuple[SeriesKey, int], Count]
@@ -40,24 +43,25 @@ class CounterWindow:
         return cls(found)
 
     def of(self, rule: Rule) -> Counts:
-        """Return the counts of `rule`."""
-        return counted(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
+        """Return the counts of `rule`; of accounts that came before the window, those that turned bad in it as well."""
+        found = counted(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
+        return Counts(found.bad, max(found.bad, found.total)) if rule.by_account else found
 
     def about(self, signal: str, *engines: str) -> Counts:
         """The counts of a signal, those of some engines where they are named."""
         counts = [count for series, count in self.by_signal.get(signal, ()) if not engines or series.engine in engines]
         return Counts(sum(count.bad for count in counts), sum(count.total for count in counts))
 
-    def pairs(self, migration: Migration, discordant: Evidence) -> Pairs:
+    def pairs(self, rule: Rule, discordant: Evidence) -> Pairs:
         """Return how both sides failed on the same requests; `discordant` is the evidence of one-sided failures."""
-        names = migration.signals
-        decided = self.about(names.failure, migration.candidate)
-        legacy = self.about(names.failure, migration.control)
+        names, migration = rule.migration.signals, rule.migration
+        decided = self.about(rule.in_unit(names.failure), migration.candidate)
+        legacy = self.about(rule.in_unit(names.failure), migration.control)
         return Pairs(
             decided=decided.total,
             compared=min(decided.total, legacy.total),
-            v2_only=self.about(names.failed_candidate_only).bad,
-            legacy_only=self.about(names.failed_control_only).bad,
+            v2_only=self.about(rule.in_unit(names.failed_candidate_only)).bad,
+            legacy_only=self.about(rule.in_unit(names.failed_control_only)).bad,
             legacy_failed=legacy.bad,
             discordant=discordant,
         )
@@ -71,17 +75,16 @@ class CounterWindow:
     def of_side(self, rule: Rule, side: str) -> Counts:
         """Return the rule's counts of what one side of its migration did, or served where the whole service counts."""
         label = arm_label(rule.flag, side)
-        return self.about(rule.metric.signal, side, label)
+        return self.about(rule.signal, side, label)
 
     def legacy_faults(self, rule: Rule) -> Counts:
         """Return the outcomes that legacy alone failed, of all that the rule counts."""
         if not rule.metric.legacy_apart:
             return Counts()
-        signal = rule.metric.signal
-        return Counts(self.about(signal, rule.migration.control).bad, self.about(signal).total)
+        return Counts(self.about(rule.signal, rule.migration.control).bad, self.about(rule.signal).total)
 
 
-AT_MOST = {cohort_counts.ACCOUNT: Action.NOTIFY, cohort_counts.FAILED_BEFORE: Action.HOLD}
+AT_MOST = {ACCOUNT: Action.NOTIFY, FAILED_BEFORE: Action.HOLD}
 """What a cohort may lead to that no migration names: an account only to a notice."""
 
 
@@ -129,13 +132,15 @@ class MigrationCounts:
     expected_comparisons: int
 
     @classmethod
-    def of(cls, migration: Migration, tally: CounterWindow) -> "MigrationCounts":
-        """Pick the counts of `migration`."""
-        names, candidate = migration.signals, migration.candidate
-        failed_candidate_only = tally.about(names.failed_candidate_only).bad
+    def of(cls, rule: Rule, tally: CounterWindow) -> "MigrationCounts":
+        """Pick the counts of the rule's migration; what is due are operations, whatever the rule's unit is."""
+        names, candidate = rule.migration.signals, rule.migration.candidate
+        failed_candidate_only, failed_control_only = (
+            tally.about(rule.in_unit(name)).bad for name in (names.failed_candidate_only, names.failed_control_only)
+        )
         routed = tally.about(names.routed, candidate).total
         return cls(
-            Counts(failed_candidate_only, failed_candidate_only + tally.about(names.failed_control_only).bad),
+            Counts(failed_candidate_only, failed_candidate_only + failed_control_only),
             expected_outcomes=routed - tally.about(names.outcome_missing, candidate).total,
             expected_comparisons=routed - tally.about(names.comparison_missing, candidate).total,
         )
@@ -158,7 +163,7 @@ class _LongWindows:
         firsts = {_first_slice(rule, now) // SLICES_PER_MINUTE for rule in rules if _is_long(rule)}
         found = LONG_WINDOWS.get()
         if found is None or found.minutes_from != minutes_from or found.sums.keys() != firsts:
-            found = cls(minutes_from, {first: signals.sums(session, first, minutes_from) for first in firsts})
+            found = cls(minutes_from, {first: signal_points.sums(session, first, minutes_from) for first in firsts})
             LONG_WINDOWS.set(current_app, found)
         return found
 
@@ -175,8 +180,8 @@ class Counters:
     slices: Slices
     """The first minute of each window, in ten seconds."""
     long_windows: _LongWindows
-    by_migration: Mapping[str, MigrationCounts]
-    """By flag."""
+    by_migration: Mapping[tuple[str, Per], MigrationCounts]
+    """By flag and unit."""
     _windows: dict[int, CounterWindow] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By their first ten seconds: most rules of a tick ask for the same few."""
     _cohorts: list[CohortTotals] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -184,7 +189,9 @@ class Counters:
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], now: datetime) -> "Counters":
         """The counters that `rules` need at `now`."""
-        since = now - timedelta(seconds=max((each.window_seconds for each in rules if not _is_long(each)), default=0.0))
+        short = [each.window_seconds for each in rules if not _is_long(each)]
+        hours = [HOUR_SECONDS for each in rules if each.by_account]
+        since = now - timedelta(seconds=max([*short, *hours], default=0.0))
         firsts = {_first_slice(rule, now) for rule in rules if not _is_long(rule)}
         wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
         tally = CounterWindow.over(signals.totals(session).items())
@@ -193,7 +200,7 @@ class Counters:
             signals.minutes(session, since),
             signals.slices(session, wanted),
             _LongWindows.read(session, rules, int(since.timestamp()) // 60, now),
-            {each.flag: MigrationCounts.of(each, tally) for each in {rule.migration for rule in rules}},
+            {key: MigrationCounts.of(rule, tally) for key, rule in {_key(rule): rule for rule in rules}.items()},
         )
 
     def by_cohort(self, session: Session, rule: Rule) -> Mapping[Cohort, CohortCounts]:
@@ -204,30 +211,41 @@ class Counters:
 
     def expected(self, rule: Rule) -> int:
         """Return how many counts the requests routed to the candidate owe `rule`; 0 for one about something else."""
-        counts = self.by_migration[rule.migration.flag]
+        counts = self.by_migration[_key(rule)]
         if rule.compare is Compare.PAIRED:
             return counts.expected_comparisons
         return counts.expected_outcomes if rule.metric.engine == rule.migration.candidate else 0
 
     def discordant(self, rule: Rule) -> Counts:
         """Return the requests that just one side of the rule's migration failed, since the beginning."""
-        return self.by_migration[rule.migration.flag].discordant
+        return self.by_migration[_key(rule)].discordant
 
     def of(self, rule: Rule) -> Counts:
         """Return the counts of the rule since the beginning."""
         return self.since_the_beginning.of(rule)
 
+    def operations_of(self, rule: Rule) -> Counts:
+        """Return what a rule per account counts, in operations."""
+        return self.of(replace(rule, per=Per.OPERATION))
+
+    def in_hour(self, rule: Rule, now: datetime) -> Counts:
+        """Return what a rule per account counted in the hour that runs."""
+        first = int(now.timestamp()) // HOUR_SECONDS * (HOUR_SECONDS // 60)
+        found = [(series, count) for (series, minute), count in self.minutes.items() if minute >= first]
+        return counted(rule, [each for each in found if each[0].signal in rule.signals])
+
     def excess_of(self, rule: Rule) -> int:
         """Return the failures of single accounts, since the beginning, that are no evidence against the release."""
         engines = [rule.metric.engine] if rule.metric.engine else []
-        excess = rule.metric.signal + signals.EXCESS
+        excess = rule.signal + EXCESS
         return self.since_the_beginning.about(excess, *engines).bad
 
     def control_of(self, rule: Rule) -> Counts:
-        """Return what `rule` would count of its migration's control, since the beginning; nothing where it can't."""
+        """Return the control's operations that `rule` would count, since the beginning; nothing where it can't."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.engine != rule.migration.candidate:
             return Counts()
-        return self.since_the_beginning.of_side(rule, rule.migration.control)
+        in_operations = replace(rule, per=Per.OPERATION) if rule.by_account else rule
+        return self.since_the_beginning.of_side(in_operations, rule.migration.control)
 
     def served_of(self, rule: Rule) -> Counts:
         """Return what the candidate served of what `rule` counts of the whole service, since the beginning."""
@@ -252,6 +270,10 @@ class Counters:
     def _in_long_window(self, first: int) -> Iterator[tuple[SeriesKey, Count]]:
         yield from self.long_windows.sums[first // SLICES_PER_MINUTE].items()
         yield from ((series, count) for (series, _), count in self.minutes.items())
+
+
+def _key(rule: Rule) -> tuple[str, Per]:
+    return rule.migration.flag, rule.per
 
 
 def _is_long(rule: Rule) -> bool:

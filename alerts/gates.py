@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
+from alerts.alert_states import still_good
 from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
@@ -20,6 +21,7 @@ from control_plane.core.phases import Rollout
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
 from control_plane.platform.models import SignalMinute
+from control_plane.rollout_names import rollout_title
 
 NOTHING = AlertMemory(Counts(), Evidence(), Counts(), Evidence(), None, DataGap())
 ALARMING = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
@@ -54,7 +56,7 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
     telling = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
     found = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
     verdicts = [verdict for verdict in found if verdict.alert not in telling]
-    alarming = [verdict for verdict in verdicts if _alarms(verdict)]
+    alarming = [verdict for verdict in verdicts if is_alarming(verdict)]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
     if alarming:
         reason = " ".join(f"{verdict.alert}: {verdict.reason}" for verdict in alarming)
@@ -76,7 +78,7 @@ def safety(session: Session, rollout: Rollout, now: datetime) -> GateResult:
         return GateResult("safety", GateStatus.CLOSED, problem)
     found = _evidence_of_safety(session, rollout, now)
     if not found:
-        reason = f"No alert of {rollout.flag} counts outcomes that could show it to be safe."
+        reason = f"No alert of {rollout_title(rollout.flag)} counts outcomes that could show it to be safe."
         return GateResult("safety", GateStatus.UNKNOWN, reason)
     evidence = {each.alert: each.to_json() for each in found}
     missing = [each for each in found if not each.is_sufficient]
@@ -94,7 +96,7 @@ def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
     """Open once the flag's candidate has served as often in this step as the plan asks for."""
     migration = migration_of(rollout.flag)
     if migration is None:
-        reason = f"No traffic of {rollout.flag} is known: nobody counts what is served behind it."
+        reason = f"No traffic of {rollout_title(rollout.flag)} is known: nobody counts what is served behind it."
         return GateResult("served", GateStatus.UNKNOWN, reason, {"required": rollout.phase.served_minimum})
     count, wanted = _served_since(session, migration, rollout.entered_at), rollout.phase.served_minimum
     evidence = {"served": count, "required": wanted}
@@ -105,7 +107,8 @@ def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
     return GateResult("served", GateStatus.UNKNOWN, reason, evidence)
 
 
-def _alarms(verdict: Verdict) -> bool:
+def is_alarming(verdict: Verdict) -> bool:
+    """Return whether `verdict` closes the gate: it holds, is blind, or has evidence that would keep a hold."""
     return verdict.status in ALARMING or verdict.evidence_log10 >= SUSPECT_LOG10
 
 
@@ -116,6 +119,8 @@ def _without_rules() -> str | None:
 
 
 def _unwatched(rollout: Rollout) -> str:
+    if rollout.plan.is_of_one_environment:
+        return f"The guard judges what production shows, so nothing guards {rollout_title(rollout.flag)}."
     return f"No alert in alerts.yaml speaks of {rollout.flag}, so nothing guards it."
 
 
@@ -123,17 +128,23 @@ def _evidence_of_safety(session: Session, rollout: Rollout, now: datetime) -> li
     remembered = store.memories(session, rollout.flag, attempt=rollout.attempt)
     certifying = [rule for rule in applicable(rules_file.current().rules, rollout.flag) if rule.metric.certifies]
     return [
-        _of_rule(rule, remembered.get((rule.name, rule.fingerprint)) or NOTHING, rollout, now) for rule in certifying
+        _of_rule(session, rule, remembered.get((rule.name, rule.fingerprint)) or NOTHING, rollout, now)
+        for rule in certifying
     ]
 
 
-def _of_rule(rule: Rule, memory: AlertMemory, rollout: Rollout, now: datetime) -> SafetyEvidence:
+def _of_rule(session: Session, rule: Rule, memory: AlertMemory, rollout: Rollout, now: datetime) -> SafetyEvidence:
     is_current = memory.step is not None and memory.step.entered_at == rollout.entered_at
     before = memory.step.before if memory.step and is_current else Counts()
     seconds = (now - rollout.entered_at).total_seconds()
-    return safety_evidence(
-        rule, before, memory.all_counts - before, seconds=seconds, risk=rollout.phase.safety_risk, now=now
-    )
+    during = _since(before, memory.all_counts(rule, still_good(session, rule, now)))
+    return safety_evidence(rule, before, during, seconds=seconds, risk=rollout.phase.safety_risk, now=now)
+
+
+def _since(before: Counts, counts: Counts) -> Counts:
+    """Subtract what was counted before the step; an account that came before it may have turned bad in it."""
+    bad = max(0, counts.bad - before.bad)
+    return Counts(bad, max(bad, counts.total - before.total))
 
 
 def _served_since(session: Session, migration: Migration, since: datetime) -> int:

@@ -14,23 +14,22 @@ from sqlalchemy.orm import Session
 
 from alerts import blast_radius_guard, state_cache
 from alerts import store as alert_store
+from alerts.alert_states import begin_step, first_state, is_of_step, next_state, still_good
 from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution
-from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.cohorts import Cohort, CohortCounts, most_certain
 from alerts.analysis.cohorts import update as update_cohorts
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.incident import incident_sentence, is_incident
-from alerts.analysis.no_data import DataGap, update_gap
-from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets, rule_test
-from alerts.analysis.sequential_test import discordant_test, step
+from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.drill.flag import FLAG as DRILL
 from alerts.incident_costs import cost_sentence
 from alerts.notifications import messages, outbox
-from alerts.store import AlertMemory, AlertStateUpdate, StepStart
+from alerts.state_cache import TickInputs
+from alerts.store import AlertMemory, AlertStateUpdate
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import PRODUCTION, Rollout, RolloutState, exposure
@@ -71,9 +70,11 @@ def tick(
     counters = Counters.read(session, rules, now)
     budgets = error_budgets(rules)
     decided = state_cache.active_decisions(session, now=now, term=term, revision=revision)
+    asked = TickInputs(rules, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
+    if not state_cache.is_news(session, asked, now=now, term=term):
+        return []
     done = []
-    for rollout in decided.rollouts:
-        overridden = decided.overridden(rollout, now)
+    for rollout, overridden in zip(decided.rollouts, asked.overridden, strict=True):
         ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
         verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
         decision = _act(session, rollout, verdicts, rules, now) or blast_radius_guard.enforce(
@@ -106,14 +107,18 @@ def _judge_rollout(
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
     for rule, budget in rules:
-        before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
-        after = _begin_step(_next_state(rule, before, counters, now, exposed=exposed), before, rollout)
-        if (rule.name, rule.fingerprint) not in remembered or _has_counted(rule, before, after):
-            begins = (rule.name, rule.fingerprint) not in remembered
+        before = remembered.get((rule.name, rule.fingerprint)) or first_state(
+            session, rule, counters, earlier.get(rule.name), now
+        )
+        after = next_state(rule, before, counters, now, exposed=exposed)
+        if not is_of_step(after, rollout.entered_at):
+            after = begin_step(after, rollout.entered_at, before.all_counts(rule, still_good(session, rule, now)))
+        begins = (rule.name, rule.fingerprint) not in remembered
+        if rule.has_cohorts and (begins or _has_counted(before, after)):
             after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
         facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
-        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budget, after.verdict))
+        cases.append(Case(judged, _evidence(rule, after), facts, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []
@@ -127,62 +132,14 @@ def _judge_rollout(
     return verdicts
 
 
-def _first_state(rule: Rule, counters: Counters, earlier: Bursts | None) -> AlertMemory:
-    """Begin an attempt, or a changed question, with what is counted from now on, and with the bursts known before."""
-    silence = DataGap(counters.expected(rule), counters.expected(rule))
-    known = learn(Bursts(earlier.candidate, earlier.control), rule.threshold) if earlier else Bursts()
-    return AlertMemory(
-        seen=counters.of(rule),
-        evidence=Evidence(),
-        seen_pairs=counters.discordant(rule),
-        pairs=Evidence(),
-        verdict=None,
-        silence=silence,
-        seen_control=counters.control_of(rule),
-        seen_served=counters.served_of(rule),
-        bursts=known,
-        excess_before=counters.excess_of(rule),
-    )
+def _evidence(rule: Rule, memory: AlertMemory) -> Evidence:
+    """Return the evidence with that of failures that lie apart; accounts have no order in which they could."""
+    return memory.evidence if rule.by_account else memory.bursts.combine(memory.evidence)
 
 
-def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime, *, exposed: bool) -> AlertMemory:
-    seen, pairs_seen = counters.of(rule), counters.discordant(rule)
-    increment = _increment(before.seen, seen)
-    silence = update_gap(before.silence, due=counters.expected(rule), counted=increment.total, now=now)
-    excess = max(0, counters.excess_of(rule) - before.excess_before)
-    if (seen, pairs_seen, silence, excess) == (before.seen, before.seen_pairs, before.silence, before.excess):
-        return before
-    control_seen = counters.control_of(rule)
-    control = _increment(before.seen_control, control_seen)
-    evidence, bursts = weigh(rule, before.evidence, before.bursts, increment, control, at=now, learning=not exposed)
-    served_seen = counters.served_of(rule)
-    served = step(
-        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_seen), at=now
-    )
-    pairs = before.pairs
-    if rule.attributable:
-        bet = discordant_test(window_seconds=rule.window_seconds)
-        pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
-    return replace(
-        before,
-        seen=seen,
-        evidence=evidence,
-        seen_pairs=pairs_seen,
-        pairs=pairs,
-        silence=silence,
-        seen_control=control_seen,
-        seen_served=served_seen,
-        served=served,
-        bursts=bursts,
-        excess=excess,
-        # A larger burst was learnt, so what was concluded from smaller ones falls with its evidence.
-        verdict=before.verdict if bursts.size == before.bursts.size else None,
-    )
-
-
-def _has_counted(rule: Rule, before: AlertMemory, after: AlertMemory) -> bool:
+def _has_counted(before: AlertMemory, after: AlertMemory) -> bool:
     """Return whether there may be news of its cohorts: they are read only then, for most ticks bring none."""
-    return rule.metric.has_cohorts and (after.seen, after.excess) != (before.seen, before.excess)
+    return (after.seen, after.excess) != (before.seen, before.excess)
 
 
 def _weigh_cohorts(
@@ -190,19 +147,6 @@ def _weigh_cohorts(
 ) -> AlertMemory:
     found = update_cohorts(rule, memory.cohorts, counts, at=now, burst_size=memory.bursts.size, begins=begins)
     return memory if found is memory.cohorts else replace(memory, cohorts=found)
-
-
-def _begin_step(after: AlertMemory, before: AlertMemory, rollout: Rollout) -> AlertMemory:
-    """Note what had been counted when the rollout came into the step that it is in."""
-    if after.step is not None and after.step.entered_at == rollout.entered_at:
-        return after
-    return replace(after, step=StepStart(rollout.entered_at, before.all_counts))
-
-
-def _increment(before: Counts, after: Counts) -> Counts:
-    """Subtract the counts before; counters that were reset start a new baseline instead of counting backwards."""
-    bad, total = after.bad - before.bad, after.total - before.total
-    return Counts(bad, total) if 0 <= bad <= total else Counts()
 
 
 def _facts(
@@ -213,7 +157,7 @@ def _facts(
         exposed=exposed,
         window=window.of(rule),
         silent_seconds=memory.silence.seconds,
-        pairs=window.pairs(rule.migration, memory.pairs) if rule.needs_pairs else None,
+        pairs=window.pairs(rule, memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
         arms_of_attempt=Arms(memory.bursts.candidate.counts, memory.bursts.control.counts),
         served=memory.served,

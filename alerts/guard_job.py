@@ -38,7 +38,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     rules_file.RULES_FILE.set(app, rules)
     set_declared_migrations(lambda: rules_file.current().declared)
     start_checks.register(app, rules.require)
-    jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick)
+    jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick, alone=True)
     jobs.run_on_leader(app, FORGET_SECONDS, "forget-slices", _forget)
 
 

@@ -51,12 +51,13 @@ def init_app(app: Flask) -> None:
 def series_of(rule: Rule) -> tuple[SeriesKey, ...]:
     """Every series that `rule` counts."""
     if rule.compare is Compare.DISCORDANT:
-        return SeriesKey(rule.metric.signal), SeriesKey(rule.migration.signals.failed_control_only)
+        return SeriesKey(rule.signal), SeriesKey(rule.migration.signals.failed_control_only)
     if rule.metric.engine:
-        return tuple(SeriesKey(rule.metric.signal, rule.metric.engine, role) for role in ("served", "shadow"))
+        roles = ("served",) if rule.by_account else ("served", "shadow")
+        return tuple(SeriesKey(rule.signal, rule.metric.engine, role) for role in roles)
     sides = (rule.migration.candidate, rule.migration.control) if rule.metric.engine_unknown else ()
     engines = ("", *(arm_label(rule.flag, side) for side in sides))
-    return tuple(SeriesKey(rule.metric.signal, engine) for engine in engines)
+    return tuple(SeriesKey(rule.signal, engine) for engine in engines)
 
 
 def _signals(totals: dict[SeriesKey, Count], rules: Sequence[Rule]) -> Iterator[Metric]:

@@ -22,6 +22,7 @@ class AlertRule(BaseModel):
     severity: str
     action: str
     compare: str
+    per: str
     alpha: float | None
     flag: str | None
     budget: int | None
@@ -53,6 +54,7 @@ class AlertVerdict(BaseModel):
     calm_since: str | None
     burst_size: float
     cohort: str
+    per: str
     notifies: bool
     rate: float
     reason: str

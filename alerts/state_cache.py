@@ -6,7 +6,7 @@ somebody puts the database back to a backup: then it forgets.
 What people decide is read again as soon as anything was announced.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +14,9 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from alerts import cohort_store, store
+from alerts.analysis.rules import Rule
 from alerts.cohort_store import CohortUpdate
+from alerts.counters import Counters
 from alerts.overrides import store as overrides
 from alerts.overrides.store import Override
 from alerts.store import AlertMemory, AlertStateUpdate
@@ -41,13 +43,30 @@ class ActiveDecisions:
         return {each.alert for each in ours if now < each.expires_at}
 
 
+@dataclass(frozen=True, slots=True)
+class TickInputs:
+    """What a tick judges by, but for the time."""
+
+    rules: Sequence[Rule]
+    counters: Counters
+    decided: ActiveDecisions
+    overridden: Sequence[Set[str]]
+    """By rollout."""
+
+
 @dataclass(slots=True)
 class _CachedState:
     term: int
     decided: ActiveDecisions | None = None
+    judged: tuple[TickInputs, datetime] | None = None
+    """By what was last judged, and when; None where that changed anything, and may go on to."""
+    is_settled: bool = True
     memories: dict[tuple[str, int], Memories] = field(default_factory=dict)
     """By flag and attempt."""
 
+
+QUIET_SECONDS = 5.0
+"""Without news an alert changes by time alone: what it counts leaves its window, or it has counted nothing for long."""
 
 CACHED_STATE = AppState[_CachedState | None]("guard_state_cache", lambda: None)
 
@@ -70,6 +89,25 @@ def active_decisions(session: Session, *, now: datetime, term: int, revision: in
     return found
 
 
+def is_news(session: Session, inputs: TickInputs, *, now: datetime, term: int) -> bool:
+    """Return whether there is something to judge.
+
+    There is none where the inputs are those of the last judgement, less than QUIET_SECONDS ago, and it changed nothing.
+    """
+    kept = _cached(term)
+    if kept.judged is not None:
+        before, at = kept.judged
+        if inputs == before and 0 <= (now - at).total_seconds() < QUIET_SECONDS:
+            return False
+    kept.is_settled = True
+
+    def store() -> None:
+        kept.judged = (inputs, now) if kept.is_settled else None
+
+    after_commit(session, store)
+    return True
+
+
 def load(session: Session, rollout: Rollout, *, term: int) -> Memories:
     """Return the cached state of this attempt of `rollout`."""
     found = _cached(term).memories.get((rollout.flag, rollout.attempt))
@@ -87,6 +125,8 @@ def save(
 ) -> None:
     """Store what was judged on top of what was recalled before."""
     judged = list(judged)
+    if judged:
+        _cached(term).is_settled = False
     store.remember(session, rollout.flag, judged, now=now)
     cohort_store.remember(session, rollout.flag, _cohort_updates(before, judged), now=now)
     after = {**before, **{(each.rule.name, each.rule.fingerprint): each.memory for each in judged}}

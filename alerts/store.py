@@ -57,6 +57,8 @@ class AlertMemory:
     pairs: Evidence
     verdict: Verdict | None
     silence: DataGap
+    seen_operations: Counts = field(default_factory=Counts)
+    """The same in operations, which tell silence and bursts whatever the alert's unit is."""
     seen_control: Counts = field(default_factory=Counts)
     seen_served: Counts = field(default_factory=Counts)
     served: Evidence = field(default_factory=Evidence)
@@ -69,10 +71,16 @@ class AlertMemory:
     step: StepStart | None = None
     """When the step in which the rollout is began, and what was counted in the attempt before it."""
 
-    @property
-    def all_counts(self) -> Counts:
-        """Return the outcomes since the attempt began, each failure among them, whoever's it was."""
-        return self.evidence.counts + Counts(self.excess, self.excess)
+    def all_counts(self, rule: Rule, still_good: int = 0) -> Counts:
+        """Return the outcomes since the attempt began, each failure among them, whoever's it was.
+
+        Of a rule per account, without the accounts of the running hour that are `still_good` and may turn bad.
+        """
+        counts = self.evidence.counts
+        if not rule.by_account:
+            return counts + Counts(self.excess, self.excess)
+        bad = min(counts.total, counts.bad + self.excess)
+        return Counts(bad, max(bad, counts.total - still_good))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,7 @@ def _memory(row: Any) -> AlertMemory:
         pairs=evidences.from_json(row.pairs) if row.pairs else Evidence(),
         verdict=verdicts.from_json(row.verdict) if row.verdict else None,
         silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
+        seen_operations=Counts(*row.seen.get("operations", (row.seen["bad"], row.seen["total"]))),
         seen_control=Counts(*row.seen.get("control", (0, 0))),
         seen_served=Counts(*row.seen.get("served", (0, 0))),
         served=evidences.from_json(row.seen["served_evidence"]) if "served_evidence" in row.seen else Evidence(),
@@ -190,6 +199,11 @@ def _step_start(stored: list[Any] | None) -> StepStart | None:
     return StepStart(datetime.fromisoformat(stored[0]), Counts(*stored[1:])) if stored else None
 
 
+def _operations(rule: Rule, memory: AlertMemory) -> dict[str, list[int]]:
+    """Return what was seen in operations where that is something else than what was seen."""
+    return {"operations": [*astuple(memory.seen_operations)]} if rule.by_account else {}
+
+
 def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
     memory = judged.memory
     return {
@@ -203,6 +217,7 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
             "pairs_bad": memory.seen_pairs.bad,
             "pairs_total": memory.seen_pairs.total,
             "silence": silences.to_json(memory.silence),
+            **_operations(judged.rule, memory),
             "control": [memory.seen_control.bad, memory.seen_control.total],
             "served": [memory.seen_served.bad, memory.seen_served.total],
             "served_evidence": evidences.to_json(memory.served),

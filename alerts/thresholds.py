@@ -1,4 +1,4 @@
-"""From when on what is counted is bad, as alerts.yaml has it now: told to every process, since each of them counts."""
+"""What is counted, and from when on it is bad, as alerts.yaml has it now: told to every process, since each counts."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -32,6 +32,16 @@ def budgets(rules: Iterable[Rule]) -> dict[str, int]:
     return found
 
 
+def signals_by_account(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return the signals that are counted by account as well: of alerts per account, and of whose fault it is."""
+    found: set[str] = set()
+    for rule in rules:
+        names = rule.migration.signals
+        if rule.by_account:
+            found |= {rule.metric.signal, names.failure, names.failed_candidate_only, names.failed_control_only}
+    return frozenset(found)
+
+
 def init_app(app: Flask) -> None:
     """Tell this process now, and again whenever the file was changed."""
     _apply(rules_file.current().rules)
@@ -45,3 +55,4 @@ def _refresh(_now: datetime) -> None:
 def _apply(rules: Sequence[Rule]) -> None:
     signals.set_bounds(bounds(rules))
     signals.set_budgets(budgets(rules))
+    signals.count_by_account(signals_by_account(rules))

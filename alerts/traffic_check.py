@@ -12,7 +12,7 @@ from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migrations
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.runtime import jobs
@@ -57,7 +57,7 @@ def traffic_hour(session: Session, migration: Migration, ended_at: datetime) -> 
 
 def _operations(session: Session, migration: Migration, began: datetime) -> int:
     minute = int(began.timestamp()) // 60
-    found = signals.sums(session, minute, minute + 60)
+    found = signal_points.sums(session, minute, minute + 60)
     return sum(count.total for series, count in found.items() if series.signal == migration.signals.routed)
 
 

@@ -9,10 +9,9 @@ def main() -> None:
     # What modules define stays for good: going through it again and again would take a third of the start.
     gc.disable()
     cli = import_module("control_plane.cli")
-    commands = cli.command_line()
     gc.freeze()
     gc.enable()
-    cli.run(commands)
+    cli.run()
 
 
 if __name__ == "__main__":

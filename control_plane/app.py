@@ -15,6 +15,7 @@ from control_plane.platform.auth import accounts, audit_anchors, audit_check, au
 from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import compression, health, openapi, proxies, url_converters
+from control_plane.platform.http.application import Application
 from control_plane.platform.observability import signals, telemetry, tracing
 from control_plane.platform.runtime import change_feed, jobs, pool_saturation
 from control_plane.platform.settings import SETTINGS, Settings
@@ -43,17 +44,19 @@ PLATFORM = (
 """What stands below every package, each part after those that it needs."""
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
 """Composed by name and imported late: nothing below knows what stands above it."""
+PAGES = "dashboards"
 SCHEMA_SECONDS = 2.0
 SCHEMA_PENDING = AppState[bool]("schema_pending")
 
 
-def create_app(settings: Settings | None = None, *, schema_may_wait: bool = False) -> Flask:
+def create_app(settings: Settings | None = None, *, schema_may_wait: bool = False, has_pages: bool = True) -> Flask:
     """An application on `settings` (default: the environment's), its schema brought up to date.
 
-    With `schema_may_wait` that happens as soon as the database can be reached, which is not waited for.
+    With `schema_may_wait` that happens as soon as the database can be reached, which is not waited for. Without pages
+    it is made in less time.
     """
     settings = settings or Settings.from_env()
-    app = Flask("control_plane", static_folder=None)
+    app = Application("control_plane", static_folder=None)
     SETTINGS.set(app, settings)
     app.secret_key = settings.secret_key
     app.config["SECRET_KEY_FALLBACKS"] = list(settings.secret_key_fallbacks)
@@ -72,7 +75,8 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         schema_check.init_app(app)
         checklists.init_app(app)
         for name in PACKAGES:
-            import_module(name).init_app(app)
+            if has_pages or name != PAGES:
+                import_module(name).init_app(app)
     proxies.init_app(app, settings)
     return app
 

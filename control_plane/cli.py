@@ -37,10 +37,29 @@ from control_plane.rollouts.cli_options import (
     line,
 )
 from control_plane.rollouts.environment_variable import variable_notice
-from control_plane.server import check_port, serve
 
 
-@click.group()
+class CommandLine(click.Group):
+    """The commands of the platform, and those of every package, which are loaded when one of theirs is asked for."""
+
+    def load_packages(self) -> None:
+        """Add the commands of every package. Their imports take as long as most commands of the platform."""
+        for package in PACKAGES:
+            import_module(f"{package}.cli").register(self)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return the command called `name`."""
+        if name not in self.commands:
+            self.load_packages()
+        return super().get_command(context, name)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        self.load_packages()
+        return super().list_commands(context)
+
+
+@click.group(cls=CommandLine)
 @click.version_option(package_name="rollout-control-plane", message="%(prog)s %(version)s")
 def rollout() -> None:
     """Take a flag through its rollout phases, watched by a guard that rolls back by itself."""
@@ -50,23 +69,33 @@ def rollout() -> None:
 @rollout.command("serve")
 def serve_command() -> None:
     """Serve the page and the API; makes database, rollout and first owner if there are none."""
+    from control_plane.server import check_port, serve  # noqa: PLC0415 - the server, which no other command needs
+
     settings = Settings.from_env()
     check_port(settings)
     prometheus_multiprocess.set_up(settings)
-    try:
-        app = create_app(settings)
-        start_checks.run(app)
-        lines = [f"Alerts    {settings.alerts_file}", *_prepare(app, settings)]
-    except OperationalError:
-        if not any(settings.flags_backup_dir.glob("*")):
-            raise
-        lines = ["Database  can't be reached; flags are served from the last backup until it answers"]
-    click.echo("\n".join([f"Page      http://{settings.host}:{settings.port}", *lines, "Stop      Ctrl-C"]))
+    lines = [f"Page      http://{settings.host}:{settings.port}", *_prepare(settings), "Stop      Ctrl-C"]
+    click.echo("\n".join(lines))
     sys.stdout.flush()
     serve(settings)
 
 
-def _prepare(app: Flask, settings: Settings) -> list[str]:
+def _prepare(settings: Settings) -> list[str]:
+    """Check and make what a start needs; returns what there is to tell. The application ends with it.
+
+    Each worker makes its own, in the memory that this one leaves.
+    """
+    try:
+        app = create_app(settings)
+        start_checks.run(app)
+        return [f"Alerts    {settings.alerts_file}", *_set_up(app, settings)]
+    except OperationalError:
+        if not any(settings.flags_backup_dir.glob("*")):
+            raise
+        return ["Database  can't be reached; flags are served from the last backup until it answers"]
+
+
+def _set_up(app: Flask, settings: Settings) -> list[str]:
     """Make what a first start needs; returns what there is to tell."""
     with app.app_context():
         with database.transaction() as session:
@@ -92,9 +121,24 @@ def support_bundle_command(*, path: Path, as_json: bool) -> None:
     echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
 
 
-@rollout.group("db")
+class DatabaseGroup(click.Group):
+    """The commands of the schema, and those that packages add."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return the command called `name`."""
+        if name not in self.commands:
+            rollout.load_packages()
+        return super().get_command(context, name)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        rollout.load_packages()
+        return super().list_commands(context)
+
+
+@rollout.group("db", cls=DatabaseGroup)
 def database_group() -> None:
-    """The database's schema."""
+    """The database's schema, and whether it can be spread."""
 
 
 @database_group.command("upgrade")
@@ -113,23 +157,22 @@ for group in (plan_group, audit_group, checklist_group, token, user, mcp_command
 
 def command_line() -> click.Group:
     """Every command of every package."""
-    for package in PACKAGES:
-        import_module(f"{package}.cli").register(rollout)
+    rollout.load_packages()
     return rollout
 
 
-def run(commands: click.Group) -> None:
+def run() -> None:
     """Run the command line: one sentence for a failure, exit code 0 done, 1 refused or failed, 2 misused."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As an exception, so that temporary folders go and what a command started ends. `serve` has its own handlers.
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
-        commands()
+        rollout()
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
     except OperationalError as error:
         if errors.is_lock_timeout(error.orig):
-            _fail(f"Somebody else holds a lock that this needs, so nothing was changed: {str(error.orig).strip()}")
+            _fail(f"Somebody else holds a lock that this needs, so try again: {str(error.orig).strip()}")
         if pooler.REFUSED_OPTIONS in str(error.orig):
             _fail(pooler.SENTENCE.format(how="it refuses `options`"))
         _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")

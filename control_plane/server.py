@@ -7,6 +7,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -16,14 +17,17 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from control_plane.app import create_app, start_background, stop_background
-from control_plane.gateway import worker
+from control_plane.gateway import listeners, worker
 from control_plane.gateway.respawns import Respawns
+from control_plane.platform.http.shutdown import LAST_ANSWERS_SECONDS, LAST_REQUESTS_SECONDS, STOPPING
 from control_plane.platform.observability import saturation, tracing
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
 CONNECTIONS_MAX = 10_000
 """Open connections per worker. One that idles needs no thread, so there may be many more than requests at once."""
+READING_THREADS = 8
+"""Threads of Granian's, which read requests and answer what waits for nothing."""
 KILL_SECONDS = 1
 RESPAWN_SECONDS = 0.5
 ORPHAN_CHECK_SECONDS = 1.0
@@ -53,7 +57,7 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         interface=Interfaces.WSGI,
         factory=True,
         workers=settings.workers,
-        blocking_threads=settings.threads,
+        blocking_threads=min(READING_THREADS, settings.threads),
         backpressure=_connections(),
         http=HTTPModes.http1,
         websockets=False,
@@ -63,6 +67,9 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         workers_kill_timeout=KILL_SECONDS,
     )
     server.respawned_wrks = Respawns(settings.workers)
+    # A look for garbage writes into whatever it looks at: each page that a worker shares with us would be copied.
+    gc.collect()
+    gc.freeze()
     server.serve(worker.work)
 
 
@@ -72,7 +79,7 @@ def application() -> Flask:
     start_background(app)
     saturation.begin_serving(app)
     tracing.start(app)
-    stop_with_server(partial(stop_background, app))
+    stop_with_server(app, partial(stop_background, app))
     _tune_interpreter()
     return app
 
@@ -87,10 +94,12 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def stop_with_server(stop: Callable[[], None]) -> None:
-    """Have `stop` called when the server of this worker is told to stop, or is gone."""
+def stop_with_server(app: Flask, stop: Callable[[], None]) -> None:
+    """Have `stop` called when the server of this worker is told to stop, after its last answers, or is gone."""
     os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the server alone, which then stops its workers in order
-    threading.Thread(target=_stop_on_signal, args=[stop, os.getppid()], name="stop", daemon=True).start()
+    threading.Thread(
+        target=_stop_on_signal, args=[STOPPING.get(app), stop, os.getppid()], name="stop", daemon=True
+    ).start()
 
 
 def check_port(settings: Settings) -> None:
@@ -120,6 +129,11 @@ class Server(MPServer):
         os.write(_stop_writer, b"stop")
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
+    def shutdown(self, exit_code: int = 0) -> None:
+        if self.interrupt_signal:
+            time.sleep(LAST_ANSWERS_SECONDS + LAST_REQUESTS_SECONDS)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
     def _respawn_workers(
         self, workers: list[int], spawn_target: object, target_loader: object, delay: float = 0
     ) -> None:
@@ -132,11 +146,16 @@ class Server(MPServer):
             self.main_loop_interrupt.set()
 
 
-def _stop_on_signal(stop: Callable[[], None], server: int) -> None:
+def _stop_on_signal(stopping: threading.Event, stop: Callable[[], None], server: int) -> None:
     """End background work and streams when the server stops; when it is gone without a word, end the worker too."""
     while not select.select([_stop_reader], [], [], ORPHAN_CHECK_SECONDS)[0]:
         if os.getppid() != server:
             stop()
             # A signal to ourselves may reach this thread instead of the one that waits for it, and nobody kills us.
             os._exit(0)
+    stopping.set()
+    time.sleep(LAST_ANSWERS_SECONDS)
+    # What was accepted is still answered: a request may be on its way on it.
+    listeners.ignore_connections()
+    time.sleep(LAST_REQUESTS_SECONDS)
     stop()

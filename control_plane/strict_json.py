@@ -15,7 +15,7 @@ def loads(source: str | bytes) -> object:
     try:
         text = source if isinstance(source, str) else source.decode("utf-8")
         value = DECODER.decode(text)
-        if any(escape in text for escape in UNSTORABLE):
+        if "\\u" in text and any(escape in text for escape in UNSTORABLE):
             _refuse_unstorable(value)
     except UnicodeDecodeError as error:
         raise MalformedJSON(f"byte {error.start} isn't UTF-8") from error

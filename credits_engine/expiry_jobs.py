@@ -35,9 +35,9 @@ def sweep_packs(now: datetime) -> int:
     with read_only() as session:
         found = packs.overdue(session, now, most=PAGE)
     expired = 0
-    for pack_id in found:
+    for user_id, pack_id in found:
         with transaction() as session:
-            expired += top_ups.expire(session, pack_id, now=now) is not None
+            expired += top_ups.expire(session, user_id, pack_id, now=now) is not None
     return expired
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Index, Text
+from sqlalchemy import JSON, BigInteger, Index, PrimaryKeyConstraint, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -30,9 +30,12 @@ class MemberEntry(Base):
     """How much a journal row took for a member, or gave back; written with that row and never changed."""
 
     __tablename__ = "credit_member_entry"
-    __table_args__ = (Index("ix_credit_member_entry", "account_user_id", "user_id", "period_start"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("account_user_id", "journal_id"),
+        Index("ix_credit_member_entry", "account_user_id", "user_id", "period_start"),
+    )
 
-    journal_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    journal_id: Mapped[int] = mapped_column(BigInteger, autoincrement=False)
     account_user_id: Mapped[str] = mapped_column(Text)
     user_id: Mapped[str] = mapped_column(Text)
     period_start: Mapped[datetime] = mapped_column(UtcDateTime)

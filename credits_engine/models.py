@@ -1,9 +1,14 @@
-"""The tables of the credits: two books, the journal that both are projections of, and the keys of operations."""
+"""The tables of the credits: two books, the journal that both are projections of, and the keys of operations.
+
+Keys begin with the account, by which rows can be spread over several databases. SQLite numbers rows in no key but the
+number alone, so there `id` is the key of the tables that have one, and an index whose `info` names a dialect is missing
+on the other.
+"""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Text, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, PrimaryKeyConstraint, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -66,14 +71,15 @@ class JournalEntry(Base):
 
     __tablename__ = "credit_journal"
     __table_args__ = (
-        Index("ix_credit_journal_user", "user_id", "id"),
+        PrimaryKeyConstraint("user_id", "id"),
+        Index("ix_credit_journal_user", "user_id", "id", info={"dialect": "sqlite"}),
+        Index("ix_credit_journal_id", "id", info={"dialect": "postgresql"}),
         Index("ix_credit_journal_occurred", "occurred_at"),
         Index("ix_credit_journal_differing", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
         Index("ix_credit_journal_variance", "variance", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
-        {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, autoincrement=True)
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     user_id: Mapped[str] = mapped_column(Text)
     type: Mapped[str] = mapped_column(Text)
@@ -165,12 +171,14 @@ class Pack(Base):
 
     __tablename__ = "credit_pack"
     __table_args__ = (
+        PrimaryKeyConstraint("user_id", "id"),
+        Index("ix_credit_pack_id", "id", info={"dialect": "postgresql"}),
         CheckConstraint("amount > 0 AND remaining >= 0 AND remaining <= amount", name="ck_credit_pack_remaining"),
         Index("ix_credit_pack_user", "user_id", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
         Index("ix_credit_pack_expires", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, autoincrement=True)
     user_id: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
     amount: Mapped[int] = mapped_column(BigInteger)
@@ -183,11 +191,15 @@ class PackEntry(Base):
     """By how much a journal row moved a pack; written with that row and never changed."""
 
     __tablename__ = "credit_pack_entry"
-    __table_args__ = (Index("ix_credit_pack_entry_pack", "pack_id"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "journal_id", "pack_id"),
+        Index("ix_credit_pack_entry_pack", "pack_id"),
+    )
 
-    journal_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    pack_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    journal_id: Mapped[int] = mapped_column(BigInteger, autoincrement=False)
+    pack_id: Mapped[int] = mapped_column(BigInteger, autoincrement=False)
     amount: Mapped[int] = mapped_column(BigInteger)
+    user_id: Mapped[str] = mapped_column(Text)
 
 
 class Retirement(Base):

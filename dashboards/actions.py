@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from control_plane.core.latch import environments_on, everybody_served
+from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
+from dashboards.audience_sentences import joined
 from dashboards.filters import pluralize
+from dashboards.language import gettext, ngettext
+from dashboards.latch_sentences import serves_sentence
 from dashboards.summaries import advance_label, step_back_label
 
 
@@ -42,54 +45,118 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, enter
     match verb:
         case "advance":
             label = advance_label(rollout)
-            text = f"{_entering(entering)} Everybody who has {candidate} keeps it. The guard checks every second."
-            return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
+            keeps = _keeps(rollout, candidate)
+            return UserAction(verb, label, _question(label), f"{_entering(entering)} {keeps}", _done(label))
         case "hold":
-            text = "Everybody keeps the engine they have, and the rollout can't advance until somebody resumes it."
-            label = "Hold by hand" if rollout.held_by_guard else "Hold"
-            return UserAction(verb, label, "Hold the rollout here?", text, "Held. Nobody was added or taken out.")
+            text = gettext(
+                "Everybody keeps the engine they have, and the rollout can't advance until somebody resumes it."
+            )
+            label = gettext("Hold by hand") if rollout.held_by_guard else gettext("Hold")
+            held = gettext("Held. Nobody was added or taken out.")
+            return UserAction(verb, label, gettext("Hold the rollout here?"), text, held)
         case "resume":
-            text = "The next step becomes possible again as soon as its gates are open. Nothing changes before that."
-            return UserAction(verb, "Resume", "Resume the rollout?", text, "Resumed.")
+            text = gettext(
+                "The next step becomes possible again as soon as its gates are open. Nothing changes before that."
+            )
+            return UserAction(verb, gettext("Resume"), gettext("Resume the rollout?"), text, gettext("Resumed."))
         case "step-back":
-            label = step_back_label(rollout) or "Step back"
-            text = f"The users added last go back to {control} with their next request, and the soak time begins again."
-            return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
+            label = step_back_label(rollout) or gettext("Step back")
+            text = gettext(
+                "The users added last go back to %(control)s with their next request, and the soak time begins again.",
+                control=control,
+            )
+            return UserAction(verb, label, _question(label), text, _done(label))
         case "rearm":
-            text = f"A new attempt begins at the lowest step. Production stays on {control} until it is advanced again."
-            return UserAction(verb, "Re-arm", "Re-arm the rollout?", text, "Re-armed: a new attempt begins.")
+            text = _rearms(rollout, control)
+            rearmed = gettext("Re-armed: a new attempt begins.")
+            return UserAction(verb, gettext("Re-arm"), gettext("Re-arm the rollout?"), text, rearmed)
         case _:
             return _rollback(rollout, migration)
+
+
+def _keeps(rollout: Rollout, candidate: str) -> str:
+    if rollout.plan.is_of_one_environment:
+        return gettext("Everybody who has %(candidate)s keeps it. No guard watches there.", candidate=candidate)
+    return gettext("Everybody who has %(candidate)s keeps it. The guard checks every second.", candidate=candidate)
+
+
+def _rearms(rollout: Rollout, control: str) -> str:
+    if rollout.plan.is_of_one_environment:
+        return gettext(
+            "A new attempt begins at the lowest step, in %(environment)s alone.", environment=rollout.plan.environment
+        )
+    return gettext(
+        "A new attempt begins at the lowest step. Production stays on %(control)s until it is advanced again.",
+        control=control,
+    )
 
 
 def done(before: Rollout, after: Rollout, verb: str, migration: Migration = CREDITS) -> str:
     """Say what was done; the label names where one comes to, as seen from where one was."""
     if after.latched and not before.latched:
-        return f"Rolled back: {migration.control} serves {everybody_served(after)}."
+        return gettext("Rolled back: %(serves)s.", serves=serves_sentence(after, migration))
     return action(before, verb, migration).done
 
 
 def _rollback(rollout: Rollout, migration: Migration) -> UserAction:
     control = migration.control
     if names := environments_on(rollout):
-        places = " and ".join(names)
-        text = f"{migration.control_title} serves {places} too, from the next request on and until it is re-armed."
-        done = f"Rolled back everywhere: {control} serves {places} too."
-        label, question = "Roll back everywhere", f"Roll back to {control} in {places} too?"
-        return UserAction("rollback", label, question, text, done, destructive=True, in_all=True)
-    served = everybody_served(rollout)
-    text = (
-        f"{migration.control_title} serves {served} from the next request on. "
+        return _rollback_in_all(migration, joined(names))
+    if rollout.plan.is_of_one_environment:
+        serves = gettext(
+            "%(control)s serves everybody in %(environment)s from the next request on.",
+            control=migration.control_title,
+            environment=rollout.plan.environment,
+        )
+    elif environments_spared(rollout):
+        serves = gettext(
+            "%(control)s serves everybody in production from the next request on.", control=migration.control_title
+        )
+    else:
+        serves = gettext("%(control)s serves everybody from the next request on.", control=migration.control_title)
+    stays = gettext(
         "Credits already used stay used. "
         "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
     )
-    question = f"Roll back to {control} now?"
-    return UserAction("rollback", "Roll back", question, text, f"Rolled back to {control}.", destructive=True)
+    question, done = (
+        gettext("Roll back to %(control)s now?", control=control),
+        gettext("Rolled back to %(control)s.", control=control),
+    )
+    return UserAction("rollback", gettext("Roll back"), question, f"{serves} {stays}", done, destructive=True)
+
+
+def _rollback_in_all(migration: Migration, places: str) -> UserAction:
+    control = migration.control
+    return UserAction(
+        "rollback",
+        gettext("Roll back everywhere"),
+        gettext("Roll back to %(control)s in %(environments)s too?", control=control, environments=places),
+        gettext(
+            "%(control)s serves %(environments)s too, from the next request on and until it is re-armed.",
+            control=migration.control_title,
+            environments=places,
+        ),
+        gettext(
+            "Rolled back everywhere: %(control)s serves %(environments)s too.", control=control, environments=places
+        ),
+        destructive=True,
+        in_all=True,
+    )
+
+
+def _question(label: str) -> str:
+    return gettext("%(label)s?", label=label)
+
+
+def _done(label: str) -> str:
+    return gettext("%(label)s: done.", label=label)
 
 
 def _entering(entering: int | None) -> str:
     if entering is None:
-        return "More people get it."
+        return gettext("More people get it.")
     if not entering:
-        return "No known user gets it by this step."
-    return f"{pluralize(entering, 'more known user')} will get it."
+        return gettext("No known user gets it by this step.")
+    return ngettext(
+        "%(users)s will get it.", "%(users)s will get it.", entering, users=pluralize(entering, "more known user")
+    )

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from dashboards.charts import POINTS_MAXIMUM
 from dashboards.filters import NARROW, span
+from dashboards.language import N_, gettext
 
 PHASE_MAX = timedelta(days=28)
 """What a phase that lasts longer shows: its last four weeks."""
@@ -31,13 +32,19 @@ LABELS: Mapping[ChartWindow, str] = {
     ChartWindow.QUARTER: f"15{NARROW}min",
     ChartWindow.HOUR: f"1{NARROW}h",
     ChartWindow.DAY: f"24{NARROW}h",
-    ChartWindow.PHASE: "This phase",
+    ChartWindow.PHASE: N_("This phase"),
 }
 TITLES: Mapping[ChartWindow, str] = {
-    ChartWindow.QUARTER: "last 15 minutes",
-    ChartWindow.HOUR: "last hour",
-    ChartWindow.DAY: "last 24 hours",
-    ChartWindow.PHASE: "this phase",
+    ChartWindow.QUARTER: N_("last 15 minutes"),
+    ChartWindow.HOUR: N_("last hour"),
+    ChartWindow.DAY: N_("last 24 hours"),
+    ChartWindow.PHASE: N_("this phase"),
+}
+NOTHING: Mapping[ChartWindow, str] = {
+    ChartWindow.QUARTER: N_("Nothing was measured in the last 15 minutes."),
+    ChartWindow.HOUR: N_("Nothing was measured in the last hour."),
+    ChartWindow.DAY: N_("Nothing was measured in the last 24 hours."),
+    ChartWindow.PHASE: N_("Nothing was measured in this phase."),
 }
 
 
@@ -63,12 +70,19 @@ class TimeScale:
     @property
     def title(self) -> str:
         """Return what is shown, inside a sentence."""
-        return TITLES[self.window]
+        return gettext(TITLES[self.window])
+
+    @property
+    def nothing(self) -> str:
+        """Return the sentence in place of a chart of which there is nothing to draw."""
+        return gettext(NOTHING[self.window])
 
     @property
     def resolution(self) -> str:
         """Return how far points are apart, inside a sentence."""
-        return "minute by minute" if self.step == 1 else f"one point for {span(timedelta(minutes=self.step))}"
+        if self.step == 1:
+            return gettext("minute by minute")
+        return gettext("one point for %(span)s", span=span(timedelta(minutes=self.step)))
 
     def points(self, length: timedelta) -> int:
         """Return over how many points a rate over `length` goes; one at least."""
@@ -86,3 +100,8 @@ def time_scale(window: ChartWindow, now: datetime, phase_since: datetime | None 
 def chart_window(text: str) -> ChartWindow:
     """Return the window of that name; the hour for anything else."""
     return ChartWindow(text) if text in tuple(ChartWindow) else ChartWindow.HOUR
+
+
+def window_labels() -> Mapping[ChartWindow, str]:
+    """Return the windows to choose among, with what each is called."""
+    return {window: gettext(label) for window, label in LABELS.items()}

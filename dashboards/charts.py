@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import floor, log10
 
+from dashboards.language import gettext
+
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 10.0, 20.0
 POINTS_MAXIMUM = 120
 MINUTES_OF_DAY = 24 * 60
@@ -95,7 +97,12 @@ class Mark:
     def title(self) -> str:
         """Name the events, each kind once."""
         kinds = list(dict.fromkeys(self.names))
-        counted = [name if self.names.count(name) == 1 else f"{name} {self.names.count(name)} times" for name in kinds]
+        counted = [
+            name
+            if self.names.count(name) == 1
+            else gettext("%(event)s %(count)s times", event=name, count=self.names.count(name))
+            for name in kinds
+        ]
         return ", ".join(counted)
 
 

@@ -2,14 +2,29 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+
+from babel.dates import format_skeleton
+from babel.numbers import get_decimal_symbol
+
+from control_plane.rollout_names import environment_of, flag_of
+from dashboards.language import gettext, locale, ngettext
+from dashboards.names import NAMES, NOUNS
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 ACRONYMS = ("api",)
 IDENTIFIER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
-INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)")
+INSTANT = re.compile(r"\b\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)| \d\d:\d\d UTC)")
+DURATION = re.compile(r"P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 NARROW = "\u202f"
 """A narrow space that never breaks: between a figure and its unit, and between thousands."""
+FIGURES = (
+    (re.compile(r"(?<=\d),(?=\d{3}\b)"), NARROW),
+    (re.compile(r"(?<=\d)%"), f"{NARROW}%"),
+    (re.compile(r"(?<=last )(\d+)m\b"), rf"\1{NARROW}min"),
+    (re.compile(r"(?<=last )(\d+)([hds])\b"), rf"\1{NARROW}\2"),
+)
+"""How stored sentences write figures, and what pages write instead."""
 
 
 def span(length: timedelta | float) -> str:
@@ -26,7 +41,7 @@ def span(length: timedelta | float) -> str:
 
 def duration(length: timedelta) -> str:
     """Format a length to the minute, so that a sentence with it does not change every second."""
-    return span(length) if length >= timedelta(minutes=1) else "less than a minute"
+    return span(length) if length >= timedelta(minutes=1) else gettext("less than a minute")
 
 
 def clock(instant: datetime) -> str:
@@ -36,8 +51,7 @@ def clock(instant: datetime) -> str:
 
 def moment(instant: datetime) -> str:
     """The day and the minute: `22 Nov 2026, 14:54 UTC`."""
-    utc = instant.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+    return f"{day(instant)}, {instant.astimezone(UTC):%H:%M} UTC"
 
 
 def moments(text: str) -> str:
@@ -47,8 +61,15 @@ def moments(text: str) -> str:
 
 def day(instant: datetime) -> str:
     """The day alone: `22 Nov 2026`."""
-    utc = instant.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y}"
+    return str(format_skeleton("yMMMd", instant.astimezone(UTC), tzinfo=UTC, locale=locale()))
+
+
+def iso_day(text: str) -> str:
+    """A day as ISO 8601 writes it, as people read one: `22 Nov 2026`; any other text as it is."""
+    try:
+        return day(datetime.combine(date.fromisoformat(text), time(), UTC))
+    except ValueError:
+        return text
 
 
 def minute(number: float) -> str:
@@ -59,23 +80,30 @@ def minute(number: float) -> str:
 def day_and_minute(number: float) -> str:
     """A minute of the epoch with its day: `22 Nov 14:54`."""
     utc = datetime.fromtimestamp(number * MINUTE, UTC)
-    return f"{utc.day} {utc:%b %H:%M}"
+    return f"{format_skeleton('MMMd', utc, tzinfo=UTC, locale=locale())} {utc:%H:%M}"
 
 
 def ago(instant: datetime, now: datetime) -> str:
     """Format the distance to an instant: `just now` within a minute, `12 min ago`, `in 5 h`."""
     seconds = (now - instant).total_seconds()
     if abs(seconds) < MINUTE:
-        return "just now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+        return gettext("just now")
+    if seconds > 0:
+        return gettext("%(span)s ago", span=span(seconds))
+    return gettext("in %(span)s", span=span(-seconds))
 
 
 def share(ratio: float) -> str:
     """A ratio as a percentage with two or three figures; what is tiny is not rounded to nothing."""
     percent = ratio * 100
     if 0 < percent < 0.001:
-        return f"<{NARROW}0.001{NARROW}%"
-    return f"{percent:.2g}{NARROW}%" if percent < 10 else f"{percent:.3g}{NARROW}%"
+        return f"<{NARROW}{_decimal('0.001')}{NARROW}%"
+    return f"{_decimal(f'{percent:.2g}' if percent < 10 else f'{percent:.3g}')}{NARROW}%"
+
+
+def tenths(number: float) -> str:
+    """A number with one decimal: `2.7`."""
+    return _decimal(f"{number:.1f}")
 
 
 def percentage(whole: int) -> str:
@@ -88,41 +116,80 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", NARROW)
 
 
-def pluralize(number: int, one: str, many: str = "") -> str:
-    """A count with its noun: `1 gate`, `4 gates`."""
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+def pluralize(number: int, noun: str) -> str:
+    """A count with its noun, which stands in NOUNS: `1 gate`, `4 gates`."""
+    return ngettext(*NOUNS[noun], number, count=count(number))
 
 
 def sentence_case(text: str) -> str:
     """`text` with the names of alerts in it written as words: `api_error_rate` becomes `API error rate`."""
-    return IDENTIFIER.sub(lambda found: plain(found[0]), text)
+    return figures_in(IDENTIFIER.sub(lambda found: plain(found[0]), text))
+
+
+def stored_sentence(text: str) -> str:
+    """The same for what is stored, which is English in every language."""
+    return figures_in(IDENTIFIER.sub(lambda found: in_english(found[0]), text))
+
+
+def figures_in(text: str) -> str:
+    """`text` with its figures and instants as every page writes them: `1 827`, `0.1 %`, `the last 5 min`."""
+    for pattern, replacement in FIGURES:
+        text = pattern.sub(replacement, text)
+    return moments(text)
+
+
+def iso_duration(text: str) -> str:
+    """A length of time as ISO 8601 writes it, in words: `1 d 18 h` for `P1DT18H`; any other text as it is."""
+    found = DURATION.fullmatch(text)
+    if found is None:
+        return text
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return span(timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
 
 
 def figure(name: str, value: object) -> str:
     """One figure of a gate's evidence, read by the unit at the end of its name."""
     match value:
         case bool():
-            return "yes" if value else "no"
+            return gettext("yes") if value else gettext("no")
         case int() | float():
             return _number(name, value)
         case list() | tuple():
-            return ", ".join(str(each) for each in value) or "none"
+            return ", ".join(str(each) for each in value) or gettext("none")
         case Mapping():
             return ", ".join(f"{plain(str(key)).lower()} {figure(str(key), each)}" for key, each in value.items())
         case _:
-            return "none" if value is None else str(value)
+            return gettext("none") if value is None else str(value)
 
 
 def plain(name: str) -> str:
-    """A name as a label: `required_seconds` becomes `Required`, `api_error_rate` becomes `API error rate`."""
+    """A name as a label: `required_seconds` becomes `Required`, `api_error_rate` becomes `API error rate`.
+
+    Names of ours have one in each language; others stand in their own words.
+    """
+    known = NAMES.get(name.removesuffix("_seconds"))
+    return gettext(known) if known else in_english(name)
+
+
+def in_english(name: str) -> str:
+    """A name as a label in its own words."""
     first, *rest = name.removesuffix("_seconds").replace("_", " ").split(" ")
-    return " ".join([first.upper() if first in ACRONYMS else first.capitalize(), *rest])
+    words = [first.capitalize(), *rest]
+    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)
 
 
 def sentence(text: str) -> str:
     """`text` with the full stop that it may lack, so that sentences can follow one another."""
     text = text.strip()
     return text if not text or text[-1] in ".!?:" else f"{text}."
+
+
+def rollout_title(name: str) -> str:
+    """The name of a rollout: `FLAG in staging` for that of one environment."""
+    environment = environment_of(name)
+    if environment is None:
+        return name
+    return gettext("%(flag)s in %(environment)s", flag=flag_of(name), environment=environment)
 
 
 def first_sentence(text: str) -> str:
@@ -132,7 +199,7 @@ def first_sentence(text: str) -> str:
 
 def _read_instant(found: re.Match[str]) -> str:
     try:
-        return moment(datetime.fromisoformat(found[0]))
+        return moment(datetime.fromisoformat(found[0].replace(" UTC", "+00:00")))
     except ValueError:
         return found[0]
 
@@ -142,7 +209,11 @@ def _number(name: str, value: float) -> str:
         return span(value)
     if isinstance(value, int):
         return count(value)
-    return share(value) if name.endswith(("rate", "ratio", "threshold")) else f"{value:.3g}"
+    return share(value) if name.endswith(("rate", "ratio", "threshold")) else _decimal(f"{value:.3g}")
+
+
+def _decimal(figure: str) -> str:
+    return figure.replace(".", get_decimal_symbol(locale()))
 
 
 def _two(first: int, first_unit: str, second: int, second_unit: str) -> str:

@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dashboards.constraint_sentences import constraint_sentence
 from dashboards.filters import NARROW, share
+from dashboards.language import N_, gettext
 from flags.unleash.compiler import Wire
-from flags.unleash.probes import constraint_text
 
 LISTED_MAX = 5
 PAYLOAD_CHARACTERS = 80
 RANDOM = "random"
 STICKY = {"default": "userId", "": "userId"}
 LISTS: Mapping[str, tuple[str, str]] = {
-    "userWithId": ("userIds", "Users"),
-    "remoteAddress": ("IPs", "Requests from"),
-    "applicationHostname": ("hostNames", "Servers called"),
+    "userWithId": ("userIds", N_("Users %(listed)s")),
+    "remoteAddress": ("IPs", N_("Requests from %(listed)s")),
+    "applicationHostname": ("hostNames", N_("Servers called %(listed)s")),
 }
 GRADUAL: Mapping[str, str] = {
     "gradualRolloutUserId": "userId",
@@ -34,11 +35,15 @@ class VariantView:
 
 def strategy_sentence(strategy: Wire, segments: Mapping[int, str]) -> str:
     """Say whom a strategy lets in, and under which conditions."""
-    conditions = [constraint_text(each) for each in strategy.get("constraints") or ()]
-    conditions += [f"in segment “{segments.get(each) or each}”" for each in strategy.get("segments") or ()]
+    conditions = [constraint_sentence(each) for each in strategy.get("constraints") or ()]
+    conditions += [
+        gettext("in segment “%(segment)s”", segment=segments.get(each) or each)
+        for each in strategy.get("segments") or ()
+    ]
     parts = ", ".join(f"{each.name} {share(each.share)}" for each in variant_views(strategy.get("variants") or ()))
-    sentence = f"{_audience(strategy)}{', if ' if conditions else ''}{' and '.join(conditions)}."
-    return f"{sentence} Of them {parts}." if parts else sentence
+    who, needed = _audience(strategy), gettext(" and ").join(conditions)
+    sentence = gettext("%(who)s, if %(conditions)s.", who=who, conditions=needed) if needed else f"{who}."
+    return gettext("%(sentence)s Of them %(parts)s.", sentence=sentence, parts=parts) if parts else sentence
 
 
 def variant_views(variants: Iterable[Wire]) -> Sequence[VariantView]:
@@ -57,19 +62,24 @@ def _audience(strategy: Wire) -> str:
         return _share(str(given.get("rollout", "0")), STICKY.get(sticky := str(given.get("stickiness", "")), sticky))
     if name in GRADUAL:
         return _share(str(given.get("percentage", "0")), GRADUAL[name])
-    return "Everybody" if name == "default" else f"Whom the strategy {name} lets in"
+    return gettext("Everybody") if name == "default" else gettext("Whom the strategy %(name)s lets in", name=name)
 
 
 def _share(percentage: str, stickiness: str) -> str:
+    part = f"{percentage}{NARROW}%"
     if stickiness == RANDOM:
-        return f"{percentage}{NARROW}% of requests, at random"
-    return f"{percentage}{NARROW}% by {stickiness}"
+        return gettext("%(share)s of requests, at random", share=part)
+    return gettext("%(share)s by %(attribute)s", share=part, attribute=stickiness)
 
 
 def _listed(who: str, text: str) -> str:
     entries = [entry for entry in text.split(",") if entry]
-    more = f" and {len(entries) - LISTED_MAX} more" if len(entries) > LISTED_MAX else ""
-    return f"{who} {', '.join(entries[:LISTED_MAX])}{more}" if entries else "Nobody"
+    if not entries:
+        return gettext("Nobody")
+    listed = ", ".join(entries[:LISTED_MAX])
+    if len(entries) > LISTED_MAX:
+        listed = gettext("%(listed)s and %(count)s more", listed=listed, count=len(entries) - LISTED_MAX)
+    return gettext(who, listed=listed)
 
 
 def _payload(payload: Wire | None) -> str:

@@ -24,7 +24,8 @@ def rollout_fragments(screen: RolloutScreen) -> Fragments:
 
 def rollouts_fragments(screen: RolloutsScreen) -> Fragments:
     """The regions of the list."""
-    return {"guard": _rendered("rollout/_guard.html", screen=screen), "lines": _rendered("_rows.html", screen=screen)}
+    parts = {"guard": "rollout/_guard.html", "welcome": "_welcome.html", "lines": "_rows.html"}
+    return {part: _rendered(template, screen=screen) for part, template in parts.items()}
 
 
 def alerts_fragments(screen: AlertsScreen) -> Fragments:

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
+from alerts.analysis.evidence import LIKELY, attempts_for_chance
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rules import Countable, ErrorBudget, Rule, error_budgets, reads
+from alerts.analysis.rule_counts import Countable, reads
+from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
 from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
+from dashboards.language import gettext, ngettext
 
 HISTORY = timedelta(hours=1)
 WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
@@ -43,7 +46,19 @@ class AlertView:
     @property
     def measured(self) -> str:
         """Describe what counts as bad, over which time and up to how much."""
-        return f"{self._what}in {span(self.rule.window_seconds)}, allowed {share(self.rule.threshold)}"
+        values = {"span": span(self.rule.window_seconds), "threshold": share(self.rule.threshold)}
+        if self.rule.slow_ms is not None:
+            limit = f"{self.rule.slow_ms:g}{NARROW}ms"
+            return gettext("slower than %(limit)s in %(span)s, allowed %(threshold)s", limit=limit, **values)
+        if self.rule.by_account:
+            return gettext("of users had a bad one in %(span)s, allowed %(threshold)s", **values)
+        match self.rule.compare:
+            case Compare.PAIRED:
+                return gettext("differing in %(span)s, allowed %(threshold)s", **values)
+            case Compare.DRIFT:
+                return gettext("apart on average in %(span)s, allowed %(threshold)s", **values)
+            case _:
+                return gettext("in %(span)s, allowed %(threshold)s", **values)
 
     @property
     def order(self) -> int:
@@ -63,22 +78,35 @@ class AlertView:
         return is_silent and not measured and not any(line.last for line in self.chart.lines)
 
     @property
+    def attempts_for_chance(self) -> int:
+        """Return of how many attempts at most one gets as far by chance; 0 where chance explains what was seen."""
+        attempts = attempts_for_chance(self.verdict.evidence_log10) if self.verdict else 0
+        return attempts if attempts >= LIKELY else 0
+
+    @property
     def status(self) -> Status:
         return self.verdict.status if self.verdict else Status.INSUFFICIENT
 
     @property
     def description(self) -> str:
         """Describe the chart for readers who don't see it."""
-        ends = [f"{line.name} ends at {share(line.last.value)}" for line in self.chart.lines if line.last]
+        ends = [
+            gettext("%(line)s ends at %(share)s", line=line.name, share=share(line.last.value))
+            for line in self.chart.lines
+            if line.last
+        ]
         above = sum(len(line.breaches) for line in self.chart.lines)
-        figures = ", ".join([*ends, f"allowed is {share(self.rule.threshold)}", f"{above} readings were above it"])
-        return f"The bad rate over {span(self.rule.window_seconds)}, {self.scale.resolution}: {figures}."
-
-    @property
-    def _what(self) -> str:
-        if self.rule.slow_ms is not None:
-            return f"slower than {self.rule.slow_ms:g}{NARROW}ms "
-        return {Compare.PAIRED: "differing ", Compare.DRIFT: "apart on average "}.get(self.rule.compare, "")
+        figures = [
+            *ends,
+            gettext("allowed is %(share)s", share=share(self.rule.threshold)),
+            ngettext("%(count)s readings were above it", "%(count)s readings were above it", above, count=above),
+        ]
+        return gettext(
+            "The bad rate over %(span)s, %(resolution)s: %(figures)s.",
+            span=span(self.rule.window_seconds),
+            resolution=self.scale.resolution,
+            figures=", ".join(figures),
+        )
 
     @property
     def attribution(self) -> Attribution | None:
@@ -92,10 +120,10 @@ class AlertView:
         """Name the side at fault as the guard has it, whatever it does about it."""
         names = self.rule.migration
         labels = {
-            Attribution.V2_ONLY: f"Only {names.candidate}",
-            Attribution.SHARED: "Both engines",
+            Attribution.V2_ONLY: gettext("Only %(candidate)s", candidate=names.candidate),
+            Attribution.SHARED: gettext("Both engines"),
             Attribution.LEGACY: names.control_title,
-            Attribution.UNKNOWN: "Can't tell",
+            Attribution.UNKNOWN: gettext("Can't tell"),
         }
         return labels[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
 
@@ -202,20 +230,21 @@ def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
     for ((signal, engine, _role), minute), count in minutes:
         name = engine if rule.metric.engine else ""
-        is_ours = signal == rule.metric.signal if rule.metric.engine else reads(rule, signal, engine)
+        is_ours = signal == rule.signal if rule.metric.engine else reads(rule, signal, engine)
         if is_ours and name in found:
             bad, total = found[name].get(minute, (0, 0))
             candidates = 0 if rule.metric.legacy_apart and engine == rule.migration.control else count.bad
             found[name][minute] = (bad + candidates, total + count.total)
-    return [(name or "all", counts) for name, counts in found.items()]
+    return [(name or gettext("all"), counts) for name, counts in found.items()]
 
 
 def _rates(counts: Mapping[int, tuple[int, int]], scale: TimeScale, width: int) -> list[Sample]:
     samples = []
     for point in range(scale.first, scale.last + 1):
         window = [counts[each] for each in range(point - width + 1, point + 1) if each in counts]
-        total = sum(each[1] for each in window)
-        rate = sum(each[0] for each in window) / total if total else None
+        bad = sum(each[0] for each in window)
+        total = max(bad, sum(each[1] for each in window))  # who came before the window may turn bad in it
+        rate = bad / total if total else None
         # The first step may have begun before what is shown.
         samples.append(Sample(max(point * scale.step, scale.start), rate))
     return samples

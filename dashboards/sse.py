@@ -20,6 +20,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from dashboards.filters import clock
 from dashboards.fragments import Fragments, etag
+from dashboards.language import use_language
 from dashboards.single_flight import SingleFlight
 
 TICK_SECONDS = 2.0
@@ -31,6 +32,8 @@ STREAM_SHARE = 0.5
 log = structlog.get_logger()
 
 Render = Callable[[datetime], Fragments]
+Language = Callable[[], str]
+"""Says the language of the reader, who may choose another one meanwhile."""
 
 
 class LiveStreams:
@@ -65,10 +68,10 @@ class LiveStreams:
 LIVE_STREAMS = AppState[LiveStreams]("live_streams")
 
 
-def stream(render: Render) -> Response:
+def stream(render: Render, language: Language) -> Response:
     """A stream of what `render` gives at each change, and at least every TICK_SECONDS."""
     leave = streams().enter()
-    response = Response(stream_with_context(_events(render)), mimetype="text/event-stream")
+    response = Response(stream_with_context(_events(render, language)), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     # Not in the generator: one that was never begun is never ended either.
@@ -86,7 +89,7 @@ def init_app(app: Flask, threads: int) -> None:
     LIVE_STREAMS.set(app, LiveStreams(max(1, int(threads * STREAM_SHARE))))
 
 
-def _events(render: Render) -> Iterator[str]:
+def _events(render: Render, language: Language) -> Iterator[str]:
     feed, known = change_feed.feed(), -1
     sent: dict[str, str] = {}
     yield f"retry: {RETRY_SECONDS * 1000}\n\n"
@@ -95,7 +98,7 @@ def _events(render: Render) -> Iterator[str]:
             role = _role()
             if not role:
                 break
-            yield from _updates(render, role, known, sent)
+            yield from _updates(render, role, language(), known, sent)
         except SQLAlchemyError as error:
             # The page keeps what it shows and says that it is no longer sure of it.
             log.warning("live.stale", error=type(error).__name__)
@@ -104,13 +107,16 @@ def _events(render: Render) -> Iterator[str]:
     yield _event("end", {"because": "stopping" if feed.stopped else "signed-out"})
 
 
-def _updates(render: Render, role: str, revision: int, sent: dict[str, str]) -> Iterator[str]:
+def _updates(render: Render, role: str, language: str, revision: int, sent: dict[str, str]) -> Iterator[str]:
     def make() -> tuple[datetime, Fragments]:
         now = DATABASE_CLOCK.now()
-        return now, render(now)
+        with use_language(language):  # the thread that sends a stream is not the one that took the request
+            return now, render(now)
 
-    # Those who see the same address in the same role see the same: it is read and rendered once for all of them.
-    at, regions = streams().shared.get((request.full_path, role), revision, age_seconds=TICK_SECONDS / 2, make=make)
+    # Those who see the same address in the same role and language see the same: it is rendered once for all of them.
+    at, regions = streams().shared.get(
+        (request.full_path, role, language), revision, age_seconds=TICK_SECONDS / 2, make=make
+    )
     for name, html in regions.items():
         # Only what changed is sent again; the browser keeps the rest, and with it the reader's place and focus.
         content = etag(html)

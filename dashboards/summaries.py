@@ -1,12 +1,13 @@
 """A rollout in words: whom it reaches, how it stands, what its next step does, and its phases as a timeline. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from control_plane.audiences.base import audience_kind
+from alerts.analysis.verdicts import Verdict
+from control_plane.audiences.base import AudienceKind
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.latch import environments_on, everybody_served, latch_sentence
+from control_plane.core.latch import environments_on
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -18,7 +19,24 @@ from control_plane.core.phases import (
 )
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
-from dashboards.filters import ago, day, duration, first_sentence, percentage, pluralize, sentence, sentence_case
+from control_plane.rollout_names import environment_of, flag_of
+from dashboards.audience_sentences import audience_reach, audience_sentence, joined
+from dashboards.delivered_texts import delivered
+from dashboards.filters import (
+    ago,
+    day,
+    duration,
+    first_sentence,
+    percentage,
+    pluralize,
+    sentence,
+    sentence_case,
+)
+from dashboards.gate_sentences import gate_sentence
+from dashboards.incident_sentences import incident_sentence
+from dashboards.language import SOURCE, gettext, language, ngettext
+from dashboards.latch_sentences import environments_sentence, serves_sentence
+from dashboards.stored_sentences import localized_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +73,55 @@ def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseVi
 
 def audience(plan: Plan, phase: Phase) -> str:
     """Describe the audience of a phase, as a sentence without its full stop."""
-    return audience_kind(phase.audience).sentence(phase, day(plan.new_signups_after))
+    if plan.is_of_one_environment and phase.audience == AudienceKind.EVERYONE:
+        return gettext("All users in %(environment)s", environment=plan.environment)
+    return audience_sentence(phase, day(plan.new_signups_after))
 
 
 def reach(plan: Plan, position: Position) -> str:
     """Describe the audience of a step inside a sentence: `25 % of new signups`."""
     phase = plan.phases[position.phase]
-    return audience_kind(phase.audience).reach(phase, percentage(phase.steps[position.step]))
+    return audience_reach(phase, percentage(phase.steps[position.step]))
 
 
 def reach_now(rollout: Rollout) -> str:
     """Describe whom the flag reaches; nobody while it is rolled back, but where a rollback left it on."""
     if rollout.latched:
-        return " and ".join(environments_on(rollout)) or "nobody"
+        names = environments_on(rollout)
+        return joined(names) if names else gettext("nobody")
     return reach(rollout.plan, rollout.position)
+
+
+def decided_elsewhere(flag: str, names: Iterable[str]) -> str:
+    """Say in which environments other rollouts decide than the one of `flag`; empty where it decides in all of its own.
+
+    `names` are those of rollouts, of any flag.
+    """
+    if environment_of(flag) is not None:
+        return ""
+    found = sorted(name for each in names if flag_of(each) == flag and (name := environment_of(each)))
+    if not found:
+        return ""
+    return ngettext(
+        "In %(environments)s a rollout of its own decides.",
+        "In %(environments)s rollouts of their own decide.",
+        len(found),
+        environments=joined(found),
+    )
 
 
 def advance_label(rollout: Rollout) -> str:
     """Return the label of the primary button."""
     position = position_after(rollout.plan, rollout.position)
-    return f"Advance to {reach(rollout.plan, position)}" if position else "Complete the rollout"
+    if position is None:
+        return gettext("Complete the rollout")
+    return gettext("Advance to %(reach)s", reach=reach(rollout.plan, position))
 
 
 def step_back_label(rollout: Rollout) -> str | None:
     """Return the label for stepping back; None at the lowest step."""
     position = position_below(rollout.plan, rollout.position)
-    return f"Step back to {reach(rollout.plan, position)}" if position else None
+    return gettext("Step back to %(reach)s", reach=reach(rollout.plan, position)) if position else None
 
 
 def status_sentence(
@@ -90,24 +131,41 @@ def status_sentence(
     migration: Migration = CREDITS,
     *,
     gates_known: bool = True,
+    incident: Verdict | None = None,
 ) -> str:
-    """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them."""
+    """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them.
+
+    `incident` is what the guard acted on, if it did.
+    """
     here = reach(rollout.plan, rollout.position)
-    why = sentence_case(first_sentence(sentence(rollout.state_reason)))
+    why = _why(rollout, migration, incident)
     lasted = duration(now - rollout.state_changed_at)
     match rollout.state:
         case RolloutState.RUNNING:
-            lasts = f"{_capital(here)} for {duration(now - rollout.entered_at)}."
+            lasts = gettext("%(reach)s for %(span)s.", reach=_capital(here), span=duration(now - rollout.entered_at))
             return f"{lasts} {gates_sentence(gates)}" if gates_known else lasts
         case RolloutState.HELD:
-            holder = "the guard" if rollout.held_by_guard else "a person"
-            return f"Held by {holder} at {here} for {lasted}: {why}"
+            if rollout.held_by_guard:
+                return gettext("Held by the guard at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
+            return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
-            serves = f"{migration.control} serves {everybody_served(rollout)}"
-            stands = f"Rolled back {ago(rollout.state_changed_at, now)}, {serves}: {why}"
-            return f"{stands} {latch_sentence(rollout)}".strip()
+            stands = gettext(
+                "Rolled back %(ago)s, %(serves)s: %(why)s",
+                ago=ago(rollout.state_changed_at, now),
+                serves=serves_sentence(rollout, migration),
+                why=why,
+            )
+            return f"{stands} {environments_sentence(rollout)}".strip()
         case RolloutState.COMPLETE:
-            return f"Complete for {lasted}: {migration.candidate} serves everybody."
+            return gettext(
+                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=migration.candidate
+            )
+
+
+def _why(rollout: Rollout, migration: Migration, incident: Verdict | None) -> str:
+    if incident is None or incident.cohort or language() == SOURCE:
+        return localized_text(first_sentence(sentence(rollout.state_reason)))
+    return incident_sentence(incident, migration)
 
 
 def gates_sentence(gates: Sequence[GateResult]) -> str:
@@ -115,13 +173,22 @@ def gates_sentence(gates: Sequence[GateResult]) -> str:
     closed = [gate for gate in gates if gate.status is GateStatus.CLOSED]
     unknown = [gate for gate in gates if gate.status is GateStatus.UNKNOWN]
     if closed:
-        verb = "is" if len(closed) == 1 else "are"
-        reasons = " ".join(sentence_case(first_sentence(gate.reason)) for gate in closed)
-        return f"{len(closed)} of {pluralize(len(gates), 'gate')} {verb} closed: {reasons}"
+        return ngettext(
+            "%(closed)s of %(gates)s is closed: %(reasons)s",
+            "%(closed)s of %(gates)s are closed: %(reasons)s",
+            len(closed),
+            closed=len(closed),
+            gates=pluralize(len(gates), "gate"),
+            reasons=" ".join(sentence_case(first_sentence(gate_sentence(gate))) for gate in closed),
+        )
     if unknown:
-        count = pluralize(len(unknown), "gate")
-        return f"{count} can't tell yet whether the next step is safe; an owner may approve it with a reason."
-    return "Every gate is open: the rollout may advance."
+        return ngettext(
+            "%(gates)s can't tell yet whether the next step is safe; an owner may approve it with a reason.",
+            "%(gates)s can't tell yet whether the next step is safe; an owner may approve it with a reason.",
+            len(unknown),
+            gates=pluralize(len(unknown), "gate"),
+        )
+    return gettext("Every gate is open: the rollout may advance.")
 
 
 def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -> PhaseView:
@@ -132,7 +199,7 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -
     return PhaseView(
         number=index + 1,
         name=phase.name,
-        title=phase.title,
+        title=delivered(phase.title),
         audience=audience(rollout.plan, phase),
         state=state,
         steps=steps,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from control_plane.platform.identity_types import TokenType
+from dashboards.language import gettext
 
 VARIABLE = "FLAGS_TOKEN"
 
@@ -24,7 +25,7 @@ class Snippet:
 
 def snippets(token_type: TokenType, address: str, secret: str) -> Sequence[Snippet]:
     """Return what to paste where; the first puts the token into the environment of the service."""
-    export = Snippet("export", "Environment of the service", f"export {VARIABLE}={shlex.quote(secret)}")
+    export = Snippet("export", gettext("Environment of the service"), f"export {VARIABLE}={shlex.quote(secret)}")
     return [export, *BY_TYPE[token_type](address)]
 
 

@@ -1,16 +1,19 @@
 """Why a user has a flag or not, in sentences: the trace that evaluation itself produced, and what comes next."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.audiences.base import KINDS
-from control_plane.core.phases import PRODUCTION, exposure_at, position_after
+from control_plane.core.phases import PRODUCTION, Phase, Rollout, exposure_at, position_after
 from control_plane.platform.settings import Settings
+from control_plane.rollout_names import environment_of
+from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.client_features.feature_set import build
 from flags.client_features.refresher import read_source
@@ -18,7 +21,7 @@ from flags.evaluation.contexts import ATTRIBUTES, Context, KnownAttributes, enri
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
 from flags.evaluation.step_preview import Change, entry_audience, entry_percentage, preview_step
-from flags.evaluation.trace import describe
+from flags.evaluation.trace import TraceStep, describe
 from flags.snapshot import Snapshots, UnknownFlagError
 from flags.store import UserAttributes
 from flags.unleash.explainer import FlagExplainer
@@ -30,8 +33,45 @@ Explainer = Callable[..., dict[str, object]]
 """`explainer("user", {"plan": "pro"})` is why the flag is as it is for that user, of whom the caller knows this."""
 
 
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What the step after this one does for a user. `phase` is None where none follows; `variant` where it stays."""
+
+    is_latched: bool
+    phase: Phase | None = None
+    percentage: int = 0
+    variant: str | None = None
+
+
+def next_sentence(step: NextStep) -> str:
+    """Say what the next step changes."""
+    if step.phase is None:
+        return "nothing until it is re-armed." if step.is_latched else "this is the last step."
+    name = f"{step.phase.title}, {step.percentage} %"
+    if step.variant is None:
+        return f"{name} changes nothing for this user."
+    return f"{name} switches it {step.variant} for this user."
+
+
+class Sentences(NamedTuple):
+    """How a flag under a rollout is explained; pages have them in other languages."""
+
+    of_step: Callable[[TraceStep], str] = describe
+    of_next: Callable[[NextStep], str] = next_sentence
+
+
+ENGLISH = Sentences()
+
+
 def explainer(
-    session: Session, snapshots: Snapshots, settings: Settings, key: str, *, now: datetime, environment: str | None
+    session: Session,
+    snapshots: Snapshots,
+    settings: Settings,
+    key: str,
+    *,
+    now: datetime,
+    environment: str | None,
+    sentences: Sentences = ENGLISH,
 ) -> Explainer:
     """Return a function that explains the flag for any number of users. Raises UnknownFlagError.
 
@@ -40,13 +80,21 @@ def explainer(
     place = environment or settings.environment
     flag = snapshots.current(session, place).flags.get(key)
     if flag is not None:
-        return partial(_of_rollout, session, flag, now)
+        rollout = rollout_store.deciding(session, key, place) or rollouts.find(session, key)
+        return partial(_of_rollout, session, (flag, rollout), now, sentences=sentences)
     return partial(_of_import, session, _flag_explainer(session, snapshots, key, place, now), now)
 
 
 def _of_rollout(
-    session: Session, flag: RolloutFlag, now: datetime, user_id: str, attributes: Mapping[str, str]
+    session: Session,
+    decided: tuple[RolloutFlag, Rollout],
+    now: datetime,
+    user_id: str,
+    attributes: Mapping[str, str],
+    *,
+    sentences: Sentences,
 ) -> dict[str, object]:
+    flag, rollout = decided
     known = store.user(session, user_id)
     said = _context(user_id, attributes, known)
     context = EvaluationContext(user_id, said.signed_up_at, said.properties)
@@ -54,20 +102,21 @@ def _of_rollout(
     return {
         "flag": flag.key,
         "environment": flag.environment,
+        "rollout": rollout.flag,
         "userId": user_id,
         "known": known is not None,
         "value": answer.value,
         "variant": answer.variant,
         "reason": answer.reason.value,
-        "detail": describe(answer.trace[-1]),
+        "detail": sentences.of_step(answer.trace[-1]),
         "phase": answer.phase,
         "bucket": answer.bucket,
         "entersAt": {"audience": entry_audience(flag, context), "percentage": entry_percentage(flag, context)},
         "trace": [
-            {"rule": step.rule.value, "outcome": step.outcome.value, "sentence": describe(step)}
+            {"rule": step.rule.value, "outcome": step.outcome.value, "sentence": sentences.of_step(step)}
             for step in answer.trace
         ],
-        "next": _next(session, flag, context, now),
+        "next": _next(rollout, flag, context, now, sentences),
     }
 
 
@@ -82,6 +131,7 @@ def _of_import(
     return {
         "flag": flag_explainer.name,
         "environment": flag_explainer.environment,
+        "rollout": None,
         "userId": user_id,
         "known": known is not None,
         "value": found.value,
@@ -119,10 +169,17 @@ def to_text(explanation: Mapping[str, Any]) -> str:
     lines = [
         f"{explanation['flag']} is {explanation['variant']} for {explanation['userId']} ({explanation['reason']}).",
         *(f"{number:3}. {step['sentence']}" for number, step in enumerate(explanation["trace"], start=1)),
+        *([f"     {decider}"] if (decider := decider_sentence(explanation["rollout"])) else []),
         f"     Enters {entry(**explanation['entersAt'])}.",
         f"     Next: {explanation['next']['sentence']}",
     ]
     return "\n".join(lines)
+
+
+def decider_sentence(rollout: str | None) -> str:
+    """Say which rollout decides where it is not the flag's own."""
+    environment = environment_of(rollout or "")
+    return f"The rollout of {environment} decides here, not that of all environments." if environment else ""
 
 
 def entry(audience: str | None, percentage: int | None) -> str:
@@ -134,15 +191,14 @@ def entry(audience: str | None, percentage: int | None) -> str:
     return f"at {percentage} % of {audience}"
 
 
-def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, object]:
-    rollout = rollouts.find(session, flag.key)
+def _next(
+    rollout: Rollout, flag: RolloutFlag, context: EvaluationContext, now: datetime, sentences: Sentences
+) -> dict[str, object]:
     position = position_after(rollout.plan, rollout.position)
     if rollout.latched or position is None:
-        sentence = "nothing until it is re-armed." if rollout.latched else "this is the last step."
-        return {"changes": False, "sentence": sentence}
+        return {"changes": False, "sentence": sentences.of_next(NextStep(is_latched=rollout.latched))}
     preview = preview_step(flag, exposure_at(rollout.plan, position, flag.environment), context, now=now)
     phase = rollout.plan.phases[position.phase]
-    step = f"{phase.title}, {phase.steps[position.step]} %"
-    if preview.change is Change.SAME:
-        return {"changes": False, "sentence": f"{step} changes nothing for this user."}
-    return {"changes": True, "sentence": f"{step} switches it {preview.after.variant} for this user."}
+    variant = None if preview.change is Change.SAME else preview.after.variant
+    step = NextStep(is_latched=False, phase=phase, percentage=phase.steps[position.step], variant=variant)
+    return {"changes": variant is not None, "sentence": sentences.of_next(step)}

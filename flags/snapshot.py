@@ -5,7 +5,7 @@ a rollback is in force for every consumption that begins after its commit.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, exposure_at, phase_names
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SETTINGS, Settings
+from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.evaluation.evaluator import Evaluation, evaluate
@@ -95,12 +96,12 @@ class Snapshots:
         """
         beta, overrides = self._members(session), store.overrides_by_flag(session)
         found = {}
-        for rollout in rollout_store.load_all(session):
+        for key, rollout in _deciding(rollout_store.load_all(session), environment).items():
             if archived or not rollout.archived:
-                denied, allowed = (overrides.get((rollout.flag, each), {}) for each in (Effect.DENY, Effect.ALLOW))
+                denied, allowed = (overrides.get((key, each), {}) for each in (Effect.DENY, Effect.ALLOW))
                 people = _NamedPeople(beta, denied, allowed)
                 flag = _flag(rollout, environment, revision, people)
-                found[rollout.flag] = replace(flag, override_variable=self._override(rollout.flag))
+                found[key] = replace(flag, override_variable=self._override(key))
         return found
 
     def _load(self, session: Session, environment: str, revision: int) -> Snapshot:
@@ -149,14 +150,24 @@ def rollout_flag(
     session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
 ) -> RolloutFlag:
     """A rollout with the people it treats by name, ready to evaluate."""
-    denied, allowed = (store.overrides(session, rollout.flag, each) for each in (Effect.DENY, Effect.ALLOW))
+    denied, allowed = (store.overrides(session, flag_of(rollout.flag), each) for each in (Effect.DENY, Effect.ALLOW))
     flag = _flag(rollout, environment, revision, _NamedPeople(beta, denied, allowed))
     return replace(flag, override_variable=override)
 
 
+def _deciding(rollouts: Iterable[Rollout], environment: str) -> dict[str, Rollout]:
+    """Return by flag the rollout that decides there: the environment's own before that of all environments."""
+    decides: dict[str, Rollout] = {}
+    for rollout in rollouts:
+        key, own = flag_of(rollout.flag), environment_of(rollout.flag)
+        if own == environment or (own is None and key not in decides):
+            decides[key] = rollout
+    return decides
+
+
 def _flag(rollout: Rollout, environment: str, revision: int, people: _NamedPeople) -> RolloutFlag:
     return RolloutFlag(
-        key=rollout.flag,
+        key=flag_of(rollout.flag),
         environment=environment,
         revision=revision,
         exposure=exposure_at(rollout.plan, rollout.position, environment),  # the latch decides by itself

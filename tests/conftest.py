@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +19,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.settings import Settings
 from flags.client_features import refresher
-from tests import chromium, loopback, people, postgres
+from tests import chromium, citus, loopback, people, postgres
 from tests.applications import application
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,8 @@ properties.load_profile("unhurried")
 
 def pytest_configure(config: pytest.Config) -> None:
     loopback.guard()
+    # A shell starts what runs in its background with SIGINT ignored, which every program of the tests would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "database(*dialects): run on these databases alone instead of on both")
     is_worker = hasattr(config, "workerinput")
     if chromium.is_required() and not is_worker:
@@ -155,7 +158,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_template(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a migrated PostgreSQL database, to be copied."""
     with postgres.database(postgres_server) as url:
-        _migrate(url, tmp_path_factory.mktemp("template"))
+        instance_dir = tmp_path_factory.mktemp("template")
+        if citus.is_asked_for():
+            citus.install(url)
+        _migrate(url, instance_dir)
+        if citus.is_asked_for():
+            citus.spread(url, instance_dir)
+            citus.close(postgres_server, url)
         yield url.rpartition("/")[2]
 
 

@@ -46,11 +46,11 @@ SERVER = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "32MB",
-    "fsync": "off",
-    "full_page_writes": "off",
     "min_wal_size": "32MB",
     "max_wal_size": "128MB",
 }
+FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
+DURABLE = "--durable"
 
 User = Mapping[str, Any]
 """As whom the server runs: the arguments of Popen that make it so, none when it runs as ourselves."""
@@ -61,12 +61,15 @@ class PostgresError(RuntimeError):
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """The URL of a server whose user may create databases: `TEST_DATABASE_URL`, or our own while the block lasts."""
+def running(*, durable: bool = False) -> Iterator[str]:
+    """The URL of a server whose user may create databases: `TEST_DATABASE_URL`, or our own while the block lasts.
+
+    A durable one of ours lies on the disk and waits for it at each commit.
+    """
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given.replace("postgresql+psycopg://", "postgresql://", 1)
         return
-    command = [sys.executable, "-m", "tests.postgres"]
+    command = [sys.executable, "-m", "tests.postgres", *([DURABLE] if durable else [])]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     # A session of its own: Ctrl-C must reach the tests first, which still need the server to end well.
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as keeper:
@@ -102,10 +105,11 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     user = _server_user()
     public = "/tmp" if user else None  # noqa: S108 - another user has to get there, whatever TMPDIR says
-    memory = MEMORY if _has_room(MEMORY) else public
+    durable = DURABLE in sys.argv
+    memory = MEMORY if _has_room(MEMORY) and not durable else public
     with TemporaryDirectory(prefix=PREFIX, dir=public) as place, TemporaryDirectory(prefix=PREFIX, dir=memory) as data:
         try:
-            server, url = _start(Path(place), Path(data), user)
+            server, url = _start(Path(place), Path(data), user, SERVER if durable else SERVER | FORGETFUL)
         except PostgresError as failure:
             print("failed", failure, flush=True)  # noqa: T201
             sys.exit(1)
@@ -127,7 +131,7 @@ def _has_room(folder: str) -> bool:
     return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > MEMORY_BYTES
 
 
-def _start(place: Path, data: Path, user: User) -> tuple[subprocess.Popen[str], str]:
+def _start(place: Path, data: Path, user: User, options: Mapping[str, str]) -> tuple[subprocess.Popen[str], str]:
     programs = _programs(place, user)
     password = secrets.token_urlsafe(16)  # without one, any local user could run code through our server
     (place / "password").write_text(password)
@@ -140,7 +144,7 @@ def _start(place: Path, data: Path, user: User) -> tuple[subprocess.Popen[str], 
         raise PostgresError(_complaint("initdb", log))
     for _ in range(3):  # somebody may take the port between our look and the server's start
         port = free_port()
-        settings = [f"--{name}={value}" for name, value in SERVER.items()]
+        settings = [f"--{name}={value}" for name, value in options.items()]
         server = _run([programs / "postgres", "-D", data, f"--port={port}", *settings], log, user)
         if _is_ready(server, data / "postmaster.pid"):
             return server, f"postgresql://{OWNER}:{password}@127.0.0.1:{port}/postgres"

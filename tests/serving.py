@@ -18,7 +18,7 @@ COMMAND = Path(sys.executable).with_name("rollout")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 """What the server sees of our environment: no setting of whoever runs the tests."""
 SECRET_KEY = "a secret key of the tests, which guards nothing"
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 10
 
 

@@ -37,14 +37,14 @@ def noted() -> Iterator[list[Sent]]:
             event.remove(db.engine, "before_cursor_execute", note)
 
 
-def wait_until_somebody_waits() -> None:
-    """Until a transaction on this PostgreSQL waits for another one's lock."""
+def wait_until_somebody_waits(number: int = 1) -> None:
+    """Until so many transactions on this database of PostgreSQL wait for another one's lock."""
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     for _ in range(500):
         with read_only() as session:
-            if session.scalar(query):
+            if session.execute(query).scalar_one() >= number:
                 return
         time.sleep(0.01)
     raise AssertionError("Nobody waited for a lock.")

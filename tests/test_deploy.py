@@ -5,8 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-import venv
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,10 @@ import yaml
 from click.testing import CliRunner
 
 from alerts.cli import alerts_group
-from control_plane.app import PACKAGES
 from tests.serving import serving
+from tests.wheels import PRODUCT, ROOT, build, install
 
-ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-PRODUCT = ("control_plane", *PACKAGES)
 SETTING = re.compile(r"^    \"\"\"`([A-Z0-9_]+)`", re.MULTILINE)
 
 
@@ -112,16 +108,8 @@ def test_the_unit_starts_our_program_with_settings_that_exist_and_little_power(t
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The distribution, built from what a checkout holds."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in PRODUCT:
-        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "alerts.yaml"):
-        shutil.copy(ROOT / name, folder / "source")
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
-    subprocess.run([*build, folder, folder / "source"], check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    """The distribution."""
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
@@ -132,7 +120,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
 
 
 def test_the_wheel_serves_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    rollout = _installed(wheel, tmp_path / "venv")
+    rollout = install(wheel, tmp_path / "venv")
     place = tmp_path / "empty"
     place.mkdir()
     version = subprocess.run([rollout, "--version"], cwd=place, capture_output=True, text=True, check=True).stdout
@@ -140,18 +128,9 @@ def test_the_wheel_serves_from_an_empty_folder(wheel: Path, tmp_path: Path) -> N
     with serving(place, command=rollout, ALERTS_FILE="") as served:
         printed = served.log.read_text()
     assert f"Alerts    {tmp_path}/venv/share/rollout-control-plane/alerts.yaml" in printed
+    assert (tmp_path / "venv/share/rollout-control-plane/glossary.md").is_file()
     template = subprocess.run([rollout, "alerts", "template"], cwd=place, capture_output=True, check=True).stdout
     assert template == (ROOT / "alerts.yaml").read_bytes()
-
-
-def _installed(wheel: Path, folder: Path) -> Path:
-    """Install the wheel alone; what it depends on is that of the tests. Return its `rollout`."""
-    venv.create(folder)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--no-index", wheel], check=True, capture_output=True)
-    return folder / "bin/rollout"
 
 
 def _lines(file: Path) -> list[str]:

@@ -48,7 +48,8 @@ def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:
     """Return the verdict on each case; one that can't name the engine at fault adopts what another one knows.
 
     An engine's own failures are excused by what engines count of themselves alone: that somebody else's requests failed
-    as well is too little.
+    as well is too little. While both engines fail, no part of the traffic rolls back: where legacy served none of it,
+    its counts can't tell.
     """
     verdicts = [case.judge(now) for case in cases]
     acting = [
@@ -59,10 +60,14 @@ def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:
     of_all = _most_certain(verdict for _, verdict in acting)
     of_engines = _most_certain(verdict for case, verdict in acting if case.rule.attributable)
     ignorant = [case for case, verdict in acting if verdict.attribution is Attribution.UNKNOWN]
-    return [
+    agreed = [
         case.knowing(of_engines if case.rule.attributable else of_all).judge(now) if case in ignorant else verdict
         for case, verdict in zip(cases, verdicts, strict=True)
     ]
+    is_shared = any(verdict.attribution is Attribution.SHARED for case, verdict in acting if case.rule.attributable)
+    if not is_shared:
+        return agreed
+    return [_held_by_outage(case, each, now) for case, each in zip(cases, agreed, strict=True)]
 
 
 def contradictions(verdict: Verdict, others: Sequence[Verdict]) -> str:
@@ -75,6 +80,18 @@ def contradictions(verdict: Verdict, others: Sequence[Verdict]) -> str:
         and other.attribution is not verdict.attribution
     ]
     return "".join(said)
+
+
+def _held_by_outage(case: Case, verdict: Verdict, now: datetime) -> Verdict:
+    """Return a rollback for the sake of a cohort alone as a hold, and any other verdict as it is."""
+    if not verdict.cohort or verdict.status is not Status.ROLLBACK:
+        return verdict
+    whole = judge(case.rule, case.evidence, case.facts, budget=case.budget, previous=case.previous, now=now)
+    if whole.status is Status.ROLLBACK:
+        return verdict
+    control = case.rule.migration.control
+    cause = f"That is over the threshold, but {control} fails other requests as well, so going back would not help."
+    return verdict._replace(status=Status.HOLD, cause=cause, attribution=Attribution.SHARED)
 
 
 def _most_certain(verdicts: Iterable[Verdict]) -> Attribution | None:

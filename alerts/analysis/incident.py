@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.evidence import Counts
+from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
 
@@ -27,21 +28,22 @@ PHRASES: Mapping[str, str] = {
 }
 TELLING_MIN = 10
 """At four requests a minute a window holds one or two: "1 of 1" would say too much."""
+USERS = "{alert} is over its threshold: it was bad for {bad} of {total} users"
 BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
 
 
 def is_incident(verdict: Verdict) -> bool:
     """Return whether the candidate did something wrong, rather than that nobody counts or that the control fails."""
     blamed = verdict.attribution in (Attribution.V2_ONLY, Attribution.UNKNOWN)
-    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(_telling(verdict).bad)
+    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(telling_counts(verdict).bad)
 
 
 def incident_sentence(verdict: Verdict, migration: Migration) -> str:
     """Say what was wrong, in how many of how many, and in whose name; the figures behind it are in the verdict."""
     if verdict.cohort:
         return verdict.cohort
-    phrase = _phrases_of(migration).get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
-    counts = _telling(verdict)
+    phrase = _phrase(verdict, migration)
+    counts = telling_counts(verdict)
     sentence = phrase.format(
         alert=verdict.alert,
         candidate=migration.candidate,
@@ -51,6 +53,22 @@ def incident_sentence(verdict: Verdict, migration: Migration) -> str:
         rate=f"{counts.rate * 100:.3g} %",
     )
     return f"{sentence}."
+
+
+def _phrase(verdict: Verdict, migration: Migration) -> str:
+    if verdict.per is Per.ACCOUNT:
+        return _phrases_by_account(migration).get(verdict.alert, USERS)
+    return _phrases_of(migration).get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
+
+
+def _phrases_by_account(migration: Migration) -> Mapping[str, str]:
+    names = migration.signals
+    return {
+        names.failure: "{candidate} failed operations of {bad} of {total} users",
+        names.serving_failure: "{candidate} failed {bad} of the {total} users whom it served",
+        names.difference: "{candidate} answered {bad} of {total} users differently from {control}",
+        "credit_refused_by_v2_only": "{candidate} refused {bad} of {total} users what {control} grants",
+    }
 
 
 def _phrases_of(migration: Migration) -> Mapping[str, str]:
@@ -64,6 +82,6 @@ def _phrases_of(migration: Migration) -> Mapping[str, str]:
     }
 
 
-def _telling(verdict: Verdict) -> Counts:
+def telling_counts(verdict: Verdict) -> Counts:
     """The window, where it holds something bad among enough to speak of; else all since the attempt began."""
     return verdict.window if verdict.window.bad and verdict.window.total >= TELLING_MIN else verdict.counts

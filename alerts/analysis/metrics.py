@@ -42,6 +42,8 @@ class Metric:
     """Each engine is counted where it serves alone, so a breach is held against what legacy served."""
     has_cohorts: bool = False
     """Its outcomes name their cohorts, so the same evidence is gathered within each."""
+    has_accounts: bool = False
+    """Its outcomes, good and bad, name the account, so an alert may count accounts in place of operations."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
     engine_unknown: bool = False
@@ -58,13 +60,25 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
     """Return the metrics that any migration has, over its own signals."""
     names, candidate = migration.signals, migration.candidate
     return {
-        names.failure: Metric(names.failure, engine=candidate, legacy_twin=True, certifies=True, has_cohorts=True),
+        names.failure: Metric(
+            names.failure, engine=candidate, legacy_twin=True, certifies=True, has_cohorts=True, has_accounts=True
+        ),
         names.serving_failure: Metric(
-            names.serving_failure, engine=candidate, legacy_twin=True, served_only=True, has_cohorts=True
+            names.serving_failure,
+            engine=candidate,
+            legacy_twin=True,
+            served_only=True,
+            has_cohorts=True,
+            has_accounts=True,
         ),
         names.slow: Metric(names.slow, Unit.DURATION, engine=candidate),
         names.difference: Metric(
-            names.difference, compare=Compare.PAIRED, certifies=True, legacy_apart=True, has_cohorts=True
+            names.difference,
+            compare=Compare.PAIRED,
+            certifies=True,
+            legacy_apart=True,
+            has_cohorts=True,
+            has_accounts=True,
         ),
         names.failure_discordant: Metric(names.failed_candidate_only, compare=Compare.DISCORDANT),
         names.shadow_skipped: Metric(names.shadow_skipped, engine=candidate, engine_unknown=True),
@@ -79,10 +93,14 @@ METRICS = {
     "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
     "credit_refused_by_v2_only": Metric(
-        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_cohorts=True
+        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_cohorts=True, has_accounts=True
     ),
-    "credit_allowed_by_v2_only": Metric("credit_allowed_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
-    "credit_outcome_mismatch": Metric("credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True),
+    "credit_allowed_by_v2_only": Metric(
+        "credit_allowed_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_accounts=True
+    ),
+    "credit_outcome_mismatch": Metric(
+        "credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True, has_accounts=True
+    ),
     "credit_slower_by_v2_only": Metric("credit_slower_by_v2_only", compare=Compare.PAIRED),
     "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
     "credit_retry": Metric("credit_retry", notifies_only=True),

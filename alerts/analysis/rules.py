@@ -5,13 +5,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from math import log
-from typing import Protocol
 
-from alerts.analysis.evidence import LN_10, Counts, Evidence
+from alerts.analysis.evidence import LN_10, Evidence
 from alerts.analysis.metrics import Compare, Metric
-from alerts.analysis.sequential_test import DESIGN, SequentialTest, discordant_test, mismatch_test, rate_test
+from alerts.analysis.sequential_test import (
+    DESIGN,
+    SequentialTest,
+    discordant_test,
+    mismatch_test,
+    rate_test,
+    revisable,
+)
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
+from control_plane.signal_names import ACCOUNTS
 
 ATTEMPT_ALPHA = 0.01
 """The chance of one false rollback in an attempt that all alerts of a flag share."""
@@ -43,6 +50,15 @@ class NoData(StrEnum):
     ROLLBACK = "rollback"
     HOLD = "hold"
     IGNORE = "ignore"
+
+
+class Per(StrEnum):
+    """The unit of an alert's fraction."""
+
+    OPERATION = "operation"
+    """Bad outcomes among all outcomes."""
+    ACCOUNT = "account"
+    """Accounts with at least one bad outcome in an hour, among all accounts of that hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +98,17 @@ class Rule:
     """Where the counts come from when it is not this program that counts."""
     budget: int | None = None
     """How many credits a step may cost before an outcome is bad; None leaves it to the metric's setting."""
+    per: Per = Per.OPERATION
     migration: Migration = CREDITS
     """The names by which a breach is attributed: those of its flag's migration, the credits' for any other flag."""
+    signal: str = field(init=False, compare=False)
+    """The name under which its outcomes are counted in its unit."""
     fingerprint: str = field(init=False, compare=False)
     """Changes exactly when stored evidence no longer answers the question that this alert asks."""
 
     def __post_init__(self) -> None:
         # Asked for many times a tick, and a rule never changes.
+        object.__setattr__(self, "signal", self.in_unit(self.metric.signal))
         object.__setattr__(self, "fingerprint", _fingerprint(self))
 
     @property
@@ -98,9 +118,11 @@ class Rule:
 
     @property
     def allowed(self) -> str:
-        """The threshold in words: `1%`, `5% slower than 500ms`, or `0% above 500 credits`."""
+        """The threshold in words: `1%`, `1% of the users of an hour`, `5% slower than 500ms` and the like."""
         if self.budget is not None:
             return f"{self.threshold_text} above {self.budget:,} credits"
+        if self.by_account:
+            return f"{self.threshold_text} of the users of an hour"
         if self.slow_ms is None:
             return self.threshold_text
         return f"{self.threshold * 100:.3g}% slower than {self.threshold_text}"
@@ -111,9 +133,23 @@ class Rule:
         return self.threshold == 0
 
     @property
+    def by_account(self) -> bool:
+        """Return whether it counts accounts by the hour in place of operations."""
+        return self.per is Per.ACCOUNT
+
+    def in_unit(self, signal: str) -> str:
+        """Return the name under which `signal` is counted in this alert's unit."""
+        return signal + ACCOUNTS if self.by_account else signal
+
+    @property
+    def has_cohorts(self) -> bool:
+        """Return whether the same is watched in each cohort; those are counted by operation."""
+        return self.metric.has_cohorts and not self.by_account
+
+    @property
     def signals(self) -> tuple[str, ...]:
         """The signals whose counts it is judged by."""
-        own = self.metric.signal
+        own = self.signal
         return (own, self.migration.signals.failed_control_only) if self.compare is Compare.DISCORDANT else (own,)
 
     @property
@@ -132,52 +168,16 @@ class Rule:
         return max(3 * self.window_seconds, 900.0)
 
 
-class Countable(Protocol):
-    """Anything that counted bad outcomes among all."""
-
-    @property
-    def bad(self) -> int:
-        """Bad outcomes."""
-
-    @property
-    def total(self) -> int:
-        """All outcomes."""
-
-
 def rule_test(rule: Rule, *, burst_size: float = 1.0) -> SequentialTest:
     """Return the test to `step` this rule's evidence with, where failures come in bursts of this mean size."""
     match rule.compare:
         case Compare.ABSOLUTE | Compare.DRIFT:
-            return rate_test(rule.threshold, window_seconds=rule.window_seconds, burst_size=burst_size)
+            test = rate_test(rule.threshold, window_seconds=rule.window_seconds, burst_size=burst_size)
         case Compare.PAIRED:
-            return mismatch_test(rule.threshold, window_seconds=rule.window_seconds, burst_size=burst_size)
+            test = mismatch_test(rule.threshold, window_seconds=rule.window_seconds, burst_size=burst_size)
         case Compare.DISCORDANT:
             return discordant_test(window_seconds=rule.window_seconds)
-
-
-def reads(rule: Rule, signal: str, engine: str) -> bool:
-    """Return whether `rule` reads this count. What the sides of another flag served is another flag's."""
-    if signal != rule.metric.signal:
-        return False
-    flag, is_arm, _ = engine.rpartition(":")
-    return engine == rule.metric.engine if rule.metric.engine else not is_arm or flag == rule.flag
-
-
-def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
-    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
-    bad = total = 0
-    failed_control_only = rule.migration.signals.failed_control_only
-    for (signal, engine, _role), tally in increments:
-        match rule.compare:
-            case Compare.DISCORDANT if signal == rule.metric.signal:
-                bad += tally.bad
-                total += tally.bad
-            case Compare.DISCORDANT if signal == failed_control_only:
-                total += tally.bad
-            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
-                bad += 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
-                total += tally.total
-    return Counts(bad, total)
+    return revisable(test) if rule.by_account else test
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def error_budgets(rules: Iterable[Rule]) -> dict[str, ErrorBudget]:
 
 
 def _budget(rule: Rule, rollback: float | None, hold: float | None) -> ErrorBudget:
-    share = COHORTS_SHARE if rule.metric.has_cohorts and not rule.tripwire else 0.0
+    share = COHORTS_SHARE if rule.has_cohorts and not rule.tripwire else 0.0
     own = 1 - share
     return ErrorBudget(rollback and rollback * own, hold and HOLD_TIMES * hold * own, share / own)
 
@@ -258,7 +258,8 @@ def fingerprint(rules: Iterable[Rule]) -> str:
 
 
 def _fingerprint(rule: Rule) -> str:
-    asked = tuple(each for each in (rule.query, rule.budget) if each is not None)
+    unit = rule.per if rule.by_account else None
+    asked = tuple(each for each in (rule.query, rule.budget, unit) if each is not None)
     thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
     question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]

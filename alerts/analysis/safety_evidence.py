@@ -9,6 +9,7 @@ from alerts.analysis.safety_test import (
     SAFE_LOG_E,
     chance_above,
     clean_outcomes_needed,
+    is_above,
     is_worse,
     log_safe,
     outcomes_for_chance,
@@ -42,12 +43,16 @@ class SafetyEvidence:
     risk: float | None
     """The chance that the plan takes; None where it asks for the certificate."""
     is_worse: bool
+    """The step is worse than the attempt before it."""
+    is_above: bool
+    """The step is likely above the threshold by itself."""
     reason: str
 
     @property
     def is_sufficient(self) -> bool:
         """Return whether the step may be left as far as this alert is concerned."""
-        return not self.is_worse and (self.certificate.granted or (self.risk is not None and self.chance <= self.risk))
+        is_shown = self.certificate.granted or (self.risk is not None and self.chance <= self.risk)
+        return is_shown and not self.is_worse and not self.is_above
 
     def to_json(self) -> dict[str, object]:
         """Return the figures as plain JSON values."""
@@ -58,6 +63,7 @@ class SafetyEvidence:
             "chance_above": round(self.chance, 4),
             "risk": self.risk,
             "worse_than_before": self.is_worse,
+            "above_in_step": self.is_above,
         }
 
 
@@ -67,14 +73,17 @@ def safety_evidence(
     """Judge the outcomes of an attempt `before` its present step and `during` it, which has run for `seconds`."""
     counts = before + during
     shown, chance = certificate(rule, counts), chance_above(rule.threshold, counts)
-    worse = is_worse(rule.threshold, before, during)
+    worse, above = is_worse(rule.threshold, before, during), is_above(rule.threshold, during)
     if worse:
-        reason = f"{rule.name}: worse in this step ({bad_of(during)}) than before it ({bad_of(before)})."
-        return SafetyEvidence(rule.name, shown, chance, risk, worse, reason)
-    taken = "" if risk is None else f", and the plan takes {risk:.0%}"
-    chances = f" The chance that it is above {rule.allowed} is {chance:.1%}{taken}." if counts.total else ""
-    due = "" if shown.granted else _due(rule, counts, shown, risk, per_day=_per_day(during, seconds), now=now)
-    return SafetyEvidence(rule.name, shown, chance, risk, worse, f"{rule.name}: {shown.reason}{due}{chances}")
+        said = f"worse in this step ({bad_of(during, rule.per)}) than before it ({bad_of(before, rule.per)})."
+    elif above:
+        said = f"likely above {rule.allowed} in this step: bad were {bad_of(during, rule.per)}."
+    else:
+        taken = "" if risk is None else f", and the plan takes {risk:.0%}"
+        chances = f" The chance that it is above {rule.allowed} is {chance:.1%}{taken}." if counts.total else ""
+        due = "" if shown.granted else _due(rule, counts, shown, risk, per_day=_per_day(during, seconds), now=now)
+        said = f"{shown.reason}{due}{chances}"
+    return SafetyEvidence(rule.name, shown, chance, risk, worse, above, f"{rule.name}: {said}")
 
 
 def certificate(rule: Rule, counts: Counts) -> Certificate:
@@ -85,9 +94,9 @@ def certificate(rule: Rule, counts: Counts) -> Certificate:
         case None:
             reason = "A threshold of zero can't be shown to hold; it only trips."
         case 0:
-            reason = f"Shown to be below {rule.allowed}: bad were {bad_of(counts)}."
+            reason = f"Shown to be below {rule.allowed}: bad were {bad_of(counts, rule.per)}."
         case more:
-            seen = f"bad were {bad_of(counts)}; {more:,} more good ones would"
+            seen = f"bad were {bad_of(counts, rule.per)}; {more:,} more good ones would"
             if not counts.total:
                 seen = f"nothing was counted; {more:,} good ones would"
             reason = f"Not shown yet to be below {rule.allowed}: {seen}."

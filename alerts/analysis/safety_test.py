@@ -1,8 +1,9 @@
 """Evidence of safety: that a bad rate is *below* its threshold, which an advance needs and silence does not give.
 
-Three answers. The certificate is wrong at most one time in twenty, whenever one looks. The chance is what an owner of a
-small service may go by instead: a posterior, good for one look. And a step that is worse than what came before undoes
-both: what was shown in shadow is no evidence for a release that turned bad since.
+Four answers. The certificate is wrong at most one time in twenty, whenever one looks. The chance is what an owner of a
+small service may go by instead: a posterior, good for one look. A step that is worse than what came before undoes
+both, and so does one that is likely above the threshold by itself: what was shown in shadow is no evidence for a
+release that turned bad since.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,9 @@ SAFE_LOG_E = log(20)
 WORSE_LOG_E = log(10)
 """The evidence at which a step counts as worse than the attempt before it."""
 UPPER_CHANCE = 0.05
+ABOVE_CHANCE, ABOVE_BAD = 0.6, 4
+"""A step is likely above the threshold from this chance and so many bad outcomes on. At half the threshold that befalls
+at most one look in twenty; at twice the threshold one step of 700 outcomes in thirty escapes it."""
 CLEAREST = 0.1
 """A rate before the step counts as at least this part of the threshold: few outcomes show no less."""
 
@@ -74,6 +78,11 @@ def is_worse(threshold: float, before: Counts, during: Counts) -> bool:
     # Rounded, so that tests are made for few nulls; a null that is a little higher errs towards "not worse".
     test = rate_test(float(f"{null:.2g}"), window_seconds=1.0)
     return log_start(test, during) >= WORSE_LOG_E
+
+
+def is_above(threshold: float, during: Counts) -> bool:
+    """Return whether the outcomes of a step alone say that it is rather above `threshold` than below."""
+    return during.bad >= ABOVE_BAD and chance_above(threshold, during) >= ABOVE_CHANCE
 
 
 def _upper_rate(counts: Counts) -> float:

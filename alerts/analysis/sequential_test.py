@@ -21,7 +21,7 @@ the mean of E: after c budgets P(E ever reached 1/alpha) <= c alpha, which is wh
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from math import ceil, exp, log, log1p, sqrt
@@ -75,6 +75,8 @@ class SequentialTest:
     window_seconds: float
     budget: int
     """K, the windows of one planned attempt."""
+    is_revisable: bool = False
+    """An outcome that was counted as good may turn bad within its window, and then adds to `bad` alone."""
 
 
 @lru_cache(maxsize=256)
@@ -87,6 +89,17 @@ def rate_test(threshold: float, *, window_seconds: float, burst_size: float = 1.
     the logarithm of the mean of z^failures, largest where the mean is B; z is best for the alternative's rate.
     """
     return _multiples(threshold, RATE_FACTORS, START_SHARE, window_seconds, burst_size)
+
+
+@lru_cache(maxsize=256)
+def revisable(test: SequentialTest) -> SequentialTest:
+    """Return `test` for outcomes that may turn bad later, within the window in which they were counted as good.
+
+    A factor is at least what it is while its outcome still counts as good, so at any look the product is at most that
+    of the final outcomes, whose mean is at most 1: stopping early can't gain (docs/adr/bursts-and-accounts.md). That
+    holds for what is counted from the opening of a window on, so none may open between an outcome and its turn.
+    """
+    return replace(test, is_revisable=True)
 
 
 @lru_cache(maxsize=256)
@@ -107,14 +120,16 @@ def step(bet: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetim
 
     A clock that jumps, either way, at worst opens one window more. Raises ValueError unless 0 <= bad <= total.
     """
-    if not 0 <= counts.bad <= counts.total:
+    if not 0 <= counts.bad <= counts.total and not (bet.is_revisable and counts.bad >= 0 and counts.total >= 0):
         raise ValueError(f"Counts must satisfy 0 <= bad <= total, got bad={counts.bad}, total={counts.total}.")
-    if counts.total == 0:
+    if not counts.total and not counts.bad:
         return evidence
     window = int(at.timestamp() // bet.window_seconds)
     before = evidence if window == evidence.window else _open_window(bet, evidence, window)
-    bad, total = before.bad + counts.bad, before.total + counts.total
-    window_bad, window_total = before.window_bad + counts.bad, before.window_total + counts.total
+    # What turned bad in a window was counted in it; where it was not, it is counted now.
+    came = max(counts.total, before.window_bad + counts.bad - before.window_total)
+    bad, total = before.bad + counts.bad, before.total + came
+    window_bad, window_total = before.window_bad + counts.bad, before.window_total + came
     log_e = _log_e(bet, before.carried, (bad - before.base_bad, total - before.base_total), (window_bad, window_total))
     return Evidence(
         bad,

@@ -14,16 +14,17 @@ from math import log
 from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import Attribution, attribute
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Counts, Evidence, chance_sentence
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
+from alerts.analysis.rules import Action, ErrorBudget, NoData, Per, Rule, rule_test
 from alerts.analysis.sequential_test import log_start
 
 RELEASE_LOG_E = log(3)
 LEGACY_LOG_E = log(10)
 """The evidence at which legacy's own faults hold: they cost no false alarm, so it is little."""
 BLIND_ROLLBACK_WINDOWS = 2
+EACH_ONCE: Mapping[Per, str] = {Per.OPERATION: "", Per.ACCOUNT: ", each user once an hour"}
 TIMES = ("at", "breached_since", "calm_since")
 
 
@@ -84,6 +85,8 @@ class Verdict(NamedTuple):
     """How many failures come at once on average, which the evidence allows for."""
     cohort: str = ""
     """The part of the traffic that the verdict is about, as a sentence; empty where it is about all."""
+    per: Per = Per.OPERATION
+    """What its counts are of."""
     notifies: bool = False
     """It is grave enough to act, and may only tell people."""
 
@@ -100,10 +103,9 @@ class Verdict(NamedTuple):
     @property
     def conclusion(self) -> str:
         """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
-        window = f"{bad_of(self.window)} in the last {duration_text(self.window_seconds)}"
-        whole = f"{bad_of(self.counts)} since the attempt began"
-        bar = "" if self.rollback_log10 is None else f"; a rollback takes 10^{self.rollback_log10:.1f}"
-        evidence = f"Evidence 10^{self.evidence_log10:.1f}{bar}."
+        window = f"{bad_of(self.window, self.per)} in the last {duration_text(self.window_seconds)}"
+        whole = f"{bad_of(self.counts)} since the attempt began{EACH_ONCE[self.per]}"
+        evidence = chance_sentence(self.evidence_log10, self.rollback_log10)
         bursts = f" Failures come in bursts of about {self.burst_size:.2g} here." if self.burst_size > 1 else ""
         return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
 
@@ -145,6 +147,7 @@ def judge(
         breached_since=breached_since,
         calm_since=calm_since,
         burst_size=facts.burst_size,
+        per=rule.per,
         notifies=rule.action is Action.NOTIFY and status is not gravest[0],
     )
 
@@ -153,8 +156,8 @@ FIELDS = Verdict._fields
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
-    """`verdict` as plain JSON values."""
-    values = {name: getattr(verdict, name) for name in FIELDS}
+    """`verdict` as plain JSON values, its unit only where that is news to a worker of the version before."""
+    values = {name: getattr(verdict, name) for name in FIELDS if name != "per" or verdict.per is not Per.OPERATION}
     times = {name: values[name].isoformat() for name in TIMES if values[name]}
     counts = {name: {"bad": values[name].bad, "total": values[name].total} for name in ("counts", "window")}
     return values | times | counts
@@ -164,8 +167,14 @@ def from_json(stored: Mapping[str, Any]) -> Verdict:
     """The verdict that `to_json` wrote."""
     times = {name: datetime.fromisoformat(stored[name]) if stored[name] else None for name in TIMES}
     counts = {name: Counts(**stored[name]) for name in ("counts", "window")}
-    words = {"status": Status(stored["status"]), "attribution": Attribution(stored["attribution"])}
-    return Verdict(**{**stored, **times, **counts, **words})
+    words = {
+        "status": Status(stored["status"]),
+        "attribution": Attribution(stored["attribution"]),
+        "per": Per(stored.get("per", Per.OPERATION)),  # verdicts of an earlier release don't say
+    }
+    # What a later release says besides is nothing that this one knows.
+    known = {name: value for name, value in stored.items() if name in FIELDS}
+    return Verdict(**{**known, **times, **counts, **words})
 
 
 def _gravity(concern: Concern) -> int:
@@ -209,7 +218,7 @@ def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
     """Legacy's own defects hold where they are as alarming as v2's would be."""
     if log_start(rule_test(rule), facts.legacy_faults) < LEGACY_LOG_E:
         return None
-    faults, window = bad_of(facts.legacy_faults), duration_text(rule.window_seconds)
+    faults, window = bad_of(facts.legacy_faults, rule.per), duration_text(rule.window_seconds)
     candidate = rule.migration.candidate
     found = f"{rule.migration.control_title} is at fault in {faults} in the last {window}."
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
@@ -261,6 +270,7 @@ def _since(before: datetime | None, now: datetime) -> datetime:
     return before or now
 
 
-def bad_of(counts: Counts) -> str:
+def bad_of(counts: Counts, per: Per = Per.OPERATION) -> str:
     """Return the counts for people: bad of all, and the share."""
-    return f"{counts.bad:,} of {counts.total:,} ({counts.rate * 100:.3g}%)"
+    users = " users" if per is Per.ACCOUNT else ""
+    return f"{counts.bad:,} of {counts.total:,}{users} ({counts.rate * 100:.3g}%)"

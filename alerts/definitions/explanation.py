@@ -16,6 +16,12 @@ ACTIONS = {
     Action.NOTIFY: "only notifies",
 }
 
+BY_ACCOUNT = (
+    "It counts users by the hour, each with the first operation of an hour; the first bad one makes that user bad.",
+    "Within four weeks one user counts once, two count twice; from three on, everything counts.",
+    "It has no cohorts, which are counted by operation: give a second alert on the same metric for those.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorsNeeded:
@@ -45,6 +51,8 @@ def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     budget = error_budgets(rules)[rule.name]
     yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
+    if rule.by_account:
+        yield from BY_ACCOUNT
     if rule.metric.engine_unknown and rule.acts:
         control, candidate = rule.migration.control, rule.migration.candidate
         yield (
@@ -62,10 +70,16 @@ def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
         yield f"It is held wrongly in at most {budget.hold:.3%} of them."
     if budget.cohorts:
         yield f"The same is watched in each cohort, with {COHORTS_SHARE:.0%} of this chance for all of them."
+    yield from _needed(rule, budget)
+
+
+def _needed(rule: Rule, budget: ErrorBudget) -> Iterator[str]:
+    """Say how many good outcomes an advance takes, and how many bad ones a hold and a rollback."""
     clean = clean_outcomes_needed(rule.threshold, Counts())
     if rule.metric.certifies and clean is not None:
-        yield f"An advance takes {clean:,} good outcomes, or more where some are bad."
-    yield "How many errors does it take?"
+        unit = "users, each counted once an hour that is over," if rule.by_account else "good outcomes,"
+        yield f"An advance takes {clean:,} {unit} or more where some are bad."
+    yield "How many users with an error does it take?" if rule.by_account else "How many errors does it take?"
     yield f"  {'of':>6} {'to hold':>8} {'to roll back':>13}"
     for needed in errors_needed(rule, budget):
         yield f"  {needed.total:>6,} {_percent_text(needed.hold):>8} {_percent_text(needed.rollback):>13}"

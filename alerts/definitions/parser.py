@@ -11,7 +11,7 @@ import yaml
 
 from alerts.analysis import quantities
 from alerts.analysis.metrics import METRICS, Compare, Metric, Unit
-from alerts.analysis.rules import ATTEMPT_ALPHA, Action, NoData, Rule, Severity
+from alerts.analysis.rules import ATTEMPT_ALPHA, Action, NoData, Per, Rule, Severity
 from alerts.analysis.sequential_test import HIGHEST_NULL
 from alerts.definitions import value_parsers
 from alerts.definitions.declared_migrations import declared_migrations
@@ -23,6 +23,7 @@ from control_plane.experiments.migration import Migration
 
 DEFAULT_QUANTILE = Decimal(95)
 WINDOW_SECONDS = (Decimal(10), Decimal(86_400))
+HOUR_SECONDS = 3600
 ALERTS_MAX = 100
 CHARACTERS_MAX = 1_000_000
 TOP_KEYS = ("alerts", "migrations")
@@ -137,6 +138,8 @@ def _contradictions(name: str, values: Mapping[str, Any], known: KnownMetrics) -
     owner = known.owners.get(values.get("metric", name), CREDITS)
     if owner is not CREDITS and values.get("flag", owner.flag) != owner.flag:
         yield "flag", f"{metric.signal} is counted for {owner.flag}; write that, or leave the flag out."
+    if values.get("per") is Per.ACCOUNT:
+        yield from _account_contradictions(metric, threshold, values, known)
     if not WINDOW_SECONDS[0] <= values["window"] <= WINDOW_SECONDS[1]:
         yield "window", "a window lasts from 10s to 1d."
     if values.get("for", Decimal(0)) > WINDOW_SECONDS[1]:
@@ -160,6 +163,19 @@ def _metric_contradictions(
         yield "budget", f"{metric.signal} has no budget that could be used up; only {names} has."
     if metric.notifies_only and values.get("action", Action.NOTIFY) is not Action.NOTIFY:
         yield "action", f"{metric.signal} shows what callers do as well, so an alert on it can only notify."
+
+
+def _account_contradictions(
+    metric: Metric, threshold: quantities.Threshold, values: Mapping[str, Any], known: KnownMetrics
+) -> Iterator[tuple[str, str]]:
+    """Yield (key, sentence) for what can't be counted by account."""
+    if not metric.has_accounts:
+        names = ", ".join(sorted(name for name, each in known.metrics.items() if each.has_accounts))
+        yield "per", f"the outcomes of {metric.signal} name no account; per account can be {names}."
+    if not threshold.amount:
+        yield "per", "a tripwire fires at the first bad outcome, whoever's it is; leave per out."
+    if values["window"] % HOUR_SECONDS:
+        yield "window", "an account counts once an hour, so its window is a number of hours, such as 1h."
 
 
 def _threshold_contradictions(
@@ -210,6 +226,7 @@ def _rule(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Rule:
         environments=values.get("environments", ()),
         query=values.get("query"),
         budget=values.get("budget"),
+        per=values.get("per", Per.OPERATION),
         migration=known.migrations.get(flag, CREDITS),
     )
 
@@ -248,4 +265,5 @@ FIELDS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "query": value_parsers.query,
     "budget": value_parsers.credit_count,
     "environments": value_parsers.environments,
+    "per": value_parsers.one_of(Per),
 }

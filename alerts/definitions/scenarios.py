@@ -21,7 +21,10 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Increment(BaseModel):
-    """The counts of one alert since the step before; `shared` of the bad ones failed in legacy as well."""
+    """The counts of one alert since the step before; `shared` of the bad ones failed in legacy as well.
+
+    Of an alert per account these are users: `total` who came first in this hour, `bad` who failed first in it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -107,7 +110,8 @@ def _evaluate(state: _AlertRun, each: Step, budget: ErrorBudget) -> _AlertRun:
     latest = each.counts.get(rule.name, Increment(total=0))
     evidence = step(rule_test(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
     window = [one for at, one in seen if at > each.at - rule.window_seconds]
-    counts = Counts(sum(one.bad for one in window), sum(one.total for one in window))
+    bad, total = sum(one.bad for one in window), sum(one.total for one in window)
+    counts = Counts(bad, max(bad, total) if rule.by_account else total)
     facts = Facts(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
     verdict = judge(rule, evidence, facts, budget=budget, previous=state.verdict, now=now)
     return replace(state, evidence=evidence, verdict=verdict, seen=seen)

@@ -6,13 +6,14 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from alerts.drill import cleanup
-from alerts.drill.flag import FLAG
+from alerts.drill.flag import DRILL, FLAG
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Position, Rollout, RolloutState, default_plan
 from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import account_failures
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store
 
@@ -40,6 +41,7 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
         raise NotGuardedError("Another drill is running; wait for its end.")
     if rollout_store.load(session, FLAG) is None:
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, actor, REASON))
+    account_failures.begin_attempt(session, DRILL.signals.all)
     found = rollouts.find(session, FLAG)
     after = replace(
         found,

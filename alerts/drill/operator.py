@@ -13,7 +13,9 @@ RETRYING_ACCOUNTS = 2
 class Operator:
     """Run operations with a fault in them."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, name: str) -> None:
+        # Operations of another drill within the hour have other keys, or they would be taken for retries of these.
+        self._name = name
         self._fault, self._delay_ns, self._clock_ns = fault, 0, 0
         self._experiment = Experiment(
             DRILL,
@@ -28,7 +30,7 @@ class Operator:
     def __call__(self, number: int, *, is_served: bool, broken: bool) -> bool:
         """Run one operation, with its retries; return whether it failed, was refused or was slow."""
         self._serves, self._failed = is_served, False
-        operation = DrillOperation(number, f"account-{number % ACCOUNTS}", f"key-{number}", broken)
+        operation = DrillOperation(number, f"account-{number % ACCOUNTS}", f"{self._name}-{number}", broken)
         for _ in range(1 + (self._fault.retries if self._is_retried(operation) else 0)):
             self._run(operation, is_served=is_served)
         return self._failed

@@ -79,7 +79,7 @@ def _operate(
     course: Course, per_second: int, timeout_seconds: float, healthy_seconds: float, clock: Callable[[], float]
 ) -> None:
     """Operate until the flag serves nobody any more, or the guard has had the time that it may take."""
-    operate = Operator(course.fault)
+    operate = Operator(course.fault, course.holder)
     flushed_at = renewed_at = course.started
     patience = timeout_seconds if course.fault.expected is DrillAction.ROLLBACK else healthy_seconds + WATCH_SECONDS
     while (elapsed := clock() - course.started) < min(timeout_seconds, patience):

@@ -30,7 +30,7 @@ def bad(rule: Rule) -> str:
 def total(rule: Rule) -> str:
     """The counter of all of them; of discordant pairs, only those that one engine failed."""
     if rule.compare is Compare.DISCORDANT:
-        return f'{BAD}{{signal=~"{rule.metric.signal}|{rule.migration.signals.failed_control_only}"}}'
+        return f'{BAD}{{signal=~"{rule.signal}|{rule.migration.signals.failed_control_only}"}}'
     return f"{OUTCOMES}{_selector(rule)}"
 
 
@@ -40,7 +40,7 @@ def _selector(rule: Rule, *, without_legacy: bool = False) -> str:
         engine = f', engine=~"[^:]*|{rule.flag}:.*"'  # what the sides of another flag served is another flag's
     if without_legacy:
         engine = f', engine!="{rule.migration.control}"'
-    return f'{{signal="{rule.metric.signal}"{engine}}}'
+    return f'{{signal="{rule.signal}"{engine}}}'
 
 
 def _rate(counter: str, rule: Rule) -> str:

@@ -60,7 +60,7 @@ def _series(rule: Rule, bad_rate: float, scrapes: int, *, per_scrape: int = PER_
     """Counters that grow by so much from scrape to scrape."""
     bad = round(bad_rate * per_scrape)
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
-    labels = f'{{signal="{rule.metric.signal}"{engine}}}'
+    labels = f'{{signal="{rule.signal}"{engine}}}'
     if rule.compare is Compare.DISCORDANT:
         legacy = f'{BAD}{{signal="{rule.migration.signals.failed_control_only}"}}'
         return {f"{BAD}{labels}": f"0+{bad}x{scrapes}", legacy: f"0+{per_scrape - bad}x{scrapes}"}

@@ -1,14 +1,21 @@
 """What a service reports about a migration that it runs itself, and what the guard counts of it. Pure."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from control_plane.experiments.experiment import Difference, Result
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Observation
 from control_plane.experiments.publication import outcome_signals
+from control_plane.platform.observability.cohort_names import (
+    DIMENSION_CHARACTERS,
+    DIMENSIONS_MAX,
+    NAME_CHARACTERS,
+    RESERVED_DIMENSIONS,
+    cohorts_of,
+)
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 
 RESULTS_MAX = 1_000
@@ -18,6 +25,8 @@ ACCOUNT = "^[0-9a-f]{16,64}$"
 FAILED, SKIPPED = "failed", "skipped"
 
 Arm = Literal["control", "candidate"]
+Dimension = Annotated[str, StringConstraints(min_length=1, max_length=DIMENSION_CHARACTERS)]
+CohortName = Annotated[str, StringConstraints(max_length=NAME_CHARACTERS)]
 
 
 class ReportFields(BaseModel):
@@ -41,6 +50,7 @@ class ReportedResult(ReportFields):
     control: ReportedOutcome
     candidate: ReportedOutcome
     equal: bool | None = None
+    cohorts: dict[Dimension, CohortName] = Field(default_factory=dict, max_length=DIMENSIONS_MAX)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ReportedResult":
@@ -48,6 +58,8 @@ class ReportedResult(ReportFields):
             raise ValueError(f"{self.served} served, so it can't have been skipped")
         if self.equal is not None and {self.control.outcome, self.candidate.outcome} != {"answered"}:
             raise ValueError("equal is said only where both answered")
+        if taken := self.cohorts.keys() & RESERVED_DIMENSIONS:
+            raise ValueError(f"{', '.join(sorted(taken))} is counted by the guard itself; name the cohort otherwise")
         return self
 
 
@@ -66,12 +78,13 @@ class ExperimentReport(ReportFields):
     lost: LostResults = LostResults()
 
 
-def samples_of(migration: Migration, report: ExperimentReport, *, slow_seconds: float) -> Iterator[Sample]:
-    """Yield what the guard counts of every result."""
+def samples_of(migration: Migration, report: ExperimentReport, *, slow_seconds: float) -> Iterator[tuple[Sample, ...]]:
+    """Yield what the guard counts of each result."""
     for reported in report.results:
-        result = _result(migration, reported)
-        yield Sample(migration.signals.routed, bad=False, engine=result.served.name)
-        yield from outcome_signals(migration, result, account=reported.account, slow_seconds=slow_seconds)
+        result, cohorts = _result(migration, reported), cohorts_of(reported.cohorts)
+        routed = Sample(migration.signals.routed, bad=False, engine=result.served.name)
+        found = outcome_signals(migration, result, account=reported.account, slow_seconds=slow_seconds, cohorts=cohorts)
+        yield routed, *found
 
 
 def lost_counts(migration: Migration, lost: LostResults) -> Iterator[tuple[SeriesKey, Count]]:

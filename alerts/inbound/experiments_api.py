@@ -1,7 +1,7 @@
 """Results of migrations that services run themselves: `flags.client` reports them, the guard judges them."""
 
 import structlog
-from flask import Blueprint, Flask, current_app, jsonify, request
+from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -17,11 +17,14 @@ from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
+from control_plane.platform.observability.cohort_counts import KnownCohorts
 from control_plane.platform.problems import Problem
 
 RESULTS: RateLimitItem = parse("120000/minute")
 """Of one token and process: two thousand a second, which is more than a flood needs to be told."""
 RETRY_SECONDS = 10
+KNOWN = AppState[dict[str, KnownCohorts]]("reported_cohorts", dict)
+"""By flag: no service can take the places of another one's cohorts, or of the credits'."""
 LIMITER = AppState[FixedWindowRateLimiter]("experiment_results", lambda: FixedWindowRateLimiter(MemoryStorage()))
 
 bp = Blueprint("experiments", __name__)
@@ -51,12 +54,13 @@ def post(name: str) -> ResponseReturnValue:
     if not LIMITER.get().hit(RESULTS, sender, cost=max(1, len(report.results))):
         detail = f"{sender} reports more than {RESULTS.amount:,} results a minute; report a share of them."
         raise Problem(429, "TOO_MANY_RESULTS", detail, headers={"Retry-After": str(RETRY_SECONDS)})
-    slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
+    slow_seconds = signals.bound_seconds(migration.signals.slow, SLOW_SECONDS)
     with transaction() as session:
         fresh = store.remember_batch(session, f"{sender} {flag}", report.batchId, now=now)
         if fresh:
             samples = samples_of(migration, report, slow_seconds=slow_seconds)
-            signals.add_samples(session, samples, lost_counts(migration, report.lost), now)
+            known = KNOWN.get().setdefault(flag, KnownCohorts())
+            signals.add_samples(session, samples, lost_counts(migration, report.lost), now, known=known)
     if fresh and (lost := report.lost.control + report.lost.candidate):
         log.warning("experiments.results_lost", flag=flag, sender=sender, lost=lost)
     return jsonify(counted=fresh), 202

@@ -17,6 +17,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext, Evidence
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Decision, Refusal
+from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store as rollout_store
 
 ATTEMPTS = 3
@@ -49,10 +50,22 @@ def receive(session: Session, notification: Notification, receiver: Receiver) ->
         alert.key: store.receive(session, alert, now=receiver.now)
         for alert in sorted(notification.alerts, key=lambda alert: alert.key)
     }
+    _lock(session, notification)
     replies = [(alert, _respond(session, alert, known[alert.key], receiver)) for alert in notification.alerts]
     if notification.incomplete:
         _hold_incomplete(session, notification, receiver)
     return replies
+
+
+def _lock(session: Session, notification: Notification) -> None:
+    """Keep everybody else from changing what one of several alerts may change, before anything is published.
+
+    Whoever publishes waits for all who did, so a lock that is taken after it could be waited for in a circle.
+    """
+    everything = notification.incomplete and not notification.flags
+    for rollout in rollout_store.load_all(session):
+        if everything or flag_of(rollout.flag) in notification.flags:
+            rollout_store.lock(session, rollout.flag)
 
 
 def _respond(session: Session, alert: Alert, known: Known, receiver: Receiver) -> Reply:

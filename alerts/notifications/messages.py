@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alerts.analysis.evidence import Counts, chance_sentence
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.verdicts import Verdict
+from alerts.analysis.rules import Per
+from alerts.analysis.verdicts import EACH_ONCE, Verdict, bad_of
 from control_plane.core.latch import everybody_served, latch_sentence
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
+from control_plane.rollout_names import rollout_title
 
 HAPPENED = {
     Action.ADVANCE: "advanced",
@@ -79,7 +82,7 @@ def of_change(happening: ChangeDetails) -> Message | None:
         key=f"rollout:{rollout.flag}:{rollout.version}",
         kind=happening.action.value,
         flag=rollout.flag,
-        title=f"{rollout.flag} {happening.named(happened)}",
+        title=f"{rollout_title(rollout.flag)} {happening.named(happened)}",
         body="\n".join(_lines(happening)),
     )
 
@@ -141,20 +144,18 @@ def _lines(happening: ChangeDetails) -> Iterator[str]:
 
 
 def _verdict_lines(verdict: Mapping[str, Any], happening: ChangeDetails) -> Iterator[str]:
-    counts, window = verdict["counts"], verdict["window"]
-    bar = verdict["rollback_log10"]
-    needed = "" if bar is None else f", a rollback takes 10^{bar:.1f}"
+    counts, window, per = verdict["counts"], verdict["window"], Per(verdict.get("per", Per.OPERATION))
     yield f"Alert: {verdict['alert']}, allowed {verdict['threshold_text']}."
     if verdict.get("cohort"):
         yield f"Affected: {verdict['cohort']}"
     yield (
-        f"Observed: {_of(counts)} since the attempt began, "
-        f"{_of(window)} in the last {duration_text(verdict['window_seconds'])}."
+        f"Observed: {_of(counts)} since the attempt began{EACH_ONCE[per]}, "
+        f"{_of(window, per)} in the last {duration_text(verdict['window_seconds'])}."
     )
     attribution = happening.named(ATTRIBUTIONS[verdict["attribution"]])
-    yield f"Evidence: 10^{verdict['evidence_log10']:.1f}{needed}; {attribution}."
+    yield chance_sentence(verdict["evidence_log10"], verdict["rollback_log10"])
+    yield f"Fault: {attribution}."
 
 
-def _of(counts: Mapping[str, int]) -> str:
-    rate = counts["bad"] / counts["total"] if counts["total"] else 0.0
-    return f"{counts['bad']:,} of {counts['total']:,} ({rate * 100:.3g}%)"
+def _of(counts: Mapping[str, int], per: Per = Per.OPERATION) -> str:
+    return bad_of(Counts(counts["bad"], counts["total"]), per)

@@ -7,7 +7,6 @@ which a target hears something again: better twice than never.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import apprise
 import structlog
 from flask import Flask
 from prometheus_client import Counter
@@ -38,6 +37,8 @@ log = structlog.get_logger()
 
 def send(address: str, title: str, body: str) -> bool:
     """Send one message by apprise, to the address itself: what it redirects to gets no secret of ours."""
+    import apprise  # noqa: PLC0415 - heavy, and most processes send nothing
+
     target = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     return target.add(address) and bool(target.notify(body=body, title=title))
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from alerts.models import Notice, NoticeDelivery
 from alerts.notifications.messages import Message
 from control_plane.platform.db.database import dialect_insert, rowcount_of
+from control_plane.platform.db.fastpath import CompiledStatement
 
 
 class State(StrEnum):
@@ -19,6 +20,19 @@ class State(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+
+
+DUE = CompiledStatement(
+    select(
+        *(NoticeDelivery.notice_id, NoticeDelivery.target, NoticeDelivery.label, NoticeDelivery.attempts),
+        *(Notice.kind, Notice.flag, Notice.title, Notice.body),
+    )
+    .join(Notice, Notice.id == NoticeDelivery.notice_id)
+    .where(NoticeDelivery.state == State.PENDING.value)
+    .where(NoticeDelivery.next_try_at <= bindparam("now", type_=NoticeDelivery.next_try_at.type))
+    .order_by(NoticeDelivery.next_try_at, NoticeDelivery.notice_id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +69,7 @@ def add(session: Session, message: Message, targets: Sequence[tuple[str, str]], 
 
 def due(session: Session, now: datetime, *, most: int) -> list[Delivery]:
     """Return the deliveries that are due, the oldest first."""
-    query = (
-        select(
-            NoticeDelivery.notice_id,
-            NoticeDelivery.target,
-            NoticeDelivery.label,
-            NoticeDelivery.attempts,
-            Notice.kind,
-            Notice.flag,
-            Notice.title,
-            Notice.body,
-        )
-        .join(Notice, Notice.id == NoticeDelivery.notice_id)
-        .where(NoticeDelivery.state == State.PENDING.value, NoticeDelivery.next_try_at <= now)
-        .order_by(NoticeDelivery.next_try_at, NoticeDelivery.notice_id)
-        .limit(most)
-    )
-    return [Delivery(*row) for row in session.execute(query)]
+    return [Delivery(*row) for row in DUE.fetch_all(session, {"now": now, "most": most})]
 
 
 def claim(session: Session, delivery: Delivery, *, retry_at: datetime) -> bool:

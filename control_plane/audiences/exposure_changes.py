@@ -30,7 +30,8 @@ def cohorts_between(
     smaller: Exposure, larger: Exposure, *, cutover_of_smaller: datetime, cutover_of_larger: datetime
 ) -> Iterator[Cohort]:
     """Name each cohort of which `larger` admits somebody whom `smaller` does not; buckets are the same in both."""
-    if smaller.environment or smaller.everyone_percentage >= EVERYBODY:
+    # A whole environment has more than everybody who is named: it has the anonymous too.
+    if smaller.environment or (smaller.everyone_percentage >= EVERYBODY and not larger.environment):
         return
     if larger.environment:
         yield Cohort("The environment as a whole")

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.core.phase_gates import Approvals
-from control_plane.core.phases import LOWEST, Plan, Position, Rollout, exposure_at
-from control_plane.core.plan_edits import environments_of
+from control_plane.core.phases import LOWEST, Plan, Position, Rollout, environments_of, exposure_at
 
 
 def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:

@@ -10,11 +10,15 @@ def environments_on(rollout: Rollout) -> tuple[str, ...]:
 
 def environments_spared(rollout: Rollout) -> tuple[str, ...]:
     """Return where a rollback that is not asked to be in force everywhere leaves the flag."""
+    if rollout.plan.is_of_one_environment:
+        return ()
     return tuple(name for name in PRE_PRODUCTION if not exposure(rollout, name).empty)
 
 
 def everybody_served(rollout: Rollout) -> str:
     """Return whom the control serves after a rollback, as it stands in a sentence."""
+    if rollout.plan.is_of_one_environment:
+        return f"everybody in {rollout.plan.environment}"
     return "everybody in production" if environments_spared(rollout) else "everybody"
 
 

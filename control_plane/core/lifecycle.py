@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from control_plane.core.phases import LOWEST, PRODUCTION, FlagType, Rollout, RolloutState, exposure_at
+from control_plane.core.phases import LOWEST, FlagType, Rollout, RolloutState, exposure_at
 
 CLEANUP_AFTER = timedelta(days=30)
 LASTING = (FlagType.KILL_SWITCH, FlagType.PERMISSION)
@@ -25,8 +25,10 @@ def stage(rollout: Rollout, now: datetime, *, cleanup_after: timedelta = CLEANUP
     if rollout.archived:
         return Stage.RETIRED
     if rollout.state is RolloutState.COMPLETE:
-        is_over = rollout.plan.type not in LASTING and now - rollout.state_changed_at >= cleanup_after
+        # The switch stays in the code for as long as another environment needs it.
+        lasts = rollout.plan.type in LASTING or rollout.plan.is_of_one_environment
+        is_over = not lasts and now - rollout.state_changed_at >= cleanup_after
         return Stage.CLEANING_UP if is_over else Stage.COMPLETE
     has_begun = rollout.attempt > 1 or rollout.position > LOWEST
-    is_in_production = not exposure_at(rollout.plan, rollout.position, PRODUCTION).empty
-    return Stage.ROLLING_OUT if has_begun or is_in_production else Stage.PLANNED
+    is_open = not exposure_at(rollout.plan, rollout.position, rollout.plan.environment).empty
+    return Stage.ROLLING_OUT if has_begun or is_open else Stage.PLANNED

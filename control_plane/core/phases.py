@@ -16,29 +16,8 @@ from control_plane.audiences.exposure import PRODUCTION, Exposure
 from control_plane.core.checklist import Checklist
 from control_plane.core.phase_gates import NO_GATES, AdvanceMode, OnBreach, PhaseGates, Schedule
 
-__all__ = [
-    "FLAG",
-    "LOWEST",
-    "PRE_PRODUCTION",
-    "PRODUCTION",
-    "AudienceKind",
-    "Exposure",
-    "FlagType",
-    "Phase",
-    "Plan",
-    "Position",
-    "Rollout",
-    "RolloutState",
-    "default_plan",
-    "exposure",
-    "exposure_at",
-    "new_rollout",
-    "phase_names",
-    "position_after",
-    "position_before",
-    "position_below",
-    "positions",
-]
+__all__ = ["PRODUCTION", "AudienceKind", "Exposure"]
+"""What other packages import from here although it is the audiences' own."""
 
 FLAG = "ENABLE_CREDITS_V2"
 PRE_PRODUCTION = ("development", "staging")
@@ -116,6 +95,12 @@ class Plan:
     type: FlagType = FlagType.RELEASE
     notify: tuple[str, ...] = ()
     """Names of targets that hear of this rollout besides those that hear of all."""
+    environment: str = PRODUCTION
+    """Whose users its audiences are. A plan of any other environment than production opens that one alone."""
+
+    @property
+    def is_of_one_environment(self) -> bool:
+        return self.environment != PRODUCTION
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -169,7 +154,8 @@ class Rollout:
 
     def latched_in(self, environment: str) -> bool:
         """Return whether the rollback is in force there: in development and staging only if it was asked to be."""
-        return self.latched and (self.latches_all or environment not in PRE_PRODUCTION)
+        wide = self.latches_all or self.plan.is_of_one_environment
+        return self.latched and (wide or environment not in PRE_PRODUCTION)
 
 
 def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
@@ -197,9 +183,14 @@ def exposure(rollout: Rollout, environment: str) -> Exposure:
 def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
     """Return the exposure at `position`: every finished phase in full, the current one up to its step."""
     reached = Exposure()
+    if plan.is_of_one_environment and environment != plan.environment:
+        return reached
+    # Where the plan's audiences come in, it is as in production, for which they were made.
+    place = PRODUCTION if environment == plan.environment else environment
     for index, phase in enumerate(plan.phases[: position.phase + 1]):
         percentage = phase.steps[position.step] if index == position.phase else phase.steps[-1]
-        reached = audience_kind(phase.audience).open(reached, phase, percentage, environment)
+        kind = audience_kind(phase.audience)
+        reached = kind.open(reached, phase, percentage, environment if kind.takes_environments else place)
     return reached
 
 
@@ -235,12 +226,23 @@ def position_below(plan: Plan, position: Position) -> Position | None:
 
     It is the step before, unless a step of the plan takes the flag from users: back there they would have it again.
     """
-    environments = {PRODUCTION, *PRE_PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
+    environments = environments_of(plan)
     now = {name: exposure_at(plan, position, name) for name in environments}
     for each in reversed([lower for lower in positions(plan) if lower < position]):
         if not any(exposure_at(plan, each, name).adds_somebody_to(now[name]) for name in environments):
             return each
     return None
+
+
+def environments_of(*plans: Plan) -> tuple[str, ...]:
+    """Return every environment in which one of the plans may expose somebody.
+
+    What a plan of one environment is compared with concerns that environment alone.
+    """
+    if alone := {plan.environment for plan in plans if plan.is_of_one_environment}:
+        return tuple(sorted(alone))
+    named = {name for plan in plans for phase in plan.phases for name in phase.environments}
+    return tuple(sorted({PRODUCTION, *PRE_PRODUCTION, *named}))
 
 
 def positions(plan: Plan) -> tuple[Position, ...]:

@@ -7,13 +7,12 @@ from datetime import datetime
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.core.phases import (
     LOWEST,
-    PRE_PRODUCTION,
-    PRODUCTION,
     Exposure,
     Plan,
     Position,
     Rollout,
     RolloutState,
+    environments_of,
     exposure,
     exposure_at,
     position_after,
@@ -23,12 +22,6 @@ from control_plane.core.phases import (
 from control_plane.core.transitions import Action, Decision, Loss, Reason, Refusal, Transition, needs_reason, stale
 
 GAINS_USERS = "PLAN_GAINS_USERS"
-
-
-def environments_of(*plans: Plan) -> tuple[str, ...]:
-    """Return every environment in which one of the plans may expose somebody."""
-    named = {name for plan in plans for phase in plan.phases for name in phase.environments}
-    return tuple(sorted({PRODUCTION, *PRE_PRODUCTION, *named}))
 
 
 def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:

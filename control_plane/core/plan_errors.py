@@ -1,6 +1,5 @@
 """The mistakes of a plan: every reason why it can't be run, as sentences."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -8,9 +7,9 @@ from itertools import pairwise
 from control_plane.audiences.base import audience_kind
 from control_plane.core.checklist import TITLE_MAX, checklist_errors
 from control_plane.core.phase_gates import Schedule
-from control_plane.core.phases import PRODUCTION, Phase, Plan, exposure_at, positions
+from control_plane.core.phases import PRODUCTION, Phase, Plan, environments_of, exposure_at, positions
+from control_plane.rollout_names import environment_errors
 
-FLAG_NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}")
 HIGHEST_RISK = 0.2
 PHASES_MAX = 50
 TAGS_MAX = 20
@@ -19,13 +18,9 @@ TAG_MAX = 50
 NOTIFY_MAX = 10
 NAME_MAX = 100
 CAP_MAX = 10**12
+UNMEASURED = frozenset({"served_minimum", "users_maximum", "operations_maximum", "credits_maximum", "safety_risk"})
+"""Figures of production's traffic, which say nothing of another environment."""
 SOAK_MAX = timedelta(days=3650)
-
-
-def flag_name_errors(flag: str) -> Iterator[str]:
-    """Name what SDKs and addresses could not carry in the name of a flag."""
-    if not FLAG_NAME.fullmatch(flag):
-        yield f"{flag[:NAME_MAX]!r} can't be the name of a flag: write letters, digits and . _ ~ -, at most {NAME_MAX}."
 
 
 def plan_errors(plan: Plan) -> list[str]:
@@ -43,9 +38,26 @@ def plan_errors(plan: Plan) -> list[str]:
     mistakes += [*_text_errors(plan), *_target_errors(plan)]
     if len(plan.phases) > PHASES_MAX:
         return [*mistakes, f"A plan has at most {PHASES_MAX} phases."]
+    mistakes += _environment_errors(plan)
     if all(phase.steps for phase in plan.phases):
         mistakes += _idle_phases(plan)
     return mistakes
+
+
+def _environment_errors(plan: Plan) -> Iterator[str]:
+    """Name what does not fit into a plan of one environment."""
+    if not plan.is_of_one_environment:
+        return
+    yield from environment_errors(plan.environment)
+    for phase in plan.phases:
+        if others := sorted({*phase.environments} - {plan.environment}):
+            yield (
+                f"Phase {phase.name!r}: a plan of {plan.environment} opens that environment alone, not "
+                f"{' and '.join(others)}."
+            )
+        for name in sorted(UNMEASURED):
+            if getattr(phase, name):
+                yield f"Phase {phase.name!r}: nobody counts what is served in {plan.environment}; leave out {name}."
 
 
 def _is_out_of_range(instant: datetime) -> bool:
@@ -80,7 +92,7 @@ def _target_errors(plan: Plan) -> Iterator[str]:
 
 def _idle_phases(plan: Plan) -> Iterator[str]:
     """Name each phase that would let nobody in: it would wait, and prove nothing."""
-    environments = {PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
+    environments = environments_of(plan)
     for before, after in pairwise(positions(plan)):
         phase = plan.phases[after.phase]
         pairs = [(exposure_at(plan, before, each), exposure_at(plan, after, each)) for each in environments]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import (
     LOWEST,
+    PRODUCTION,
     Position,
     Rollout,
     RolloutState,
@@ -56,11 +57,12 @@ class Loss:
     cohorts: tuple[str, ...]
     users: int
     cause: str = "The next step"
+    environment: str = PRODUCTION
 
     @property
     def reason(self) -> Reason:
         """The refusal of a change that nobody confirmed."""
-        sentence = f"{self.cause} takes the flag from {self.users:,} known users in production: "
+        sentence = f"{self.cause} takes the flag from {self.users:,} known users in {self.environment}: "
         return Reason(LOSES_USERS, f"{sentence}{' '.join(self.cohorts)} Confirm that users lose it if you want that.")
 
     @property
@@ -175,7 +177,7 @@ def decide_rollback(
 
     A verdict on an earlier `attempt` changes nothing. A narrow latch may be widened, never the other way round.
     """
-    reasons = needs_reason(reason)
+    reasons, in_all = needs_reason(reason), in_all or rollout.plan.is_of_one_environment
     if rollout.latched and (rollout.latches_all or not in_all):
         reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
     # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from flask import current_app
-
 from control_plane.experiments.experiment import Difference, Experiment, Result
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Observation
 from control_plane.platform.observability import request_outcomes, signals
-from control_plane.platform.observability.cohort_counts import Cohorts, cohorts_of
+from control_plane.platform.observability.cohort_names import Cohorts, cohorts_of
 from control_plane.platform.observability.signals import Sample
 
 SLOW_SECONDS = 0.05
@@ -40,7 +38,7 @@ def run_and_count(
     engine, traffic = migration.candidate if candidate_serves else migration.control, cohorts_of(cohorts)
     _note_route(migration, engine, account, traffic)
     result = experiment.run(request, candidate_serves=candidate_serves)
-    slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
+    slow_seconds = signals.bound_seconds(migration.signals.slow, SLOW_SECONDS)
     found = outcome_signals(migration, result, account=account, slow_seconds=slow_seconds, cohorts=traffic)
     samples = _of_operation(found, operation)
     served, *others = samples

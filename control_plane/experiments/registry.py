@@ -7,6 +7,7 @@ from flask import current_app
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.platform.extensions import AppState
+from control_plane.rollout_names import flag_of
 
 MIGRATIONS = AppState[dict[str, Migration]]("migrations", dict)
 DECLARED = AppState[Callable[[], Iterable[Migration]]]("declared_migrations", lambda: tuple)
@@ -50,8 +51,8 @@ def migration_of(flag: str) -> Migration | None:
 
 
 def names_of(flag: str) -> Migration:
-    """Return the migration whose names sentences about `flag` use: the credits' for a flag without one."""
-    return migration_of(flag) or CREDITS
+    """Return the migration whose names sentences about a rollout use: the credits' for a flag without one."""
+    return migration_of(flag_of(flag)) or CREDITS
 
 
 def _by_flag() -> dict[str, Migration]:

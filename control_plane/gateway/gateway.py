@@ -1,10 +1,10 @@
 """Each request's way: its environ, its body if it has one, the application, the answer."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from io import BytesIO
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 from flask import Flask
@@ -12,10 +12,16 @@ from flask import Flask
 from control_plane.gateway import responses
 from control_plane.gateway.environ import Environ, MalformedRequestError, Scope, environ_of, has_body
 from control_plane.gateway.request_bodies import Bodies, Ending, Receiver
+from control_plane.gateway.request_threads import RequestThreads
+from control_plane.gateway.shared_streams import Closeable, SharedStream, SharedStreams
 from control_plane.gateway.slow_readers import StreamReader
 from control_plane.platform.auth import authorization
+from control_plane.platform.http import shared_streams
+from control_plane.platform.http.immediate_answers import IS_IMMEDIATE
+from control_plane.platform.http.shutdown import CLOSE, STOPPING
 from control_plane.platform.observability import saturation
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
 
 log = structlog.get_logger()
 
@@ -51,13 +57,18 @@ class Watcher(Protocol):
 class Gateway:
     """The callable that Granian runs for each request, in one of its threads."""
 
-    def __init__(self, app: Flask, bodies: Bodies) -> None:
+    def __init__(self, app: Flask, bodies: Bodies, threads: RequestThreads) -> None:
         self._application = app.wsgi_app
         self._bodies = bodies
+        self._threads = threads
+        self._is_immediate = IS_IMMEDIATE.get(app)
         self._limit: int = app.config["MAX_CONTENT_LENGTH"]
         self._larger = authorization.larger_bodies(app)
         with app.app_context():
             self._in_progress = saturation.REQUESTS.get(app)
+        self._feed = change_feed.FEED.get(app)
+        self._stopping = STOPPING.get(app)
+        self._streams = SharedStreams()
 
     def __call__(self, watcher: Watcher) -> None:
         """Answer a request, now or when its body has come. Granian can't be told of an exception here."""
@@ -104,7 +115,15 @@ class Gateway:
                 responses.refuse(watcher.proto, BROKEN)
 
     def _answer(self, watcher: Watcher, environ: Environ, body: bytes) -> None:
+        answer = partial(self._answer_in_thread, watcher, environ, body)
+        if self._is_immediate(environ):
+            answer()
+        else:
+            self._threads.submit(answer)
+
+    def _answer_in_thread(self, watcher: Watcher, environ: Environ, body: bytes) -> None:
         self._in_progress.begin()
+        self._feed.use()
         try:
             self._run(watcher, environ, body)
         finally:
@@ -114,6 +133,7 @@ class Gateway:
         # The body is whole by now, and Werkzeug goes by no length as long as this header says chunked.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["wsgi.input"] = BytesIO(body)
+        environ[shared_streams.WRITER] = self._streams
         start, reader = responses.StartResponse(), StreamReader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
         try:
             pieces = self._application(environ, start)
@@ -121,11 +141,31 @@ class Gateway:
             log.exception("gateway.failed")
             watcher.done()
             return
+        if self._stopping.is_set():
+            start.headers = [*start.headers, CLOSE]
         send = partial(self._send, watcher, start, pieces, reader)
-        if start.is_event_stream:
+        frames = environ.get(shared_streams.FRAMES)
+        if frames is not None and start.is_event_stream and environ["REQUEST_METHOD"] == "GET":
+            self._share(watcher, start, reader, frames, cast(Closeable, pieces))
+        elif start.is_event_stream:
             _run_in_own_thread(send)
         else:
             send()
+
+    def _share(
+        self,
+        watcher: Watcher,
+        start: responses.StartResponse,
+        reader: StreamReader,
+        frames: Iterator[bytes],
+        body: Closeable,
+    ) -> None:
+        try:
+            transport = watcher.proto.response_stream(start.status, start.headers)
+            self._streams.add(SharedStream(transport, reader, frames, body))
+        except Exception:
+            body.close()  # or its place would never be free again
+            raise
 
     def _send(
         self, watcher: Watcher, start: responses.StartResponse, pieces: Iterable[bytes], reader: StreamReader

@@ -12,6 +12,7 @@ from granian.server.mp import WorkerProcess
 
 from control_plane.gateway.gateway import Gateway
 from control_plane.gateway.request_bodies import Bodies
+from control_plane.gateway.request_threads import RequestThreads
 from control_plane.platform.settings import SETTINGS
 
 
@@ -37,14 +38,16 @@ def _serve(worker_id: int, app: Flask, sock: Any, ipc: Any, _loop: object, mode:
     """Serve until the server says stop. Granian calls this in the forked process, with all its own options."""
     # By position, as Granian passes them to its own workers: look here first after an upgrade of Granian.
     *of_worker, _task_impl, http_mode, http1, http2, websockets, static, _log, ssl, _scope, metrics = options
-    bodies, calls, stopped = Bodies(SETTINGS.get(app).request_body_seconds), DirectCalls(), threading.Event()
+    settings, calls, stopped = SETTINGS.get(app), DirectCalls(), threading.Event()
+    bodies, threads = Bodies(settings.request_body_seconds), RequestThreads(settings.threads)
     bodies.watch()
+    threads.watch()
     signal = set_sync_signals()  # type: ignore[no-untyped-call]
     signal.add_cb(stopped.set)
     http = (http_mode, http1, http2, websockets, static)
     granian = RSGIWorker(worker_id, sock, ipc, *of_worker, *http, *ssl, metrics)  # type: ignore[call-arg]
     serve = getattr(granian, WORKERS_METHODS[mode][(sock[0] or sock[1]).is_uds()])
-    serve(Scheduler(calls, Gateway(app, bodies), None, None, None), calls, signal)
+    serve(Scheduler(calls, Gateway(app, bodies, threads), None, None, None), calls, signal)
     stopped.wait()
 
 

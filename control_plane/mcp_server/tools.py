@@ -7,7 +7,14 @@ from pydantic import Field
 
 from control_plane.mcp_server.api_client import APIClient, RefusedByServer
 
-Flag = Annotated[str, Field(min_length=1, max_length=100, description="The flag, such as ENABLE_CREDITS_V2.")]
+Flag = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=160,
+        description="The flag, such as ENABLE_CREDITS_V2; FLAG@ENVIRONMENT for the rollout of one environment.",
+    ),
+]
 Reason = Annotated[
     str, Field(min_length=10, max_length=2000, description="Why, for the audit trail: what was seen and what is meant.")
 ]

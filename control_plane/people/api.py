@@ -139,7 +139,7 @@ def reset_second_factor(person_id: int) -> ResponseReturnValue:
     wanted = _body(ReasonBody) if request.data else ReasonBody()
     with transaction() as session:
         person = accounts.find_person(session, person_id)
-        second_factor.remove(session, person, now=clock.now(), actor=actor(), reason=wanted.reason)
+        second_factor.reset(session, person, now=clock.now(), actor=actor(), reason=wanted.reason)
     return "", 204
 
 

@@ -93,7 +93,7 @@ def user_reset_second_factor(*, username: str, reason: str, as_json: bool) -> No
     """Let the password alone sign USERNAME in, who has lost their device."""
 
     def reset(session: Session, person_id: int, **context: Any) -> None:
-        second_factor.remove(session, accounts.find_person(session, person_id), **context)
+        second_factor.reset(session, accounts.find_person(session, person_id), **context)
 
     _change(username, reset, as_json=as_json, reason=reason)
 

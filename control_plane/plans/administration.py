@@ -6,14 +6,15 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import Plan, Rollout
+from control_plane.core.phases import Plan, Rollout, new_rollout
 from control_plane.core.plan_edits import decide_edit, with_plan
-from control_plane.core.plan_errors import flag_name_errors, plan_errors
+from control_plane.core.plan_errors import plan_errors
 from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition, stale
 from control_plane.plans.document import diff
 from control_plane.plans.previews import PlanPreview
 from control_plane.platform.problems import Problem
-from control_plane.rollouts import approvals, losses, store
+from control_plane.rollout_names import environment_of, name_errors
+from control_plane.rollouts import approvals, environments, losses, store
 from control_plane.rollouts.publication import apply
 from control_plane.rollouts.store import PlanVersion
 
@@ -76,8 +77,12 @@ def refusals(session: Session, flag: str, plan: Plan, change: ChangeContext) -> 
     """Return why the plan would be refused for `flag` now, confirmations aside; empty where it would be taken."""
     before = store.load(session, flag)
     if before is None:
-        names = [Reason("INVALID_FLAG_NAME", sentence) for sentence in flag_name_errors(flag)]
-        return (*names, *rollouts.plan_objections(session, flag, plan))
+        names = [Reason("INVALID_FLAG_NAME", sentence) for sentence in name_errors(flag)]
+        found = [*names, *rollouts.plan_objections(session, flag, plan)]
+        if environment_of(flag) and not found:
+            made = new_rollout(flag, plan, now=change.now, reason=change.reason)
+            found += environments.takeover_reasons(session, made, change)
+        return tuple(found)
     decision, _ = propose(session, before, plan, change, expected_version=before.version, confirm_losing=False)
     return decision.reasons if isinstance(decision, Refusal) else ()
 

@@ -21,6 +21,7 @@ from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
+from control_plane.rollout_names import rollout_name
 from control_plane.rollouts import store
 from control_plane.rollouts.answers import detail, refused
 from control_plane.rollouts.store import PlanVersion
@@ -35,10 +36,10 @@ YAML = "application/yaml"
 def create() -> ResponseReturnValue:
     """A flag with its rollout, from a plan or a template; it begins at the lowest step."""
     now, body = clock.now(), CreateRequest.model_validate(request.get_json())
-    plan = body.chosen(now)
+    name, plan = body.chosen(rollout_name(body.flag, body.environment), now)
     with transaction() as session:
         change = ChangeContext(now, actor(), body.reason or "Planned.")
-        decision = rollouts.plan(session, body.flag, plan, change, confirm_losing=body.confirmLosing)
+        decision = rollouts.plan(session, name, plan, change, confirm_losing=body.confirmLosing)
         return _answer(decision), 201
 
 
@@ -70,7 +71,7 @@ def show(flag: str) -> ResponseReturnValue:
 def edit(flag: str) -> ResponseReturnValue:
     """Another plan in the place of the plan; nobody is exposed by that, and losses have to be confirmed."""
     body = EditRequest.model_validate(request.get_json())
-    plan = read_plan(body.plan)
+    _, plan = document.of_rollout(flag, read_plan(body.plan))
     with transaction() as session:
         decision = administration.edit(
             session,
@@ -89,7 +90,7 @@ def edit(flag: str) -> ResponseReturnValue:
 def preview_view(flag: str) -> ResponseReturnValue:
     """Preview a plan: who would gain, who would lose, and why it would be refused; nothing is changed."""
     now = clock.now()
-    plan = PreviewRequest.model_validate(request.get_json()).chosen(now)
+    flag, plan = PreviewRequest.model_validate(request.get_json()).chosen(flag, now)
     with read_only() as session:
         before = store.load(session, flag)
         change = ChangeContext(now, actor(), "A preview.")

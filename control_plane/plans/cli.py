@@ -15,10 +15,11 @@ from control_plane.core.transitions import Reason
 from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan, PlanDocument
 from control_plane.plans.previews import EnvironmentChange, PlanPreview, preview
-from control_plane.plans.templates import TEMPLATES
+from control_plane.plans.templates import TEMPLATES, for_environment
 from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.rollout_names import environment_of, rollout_title
 from control_plane.rollouts import store
 from control_plane.rollouts.cli_options import accepted, confirm_losing_option, flag_option, line
 
@@ -48,7 +49,7 @@ def _show(
     with database.transaction() as session:
         found = store.load(session, flag)
         if found is None:
-            wanted = _read(path).plan if path else guide_plan((new_signups_after or now).replace(tzinfo=UTC))
+            flag, wanted = _wanted(flag, path, (new_signups_after or now).replace(tzinfo=UTC))
             change = ChangeContext(now, actor(), FIRST_REASON)
             found = accepted(rollouts.plan(session, flag, wanted, change, confirm_losing=confirm_losing))
     lines = [line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
@@ -67,15 +68,14 @@ def apply_command(
     *, path: Path, flag: str | None, reason: str, dry_run: bool, confirm_losing: bool, as_json: bool
 ) -> None:
     """Make the rollout that the file PATH describes, or change its plan to that; nobody is exposed by a change."""
-    read = _read(path)
-    name = _flag(read, flag)
+    name, plan = _read_for(path, flag)
     if dry_run:
-        _print_preview(name, read.plan, as_json=as_json)
+        _print_preview(name, plan, as_json=as_json)
         return
     change = ChangeContext(clock.now(), actor(), reason)
     with database.transaction() as session:
         before = store.load(session, name)
-        found = _applied(session, name, read.plan, change, before=before, confirm=confirm_losing)
+        found = _applied(session, name, plan, change, before=before, confirm=confirm_losing)
     did = "made" if before is None else "unchanged" if found.version == before.version else "changed"
     text = f"{line(found)}\nThe plan is {did}; it is version {found.plan_version}."
     echo_result(rollouts.summary(found) | {"plan": did, "plan_version": found.plan_version}, text, as_json=as_json)
@@ -88,10 +88,10 @@ def apply_command(
 @in_application
 def diff_command(*, path: Path, flag: str | None, as_json: bool) -> None:
     """Print what the file PATH changes in the plan, line by line."""
-    read = _read(path)
+    name, plan = _read_for(path, flag)
     with database.read_only() as session:
-        before = store.load(session, _flag(read, flag))
-    lines = document.diff(before.plan if before else None, read.plan)
+        before = store.load(session, name)
+    lines = document.diff(before.plan if before else None, plan)
     echo_result({"diff": lines}, "\n".join(lines) or "Nothing differs.", as_json=as_json)
 
 
@@ -115,7 +115,7 @@ def schema_command() -> None:
 
 @plan_group.command("template")
 @click.argument("name", required=False)
-@click.option("--flag", default="MY_FLAG", show_default=True, help="The flag to put into it.")
+@click.option("--flag", default="MY_FLAG", show_default=True, help="The flag to put into it, or FLAG@ENVIRONMENT.")
 def template_command(*, name: str | None, flag: str) -> None:
     """Print the template NAME as a file to be changed and applied, or the names of all."""
     if name is None:
@@ -124,7 +124,8 @@ def template_command(*, name: str | None, flag: str) -> None:
         return
     if name not in TEMPLATES:
         raise CommandFailed(f"There is no template {name!r}; there are {', '.join(TEMPLATES)}.")
-    click.echo(document.to_yaml(TEMPLATES[name](clock.now().replace(microsecond=0)), flag), nl=False)
+    made, environment = TEMPLATES[name](clock.now().replace(microsecond=0)), environment_of(flag)
+    click.echo(document.to_yaml(for_environment(made, environment) if environment else made, flag), nl=False)
 
 
 @plan_group.command("versions")
@@ -176,12 +177,23 @@ def _read(path: Path) -> PlanDocument:
         raise CommandFailed(f"{path} is no plan:\n{mistakes}") from invalid
 
 
-def _flag(read: PlanDocument, flag: str | None) -> str:
-    """Return the flag that is meant: to take another one than is written there would be a mistake."""
-    if read.flag and flag and read.flag != flag:
-        raise CommandFailed(f"The file is for {read.flag}, not for {flag}.")
+def _wanted(name: str, path: Path | None, new_signups_after: datetime) -> tuple[str, Plan]:
+    """Return the rollout to make and its plan: the file's, else the guide's."""
+    if path is not None:
+        return document.of_rollout(name, _read(path).plan)
+    environment, plan = environment_of(name), guide_plan(new_signups_after)
+    return name, for_environment(plan, environment) if environment else plan
+
+
+def _read_for(path: Path, flag: str | None) -> tuple[str, Plan]:
+    """Return the rollout that is meant, and its plan: to take another one than is written there would be a mistake."""
+    read = _read(path)
     if found := flag or read.flag:
-        return found
+        name, plan = document.of_rollout(found, read.plan)
+        written = document.of_rollout(read.flag or name, plan)[0]
+        if written != name:
+            raise CommandFailed(f"The file is for {written}, not for {name}.")
+        return name, plan
     raise CommandFailed(f"Say which flag it is for: `flag: NAME` in the file, or --flag (such as {FLAG}).")
 
 
@@ -207,7 +219,7 @@ def _print_preview(flag: str, plan: Plan, *, as_json: bool) -> None:
 
 def _preview_lines(found: PlanPreview, reasons: tuple[Reason, ...]) -> list[str]:
     after = found.after
-    lines = [f"{after.flag} would stand at {after.phase.title}, {after.percentage} %."]
+    lines = [f"{rollout_title(after.flag)} would stand at {after.phase.title}, {after.percentage} %."]
     lines += ["At once:", *_change_lines(found.now), "At its last step, against that of today's plan:"]
     lines += _change_lines(found.complete)
     return lines + [f"Refused: {reason.sentence}" for reason in reasons]

@@ -1,7 +1,7 @@
 """A plan as a document: read from YAML or JSON, written back, described by a JSON Schema. One model for all. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches, unified_diff
 from typing import Any
 
@@ -15,9 +15,11 @@ from control_plane.core.phases import Phase, Plan
 from control_plane.core.plan_errors import plan_errors
 from control_plane.plans import yaml_text
 from control_plane.plans.yaml_text import MalformedYAML, Place
+from control_plane.rollout_names import environment_of, flag_of, rollout_name
 
 PLAN = TypeAdapter(Plan)
 FLAG = "flag"
+ENVIRONMENT = "environment"
 MODELS: tuple[type, ...] = (
     *(Plan, Phase, Constraint, Checklist, ChecklistItem),
     *(PhaseGates, Approvals, Schedule, HttpCheck, Calendar, Freeze),
@@ -94,9 +96,19 @@ def from_value(value: object, lines: Mapping[Place, int] | None = None) -> PlanD
     return PlanDocument(flag, plan)
 
 
+def of_rollout(name: str, plan: Plan) -> tuple[str, Plan]:
+    """Return the name of the rollout that is meant, and its plan, where either of them names the environment."""
+    environment = environment_of(name)
+    if environment is None:
+        return rollout_name(name, plan.environment), plan
+    return name, plan if plan.is_of_one_environment else replace(plan, environment=environment)
+
+
 def to_value(plan: Plan, flag: str | None = None) -> dict[str, object]:
-    """Return the plan as JSON has it, without what is as it would be anyway."""
-    named: dict[str, object] = {FLAG: flag} if flag else {}
+    """Return the plan as JSON has it, without what is as it would be anyway; `flag` is the rollout's name."""
+    named: dict[str, object] = {FLAG: flag_of(flag)} if flag else {}
+    if plan.is_of_one_environment:
+        named[ENVIRONMENT] = plan.environment
     written: dict[str, object] = PLAN.dump_python(plan, mode="json", exclude_defaults=True)
     return named | written
 

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from control_plane.core.phases import Plan, Rollout, RolloutState, new_rollout, positions
 from control_plane.core.plan_edits import with_plan
 from control_plane.platform.extensions import AppState
+from control_plane.rollout_names import flag_of
+from control_plane.rollouts import store
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ def register_change_query(query: ChangeQuery) -> None:
 
 
 def preview(session: Session, flag: str, before: Rollout | None, plan: Plan, now: datetime) -> PlanPreview:
-    """Compare the rollout as it is with the rollout under `plan`."""
+    """Compare the rollout as it is with the rollout under `plan`; a new one of an environment, with the flag's own."""
     after = with_plan(before, plan, now=now) if before else new_rollout(flag, plan, now=now, reason="A preview.")
+    before = before or store.load(session, flag_of(flag))
     ends = _at_the_end(before) if before else None, _at_the_end(after)
     return PlanPreview(_compare(session, before, after, now), _compare(session, *ends, now), after)
 

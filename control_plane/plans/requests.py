@@ -9,8 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from control_plane.core.phases import Plan
 from control_plane.plans import document
 from control_plane.plans.document import InvalidPlan
-from control_plane.plans.templates import TEMPLATES
+from control_plane.plans.templates import TEMPLATES, for_environment
 from control_plane.platform.problems import Problem
+from control_plane.rollout_names import environment_of
 
 
 class PlanRequest(BaseModel):
@@ -22,13 +23,13 @@ class PlanRequest(BaseModel):
     template: str | None = Field(default=None, max_length=100)
     newSignupsAfter: AwareDatetime | None = None  # noqa: N815 - the JSON name
 
-    def chosen(self, now: datetime) -> Plan:
-        """Return the plan. Raises Problem where it can't be one."""
+    def chosen(self, name: str, now: datetime) -> tuple[str, Plan]:
+        """Return the name of the rollout and its plan. Raises Problem where it can't be one."""
         if (self.plan is None) == (self.template is None):
             raise Problem(422, "PLAN_REQUIRED", "Send `plan`, or the name of a `template`; one of them.")
         if self.template is not None:
-            return from_template(self.template, self.newSignupsAfter or now)
-        return read_plan(self.plan)
+            return name, from_template(self.template, self.newSignupsAfter or now, environment_of(name))
+        return document.of_rollout(name, read_plan(self.plan))
 
 
 class ChangeRequest(BaseModel):
@@ -45,6 +46,8 @@ class CreateRequest(PlanRequest):
     """A flag and its rollout."""
 
     flag: str = Field(max_length=200)
+    environment: str | None = Field(default=None, max_length=100)
+    """For a rollout of this environment alone."""
     reason: str = Field(default="", max_length=2000)
     confirmLosing: bool = Field(default=False, strict=True)  # noqa: N815 - the JSON name
 
@@ -68,14 +71,15 @@ def read_plan(value: object) -> Plan:
         raise Problem(422, "INVALID_PLAN", f"The plan can't be used. {invalid}"[:2000], errors=errors) from invalid
 
 
-def from_template(name: str, new_signups_after: datetime) -> Plan:
-    """Return a copy of a template. Raises Problem where there is none of that name."""
+def from_template(name: str, new_signups_after: datetime, environment: str | None = None) -> Plan:
+    """Return a copy of a template, as it is for one environment. Raises Problem where there is none of that name."""
     if name not in TEMPLATES:
         raise Problem(422, "UNKNOWN_TEMPLATE", f"There is no template {name[:50]!r}; there are {', '.join(TEMPLATES)}.")
     try:
-        return TEMPLATES[name](new_signups_after.astimezone(UTC))
+        made = TEMPLATES[name](new_signups_after.astimezone(UTC))
     except OverflowError as error:
         raise Problem(422, "INVALID_PLAN", "newSignupsAfter is no date that every time zone has.") from error
+    return for_environment(made, environment) if environment else made
 
 
 def template_documents(now: datetime) -> list[Mapping[str, object]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from control_plane.audiences.base import audience_kind
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.checklists.guide import guide_plan
 from control_plane.core.phase_gates import OnBreach
@@ -67,6 +68,23 @@ TEMPLATES: Mapping[str, Template] = {
     "region-by-region": region_by_region,
     "migration-with-shadow": migration_with_shadow,
 }
+
+
+def for_environment(plan: Plan, environment: str) -> Plan:
+    """Return a template's plan for one environment: without what concerns others, or reads production's traffic."""
+    phases = tuple(
+        replace(
+            phase,
+            served_minimum=0,
+            safety_risk=None,
+            users_maximum=None,
+            operations_maximum=None,
+            credits_maximum=None,
+        )
+        for phase in plan.phases
+        if not audience_kind(phase.audience).takes_environments
+    )
+    return replace(plan, phases=phases, checklists=(), environment=environment)
 
 
 def _pre_production(soak: timedelta) -> Phase:

@@ -9,6 +9,8 @@ from control_plane.strict_json import is_storable
 
 CHARACTERS_MAX = 200_000
 DEPTH_MAX = 20
+EVENTS_MAX = 50_000
+"""A value is one, a list or an object two: what is short and has more takes seconds to read."""
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
 
@@ -52,10 +54,12 @@ def load(text: str) -> tuple[object, Mapping[Place, int]]:
         raise MalformedYAML(1, f"The file is longer than {CHARACTERS_MAX:,} characters.")
     try:
         depth = 0
-        for event in yaml.parse(text, Loader=_Loader):
+        for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+            if number > EVENTS_MAX:
+                raise MalformedYAML(_line(event), "The file holds too many values from here on.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEPTH_MAX:
-                raise MalformedYAML(1, "It is nested too deeply to be a plan.")
+                raise MalformedYAML(_line(event), "It is nested too deeply to be a plan.")
             _refuse_event(event)
         loader = _Loader(text)
         try:
@@ -84,7 +88,7 @@ def dump(value: object) -> str:
 
 def _refuse_event(event: yaml.Event) -> None:
     """Refuse what a plan has no use for. Raises MalformedYAML."""
-    line = event.start_mark.line + 1 if event.start_mark else 1
+    line = _line(event)
     if isinstance(event, yaml.AliasEvent):
         raise MalformedYAML(line, "Write the value again instead of an alias.")
     if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
@@ -92,6 +96,10 @@ def _refuse_event(event: yaml.Event) -> None:
         raise MalformedYAML(line, sentence)
     if isinstance(event, yaml.ScalarEvent) and not is_storable(event.value):
         raise MalformedYAML(line, "A text holds a NUL or half of a surrogate pair, which can't be stored.")
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
 
 
 def _note(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from control_plane.platform.identity_types import EVERY, Grant, Role
 
-PLACE = r"(:(?P<flag>[!-9;-~]{1,200})(:(?P<environment>[!-9;-~]{1,50}))?)?"
+PLACE = r"(:(?P<flag>[!-9;-?A-~]{1,200})(:(?P<environment>[!-9;-~]{1,50}))?)?"
 ENTRY = re.compile(rf"(?P<group>[^=,]+)=(?P<role>[a-z]+){PLACE}")
 
 GroupRoles = Mapping[str, Sequence[Grant]]

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -100,6 +100,21 @@ class TokenType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Passkey:
+    """A device's key that signs somebody in; what is kept of it proves who has it, and can't sign."""
+
+    id: str
+    name: str
+    public_key: str = field(repr=False)
+    signatures: int
+    """How many the device says that it has made; 0 where it does not count."""
+    added_at: datetime
+    used_at: datetime | None = None
+    answered: Mapping[str, float] = field(default_factory=dict, repr=False)
+    """The challenges that it answered lately and when, in seconds since 1970: each counts once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """Someone who signs in. A session made under another `session_version` is over."""
 
@@ -110,8 +125,17 @@ class Person:
     created_at: datetime
     disabled_at: datetime | None
     grants: tuple[Grant, ...] = ()
-    has_second_factor: bool = False
+    has_device: bool = False
+    """A code of a device is asked for besides the password."""
     identity: str | None = None
+    language: str | None = None
+    """The code of the language in which they read pages; None goes by the browser."""
+    passkeys: tuple[Passkey, ...] = ()
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Return whether a password alone does not sign them in."""
+        return self.has_device or bool(self.passkeys)
 
     @property
     def all_grants(self) -> tuple[Grant, ...]:

@@ -129,7 +129,7 @@ class SignalSlice(Base):
 
 
 class SignalAccount(Base):
-    """Hashes of the accounts that failed in an hour, and how many of their failures count against everybody."""
+    """Hashes of the accounts that failed in an hour, and how many of their failures count; of some, all accounts."""
 
     __tablename__ = "signal_account"
 

@@ -45,8 +45,8 @@ class Settings:
     """`WORKERS`: serving processes; more than one needs PostgreSQL."""
     threads: int = 128
     """`THREADS`: requests one worker can answer at once, live pages among them."""
-    streams: int = 500
-    """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
+    streams: int = 2000
+    """`STREAMS`: SDKs that can follow one worker at once; one thread sends to all."""
     session_idle_minutes: int = 120
     """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
     second_factor_from: str = NO_ROLE
@@ -162,7 +162,7 @@ class Settings:
             port=setting_values.integer(env, "PORT", 8000, range(1, 65536)),
             workers=setting_values.integer(env, "WORKERS", 1, range(1, 65)),
             threads=setting_values.integer(env, "THREADS", 128, range(4, 4097)),
-            streams=setting_values.integer(env, "STREAMS", 500, range(1, 4097)),
+            streams=setting_values.integer(env, "STREAMS", 2000, range(1, 4097)),
             session_idle_minutes=setting_values.integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
             second_factor_from=setting_values.choice(env, "SECOND_FACTOR_FROM", NO_ROLE, RISKY),
             **setting_values.provider(env),

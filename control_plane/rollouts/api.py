@@ -12,12 +12,13 @@ from control_plane.core.gates.approvals import Approval
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.platform import clock
 from control_plane.platform.auth import audit
-from control_plane.platform.auth.authorization import actor, require_role, role_here
+from control_plane.platform.auth.authorization import actor, require_role, require_role_on, role_here
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.identity_types import Role
+from control_plane.platform.identity_types import PRODUCTION, Role
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.settings import current
+from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import approvals, archive, move_job, service, store
 from control_plane.rollouts.answers import detail, gate_documents, listed, move_document, refused
 from control_plane.rollouts.environment_variable import variable_notice
@@ -53,6 +54,13 @@ class ArchiveRequest(Request):
     """The body of archiving."""
 
     confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
+class DeleteRequest(Request):
+    """The body of deleting; the confirmations are for a rollout of one environment, which the flag's own takes over."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+    confirmGaining: bool = False  # noqa: N815 - the JSON name
 
 
 @bp.get("")
@@ -139,8 +147,13 @@ def resume(flag: str) -> ResponseReturnValue:
 @require_role("operator")
 @openapi_doc(body=RollbackRequest, body_is_optional=True)
 def roll_back(flag: str) -> ResponseReturnValue:
-    """Legacy for everybody at once; with `everywhere` in development and staging too. Repeating it changes nothing."""
+    """Legacy for everybody at once; with `everywhere` in development and staging too. Repeating it changes nothing.
+
+    FLAG@ENVIRONMENT is rolled back alone, and with `everywhere` the whole flag.
+    """
     body = RollbackRequest.model_validate(request.get_json() if request.data else {})
+    if body.everywhere and environment_of(flag):
+        require_role_on("operator", flag_of(flag), [PRODUCTION])
     with transaction() as session:
         change = ChangeContext(clock.now(), actor(), body.reason)
         decision = service.roll_back(session, flag, change, in_all=body.everywhere)
@@ -206,11 +219,20 @@ def revive(flag: str) -> ResponseReturnValue:
 
 @bp.delete("/<flag>")
 @require_role("owner")
-@openapi_doc(body=Request)
+@openapi_doc(body=DeleteRequest)
 def delete(flag: str) -> ResponseReturnValue:
-    """An archived flag removed with its plans, so that its name is free."""
-    body = _body()
-    return _change(archive.delete, flag, body.reason, expected_version=body.expectedVersion)
+    """An archived flag removed with its plans, or FLAG@ENVIRONMENT given back to the flag's own rollout."""
+    if environment_of(flag):  # which decides in one more environment then
+        require_role_on("owner", flag_of(flag), [PRODUCTION])
+    body = DeleteRequest.model_validate(request.get_json() if request.data else {})
+    return _change(
+        archive.delete,
+        flag,
+        body.reason,
+        expected_version=body.expectedVersion,
+        confirm_losing=body.confirmLosing,
+        confirm_gaining=body.confirmGaining,
+    )
 
 
 def init_app(app: Flask) -> None:

@@ -20,6 +20,7 @@ from control_plane.platform.db.database import dialect_insert
 from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import store
 from control_plane.rollouts.models import ApprovalRow
 from control_plane.rollouts.publication import TOPIC
@@ -82,10 +83,11 @@ def still_counts(session: Session, flag: str, actor: str, role: Role) -> bool:
     return actor not in accounts.revoked_actors(session) and all(_still_has(roles, name, role) for name in people)
 
 
-def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:
+def _present_roles(session: Session, name: str) -> dict[str, Role | None]:
     # Whichever environment this process serves: the leader of a shared database may be a server of another one.
+    environment = environment_of(name) or PRODUCTION
     return {
-        person.username: None if person.disabled_at else role_on(person.all_grants, flag, PRODUCTION)
+        person.username: None if person.disabled_at else role_on(person.all_grants, flag_of(name), environment)
         for person in accounts.list_people(session)
     }
 

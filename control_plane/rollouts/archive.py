@@ -1,5 +1,6 @@
 """Flags at the end of their life: archived, which is off everywhere and out of every SDK, revived, deleted."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -19,7 +20,8 @@ from control_plane.core.transitions import (
     stale,
 )
 from control_plane.platform.auth import audit
-from control_plane.rollouts import approvals, service, store
+from control_plane.rollout_names import environment_of, flag_of, rollout_title
+from control_plane.rollouts import approvals, environments, service, store
 from control_plane.rollouts.deleted import COOL_DOWN_ENDS
 from control_plane.rollouts.publication import apply, publish
 
@@ -29,9 +31,13 @@ ENDED = (RolloutState.COMPLETE, RolloutState.ROLLED_BACK)
 def archive(
     session: Session, flag: str, change: ChangeContext, *, expected_version: int, confirm_losing: bool = False
 ) -> Decision:
-    """Take the flag from everybody and out of every SDK. Its rollout has to be complete or rolled back first."""
-    before = service.find(session, flag)
-    reasons = _common(before, change, expected_version)
+    """Take the flag from everybody and out of every SDK. Its rollout has to be complete or rolled back first.
+
+    The rollouts of its environments go with it, however far they are.
+    """
+    store.lock(session, flag)
+    before, others = service.find(session, flag), environments.locked(session, flag)
+    reasons = [*_common(before, change, expected_version), *_of_one_environment(before)]
     if before.archived:
         reasons.append(Reason("ARCHIVED", f"{flag} is archived already."))
     elif before.state not in ENDED:
@@ -39,39 +45,88 @@ def archive(
     elif before.state is RolloutState.COMPLETE and not confirm_losing:
         sentence = f"Everybody whom the plan of {flag} reaches has it, and would lose it. Confirm that you want that."
         reasons.append(Reason(LOSES_USERS, sentence))
+    if not confirm_losing and (exposing := [each for each in others if not each.latched]):
+        names = ", ".join(rollout_title(each.flag) for each in exposing)
+        reasons.append(Reason(LOSES_USERS, f"{names} would end with it. Confirm that you want that."))
     if reasons:
         return Refusal(Action.ARCHIVE, tuple(reasons))
+    return _apply_each(session, Action.ARCHIVE, [before, *others], _archived, change)
+
+
+def _archived(rollout: Rollout, change: ChangeContext) -> Rollout:
     # Latched as well: whatever knows nothing of archives still answers that it is off.
-    after = replace(
-        before,
-        version=before.version + 1,
+    return replace(
+        rollout,
+        version=rollout.version + 1,
         state=RolloutState.ROLLED_BACK,
         # The cool-down of a rollback counts on: archiving neither ends nor prolongs it.
-        state_changed_at=before.state_changed_at if before.latched else change.now,
+        state_changed_at=rollout.state_changed_at if rollout.latched else change.now,
         state_reason=f"Archived: {change.reason.strip()}",
         archived_at=change.now,
         held_by_guard=False,
         latches_all=True,
     )
-    return apply(session, Transition(Action.ARCHIVE, before, after, change.reason), change)
 
 
 def revive(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
     """Give the flag back to SDKs, off; it is armed again like any other that was rolled back."""
-    before = service.find(session, flag)
-    reasons = [*_common(before, change, expected_version), *_not_archived(before)]
+    store.lock(session, flag)
+    before, others = service.find(session, flag), environments.locked(session, flag)
+    reasons = [
+        *_common(before, change, expected_version),
+        *_not_archived(before),
+        *_of_one_environment(before),
+    ]
     if reasons:
         return Refusal(Action.REVIVE, tuple(reasons))
-    after = replace(before, version=before.version + 1, archived_at=None)
-    return apply(session, Transition(Action.REVIVE, before, after, change.reason), change)
+    return _apply_each(session, Action.REVIVE, [before, *others], _revived, change)
 
 
-def delete(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
+def _revived(rollout: Rollout, _change: ChangeContext) -> Rollout:
+    return replace(rollout, version=rollout.version + 1, archived_at=None)
+
+
+def _apply_each(
+    session: Session,
+    action: Action,
+    rollouts: Sequence[Rollout],
+    changed: Callable[[Rollout, ChangeContext], Rollout],
+    change: ChangeContext,
+) -> Decision:
+    """Change the flag's own rollout, and those of its environments once that was possible: they are locked."""
+    first, *rest = (Transition(action, each, changed(each, change), change.reason) for each in rollouts)
+    decision = apply(session, first, change)
+    for each in rest if isinstance(decision, Transition) else ():
+        apply(session, each, change)
+    return decision
+
+
+def delete(
+    session: Session,
+    flag: str,
+    change: ChangeContext,
+    *,
+    expected_version: int,
+    confirm_losing: bool = False,
+    confirm_gaining: bool = False,
+) -> Decision:
     """Remove an archived flag with its plans, so that its name is free; the audit trail keeps what it was.
 
     A free name takes any plan. So one that was rolled back takes the approvals of its plan, and its cool-down goes on.
+    The rollout of one environment is given back to the flag's own instead, which takes the confirmations.
     """
     before = service.find(session, flag)
+    if environment_of(flag):
+        return environments.give_back(
+            session,
+            flag,
+            change,
+            expected_version=expected_version,
+            confirm_losing=confirm_losing,
+            confirm_gaining=confirm_gaining,
+        )
+    store.lock(session, flag)
+    others = environments.locked(session, flag)
     reasons = [*_common(before, change, expected_version), *_not_archived(before)]
     was_complete = _was_complete(session, flag)
     if not reasons and not was_complete:
@@ -81,12 +136,30 @@ def delete(session: Session, flag: str, change: ChangeContext, *, expected_versi
     # First changed, then removed: whoever else changes it at this moment is refused or refuses this.
     after = replace(before, version=before.version + 1)
     if not store.compare_and_set(session, after, expected_version=before.version):
-        lost = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
-        return Refusal(Action.DELETE, (lost,))
-    store.delete(session, flag)
-    evidence = {} if was_complete else {COOL_DOWN_ENDS: cool_down_ends(before).isoformat()}
-    publish(session, Action.DELETE, before, after, replace(change, evidence=evidence))
+        return Refusal(Action.DELETE, (environments.LOST_RACE,))
+    _remove(session, before, after, change, {} if was_complete else {COOL_DOWN_ENDS: _cool_down(before)})
+    for each in others:
+        _remove(session, each, replace(each, version=each.version + 1), change, {COOL_DOWN_ENDS: _cool_down(each)})
     return Transition(Action.DELETE, before, after, change.reason)
+
+
+def _remove(
+    session: Session, before: Rollout, after: Rollout, change: ChangeContext, evidence: dict[str, object]
+) -> None:
+    store.delete(session, before.flag)
+    publish(session, Action.DELETE, before, after, replace(change, evidence=evidence))
+
+
+def _cool_down(rollout: Rollout) -> str:
+    return cool_down_ends(rollout).isoformat()
+
+
+def _of_one_environment(rollout: Rollout) -> list[Reason]:
+    if not rollout.plan.is_of_one_environment:
+        return []
+    flag, environment = flag_of(rollout.flag), rollout.plan.environment
+    sentence = f"Delete it, and {flag}'s own rollout decides in {environment} again; the flag is archived as a whole."
+    return [Reason("NOT_OF_ONE_ENVIRONMENT", sentence)]
 
 
 def _common(rollout: Rollout, change: ChangeContext, expected_version: int) -> list[Reason]:

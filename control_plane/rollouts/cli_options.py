@@ -11,9 +11,15 @@ from control_plane.core.phases import FLAG, Rollout
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.platform import clock
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, retry_while_locked
+from control_plane.rollout_names import rollout_title
 from control_plane.rollouts import service
 
-flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
+flag_option = click.option(
+    "--flag",
+    default=FLAG,
+    show_default=True,
+    help="The flag whose rollout this is about; FLAG@ENVIRONMENT for one environment's own.",
+)
 confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Go on although users lose the flag by it.")
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
@@ -29,7 +35,7 @@ def line(found: Rollout) -> str:
     """Say in one line how a rollout stands."""
     where = f"{found.phase.title}, {found.percentage} %"
     since = f"since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
-    stands = f"{found.flag}: {where}, {found.state.replace('_', ' ')} {since}"
+    stands = f"{rollout_title(found.flag)}: {where}, {found.state.replace('_', ' ')} {since}"
     kept = latch_sentence(found)
     return f"{stands}. {kept} `rollback --everywhere` takes it from there too." if kept else stands
 

@@ -2,6 +2,7 @@
 
 from control_plane.core.phases import FLAG, PRODUCTION
 from control_plane.platform.settings import Settings
+from control_plane.rollout_names import environment_of, flag_of
 
 VARIABLE = FLAG
 
@@ -12,7 +13,7 @@ def variable_notice(flag: str, settings: Settings) -> str | None:
     False wins everywhere, True only outside production: there, phases decide and the guard watches.
     """
     value, environment = settings.credits_v2_override, settings.environment
-    if flag != FLAG or value is None:
+    if flag_of(flag) != FLAG or environment_of(flag) not in (None, environment) or value is None:
         return None
     if not value:
         return f"{VARIABLE}=false is set for this server: it serves nobody, whatever the rollout says."

@@ -75,11 +75,24 @@ def revive_command(*, flag: str, reason: str, as_json: bool) -> None:
 @click.command("delete")
 @flag_option
 @reason_option
+@confirm_losing_option
+@click.option("--confirm-gaining", is_flag=True, help="Go on although users gain the flag by it.")
 @json_option
 @in_application
-def delete_command(*, flag: str, reason: str, as_json: bool) -> None:
-    """Remove an archived flag with its plans, so that its name is free."""
-    change_rollout(flag, archive.delete, as_json=as_json, versioned=True, reason=reason)
+def delete_command(*, flag: str, reason: str, confirm_losing: bool, confirm_gaining: bool, as_json: bool) -> None:
+    """Remove an archived flag with its plans, so that its name is free.
+
+    FLAG@ENVIRONMENT needs no archive: the flag's own rollout decides in that environment again.
+    """
+    change_rollout(
+        flag,
+        archive.delete,
+        as_json=as_json,
+        versioned=True,
+        reason=reason,
+        confirm_losing=confirm_losing,
+        confirm_gaining=confirm_gaining,
+    )
 
 
 COMMANDS = (list_command, approve_command, archive_command, revive_command, delete_command)

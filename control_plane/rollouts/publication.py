@@ -50,9 +50,11 @@ def register_audit_context(name: str, provider: AuditContextProvider) -> None:
 
 
 def latch(rollout: Rollout) -> str | None:
-    """Return where a rollback is in force: in `production` or `everywhere`; None where there is none."""
+    """Return where a rollback is in force: in `production`, the one environment or `everywhere`; None where nowhere."""
     if not rollout.latched:
         return None
+    if rollout.plan.is_of_one_environment:
+        return rollout.plan.environment
     return "everywhere" if rollout.latches_all else "production"
 
 
@@ -60,6 +62,7 @@ def summary(rollout: Rollout) -> dict[str, object]:
     """Return the fields of a rollout that the audit trail and the API show."""
     return {
         "flag": rollout.flag,
+        **({"environment": rollout.plan.environment} if rollout.plan.is_of_one_environment else {}),
         "version": rollout.version,
         "attempt": rollout.attempt,
         "state": rollout.state.value,

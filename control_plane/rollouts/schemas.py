@@ -12,6 +12,8 @@ class RolloutSummary(BaseModel):
     """A rollout in short."""
 
     flag: str
+    environment: str | None = None
+    """The one environment that it decides; absent where it decides all."""
     version: int
     attempt: int
     state: str

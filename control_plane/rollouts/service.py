@@ -3,7 +3,7 @@
 Each runs in the caller's transaction, so use cases compose and nothing is half done.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,12 +13,13 @@ from control_plane.change_context import ChangeContext
 from control_plane.core import transitions
 from control_plane.core.breaches import decide_breach
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
-from control_plane.core.phases import PRE_PRODUCTION, Plan, Rollout, new_rollout
-from control_plane.core.plan_errors import flag_name_errors, plan_errors
+from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION, Plan, Rollout, new_rollout
+from control_plane.core.plan_errors import plan_errors
 from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import current
-from control_plane.rollouts import losses, store
+from control_plane.rollout_names import environment_of, flag_of, name_errors
+from control_plane.rollouts import environments, losses, store
 from control_plane.rollouts.deleted import beyond_deleted, cooling_down
 from control_plane.rollouts.gate_kinds import plan_gates
 from control_plane.rollouts.publication import (
@@ -113,16 +114,23 @@ def find(session: Session, flag: str) -> Rollout:
 
 def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, confirm_losing: bool = False) -> Decision:
     """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
-    if unnameable := [Reason("INVALID_FLAG_NAME", sentence) for sentence in flag_name_errors(flag)]:
+    if unnameable := [Reason("INVALID_FLAG_NAME", sentence) for sentence in name_errors(flag)]:
         return Refusal(Action.PLAN, tuple(unnameable))
-    mistakes, evidence = losses.split_confirmed(plan_objections(session, flag, plan), confirm_losing=confirm_losing)
+    rollout = beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
+    found = plan_objections(session, flag, plan)
+    is_of_one = environment_of(flag) is not None
+    if is_of_one and not found:
+        store.lock(session, flag_of(flag))
+        found = environments.takeover_reasons(session, rollout, change)
+    mistakes, evidence = losses.split_confirmed(found, confirm_losing=confirm_losing)
     if (existing := store.load(session, flag)) is not None:
         mistakes.append(_exists(existing))
     else:
         mistakes += cooling_down(session, [flag], change.now).values()
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
-    rollout = beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
+    if is_of_one and not environments.renew_whole(session, flag):
+        return Refusal(Action.PLAN, (environments.LOST_RACE,))
     store.add(session, rollout)
     store.add_plan_version(session, rollout, change)
     publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
@@ -131,7 +139,7 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
 
 def plan_objections(session: Session, flag: str, plan: Plan) -> list[Reason]:
     """Return everything that speaks against a plan for `flag`: its mistakes, else what the packages above object to."""
-    if mistakes := plan_errors(plan):
+    if mistakes := [*plan_errors(plan), *_environment_errors(flag, plan)]:
         return [Reason("PLAN_INVALID", sentence) for sentence in mistakes]
     return [reason for check in PLAN_CHECKS.get().values() for reason in check(session, flag, plan)]
 
@@ -202,19 +210,26 @@ def roll_back(
 ) -> Decision:
     """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing.
 
-    In production, and with `in_all` in development and staging too, as where this process serves one of those.
+    In production, and with `in_all` in development and staging too, as where this process serves one of those. What
+    the flag has of its own in single environments goes with it by the same rule; one of those goes alone.
     """
+    if in_all:
+        flag = flag_of(flag)
     # Whoever changes the rollout at this moment is waited for, so that switching off loses no race to an advance.
     store.lock(session, flag)
     rollout = find(session, flag)
     in_all = in_all or current().environment in PRE_PRODUCTION
+    others = environments.locked_for_rollback(session, flag, in_all=in_all)
     decision = transitions.decide_rollback(
         rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all
     )
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
         record(session, Action.ROLL_BACK, rollout, rollout, change)
-    return apply(session, decision, change)
+    result = apply(session, decision, change)
+    if isinstance(result, Transition) or is_rolled_back(rollout, in_all=in_all):
+        environments.roll_back_all(session, others, change)
+    return result
 
 
 def is_rolled_back(rollout: Rollout, *, in_all: bool) -> bool:
@@ -240,6 +255,9 @@ def rearm(session: Session, flag: str, change: ChangeContext, *, expected_versio
     decision = transitions.decide_rearm(
         rollout, results, now=change.now, expected_version=expected_version, reason=change.reason
     )
+    if also := environments.rearm_reasons(session, rollout):
+        earlier = decision.reasons if isinstance(decision, Refusal) else ()
+        decision = Refusal(Action.REARM, (*earlier, *also))
     return apply(session, decision, change)
 
 
@@ -254,6 +272,15 @@ def latch_restored(session: Session, flag: str, replaced: Rollout | None, change
     decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
     apply(session, decision, change)
     return decision.after
+
+
+def _environment_errors(name: str, plan: Plan) -> Iterator[str]:
+    wanted = environment_of(name) or PRODUCTION
+    if plan.environment != wanted:
+        yield (
+            f"The plan is of {plan.environment}, and {name} is the rollout of {wanted}. A plan moves to another "
+            "environment by a rollout of that one."
+        )
 
 
 def _exists(rollout: Rollout) -> Reason:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Plan, Position, Rollout, RolloutState
 from control_plane.platform.db.database import execute_core, rowcount_of
+from control_plane.rollout_names import SEPARATOR, flag_of, rollout_name
 from control_plane.rollouts.models import ApprovalRow, PlanVersionRow, RolloutRow
 
 
@@ -45,6 +46,24 @@ def load(session: Session, flag: str) -> Rollout | None:
 def load_all(session: Session) -> list[Rollout]:
     """Every rollout, by flag."""
     return [_rollout(row) for row in execute_core(session, ALL)]
+
+
+def of_flag(session: Session, flag: str) -> list[Rollout]:
+    """Return every rollout of `flag`, its own and those of single environments, by name."""
+    names = (TABLE.c.flag == flag) | TABLE.c.flag.startswith(f"{flag}{SEPARATOR}", autoescape=True)
+    found = [_rollout(row) for row in execute_core(session, ALL.where(names))]
+    # SQLite's LIKE tells no capitals from small letters.
+    return [each for each in found if flag_of(each.flag) == flag]
+
+
+def of_single_environments(session: Session, flag: str) -> list[Rollout]:
+    """Return the rollouts that `flag` has in single environments, by environment."""
+    return [each for each in of_flag(session, flag) if each.flag != flag]
+
+
+def deciding(session: Session, flag: str, environment: str) -> Rollout | None:
+    """Return the rollout that decides about `flag` there: the environment's own, else the flag's."""
+    return load(session, rollout_name(flag, environment)) or load(session, flag)
 
 
 def add(session: Session, rollout: Rollout) -> None:
@@ -111,6 +130,8 @@ def plan_from_json(value: object) -> Plan:
 def plan_to_json(plan: Plan) -> dict[str, object]:
     """The JSON form of a plan, durations in ISO 8601."""
     encoded: dict[str, object] = PLAN.dump_python(plan, mode="json")
+    if not plan.is_of_one_environment:
+        del encoded["environment"]  # a process of an older release reads the plan as well
     return encoded
 
 

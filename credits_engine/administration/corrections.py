@@ -72,7 +72,7 @@ def adjust(session: Session, adjustment: Adjustment, change: ChangeContext, *, e
     loaded, known = load_for_update(session, account, key=key or "", now=change.now, known=known)
     # Only under the locks is `known` final: another request with this key may have committed while we waited for them.
     if key and known:
-        return _replayed(session, known, adjustment.fingerprint, key)
+        return _replayed(session, adjustment, known, key)
     serving = evaluate(account).engine
     if mistakes := _beyond(loaded.of(serving), adjustment):
         raise CorrectionRefused(f"{' '.join(mistakes)} The {serving} book is left as it was.")
@@ -197,11 +197,11 @@ def post_adjustment(
     return journal_id
 
 
-def _replayed(session: Session, known: KnownKey, fingerprint: str, key: str) -> Correction:
-    if known.fingerprint != fingerprint:
+def _replayed(session: Session, adjustment: Adjustment, known: KnownKey, key: str) -> Correction:
+    if known.fingerprint != adjustment.fingerprint:
         raise KeyConflictError(
             f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
         )
-    row = journal.fetch(session, known.journal_id)
+    row = journal.fetch(session, adjustment.user_id, known.journal_id)
     posted = {name: row[f"{name.value}_posted"] for name in EngineName}
     return Correction(known.journal_id, row["user_id"], EntryType(row["type"]), posted, row["reason"], replayed=True)

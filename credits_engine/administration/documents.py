@@ -1,28 +1,54 @@
 """What people write as YAML: read with the place of every mistake, and moments as they are meant."""
 
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from control_plane.plans import yaml_text
+from control_plane.plans.yaml_text import MalformedYAML
 from control_plane.platform.problems import Problem
 
 Document = TypeVar("Document", bound=BaseModel)
+
+MISTAKES_MAX = 20
+YEARS = range(2000, 2201)
 
 
 def parsed(source: str, model: type[Document], code: str) -> Document:
     """Read a document. Raises Problem with `code`, and the place of each mistake."""
     try:
-        return model.model_validate(yaml.safe_load(source))
-    except yaml.YAMLError as error:
-        raise Problem(422, code, f"This is no YAML: {error}") from error
+        value, _ = yaml_text.load(source)
+        return model.model_validate(value)
+    except MalformedYAML as error:
+        raise Problem(422, code, f"Line {error.line}: {error}") from error
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise Problem(422, code, found) from error
+        found = [_sentence(each) for each in error.errors(include_url=False, include_context=False)]
+        more = [f"and {len(found) - MISTAKES_MAX} more"] if len(found) > MISTAKES_MAX else []
+        raise Problem(422, code, "; ".join([*found[:MISTAKES_MAX], *more])) from error
 
 
 def start_of(written: datetime | None, now: datetime) -> datetime:
     """Return a start as it is stored: without one from now on, and without a zone in UTC."""
-    starts = written or now
-    return starts.replace(tzinfo=UTC) if starts.tzinfo is None else starts.astimezone(UTC)
+    return _in_utc(written or now)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    place = ".".join(map(str, error["loc"])) or "The document"
+    # pydantic names our own class there.
+    return f"{place}: {'names and their values are needed' if error['type'] == 'model_type' else error['msg']}"
+
+
+def _in_utc(written: datetime) -> datetime:
+    return written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)
+
+
+def _of_these_centuries(written: datetime | None) -> datetime | None:
+    if written is not None and written.year not in YEARS:
+        raise ValueError(f"a start lies in the years {YEARS[0]} to {YEARS[-1]}")
+    return written
+
+
+Start = Annotated[datetime | None, AfterValidator(_of_these_centuries)]
+"""The moment from which on something counts; none for now."""

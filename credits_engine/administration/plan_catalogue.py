@@ -1,15 +1,13 @@
 """Plans as data: written as YAML, previewed on the journal, added with a start, audited, and in force everywhere."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import takewhile
 
 import yaml
 from flask import Flask
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -20,98 +18,31 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import jobs
 from control_plane.platform.runtime.change_feed import lock_commit_order
-from credits_engine.administration import documents
-from credits_engine.administration.documents import start_of
+from credits_engine.administration.catalogue_document import (
+    INVALID,
+    CatalogueDocument,
+    document_of,
+    kind_document_of,
+)
+from credits_engine.administration.catalogue_preview import Refusals, refusals, users_of
 from credits_engine.engines.added_kinds import AddedKind, added_kind_errors, with_kinds
-from credits_engine.engines.amounts import KINDS, Amounts, Limit
-from credits_engine.engines.plan_versions import GRACE_DAYS_MAX, PlanVersion, plans_at, version_errors
+from credits_engine.engines.amounts import KINDS
+from credits_engine.engines.plan_versions import PlanVersion, plans_at, version_errors
 from credits_engine.engines.plans import CATALOGUE, CreditKind, CreditPlan, register_kind
 from credits_engine.store import plan_versions
+from credits_engine.store.plan_users import PlanUsers
 
 RELOAD_SECONDS = 2.0
-PREVIEWED = timedelta(days=30)
-VERSIONS_MAX = 200
-KINDS_MAX = 20
-INVALID = "INVALID_CATALOGUE"
-USERS_MAX = 50
-
-
-class LimitDocument(BaseModel):
-    """The limit of one kind: v2's for a billing period, legacy's for a month. Null is unlimited."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    v2: Limit
-    legacy: Limit
-
-
-class PlanDocument(BaseModel):
-    """What a plan grants from a moment on; without a start from now on."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    plan: str = Field(min_length=1, max_length=64)
-    title: str | None = Field(None, max_length=64)
-    above: str | None = Field(None, max_length=64)
-    starts: datetime | None = None
-    limits: dict[str, LimitDocument]
-    grace_days: int | None = Field(None, ge=0, le=GRACE_DAYS_MAX)
-    per_seat: bool = False
-
-    def version(self, now: datetime) -> PlanVersion:
-        """Return the version as it is stored."""
-        limits = {kind: (each.v2, each.legacy) for kind, each in self.limits.items()}
-        title = self.title or self.plan.capitalize()
-        starts = start_of(self.starts, now)
-        return PlanVersion(self.plan, title, starts, limits, self.above, self.grace_days, self.per_seat)
-
-
-class KindDocument(BaseModel):
-    """A kind of credits: what each plan grants of it, and the sizes of its packs."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: str = Field(max_length=32)
-    starts: datetime | None = None
-    limits: dict[str, LimitDocument]
-    packs: list[int] = Field([], max_length=20)
-
-    def added(self, now: datetime) -> AddedKind:
-        """Return the kind as it is stored."""
-        limits = {plan: (each.v2, each.legacy) for plan, each in self.limits.items()}
-        return AddedKind(self.kind, start_of(self.starts, now), limits, tuple(self.packs))
-
-
-class CatalogueDocument(BaseModel):
-    """Every kind and every version of a plan that is wanted besides the built-in ones."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kinds: list[KindDocument] = Field([], max_length=KINDS_MAX)
-    plans: list[PlanDocument] = Field([], max_length=VERSIONS_MAX)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusals:
-    """Whom a version would have refused: of the operations of the last days that v2 allowed, and their first users."""
-
-    operations: int
-    users: int
-    first_users: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueDifference:
-    """What applying would do: the versions that are new, and by plan whom they would have refused."""
+    """What applying would do: the versions that are new, by plan whom they would have refused, and who has it now."""
 
     added: tuple[PlanVersion, ...]
     refusals: Mapping[str, Refusals]
+    users: Mapping[str, PlanUsers]
     kinds: tuple[AddedKind, ...] = ()
-
-
-def parsed(source: str) -> CatalogueDocument:
-    """Read a document from YAML. Raises Problem, with the place of each mistake."""
-    return documents.parsed(source, CatalogueDocument, INVALID)
 
 
 def exported(session: Session) -> str:
@@ -119,28 +50,6 @@ def exported(session: Session) -> str:
     kinds = [kind_document_of(each) for each in plan_versions.every_kind(session)]
     plans = [document_of(each) for each in plan_versions.every(session)]
     return yaml.safe_dump({**({"kinds": kinds} if kinds else {}), "plans": plans}, sort_keys=False)
-
-
-def kind_document_of(added: AddedKind) -> dict[str, object]:
-    """Return one kind as it is written."""
-    limits = {plan: {"v2": v2, "legacy": legacy} for plan, (v2, legacy) in added.limits.items()}
-    return {"kind": added.name, "starts": added.starts_at.isoformat(), "limits": limits, "packs": list(added.packs)}
-
-
-def document_of(version: PlanVersion) -> dict[str, object]:
-    """Return one version as it is written."""
-    above = {"above": version.above} if version.above else {}
-    grace = {"grace_days": version.grace_days} if version.grace_days is not None else {}
-    limits = {kind: {"v2": v2, "legacy": legacy} for kind, (v2, legacy) in version.limits.items()}
-    return {
-        "plan": version.plan,
-        "title": version.title,
-        **above,
-        "starts": version.starts_at.isoformat(),
-        "limits": limits,
-        **grace,
-        **({"per_seat": True} if version.per_seat else {}),
-    }
 
 
 def difference(session: Session, document: CatalogueDocument, now: datetime) -> CatalogueDifference:
@@ -172,7 +81,7 @@ def difference(session: Session, document: CatalogueDocument, now: datetime) -> 
     ]
     if found:
         raise Problem(422, INVALID, " ".join(found))
-    return CatalogueDifference(tuple(fresh), refusals(session, fresh, now), kinds)
+    return CatalogueDifference(tuple(fresh), refusals(session, fresh, now), users_of(session, fresh, now), kinds)
 
 
 def _fresh_kinds(session: Session, document: CatalogueDocument, now: datetime) -> tuple[AddedKind, ...]:
@@ -204,34 +113,11 @@ def apply(session: Session, document: CatalogueDocument, change: ChangeContext) 
     return found
 
 
-def refusals(session: Session, versions: Sequence[PlanVersion], now: datetime) -> dict[str, Refusals]:
-    """Return whom these versions would have refused by what they grant; packs are left out of account."""
-    by_name = {name: each for each in versions for name in (each.plan, *_aliases(each.plan))}
-    operations: Counter[str] = Counter()
-    users: dict[str, dict[str, None]] = {}
-    for user_id, plan, used, asked, _ in plan_versions.allowed_since(session, by_name, now - PREVIEWED):
-        version = by_name.get(plan) or by_name[CATALOGUE.plan(plan).base_name]
-        seats = 1 if plan in by_name else CATALOGUE.plan(plan).seats
-        limits = version.v2(KINDS)
-        if any(
-            limit is not None and amount and before + amount > limit * seats
-            for before, amount, limit in zip(_padded(used), _padded(asked), limits.figures, strict=True)
-        ):
-            operations[version.plan] += 1
-            users.setdefault(version.plan, {})[user_id] = None
-    return {
-        each.plan: Refusals(
-            operations[each.plan], len(users.get(each.plan, ())), tuple(users.get(each.plan, ()))[:USERS_MAX]
-        )
-        for each in versions
-    }
-
-
 def reload(now: datetime) -> None:
     """Bring this process up to the plans in force."""
     with read_only() as session:
         begun = _begun_kinds(session)
-        plans = _in_force(session, now)
+        plans = in_force(session, now)
         added = {each.plan for each in plan_versions.every(session)}
     for kind in begun:
         register_kind(kind, added=added)
@@ -241,10 +127,12 @@ def reload(now: datetime) -> None:
 
 def write(now: datetime, _term: int) -> None:
     """Bring the rows by which PostgreSQL's functions decide up to the plans in force."""
-    with transaction() as session:
+    with read_only() as session:
         # Where nothing was ever added the rows are what migrations made of them.
-        if plan_versions.every(session) or plan_versions.every_kind(session):
-            _write(session, now)
+        if not (plan_versions.every(session) or plan_versions.every_kind(session)):
+            return
+    with transaction() as session:
+        _write(session, now)
 
 
 def _write(session: Session, now: datetime) -> None:
@@ -254,7 +142,7 @@ def _write(session: Session, now: datetime) -> None:
         if each.starts_at <= now and each.name not in known:
             plan_versions.begin_kind(session, each.name)
     names = plan_versions.kinds_in_order(session)
-    plan_versions.write_catalogue(session, _in_force(session, now), names)
+    plan_versions.write_catalogue(session, in_force(session, now), names)
 
 
 def init_app(app: Flask) -> None:
@@ -273,7 +161,8 @@ def _is_last(version: PlanVersion, known: Sequence[PlanVersion]) -> bool:
     return last is not None and replace(last, starts_at=version.starts_at) == version
 
 
-def _in_force(session: Session, now: datetime) -> tuple[CreditPlan, ...]:
+def in_force(session: Session, now: datetime) -> tuple[CreditPlan, ...]:
+    """Return the plans by what is stored, in ascending order; this process follows within seconds."""
     begun = _begun_kinds(session)
     built_in = with_kinds(CATALOGUE.built_in, begun)
     granted = {kind.name: kind for kind in (*CATALOGUE.kinds, *begun)}
@@ -286,11 +175,3 @@ def _begun_kinds(session: Session) -> list[CreditKind]:
     unknown = plan_versions.kinds_in_order(session)[len(KINDS) :]
     # After a kind that a newer release brings none can have its place here.
     return [added[name] for name in takewhile(added.__contains__, unknown)]
-
-
-def _aliases(plan: str) -> tuple[str, ...]:
-    return next((each.aliases for each in CATALOGUE.built_in if each.name == plan), ())
-
-
-def _padded(amounts: Amounts) -> tuple[int, ...]:
-    return (*amounts.figures, *(0 for _ in KINDS[len(amounts.figures) :]))

@@ -66,8 +66,8 @@ def top_up(session: Session, purchase: Purchase, change: ChangeContext, *, key: 
         session, purchase.user_id, key, fingerprint=purchase.fingerprint, journal_id=journal_id, now=change.now
     ):
         raise LostRaceError(f"Key {key!r} is being answered by another request; try again.")
-    packs.move(session, journal_id, (Allocation(pack_id, purchase.kind, purchase.amount),))
-    return TopUp(journal_id, _locked(session, pack_id), purchase.amount)
+    packs.move(session, purchase.user_id, journal_id, (Allocation(pack_id, purchase.kind, purchase.amount),))
+    return TopUp(journal_id, _locked(session, purchase.user_id, pack_id), purchase.amount)
 
 
 def revoke(session: Session, pack_id: int, change: ChangeContext) -> TopUp:
@@ -75,32 +75,34 @@ def revoke(session: Session, pack_id: int, change: ChangeContext) -> TopUp:
 
     What a running reservation holds of it goes back into the ended pack, where nobody can spend it.
     """
-    pack = _locked(session, pack_id)
+    return revoke_locked(session, _locked(session, packs.owner(session, pack_id), pack_id), change)
+
+
+def revoke_locked(session: Session, pack: Pack, change: ChangeContext) -> TopUp:
+    """End a locked pack now, as `revoke` does. Raises CorrectionRefused."""
     if pack.expires_at <= change.now:
-        raise CorrectionRefused(f"Pack {pack_id} expired at {pack.expires_at.isoformat()}; nothing is left to revoke.")
-    packs.end(session, pack_id, change.now)
+        raise CorrectionRefused(f"Pack {pack.id} expired at {pack.expires_at.isoformat()}; nothing is left to revoke.")
+    packs.end(session, pack, change.now)
     return _lower(session, pack, pack.remaining, EntryType.PACK_REVOKE, change)
 
 
-def take_back(session: Session, pack_id: int, amount: int, change: ChangeContext) -> TopUp:
-    """Take unspent credits out of a pack that goes on, as after a refund of a part. Raises UnknownPackError.
+def take_back(session: Session, pack: Pack, amount: int, change: ChangeContext) -> TopUp:
+    """Take unspent credits out of a locked pack that goes on, as after a refund of a part.
 
     `amount` is at most what the pack holds.
     """
-    pack = _locked(session, pack_id)
     return _lower(session, pack, amount, EntryType.PACK_REVOKE, change)
 
 
-def restore(session: Session, pack_id: int, amount: int, expires_at: datetime, change: ChangeContext) -> TopUp:
-    """Put credits back that were taken out of a pack, as after a refund that failed. Raises UnknownPackError."""
-    pack = _locked(session, pack_id)
-    packs.end(session, pack_id, expires_at)
+def restore(session: Session, pack: Pack, amount: int, expires_at: datetime, change: ChangeContext) -> TopUp:
+    """Put credits back that were taken out of a locked pack, as after a refund that failed."""
+    packs.end(session, pack, expires_at)
     return _lower(session, pack, -amount, EntryType.PACK_REVOKE, change)
 
 
-def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
+def expire(session: Session, user_id: str, pack_id: int, *, now: datetime) -> TopUp | None:
     """Journal what an expired pack still held; None when it holds nothing or has time left."""
-    pack = _locked(session, pack_id)
+    pack = _locked(session, user_id, pack_id)
     if pack.remaining == 0 or now < pack.expires_at:
         return None
     reason = f"{pack.remaining} {pack.kind} of a pack expired at {pack.expires_at.isoformat()}."
@@ -129,12 +131,12 @@ def _lower(session: Session, pack: Pack, by: int, type_: EntryType, change: Chan
     after = {"pack": pack.id, "remaining": pack.remaining - by}
     journal_id = post_adjustment(session, type_, columns, change, before=before, after=after)
     if by:
-        packs.move(session, journal_id, (Allocation(pack.id, pack.kind, -by),))
-    return TopUp(journal_id, _locked(session, pack.id), -by)
+        packs.move(session, pack.user_id, journal_id, (Allocation(pack.id, pack.kind, -by),))
+    return TopUp(journal_id, _locked(session, pack.user_id, pack.id), -by)
 
 
-def _locked(session: Session, pack_id: int) -> Pack:
-    pack = packs.lock(session, pack_id)
+def _locked(session: Session, user_id: str | None, pack_id: int) -> Pack:
+    pack = None if user_id is None else packs.lock(session, user_id, pack_id)
     if pack is None:
         raise UnknownPackError(f"There is no pack {pack_id}; `rollout credits status USER` lists a user's packs.")
     return pack
@@ -145,5 +147,6 @@ def _replayed(session: Session, purchase: Purchase, known: accounts.KnownKey, ke
         raise KeyConflictError(
             f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
         )
-    row = journal.fetch(session, known.journal_id)
-    return TopUp(known.journal_id, _locked(session, row["context"]["pack"]), purchase.amount, replayed=True)
+    row = journal.fetch(session, purchase.user_id, known.journal_id)
+    pack = _locked(session, purchase.user_id, row["context"]["pack"])
+    return TopUp(known.journal_id, pack, purchase.amount, replayed=True)

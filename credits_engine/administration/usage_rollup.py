@@ -1,12 +1,14 @@
 """Work of the leader: add journal rows up to days, so that looking at a month reads no month of the journal."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import jobs
-from credits_engine.store import running_totals, usage
+from credits_engine.store import account_usage, running_totals, usage
 
 EVERY_SECONDS = 60.0
 STEPS_MAX = 40
@@ -15,10 +17,19 @@ STEPS_MAX = 40
 
 def roll_up_usage() -> int:
     """Bring the days up to what is settled in the journal; returns up to which row they go."""
+    return _catch_up(usage.roll_up)
+
+
+def roll_up_accounts() -> int:
+    """Do the same for usage by account."""
+    return _catch_up(account_usage.roll_up)
+
+
+def _catch_up(step: Callable[[Session], int]) -> int:
     reached = -1
     for _ in range(STEPS_MAX):
         with transaction() as session:
-            mark = usage.roll_up(session)
+            mark = step(session)
         # On PostgreSQL the first step marks, and the second one, where nobody holds it up, adds.
         if reached >= 0 and mark - reached < running_totals.ROWS_AT_ONCE:
             return mark
@@ -33,3 +44,4 @@ def init_app(app: Flask) -> None:
 
 def _roll_up(_now: datetime, _term: int) -> None:
     roll_up_usage()
+    roll_up_accounts()

@@ -9,7 +9,7 @@ from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import ResponseModel, openapi_doc
-from credits_engine.administration import plan_catalogue
+from credits_engine.administration import catalogue_document, plan_catalogue
 from credits_engine.administration.plan_catalogue import CatalogueDifference
 
 bp = Blueprint("credits_catalogue", __name__, url_prefix="/api/admin/credits/catalogue")
@@ -31,11 +31,12 @@ class PlanCatalogue(ResponseModel):
 
 
 class PlanCatalogueDifference(ResponseModel):
-    """The kinds and versions that are new, and by plan whom they would have refused."""
+    """The kinds and versions that are new, by plan whom they would have refused, and who has them now."""
 
     added: list[dict[str, object]]
     kinds: list[dict[str, object]]
     refusals: dict[str, dict[str, object]]
+    users: dict[str, dict[str, object]]
 
 
 @bp.get("")
@@ -54,7 +55,7 @@ def preview_view() -> ResponseReturnValue:
     """Return what applying would add, and whom of the last 30 days it would have refused."""
     body = CatalogueRequest.model_validate(request.get_json())
     with read_only() as session:
-        found = plan_catalogue.difference(session, plan_catalogue.parsed(body.plans), clock.now())
+        found = plan_catalogue.difference(session, catalogue_document.parsed(body.plans), clock.now())
     return jsonify(difference_document(found))
 
 
@@ -66,17 +67,25 @@ def apply_view() -> ResponseReturnValue:
     body = CatalogueRequest.model_validate(request.get_json())
     change = ChangeContext(clock.now(), actor(), body.reason)
     with transaction() as session:
-        found = plan_catalogue.apply(session, plan_catalogue.parsed(body.plans), change)
+        found = plan_catalogue.apply(session, catalogue_document.parsed(body.plans), change)
     return jsonify(difference_document(found))
 
 
 def difference_document(found: CatalogueDifference) -> dict[str, object]:
     """Return what applying would do as JSON."""
     return {
-        "added": [plan_catalogue.document_of(each) for each in found.added],
-        "kinds": [plan_catalogue.kind_document_of(each) for each in found.kinds],
+        "added": [catalogue_document.document_of(each) for each in found.added],
+        "kinds": [catalogue_document.kind_document_of(each) for each in found.kinds],
         "refusals": {
             plan: {"operations": each.operations, "users": each.users, "firstUsers": list(each.first_users)}
             for plan, each in found.refusals.items()
+        },
+        "users": {
+            plan: {
+                "users": each.users,
+                "runningPeriods": each.running,
+                "lastEnd": each.last_end.isoformat() if each.last_end else None,
+            }
+            for plan, each in found.users.items()
         },
     }

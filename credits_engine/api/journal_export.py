@@ -1,4 +1,4 @@
-"""The whole journal as a stream for a warehouse: CSV or JSON lines, with a cursor, each row exactly once."""
+"""The whole journal as a stream for a warehouse: CSV, JSON lines or Parquet, with a cursor, each row exactly once."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from control_plane.platform.csv_cells import plain
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from credits_engine.api import journal_entries, query_params
+from credits_engine.api import journal_entries, journal_parquet, query_params
 from credits_engine.api.journal_entries import NEXT_HEADER
 from credits_engine.engines.receipts import Columns
 from credits_engine.store import journal_export
@@ -27,11 +27,11 @@ ROWS = 100_000
 ID_MAX = 2**63 - 1
 PATIENCE_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
-FORMATS = {"csv": "text/csv", "jsonl": "application/jsonl"}
+FORMATS = {"csv": "text/csv", "jsonl": "application/jsonl", "parquet": journal_parquet.MEDIA_TYPE}
 QUERY = {
     "after": f"The `{NEXT_HEADER}` of the export before; from the beginning without it.",
     "limit": f"At most so many rows, {ROWS:,} by default and {ROWS_MAX:,} at most.",
-    "format": "csv (default) or jsonl.",
+    "format": "csv (default), jsonl, or parquet where the extra is installed.",
 }
 
 
@@ -44,14 +44,15 @@ def export_view() -> ResponseReturnValue:
     after, most = _number("after", 0, ID_MAX), _number("limit", ROWS, ROWS_MAX)
     form = request.args.get("format", "csv")
     if form not in FORMATS:
-        raise Problem(400, "UNKNOWN_FORMAT", f"format is {form[:50]!r}; use csv or jsonl.")
+        raise Problem(400, "UNKNOWN_FORMAT", f"format is {form[:50]!r}; use csv, jsonl or parquet.")
+    if form == "parquet":
+        journal_parquet.require_installed()
     found = _final_horizon()
     with read_only() as session:
         last = journal_export.last_id(session, after, found, most)
     rows = journal_export.rows(after, last)
-    lines = _csv(rows) if form == "csv" else _json_lines(rows)
     headers = {"Content-Disposition": f'attachment; filename="credits-journal.{form}"', NEXT_HEADER: str(last)}
-    return Response(stream_with_context(lines), mimetype=FORMATS[form], headers=headers)
+    return Response(stream_with_context(_written(form, rows)), mimetype=FORMATS[form], headers=headers)
 
 
 def _final_horizon() -> Horizon:
@@ -66,6 +67,16 @@ def _final_horizon() -> Horizon:
         if time.monotonic() >= give_up:
             raise Problem(503, "TRANSACTION_RUNNING", "A transaction has been running for long; try again in a moment.")
         time.sleep(PAUSE_SECONDS)
+
+
+def _written(form: str, rows: Iterable[Columns]) -> Iterator[str] | Iterator[bytes]:
+    match form:
+        case "csv":
+            return _csv(rows)
+        case "parquet":
+            return journal_parquet.stream(rows, _flat)
+        case _:
+            return _json_lines(rows)
 
 
 def _flat(row: Columns) -> dict[str, object]:

@@ -26,13 +26,14 @@ from flask.typing import ResponseReturnValue
 from control_plane.core.phases import FLAG
 from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
-from control_plane.platform.db import deadlocks
 from control_plane.platform.db.database import autocommit, read_only
+from control_plane.platform.db.keyed_semaphore import KeyBusyError
 from control_plane.platform.observability import request_outcomes
-from control_plane.platform.problems import Problem, respond
+from control_plane.platform.problems import RETRY_SECONDS, Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
 from credits_engine.api import (
+    account_usage,
     administration,
     catalogue,
     journal_export,
@@ -47,7 +48,7 @@ from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
-from credits_engine.operations.execution import run_operation, run_reservation
+from credits_engine.operations.execution import run_change, run_operation, run_reservation
 from credits_engine.operations.members import account_of
 from credits_engine.operations.reservations import (
     CommitTooLargeError,
@@ -106,8 +107,11 @@ def commit_view() -> ResponseReturnValue:
     """Keep what was reserved, or less of it; the rest goes back."""
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
-    result = deadlocks.in_transaction(
-        lambda session: reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    by = actor()
+    result = run_change(
+        body.userId,
+        lambda session: reservations.commit(session, body.userId, key, now=now, actor=by, amounts=body.by_kind),
+        now=now,
     )
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
@@ -118,8 +122,11 @@ def release_view() -> ResponseReturnValue:
     """Give back what was reserved."""
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
-    result = deadlocks.in_transaction(
-        lambda session: reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    by = actor()
+    result = run_change(
+        body.userId,
+        lambda session: reservations.release(session, body.userId, key, now=now, actor=by, reason=body.reason),
+        now=now,
     )
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
@@ -149,15 +156,24 @@ def config_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
     product_users.init_app(app)
-    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp, members.bp, journal_export.bp):
+    for blueprint in (
+        *(bp, users.bp, administration.bp, review.bp, account_usage.bp),
+        *(catalogue.bp, members.bp, journal_export.bp),
+    ):
         app.register_blueprint(blueprint)
     answer_refusals(app, REFUSALS)
+    app.register_error_handler(KeyBusyError, _busy)
 
 
 def answer_refusals(app: Flask, refusals: Mapping[type[Exception], tuple[int, str]]) -> None:
     """Answer each of these errors as a problem with its status, its code and its own sentence."""
     for error, (status, code) in refusals.items():
         app.register_error_handler(error, partial(_refused, status, code))
+
+
+def _busy(_error: KeyBusyError) -> ResponseReturnValue:
+    detail = "Too many requests for this account are under way. Repeat it with the same key in a moment."
+    return respond(Problem(503, "ACCOUNT_BUSY", detail, headers={"Retry-After": str(RETRY_SECONDS)}))
 
 
 def _refused(status: int, code: str, error: Exception) -> ResponseReturnValue:

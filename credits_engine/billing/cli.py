@@ -131,9 +131,12 @@ def merge_command(*, user_id: str, into: str, reason: str, as_json: bool) -> Non
 @json_option
 @in_application
 def reconcile_command(*, correct: bool, as_json: bool) -> None:
-    """Compare our plans and periods with Stripe's subscriptions. Exit code 1 when something differs and stays so."""
+    """Compare our plans and periods with Stripe's subscriptions, and its prices with our catalogue.
+
+    Exit code 1 when something differs and stays so, and when Stripe answered a part of it only.
+    """
     findings: list[Discrepancy] = []
-    compared = 0
+    compared, error_text = 0, ""
     try:
         for each in reconcile(stripe_gateway(), now=clock.now(), actor=actor(), correct=correct):
             if isinstance(each, Discrepancy):
@@ -144,11 +147,12 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     except (StripeUnavailableError, BreakerOpenError) as error:
-        raise CommandFailed(f"{error} {compared} subscriptions were compared before that.") from error
+        error_text = str(error)
     lines = [f"{compared} subscriptions compared, {len(findings)} differ."]
     lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(serializers.report(findings, compared), "\n".join(lines), as_json=as_json)
-    sys.exit(0 if all(each.is_corrected for each in findings) else 1)
+    lines += [f"Broken off: {error_text}"] if error_text else []
+    echo_result(serializers.report(findings, compared) | {"error": error_text}, "\n".join(lines), as_json=as_json)
+    sys.exit(0 if not error_text and all(each.is_corrected for each in findings) else 1)
 
 
 @billing_group.command("findings")

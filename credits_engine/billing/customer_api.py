@@ -12,16 +12,14 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from credits_engine.billing.api import stripe_gateway
-from credits_engine.billing.facts import Snapshot
+from credits_engine.billing.entitlements.customers import paying_customer
 from credits_engine.billing.schemas import InvoicePreview, InvoicePreviewRequest, PortalLink, PortalRequest
-from credits_engine.billing.store import accounts, facts
+from credits_engine.billing.store import accounts
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
 from credits_engine.billing.stripe_api.json_fields import Json, list_at
 
 bp = Blueprint("billing_customers", __name__, url_prefix="/api/billing/users")
 
-CUSTOMER = "cus_"
-"""With what the ids of Stripe's customers begin; guests have none."""
 Answer = TypeVar("Answer")
 
 
@@ -53,13 +51,9 @@ def preview_view(user_id: str) -> ResponseReturnValue:
 
 
 def _customer(user_id: str) -> str:
-    """Return the customer whose subscription decides what a user has, or any of theirs. Raises Problem."""
+    """Return the customer who pays for a user. Raises Problem."""
     with read_only() as session:
-        customers = accounts.customers_of(session, user_id)
-        account, stated = accounts.show_account(session, user_id), facts.of_user(session, user_id)
-    name = account.subscription_id if account else None
-    deciding = (each.customer_id for each in stated if isinstance(each, Snapshot) and each.subscription_id == name)
-    found = next((each for each in (*deciding, *customers) if each.startswith(CUSTOMER)), None)
+        found = paying_customer(session, user_id)
     if found is None:
         raise Problem(404, "NO_BILLING", f"User {user_id[:80]!r} is no customer of Stripe's yet.")
     return found

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import structlog
-from flask import current_app
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
@@ -77,7 +76,7 @@ def report_resets(session: Session, opened: Sequence[OpenedPeriod], *, now: date
 
     A user's first period resets nothing. One that starts later than the one before it ended leaves out a cycle.
     """
-    bound = signals.bound_seconds(current_app, RESET_LATE, RESET_LATE_SECONDS)
+    bound = signals.bound_seconds(RESET_LATE, RESET_LATE_SECONDS)
     found = [
         observation
         for each in opened
@@ -98,7 +97,7 @@ def report_plan(session: Session, user_id: str, *, due_at: datetime, now: dateti
 
 def plan_late_seconds() -> float:
     """From when on limits that do not follow a change of plan are late."""
-    return signals.bound_seconds(current_app, PLAN_LATE, PLAN_LATE_SECONDS)
+    return signals.bound_seconds(PLAN_LATE, PLAN_LATE_SECONDS)
 
 
 def report_behind(user_ids: Sequence[str]) -> None:
@@ -128,7 +127,7 @@ def measure(state: State, lag_seconds: float) -> None:
     FINISHED.labels(state.value).inc()
     LAG.observe(max(lag_seconds, 0.0))
     if state in ENDED:
-        bound = signals.bound_seconds(current_app, LATE, LATE_SECONDS)
+        bound = signals.bound_seconds(LATE, LATE_SECONDS)
         signals.record(Sample(LATE, lag_seconds > bound), Sample(DEAD, state is State.DEAD))
 
 

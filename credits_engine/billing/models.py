@@ -3,7 +3,19 @@
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Boolean, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, literal_column
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -124,6 +136,62 @@ class BillingPrice(Base):
     added_by: Mapped[str] = mapped_column(Text)
 
 
+class BillingAutoTopUp(Base):
+    """The wish of an account: a pack is bought by itself below so many credits, so often a period at most.
+
+    `amount_max` is in the smallest unit of the price's currency. What stopped is not tried until it is set again.
+    """
+
+    __tablename__ = "billing_auto_top_up"
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    price: Mapped[str] = mapped_column(Text)
+    below: Mapped[int] = mapped_column(BigInteger)
+    per_period_max: Mapped[int] = mapped_column(Integer)
+    amount_max: Mapped[int | None] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_by: Mapped[str] = mapped_column(Text)
+    stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    stopped_reason: Mapped[str | None] = mapped_column(Text)
+
+
+TOP_UP_OPEN = text("state IN ('ordered', 'voiding', 'charged')")
+
+
+class BillingTopUpOrder(Base):
+    """A pack ordered at Stripe for an account, once for each number in a period.
+
+    `key` is Stripe's idempotency key and stands in the invoice. `attempts` fences: only the claim that counted it may
+    write how the order goes on.
+    """
+
+    __tablename__ = "billing_top_up_order"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "id"),
+        UniqueConstraint("user_id", "key"),
+        UniqueConstraint("user_id", "period_start", "number"),
+        Index("ix_billing_top_up_order_open", "next_at", sqlite_where=TOP_UP_OPEN, postgresql_where=TOP_UP_OPEN),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, autoincrement=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    period_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    number: Mapped[int] = mapped_column(Integer)
+    key: Mapped[str] = mapped_column(Text)
+    price: Mapped[str] = mapped_column(Text)
+    customer_id: Mapped[str] = mapped_column(Text)
+    amount_max: Mapped[int | None] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(Text)
+    ends_as: Mapped[str | None] = mapped_column(Text)
+    invoice_id: Mapped[str | None] = mapped_column(Text)
+    amount: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    ordered_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class BillingOpening(Base):
     """A period that a payment opened. Once per subscription and start, whatever is delivered how often."""
 
@@ -179,6 +247,8 @@ MERGES = cast(Table, BillingMerge.__table__)
 PRICES = cast(Table, BillingPrice.__table__)
 FINDINGS = cast(Table, BillingFinding.__table__)
 CHECKS = cast(Table, BillingCheck.__table__)
+AUTO_TOP_UPS = cast(Table, BillingAutoTopUp.__table__)
+TOP_UP_ORDERS = cast(Table, BillingTopUpOrder.__table__)
 OPENINGS = cast(Table, BillingOpening.__table__)
 
 # Written into the SQL as constants: with parameters in their place no database would see that its partial index fits.

@@ -14,12 +14,13 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from credits_engine.administration import documents
-from credits_engine.administration.documents import start_of
+from credits_engine.administration.documents import Start, start_of
 from credits_engine.billing.entitlements import price_list
-from credits_engine.billing.entitlements.price_list import PRICE_LIST, AddedPrice
+from credits_engine.billing.entitlements.price_list import PRICE_LIST, AddedPrice, catalogue
+from credits_engine.billing.entitlements.prices import is_mapped
 from credits_engine.billing.inbox.handler import PRICE
 from credits_engine.billing.store import inbox, prices
-from credits_engine.billing.stripe_api.client import StripeGateway
+from credits_engine.billing.stripe_api.client import StripeGateway, price_names
 from credits_engine.engines.plans import CATALOGUE
 
 PRICES_MAX = 1_000
@@ -44,7 +45,7 @@ class PriceDocument(BaseModel):
     price: str = Field(min_length=1, max_length=255)
     plan: str | None = Field(None, max_length=255)
     pack: PackDocument | None = None
-    starts: datetime | None = None
+    starts: Start = None
 
     def added(self, now: datetime) -> AddedPrice:
         """The price as it is stored; without a start it counts at once."""
@@ -127,6 +128,25 @@ def apply(session: Session, document: PricesDocument, change: ChangeContext) -> 
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class StripeCheck:
+    """How the prices of plans that count now differ from those that Stripe sells."""
+
+    not_sold: tuple[str, ...]
+    buys_nothing: tuple[str, ...]
+
+
+def compare_with_stripe(gateway: StripeGateway) -> StripeCheck:
+    """Compare with what Stripe sells subscriptions at. Raises StripeUnavailableError and BreakerOpenError."""
+    sold = [price_names(price) for price in gateway.prices()]
+    ours = {each.price for each in PRICE_LIST.get().known if each.plan}
+    ours |= {key for plan in CATALOGUE for key in plan.price_keys}
+    return StripeCheck(
+        tuple(sorted(ours - {name for names in sold for name in names})),
+        tuple(" or ".join(names) for names in sold if not any(is_mapped(name, catalogue()) for name in names)),
+    )
+
+
 def _add(session: Session, each: AddedPrice, change: ChangeContext) -> None:
     row: dict[str, object] = {
         "price": each.price,
@@ -155,7 +175,7 @@ def reload(now: datetime) -> bool:
 
 def _not_sold(fresh: Sequence[AddedPrice], gateway: StripeGateway) -> tuple[str, ...]:
     """Prices of plans that Stripe does not sell: a typo, most likely. Raises StripeUnavailableError."""
-    sold = {name for price in gateway.prices() for name in (price.get("lookup_key"), price.get("id"))}
+    sold = {name for price in gateway.prices() for name in price_names(price)}
     return tuple(each.price for each in fresh if each.plan and each.price not in sold)
 
 

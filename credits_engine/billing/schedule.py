@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime, timedelta
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 
 from control_plane.platform import clock, settings
 from control_plane.platform.db.database import read_only, transaction
@@ -13,6 +13,9 @@ from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 from credits_engine.billing import api, customer_api, metrics, prices
+from credits_engine.billing.auto_top_ups import api as auto_top_up_api
+from credits_engine.billing.auto_top_ups import change_limit
+from credits_engine.billing.auto_top_ups.job import AutoTopUps
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList, catalogue
 from credits_engine.billing.entitlements.prices import check_prices, is_mapped
@@ -37,6 +40,7 @@ BREAKER_SECONDS = 5.0
 WAITING, WAITING_SECONDS = "billing_waiting_long", 600.0
 WAITING_LOOK_SECONDS = 15.0
 CHECK_LOOK_SECONDS = 60.0
+TOP_UP_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -53,11 +57,17 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
     app.register_blueprint(customer_api.bp)
+    app.register_blueprint(auto_top_up_api.bp)
+    change_limit.init_app(app)
     telemetry.collect_at_scrape(app, metrics.waiting)
     telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
     lookup = StripeLookup(gateway) if gateway else without_lookup
     _put_on_schedule(app, Worker(name, clock.now, lookup, deliveries.give_way))
+    if gateway is not None:
+        top_ups = AutoTopUps()
+        run = jobs.jobs_of(app).run_on_leader
+        run(TOP_UP_SECONDS, "billing-auto-top-ups", lambda now, _term: top_ups.tick(now))
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
@@ -148,7 +158,7 @@ def check_backlog(now: datetime, _term: int) -> None:
     """
     with read_only() as session:
         seconds = inbox_queries.oldest_seconds(session, now)
-    is_late = seconds > signals.bound_seconds(current_app, WAITING, WAITING_SECONDS)
+    is_late = seconds > signals.bound_seconds(WAITING, WAITING_SECONDS)
     if is_late:
         log.error("billing.waiting_long", seconds=round(seconds))
     signals.record(Sample(WAITING, is_late))

@@ -15,7 +15,9 @@ from credits_engine.cli import packs as packs
 from credits_engine.cli import recovery, review
 from credits_engine.cli import retirement as retirement
 from credits_engine.cli.catalogue import catalogue_group
+from credits_engine.cli.distribution import check_distribution_command, distribute_command
 from credits_engine.cli.members import members_group
+from credits_engine.cli.usage import usage_group
 from credits_engine.cli.users import users_group
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
@@ -45,8 +47,12 @@ def register(group: click.Group) -> None:
     credits_group.add_command(after_rollback_group)
     credits_group.add_command(catalogue_group)
     credits_group.add_command(members_group)
+    credits_group.add_command(usage_group)
     for command in recovery.COMMANDS:
         group.add_command(command)
+    if isinstance(schema := group.commands.get("db"), click.Group):
+        schema.add_command(check_distribution_command)
+        schema.add_command(distribute_command)
     group.add_command(credits_group)
     group.add_command(billing_group)
     group.add_command(load_test_command)

@@ -2,7 +2,7 @@
 
 import click
 
-from credits_engine.administration import plan_catalogue
+from credits_engine.administration import catalogue_document, plan_catalogue
 from credits_engine.administration.document_commands import DocumentCommands
 from credits_engine.administration.plan_catalogue import CatalogueDifference
 from credits_engine.api.catalogue import difference_document
@@ -27,13 +27,19 @@ def _lines(found: CatalogueDifference) -> list[str]:
             f"refused {refused.operations:,} operations of {refused.users:,} users."
         )
         lines += [f"    {user_id}" for user_id in refused.first_users]
+        have = found.users[each.plan]
+        if have.last_end:
+            lines.append(
+                f"    {have.users:,} users have it now; {have.running:,} periods run with the limits they were opened "
+                f"with, the last one until {have.last_end:%Y-%m-%dT%H:%M:%SZ}."
+            )
     return lines
 
 
 DocumentCommands(
     export=plan_catalogue.exported,
-    difference=lambda session, source, now: plan_catalogue.difference(session, plan_catalogue.parsed(source), now),
-    apply=lambda session, source, change: plan_catalogue.apply(session, plan_catalogue.parsed(source), change),
+    difference=lambda session, source, now: plan_catalogue.difference(session, catalogue_document.parsed(source), now),
+    apply=lambda session, source, change: plan_catalogue.apply(session, catalogue_document.parsed(source), change),
     as_json=difference_document,
     as_lines=_lines,
 ).add_to(

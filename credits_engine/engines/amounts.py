@@ -44,8 +44,8 @@ class ByKind(Generic[Figure]):
     @property
     def in_order(self) -> tuple[Figure, ...]:
         """The figure of every kind, in the canonical order."""
-        missing = (0,) * (len(KINDS) - len(self.figures))
-        return self.figures + missing
+        missing = len(KINDS) - len(self.figures)
+        return self.figures + (0,) * missing if missing > 0 else self.figures
 
     @property
     def stored(self) -> tuple[Figure, ...]:
@@ -54,7 +54,7 @@ class ByKind(Generic[Figure]):
 
     def by_name(self) -> dict[str, Figure]:
         """Every kind's figure under its name."""
-        return {str(kind): figure for kind, figure in self.items()}
+        return dict(self.items())
 
     def items(self) -> Iterator[tuple[Kind, Figure]]:
         """Every kind with its figure, in the canonical order."""

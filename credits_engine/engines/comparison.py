@@ -51,9 +51,10 @@ class Comparison:
     @property
     def blames_only_legacy(self) -> bool:
         """Return whether a defect is legacy's own: it contradicts its figures and v2 does not."""
+        if self.variance is not Variance.DEFECT:
+            return False
         faults = self.cause.split()
-        by_legacy = [each.startswith(f"{EngineName.LEGACY}:") for each in faults]
-        return self.variance is Variance.DEFECT and bool(faults) and all(by_legacy)
+        return bool(faults) and all(each.startswith(f"{EngineName.LEGACY}:") for each in faults)
 
 
 def compare(

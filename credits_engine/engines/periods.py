@@ -3,6 +3,7 @@
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,7 +29,12 @@ class PeriodRow:
 def calendar_month(now: datetime) -> Period:
     """The UTC calendar month that holds `now`, whatever time zone `now` is written in."""
     utc = _utc(now)
-    start = datetime(utc.year, utc.month, 1, tzinfo=UTC)
+    return _month(utc.year, utc.month)
+
+
+@lru_cache(maxsize=64)
+def _month(year: int, month: int) -> Period:
+    start = datetime(year, month, 1, tzinfo=UTC)
     return Period(start, months_after(start, 1))
 
 

@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import db, rowcount_of
 from control_plane.platform.redaction import Redaction
 from credits_engine.billing import facts
-from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, EVENTS
+from credits_engine.billing.models import ACCOUNTS, AUTO_TOP_UPS, CUSTOMERS, EVENTS, TOP_UP_OPEN, TOP_UP_ORDERS
 from credits_engine.engines.receipts import EntryType
+from credits_engine.store import citus
 from credits_engine.store.members import MEMBERS
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, RESERVATIONS, USERS
 
@@ -64,7 +65,10 @@ def every_user(session: Session) -> list[str]:
 
 
 def hindrances(session: Session, user_id: str, customers: Sequence[str], names: Sequence[str]) -> Iterator[Hindrance]:
-    """Yield whatever is still going on with a user and would go on under their name."""
+    """Yield whatever is still going on with a user and would go on under their name, or forbids it altogether."""
+    if citus.is_database_distributed(session):
+        sentence = "The database is spread over several by the account's name, and a row can't change its name there."
+        yield Hindrance("DATABASE_SPREAD", f"{sentence} Erase in a copy on one database, and restore from it.")
     for name in names:
         if place := _word_place(session, name):
             sentence = f"{name} is a word of the program too ({place}), and what it decides for others would change."
@@ -74,6 +78,8 @@ def hindrances(session: Session, user_id: str, customers: Sequence[str], names: 
         yield Hindrance("SUBSCRIPTION_RUNNING", "A subscription still runs; cancel it at Stripe first, at once.")
     if session.scalar(select(exists().where(RESERVATIONS.c.user_id == user_id, RESERVATIONS.c.state == "pending"))):
         yield Hindrance("RESERVATION_OPEN", "Credits are reserved; they are settled within 15 minutes.")
+    if session.scalar(select(exists().where(TOP_UP_ORDERS.c.user_id == user_id, TOP_UP_OPEN))):
+        yield Hindrance("TOP_UP_OPEN", "A pack is being bought for them at Stripe; that ends within minutes.")
     waiting = exists().where(EVENTS.c.customer_id.in_(customers), EVENTS.c.state.in_(("new", "claimed")))
     if session.scalar(select(waiting)):
         yield Hindrance("EVENTS_WAITING", "Events of Stripe about them are being applied; try again in a minute.")
@@ -95,6 +101,8 @@ def lock(session: Session, user_id: str) -> list[str]:
     for table in LOCKED_FIRST[1:]:
         query = select(table.c.user_id).where(table.c.user_id == user_id)
         session.execute(query.order_by(*table.primary_key).with_for_update()).all()
+    # Last, for whoever orders a pack has locked nothing before: none is ordered between the look for one and the end.
+    session.execute(select(AUTO_TOP_UPS.c.user_id).where(AUTO_TOP_UPS.c.user_id == user_id).with_for_update()).all()
     return found
 
 
@@ -105,6 +113,8 @@ def rename(session: Session, user_id: str, redaction: Redaction, customers: Sequ
     done[OVERRIDES] = rowcount_of(session, delete(overrides).where(overrides.c.user_id == user_id))
     # A pseudonym would hold the seat for good.
     done[MEMBERS.name] = rowcount_of(session, delete(MEMBERS).where(MEMBERS.c.user_id == user_id))
+    # Nothing is to be bought for somebody who is gone.
+    done[AUTO_TOP_UPS.name] = rowcount_of(session, delete(AUTO_TOP_UPS).where(AUTO_TOP_UPS.c.user_id == user_id))
     for column in _naming():
         statement = update(column.table).where(column == user_id).values({column.name: redaction.pseudonym})
         done[column.table.name] = done.get(column.table.name, 0) + rowcount_of(session, statement)
@@ -188,8 +198,8 @@ def _rename_keys(session: Session, redaction: Redaction) -> None:
         return
     fresh = {row.operation_key: hashlib.blake2b(row.operation_key.encode(), key=salt).hexdigest()[:32] for row in rows}
     by_row = [{"of_id": row.id, "fresh": fresh[row.operation_key]} for row in rows]
-    changed = update(JOURNAL).where(JOURNAL.c.id == bindparam("of_id")).values(operation_key=bindparam("fresh"))
-    session.connection().execute(changed, by_row)
+    changed = update(JOURNAL).where(JOURNAL.c.user_id == user_id, JOURNAL.c.id == bindparam("of_id"))
+    session.connection().execute(changed.values(operation_key=bindparam("fresh")), by_row)
     by_key = [{"of_key": key, "fresh": value} for key, value in fresh.items()]
     for table in (KEYS, RESERVATIONS):
         own = update(table).where(table.c.user_id == user_id, table.c.key == bindparam("of_key"))

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
 from control_plane.platform.settings import current
+from control_plane.rollout_names import flag_of
 from credits_engine.engines.advance_check import gate_result
 from credits_engine.store import check_results as store
 from flags.evaluation.contexts import ATTRIBUTES, USER_ID
@@ -26,6 +27,9 @@ CLOCK_SKEW = timedelta(minutes=1)
 
 def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """Closed while the next step would have v2 refuse too many, or the comparison contradicts itself."""
+    if rollout.plan.is_of_one_environment and flag_of(rollout.flag) == FLAG:
+        reason = f"It is examined for production alone whom v2 would refuse, not for {rollout.plan.environment}."
+        return GateResult(GATE, GateStatus.UNKNOWN, reason)
     here, there = production_exposures(rollout)
     if rollout.flag != FLAG:
         return GateResult(GATE, GateStatus.OPEN, "This flag decides about nobody's credits.")

@@ -109,11 +109,14 @@ def archive(session: Session, path: Path, *, now: datetime, actor: str, reason: 
 
 
 def _complete(session: Session, now: datetime) -> Check:
-    rollout = rollouts.load(session, FLAG)
-    if rollout is None or rollout.state is not RolloutState.COMPLETE:
-        state = "was never planned" if rollout is None else f"is {rollout.state}"
-        return Check("complete", passed=False, detail=f"The rollout {state}, not complete.")
-    since = rollout.state_changed_at
+    found = rollouts.of_flag(session, FLAG)  # where one environment has its own, that one decides there
+    if FLAG not in {each.flag for each in found}:
+        return Check("complete", passed=False, detail="The rollout was never planned, not complete.")
+    if unfinished := [each for each in found if each.state is not RolloutState.COMPLETE]:
+        first = unfinished[0]
+        where = f" of {first.plan.environment}" if first.plan.is_of_one_environment else ""
+        return Check("complete", passed=False, detail=f"The rollout{where} is {first.state}, not complete.")
+    since = max(each.state_changed_at for each in found)
     detail = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are needed."
     return Check("complete", passed=now - since >= QUIET, detail=detail)
 

@@ -214,7 +214,7 @@ def _run_served(session: Session, operation: Operation, known: KnownKey | None) 
         )
     if not known.is_final:
         return None
-    return receipts.replayed(receipts.from_columns(journal.fetch(session, known.journal_id)))
+    return receipts.replayed(receipts.from_columns(journal.fetch(session, operation.user_id, known.journal_id)))
 
 
 def _write(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
@@ -230,7 +230,7 @@ def _write(session: Session, operation: Operation, receipt: Receipt, bought: tup
         )
     journal_id = journal.append(session, receipts.to_columns(receipt))
     if receipt.spent_from_packs != NOTHING:
-        packs.move(session, journal_id, drawn_from(bought, receipt.spent_from_packs))
+        packs.move(session, receipt.user_id, journal_id, drawn_from(bought, receipt.spent_from_packs))
     if operation.member and receipt.charged != NOTHING:
         members.add_entry(session, journal_id, operation.member, sides[EngineName.V2].period.start, receipt.charged)
     if receipt.retry_of is not None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.db import deadlocks
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.keyed_semaphore import KeyedSemaphore
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.setting_values import SettingsError
@@ -18,18 +21,26 @@ from credits_engine.operations import spans, stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
 from credits_engine.operations.load_test_accounts import is_load_test_account
-from credits_engine.operations.members import MEMBERS, membership_of
+from credits_engine.operations.members import MEMBERS, account_of, membership_of
 from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
 
+T = TypeVar("T")
+
 ATTEMPTS = 3
+AT_ONCE = 4
+"""Operations of one account under way in one process; more would only wait for its books, each with a connection."""
+ACCOUNT_WAIT_SECONDS = 5.0
+"""As long as for a lock of the database."""
+ACCOUNT_SEMAPHORE = AppState[KeyedSemaphore]("account_semaphore")
 ENGINE_POLICY = AppState[EnginePolicy]("engine_policy")
 
 
 def run_operation(operation: Operation, *, now: datetime) -> Receipt:
     """Answer `operation` in a transaction of its own and tell the guard once that is committed.
 
-    Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
+    Raises what `consume` raises; LostRaceError only if every attempt met somebody else's; KeyBusyError where too many
+    operations of the account are under way.
     """
     policy = ENGINE_POLICY.get()
     operation = _placed(operation, now)
@@ -40,7 +51,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
         with transaction() as session:
             return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), policy=policy)
 
-    return _run(decide)
+    return _run(operation.user_id, decide)
 
 
 def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
@@ -53,7 +64,13 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
                 session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, policy=ENGINE_POLICY.get()
             )
 
-    return _run(decide)
+    return _run(operation.user_id, decide)
+
+
+def run_change(user_id: str, change: Callable[[Session], T], *, now: datetime) -> T:
+    """Run what ends a reservation of `user_id` in a transaction of its own. Raises KeyBusyError and what it raises."""
+    with ACCOUNT_SEMAPHORE.get().hold(account_of(user_id, now)):
+        return deadlocks.in_transaction(change)
 
 
 def init_app(app: Flask) -> None:
@@ -63,6 +80,11 @@ def init_app(app: Flask) -> None:
         raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(KINDS)}.")
     stored_procedure.init_app(app)
     ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, kinds))))
+    # Whoever waits has a thread, so half of them stay for everybody else.
+    most_waiting = SETTINGS.get(app).threads // 2
+    ACCOUNT_SEMAPHORE.set(
+        app, KeyedSemaphore(AT_ONCE, most_waiting=most_waiting, max_wait_seconds=ACCOUNT_WAIT_SECONDS)
+    )
 
 
 def _placed(operation: Operation, now: datetime) -> Operation:
@@ -73,10 +95,10 @@ def _placed(operation: Operation, now: datetime) -> Operation:
         return operation.taken_from(membership_of(session, operation.user_id, operation.key, now))
 
 
-def _run(decide: Callable[[], Receipt]) -> Receipt:
+def _run(account: str, decide: Callable[[], Receipt]) -> Receipt:
     for attempt in range(ATTEMPTS):
         try:
-            with spans.transaction_span():
+            with ACCOUNT_SEMAPHORE.get().hold(account), spans.transaction_span():
                 receipt = deadlocks.retry(decide)
                 spans.describe(receipt)
             break

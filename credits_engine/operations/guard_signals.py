@@ -3,10 +3,10 @@
 from functools import lru_cache
 from zlib import crc32
 
-from flask import current_app, has_app_context
+from flask import has_app_context
 
 from control_plane.experiments.credits import CREDITS
-from control_plane.platform.observability.cohort_counts import Cohort, Cohorts
+from control_plane.platform.observability.cohort_names import Cohort, Cohorts
 from control_plane.platform.observability.signals import Sample as Signal
 from control_plane.platform.observability.signals import bound_seconds
 from credits_engine.engines.amounts import Limits
@@ -82,7 +82,7 @@ def cohorts_of(receipt: Receipt) -> Cohorts:
     is_near = False
     for kind, amount in receipt.requested.items():
         if amount:
-            found.append(Cohort("kind", kind))
+            found.append(_kind(kind))
             limit = legacy.limits[kind]
             is_near = is_near or (limit is not None and legacy.used[kind] + amount >= NEAR_SHARE * limit)
     return (*found, NEAR_LIMIT) if is_near else tuple(found)
@@ -91,6 +91,11 @@ def cohorts_of(receipt: Receipt) -> Cohorts:
 @lru_cache(maxsize=256)
 def _plan(limits: Limits) -> Cohorts:
     return tuple(Cohort("plan", plan.name) for plan in plans_by(limits)[:1])
+
+
+@lru_cache(maxsize=256)
+def _kind(name: str) -> Cohort:
+    return Cohort("kind", name)
 
 
 def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
@@ -139,7 +144,7 @@ def _is_v2_slower(receipt: Receipt) -> bool:
 
 
 def _bound(signal: str, default: float) -> float:
-    return bound_seconds(current_app, signal, default) if has_app_context() else default
+    return bound_seconds(signal, default) if has_app_context() else default
 
 
 def _outcome_mismatch(receipt: Receipt, cohorts: Cohorts, *, defect: bool) -> list[Signal]:

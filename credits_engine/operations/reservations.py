@@ -151,7 +151,7 @@ def _finalize(
         return _replayed(stored, state, committed)
     back = stored.amounts - committed
     # To the packs first, as they were spent last: the plan's credits paid until there were none left.
-    to_packs = refund(packs.allocations_of(session, stored.journal_id), back) if stored.drew else ()
+    to_packs = refund(packs.allocations_of(session, stored.user_id, stored.journal_id), back) if stored.drew else ()
     undrawn = total(to_packs)
     # A reset may have emptied the book since. Then less than `back` is taken off it, and the journal says how much.
     lowered = reservations.give_back(session, stored, back - undrawn)
@@ -174,9 +174,9 @@ def _finalize(
             "legacy_posted": -lowered[EngineName.LEGACY],
         },
     )
-    packs.move(session, journal_id, to_packs)
+    packs.move(session, stored.user_id, journal_id, to_packs)
     if MARK in stored.key and back != NOTHING:
-        members.give_back(session, journal_id, of=stored.journal_id, amounts=back)
+        members.give_back(session, stored.user_id, journal_id, of=stored.journal_id, amounts=back)
     reservations.finalize(session, stored, state=state, journal_id=journal_id, committed=committed)
     return ReservationResult(journal_id, stored.user_id, stored.key, state, stored.amounts, committed, stored.engine)
 

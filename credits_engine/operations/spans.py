@@ -16,8 +16,8 @@ def transaction_span() -> AbstractContextManager[object]:
 
 def describe(receipt: Receipt) -> None:
     """Tell of the evaluation and of both engines, from the times that are journalled anyway."""
-    if receipt.replayed:
-        return  # both answered another request
+    if receipt.replayed or not tracing.is_on():
+        return  # where it is replayed, both answered another request
     # After the colon stands why in words, which may name the user.
     reason, _, _ = receipt.evaluation_reason.partition(":")
     tracing.evaluation(FLAG, receipt.served.engine.value, reason)

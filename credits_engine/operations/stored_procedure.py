@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import db, transaction
+from control_plane.platform.db.group_commit import GroupCommit
 from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import is_transient
 from control_plane.platform.settings import current
@@ -37,8 +38,8 @@ from credits_engine.store import accounts, plan_versions, stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
 from flags.evaluation.bucketing import bucket
 
-IN_DATABASE = AppState[bool]("credits_in_database")
-"""Whether the database has the function."""
+CALLS = AppState[GroupCommit[ProcedureParams, ShortResult | JournalResult] | None]("credit_calls")
+"""How the database's function is asked; None where it has none."""
 PYTHON_ONLY = frozenset({"CRDUE", "CRAUD"})
 """Billing has to be settled first; the rollout is open to customers by attributes, which SQL does not evaluate."""
 UNKNOWN_PLAN = "CRPLN"
@@ -57,10 +58,11 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
     Raises what `consume` raises.
     """
     # What members may spend is asked of Python alone.
-    if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME or operation.member:
+    calls = CALLS.get()
+    if calls is None or operation.type is not EntryType.CONSUME or operation.member:
         return None
     try:
-        found = stored_procedures.call(_params(operation, now, policy))
+        found = calls.ask(_params(operation, now, policy))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
             if not is_transient(error):
@@ -158,5 +160,6 @@ def _legacy_side(found: ShortResult, amounts: Amounts, month: Period) -> EngineR
 
 
 def init_app(app: Flask) -> None:
-    """Note whether the database has the function."""
-    IN_DATABASE.set(app, db.engine.dialect.name == "postgresql")
+    """Let operations that wait at the same moment share a transaction, where the database has the functions."""
+    has_functions = db.engine.dialect.name == "postgresql"
+    CALLS.set(app, GroupCommit(stored_procedures.call, stored_procedures.call_many) if has_functions else None)

@@ -71,6 +71,9 @@ KEY_COLUMNS = (
     JOURNAL.c.outcome.label("key_outcome"),
     JOURNAL.c.context.label("key_context"),
 )
+OF_KEY = and_(JOURNAL.c.user_id == bindparam("user_id"), JOURNAL.c.id == KEYS.c.journal_id)
+"""The journal row to which a key of the account leads. The account is named as the parameter in every join: several
+databases see by nothing else that a statement is of one of them."""
 ACCOUNT_COLUMNS: tuple[ColumnElement[Any], ...] = (
     USERS.c.user_id,
     USERS.c.plan,
@@ -79,21 +82,21 @@ ACCOUNT_COLUMNS: tuple[ColumnElement[Any], ...] = (
     USERS.c.billing_anchor,
     func.coalesce(FREEZES.c.reason, BILLING.c.blocked).label("frozen"),
     BILLING.c.due_at,
-    exists().where(PACKS.c.user_id == USERS.c.user_id, PACKS.c.remaining > UNSPENT_FROM).label("has_packs"),
+    exists().where(PACKS.c.user_id == bindparam("user_id"), PACKS.c.remaining > UNSPENT_FROM).label("has_packs"),
     exists().select_from(RETIREMENT).label("legacy_retired"),
 )
 ACCOUNT = (
     select(*ACCOUNT_COLUMNS)
     .select_from(USERS)
-    .outerjoin(FREEZES, FREEZES.c.user_id.in_([USERS.c.user_id, EVERYBODY]))
-    .outerjoin(BILLING, BILLING.c.user_id == USERS.c.user_id)
+    .outerjoin(FREEZES, FREEZES.c.user_id.in_([bindparam("user_id"), EVERYBODY]))
+    .outerjoin(BILLING, BILLING.c.user_id == bindparam("user_id"))
     .where(USERS.c.user_id == bindparam("user_id"))
     .limit(1)
 )
 FIND = CompiledStatement(
     ACCOUNT.add_columns(*KEY_COLUMNS)
-    .outerjoin(KEYS, and_(KEYS.c.user_id == USERS.c.user_id, KEYS.c.key == bindparam("key")))
-    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+    .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, OF_KEY)
 )
 
 

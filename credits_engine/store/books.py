@@ -16,7 +16,7 @@ from credits_engine.amount_types import AmountsType, per_kinds, sum_of
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Limits
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
-from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, Account, KnownKey, account_of, known_key
+from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, OF_KEY, Account, KnownKey, account_of, known_key
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, ResultRow, insert_if_absent, inserted
 from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL
 
@@ -48,8 +48,8 @@ CURRENT = select(
 MONTH = (
     select(LEGACY.c.used, *KEY_COLUMNS)
     .select_from(LEGACY)
-    .outerjoin(KEYS, and_(KEYS.c.user_id == LEGACY.c.user_id, KEYS.c.key == bindparam("key")))
-    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+    .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, OF_KEY)
     .where(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start"))
 )
 SHOW_CURRENT = CompiledStatement(CURRENT)
@@ -75,14 +75,15 @@ OPEN_PERIOD = CompiledStatement(insert(COUNTERS))
 LOCK_OPENINGS = CompiledStatement(
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("user_id", type_=Text), OPENINGS)))
 )
+EARLIER, AFTERWARDS = COUNTERS.alias("earlier"), COUNTERS.alias("afterwards")
 
 
 def last_end(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
     """Select the end of the last period that began by `now`: one row of the index, however many there were."""
     return (
-        select(COUNTERS.c.period_end)
-        .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start <= bindparam("now"))
-        .order_by(COUNTERS.c.period_start.desc())
+        select(EARLIER.c.period_end)
+        .where(EARLIER.c.user_id == user_id, EARLIER.c.period_start <= bindparam("now"))
+        .order_by(EARLIER.c.period_start.desc())
         .limit(1)
         .scalar_subquery()
     )
@@ -91,8 +92,8 @@ def last_end(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
 def next_start(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
     """Select the start of a user's first period after `now`."""
     return (
-        select(func.min(COUNTERS.c.period_start))
-        .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start > bindparam("now"))
+        select(func.min(AFTERWARDS.c.period_start))
+        .where(AFTERWARDS.c.user_id == user_id, AFTERWARDS.c.period_start > bindparam("now"))
         .scalar_subquery()
     )
 
@@ -242,7 +243,7 @@ VIEW = CompiledStatement(ACCOUNT_VIEW)
 VIEW_WITH_KEY = CompiledStatement(
     ACCOUNT_VIEW.add_columns(*KEY_COLUMNS)
     .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
-    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+    .outerjoin(JOURNAL, OF_KEY)
 )
 
 

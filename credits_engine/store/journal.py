@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, insert, or_, select, text, union, update
+from sqlalchemy import Select, and_, bindparam, exists, func, insert, or_, select, text, union, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, is_postgresql
@@ -22,7 +22,8 @@ COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id"
 COUNTS = ("requested", "charged", "v2_posted", "legacy_posted")
 BLANK: Columns = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, NOTHING)}
 APPEND = CompiledStatement(insert(JOURNAL).returning(JOURNAL.c.id))
-FETCH = select(JOURNAL).where(JOURNAL.c.id == bindparam("journal_id"))
+OF_NUMBER = select(JOURNAL).where(JOURNAL.c.id == bindparam("journal_id"))
+FETCH = OF_NUMBER.where(JOURNAL.c.user_id == bindparam("user_id"))
 REMEMBER = insert_if_absent(KEYS)
 REDIRECT = CompiledStatement(
     update(KEYS)
@@ -37,14 +38,14 @@ def append(session: Session, columns: Columns) -> int:
     return journal_id
 
 
-def fetch(session: Session, journal_id: int) -> Columns:
-    """One journal row by column name."""
-    return dict(execute_core(session, FETCH, {"journal_id": journal_id}).mappings().one())
+def fetch(session: Session, user_id: str, journal_id: int) -> Columns:
+    """One journal row of a user by column name."""
+    return dict(execute_core(session, FETCH, {"user_id": user_id, "journal_id": journal_id}).mappings().one())
 
 
 def find(session: Session, journal_id: int) -> Columns | None:
-    """One journal row by column name; None where there is none of that number."""
-    row = execute_core(session, FETCH, {"journal_id": journal_id}).mappings().one_or_none()
+    """One journal row by column name, whoever it is about; None where there is none of that number."""
+    row = execute_core(session, OF_NUMBER, {"journal_id": journal_id}).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
@@ -149,8 +150,8 @@ def filtered(query: Select[Any], filters: Filters) -> Select[Any]:
 COMPARING_SECONDS = 600
 MISDIRECTED = (
     select(KEYS.c.user_id, KEYS.c.key)
-    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
-    .where(or_(JOURNAL.c.id.is_(None), JOURNAL.c.user_id != KEYS.c.user_id, JOURNAL.c.operation_key != KEYS.c.key))
+    .outerjoin(JOURNAL, and_(JOURNAL.c.user_id == KEYS.c.user_id, JOURNAL.c.id == KEYS.c.journal_id))
+    .where(or_(JOURNAL.c.id.is_(None), JOURNAL.c.operation_key != KEYS.c.key))
 )
 LOST = select(JOURNAL.c.user_id, JOURNAL.c.operation_key).where(
     JOURNAL.c.operation_key.is_not(None),

@@ -7,6 +7,7 @@ from sqlalchemy import Select, Table, bindparam, delete, insert, or_, select, up
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.amount_types import per_kinds, summed
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.memberships import Membership
@@ -16,7 +17,10 @@ from credits_engine.store.tables import USERS, ResultRow, insert_if_absent, inse
 MEMBERS = cast(Table, CreditMember.__table__)
 ENTRIES = cast(Table, MemberEntry.__table__)
 PUT = insert_if_absent(MEMBERS)
+EVERY = CompiledStatement(select(MEMBERS).order_by(MEMBERS.c.user_id))
 OF_ACCOUNT = MEMBERS.c.account_user_id == bindparam("account_id")
+
+PLAN_LOCKED = select(USERS.c.plan).where(USERS.c.user_id == bindparam("user_id")).with_for_update()
 
 
 def _used() -> Select[Amounts]:
@@ -32,7 +36,7 @@ USED = per_kinds(_used)
 
 def every(session: Session) -> tuple[Membership, ...]:
     """Return every membership, those that ended too."""
-    return tuple(_read(row) for row in session.execute(select(MEMBERS).order_by(MEMBERS.c.user_id)))
+    return tuple(_read(row) for row in EVERY.fetch_all(session))
 
 
 def of_account(session: Session, account_id: str, now: datetime) -> tuple[Membership, ...]:
@@ -49,8 +53,9 @@ def find(session: Session, user_id: str) -> Membership | None:
 
 def lock_accounts(session: Session, *user_ids: str) -> dict[str, str]:
     """Return the plans of those who are known, whose rows are locked: who is added meanwhile waits."""
-    query = select(USERS.c.user_id, USERS.c.plan).where(USERS.c.user_id.in_(user_ids)).order_by(USERS.c.user_id)
-    return {row.user_id: row.plan for row in session.execute(query.with_for_update())}
+    # One after the other, in one order: each lies where its name says.
+    found = {each: session.scalar(PLAN_LOCKED, {"user_id": each}) for each in sorted(set(user_ids))}
+    return {user_id: plan for user_id, plan in found.items() if plan is not None}
 
 
 def put(session: Session, member: Membership, *, replacing: Membership | None, by: str) -> bool:
@@ -82,9 +87,10 @@ def add_entry(session: Session, journal_id: int, member: Membership, period_star
     session.execute(insert(ENTRIES).values(**row, period_start=period_start, amounts=amounts))
 
 
-def give_back(session: Session, journal_id: int, *, of: int, amounts: Amounts) -> None:
-    """Add what was given back of an operation, for whichever member it was of."""
-    found = session.execute(select(ENTRIES).where(ENTRIES.c.journal_id == of)).one_or_none()
+def give_back(session: Session, account_id: str, journal_id: int, *, of: int, amounts: Amounts) -> None:
+    """Add what was given back of an operation of an account, for whichever member it was of."""
+    taken = ENTRIES.c.account_user_id == account_id, ENTRIES.c.journal_id == of
+    found = session.execute(select(ENTRIES).where(*taken)).one_or_none()
     if found is not None:
         row = {"account_user_id": found.account_user_id, "user_id": found.user_id, "period_start": found.period_start}
         session.execute(insert(ENTRIES).values(**row, journal_id=journal_id, amounts=-amounts))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
+from sqlalchemy import Integer, and_, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
@@ -22,35 +22,35 @@ USABLE = (
     .order_by(PACKS.c.expires_at, PACKS.c.id)
 )
 LOCK_USABLE = USABLE.with_for_update()
-LOCK = select(PACKS).where(PACKS.c.id == bindparam("pack_id")).with_for_update()
+LOCK = (
+    select(PACKS).where(PACKS.c.user_id == bindparam("user_id"), PACKS.c.id == bindparam("pack_id")).with_for_update()
+)
+OWNER = select(PACKS.c.user_id).where(PACKS.c.id == bindparam("pack_id"))
 OVERDUE = (
-    select(PACKS.c.id)
+    select(PACKS.c.user_id, PACKS.c.id)
     .where(PACKS.c.remaining > UNSPENT_FROM, PACKS.c.expires_at <= bindparam("now", type_=PACKS.c.expires_at.type))
     .order_by(PACKS.c.expires_at)
     .limit(bindparam("most"))
 )
 MOVES = (
     select(PACK_ENTRIES.c.pack_id, PACKS.c.kind, PACK_ENTRIES.c.amount)
-    .join(PACKS, PACKS.c.id == PACK_ENTRIES.c.pack_id)
-    .where(PACK_ENTRIES.c.journal_id == bindparam("journal_id"))
+    .join(PACKS, and_(PACKS.c.user_id == PACK_ENTRIES.c.user_id, PACKS.c.id == PACK_ENTRIES.c.pack_id))
+    .where(PACK_ENTRIES.c.user_id == bindparam("user_id"), PACK_ENTRIES.c.journal_id == bindparam("journal_id"))
     .order_by(PACKS.c.expires_at, PACKS.c.id)
 )
-ADD = insert(PACKS)
+ADD = insert(PACKS).returning(PACKS.c.id)
 NOTE = insert(PACK_ENTRIES)
-MOVE = (
-    update(PACKS)
-    .where(PACKS.c.id == bindparam("of_pack"))
-    .values(remaining=PACKS.c.remaining + bindparam("by", type_=PACKS.c.remaining.type))
-)
-END = update(PACKS).where(PACKS.c.id == bindparam("of_pack")).values(expires_at=bindparam("at"))
+OF_PACK = PACKS.c.user_id == bindparam("of_user"), PACKS.c.id == bindparam("of_pack")
+MOVE = update(PACKS).where(*OF_PACK).values(remaining=PACKS.c.remaining + bindparam("by", type_=PACKS.c.remaining.type))
+END = update(PACKS).where(*OF_PACK).values(expires_at=bindparam("at"))
 MOVED = (
-    select(PACK_ENTRIES.c.pack_id, func.sum(PACK_ENTRIES.c.amount).label("amount"))
-    .group_by(PACK_ENTRIES.c.pack_id)
+    select(PACK_ENTRIES.c.user_id, PACK_ENTRIES.c.pack_id, func.sum(PACK_ENTRIES.c.amount).label("amount"))
+    .group_by(PACK_ENTRIES.c.user_id, PACK_ENTRIES.c.pack_id)
     .subquery()
 )
 DIFFERING = (
     select(PACKS.c.id)
-    .outerjoin(MOVED, MOVED.c.pack_id == PACKS.c.id)
+    .outerjoin(MOVED, and_(MOVED.c.user_id == PACKS.c.user_id, MOVED.c.pack_id == PACKS.c.id))
     .where(PACKS.c.remaining != func.coalesce(MOVED.c.amount, cast(0, Integer)))
     .order_by(PACKS.c.id)
 )
@@ -67,15 +67,21 @@ def lock_usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ..
     return tuple(map(_pack, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
 
 
-def lock(session: Session, pack_id: int) -> Pack | None:
+def owner(session: Session, pack_id: int) -> str | None:
+    """Return the user whose pack a number is; None where there is none. This looks for it among all accounts."""
+    user_id: str | None = execute_core(session, OWNER, {"pack_id": pack_id}).scalar_one_or_none()
+    return user_id
+
+
+def lock(session: Session, user_id: str, pack_id: int) -> Pack | None:
     """One pack, locked."""
-    row = execute_core(session, LOCK, {"pack_id": pack_id}).one_or_none()
+    row = execute_core(session, LOCK, {"user_id": user_id, "pack_id": pack_id}).one_or_none()
     return None if row is None else _pack(row)
 
 
-def overdue(session: Session, now: datetime, *, most: int) -> list[int]:
-    """Expired packs that still hold something, the longest expired first."""
-    return list(execute_core(session, OVERDUE, {"now": now, "most": most}).scalars())
+def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, int]]:
+    """User and number of expired packs that still hold something, the longest expired first."""
+    return [(row.user_id, row.id) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 
 def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: datetime, expires_at: datetime) -> int:
@@ -88,31 +94,30 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
         "bought_at": bought_at,
         "expires_at": expires_at,
     }
-    key = execute_core(session, ADD, row).inserted_primary_key
-    assert key is not None
-    pack_id: int = key[0]
+    pack_id: int = execute_core(session, ADD, row).scalar_one()
     return pack_id
 
 
-def move(session: Session, journal_id: int, moves: Iterable[Allocation]) -> None:
-    """Move packs and note which journal row did so. The caller holds them or has just made them."""
+def move(session: Session, user_id: str, journal_id: int, moves: Iterable[Allocation]) -> None:
+    """Move packs of a user and note which journal row did so. The caller holds them or has just made them."""
     for each in moves:
         # Relative, never set: a pack may be moved by a refund and an operation one after the other.
-        execute_core(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
-        execute_core(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
+        execute_core(session, MOVE, {"of_user": user_id, "of_pack": each.pack_id, "by": each.amount})
+        entry = {"user_id": user_id, "journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount}
+        execute_core(session, NOTE, entry)
 
 
-def allocations_of(session: Session, journal_id: int) -> tuple[Allocation, ...]:
+def allocations_of(session: Session, user_id: str, journal_id: int) -> tuple[Allocation, ...]:
     """Return the allocations of a journal row, in their order."""
     return tuple(
         Allocation(row.pack_id, Kind(row.kind), row.amount)
-        for row in execute_core(session, MOVES, {"journal_id": journal_id})
+        for row in execute_core(session, MOVES, {"user_id": user_id, "journal_id": journal_id})
     )
 
 
-def end(session: Session, pack_id: int, at: datetime) -> None:
+def end(session: Session, pack: Pack, at: datetime) -> None:
     """Let a pack expire at `at`."""
-    execute_core(session, END, {"of_pack": pack_id, "at": at})
+    execute_core(session, END, {"of_user": pack.user_id, "of_pack": pack.id, "at": at})
 
 
 def differing(session: Session) -> tuple[int, tuple[int, ...]]:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import Table, func, insert, literal, or_, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql, rowcount_of
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.catalogue_models import AddedCreditKind, CreditKindRow, CreditPlanVersion
 from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Amounts, Limit, Limits
@@ -20,6 +21,9 @@ VERSIONS = cast(Table, CreditPlanVersion.__table__)
 ADDED_KINDS = cast(Table, AddedCreditKind.__table__)
 PLACES = cast(Table, CreditKindRow.__table__)
 ROWS_AT_ONCE = 5_000
+EVERY = CompiledStatement(select(VERSIONS).order_by(VERSIONS.c.id))
+EVERY_KIND = CompiledStatement(select(ADDED_KINDS).order_by(ADDED_KINDS.c.id))
+IN_ORDER = CompiledStatement(select(PLACES.c.name).order_by(PLACES.c.position))
 PLANS = text("SELECT called, name, rank FROM credit_plan")
 LIMITS = text("SELECT plan, kind, v2, legacy FROM credit_limit")
 PUT_PLAN = text(
@@ -32,10 +36,28 @@ PUT_LIMIT = text(
     "ON CONFLICT (plan, kind) DO UPDATE SET v2 = excluded.v2, legacy = excluded.legacy"
 )
 
+GRANT = text(
+    """
+UPDATE credit_plan SET kinds = (SELECT array_agg(k.name ORDER BY k.position) FROM credit_kind k),
+    v2 = (SELECT array_agg(CASE WHEN l.kind IS NULL THEN 0 ELSE l.v2 END ORDER BY k.position)
+        FROM credit_kind k LEFT JOIN credit_limit l ON l.kind = k.name AND l.plan = credit_plan.name),
+    legacy = (SELECT array_agg(CASE WHEN l.kind IS NULL THEN 0 ELSE l.legacy END ORDER BY k.position)
+        FROM credit_kind k LEFT JOIN credit_limit l ON l.kind = k.name AND l.plan = credit_plan.name)
+"""
+)
+"""What triggers do where the database is one: on several, a copy has none that writes elsewhere."""
+
+
+class Author(NamedTuple):
+    """A person, and when they added something."""
+
+    name: str
+    at: datetime
+
 
 def every(session: Session) -> tuple[PlanVersion, ...]:
     """Return every version that was added, in that order."""
-    rows = session.execute(select(VERSIONS).order_by(VERSIONS.c.id))
+    rows = EVERY.fetch_all(session)
     return tuple(
         PlanVersion(
             row.plan,
@@ -65,8 +87,18 @@ def add(session: Session, version: PlanVersion, *, now: datetime, by: str) -> No
 
 def every_kind(session: Session) -> tuple[AddedKind, ...]:
     """Return every kind that was added, in that order."""
-    rows = session.execute(select(ADDED_KINDS).order_by(ADDED_KINDS.c.id))
+    rows = EVERY_KIND.fetch_all(session)
     return tuple(AddedKind(row.name, row.starts_at, _read(row.limits), tuple(row.packs)) for row in rows)
+
+
+def authors(session: Session) -> dict[tuple[str, datetime], Author]:
+    """Return who added each version of a plan, by its plan and start."""
+    return {(row.plan, row.starts_at): Author(row.added_by, row.added_at) for row in EVERY.fetch_all(session)}
+
+
+def kind_authors(session: Session) -> dict[str, Author]:
+    """Return who added each kind."""
+    return {row.name: Author(row.added_by, row.added_at) for row in EVERY_KIND.fetch_all(session)}
 
 
 def add_kind(session: Session, added: AddedKind, *, now: datetime, by: str) -> None:
@@ -77,7 +109,7 @@ def add_kind(session: Session, added: AddedKind, *, now: datetime, by: str) -> N
 
 def kinds_in_order(session: Session) -> tuple[str, ...]:
     """Return the kinds that have a place in every stored amount, in that order."""
-    return tuple(session.scalars(select(PLACES.c.name).order_by(PLACES.c.position)))
+    return tuple(row.name for row in IN_ORDER.fetch_all(session))
 
 
 def begin_kind(session: Session, name: str) -> None:
@@ -123,6 +155,8 @@ def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequen
     if other:
         # After the plans: each statement on this table has a trigger write the limits of every plan anew.
         session.execute(PUT_LIMIT, other)
+    if new or other:
+        session.execute(GRANT)
     return bool(new or other)
 
 
@@ -136,6 +170,7 @@ def write_seats(session: Session, plan: CreditPlan, catalogue: Catalogue, kinds:
     figures = zip(kinds, plan.v2.figures, plan.legacy.figures, strict=False)
     rows = [{"plan": plan.name, "kind": kind, "v2": v2, "legacy": legacy} for kind, v2, legacy in figures]
     session.execute(PUT_LIMIT, rows)
+    session.execute(GRANT)
     return True
 
 

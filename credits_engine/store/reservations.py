@@ -43,9 +43,12 @@ class StoredReservation:
 
 
 ADD = insert(RESERVATIONS)
-OF_KEY = select(
-    RESERVATIONS, exists().where(PACK_ENTRIES.c.journal_id == RESERVATIONS.c.journal_id).label("drew")
-).where(RESERVATIONS.c.user_id == bindparam("user_id"), RESERVATIONS.c.key == bindparam("key"))
+DREW = exists().where(
+    PACK_ENTRIES.c.user_id == bindparam("user_id"), PACK_ENTRIES.c.journal_id == RESERVATIONS.c.journal_id
+)
+OF_KEY = select(RESERVATIONS, DREW.label("drew")).where(
+    RESERVATIONS.c.user_id == bindparam("user_id"), RESERVATIONS.c.key == bindparam("key")
+)
 LOCK_OF_KEY = OF_KEY.with_for_update(of=RESERVATIONS)
 OVERDUE = (
     select(RESERVATIONS.c.user_id, RESERVATIONS.c.key)

@@ -2,7 +2,8 @@
 
 A mark may only pass rows that can't be joined by a lower number any more. SQLite has one writer, so that is every row.
 On PostgreSQL a transaction may commit a number that was drawn before: a mark is pending until every transaction that
-ran when it was set has ended.
+ran when it was set has ended. On several databases each numbers its own rows and knows its own transactions, so there
+a mark stays where it was, and every row behind it is read.
 """
 
 from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, select, text, update
@@ -12,6 +13,7 @@ from control_plane.platform.db.database import Base, UtcDateTime, execute_core, 
 from credits_engine.amount_types import AmountsType, array, element, per_kinds
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.decisions import EngineName
+from credits_engine.store import citus
 from credits_engine.store.reconciliation import BOOKS, BookTotal
 from credits_engine.store.tables import ResultRow
 
@@ -116,8 +118,10 @@ def advance(session: Session) -> int:
 
 def advance_checkpoint(session: Session, row: ResultRow) -> dict[str, int]:
     """Return the next position of a locked checkpoint, at most ROWS_AT_ONCE further."""
-    newest, until = execute_core(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id
+    if citus.is_database_distributed(session):
+        return {"reached": reached, "pending": pending, "until": row.pending_until}
+    newest, until = execute_core(session, NEWEST).scalar_one(), 0
     # SQLite writes one transaction after the other, so rows appear in the order of their numbers and none comes late.
     if not is_postgresql(session):
         reached, pending = min(newest, reached + ROWS_AT_ONCE), newest

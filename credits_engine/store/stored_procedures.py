@@ -1,6 +1,8 @@
-"""The use case as one statement: PostgreSQL's own `credit_answer`, in a transaction of its own."""
+"""The use case as one statement: PostgreSQL's own `credit_answer`, in a transaction of its own or one with others."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -72,11 +74,53 @@ class ProcedureParams(NamedTuple):
 
 
 ANSWER = CompiledStatement(text(f"SELECT credit_answer({', '.join(f':{name}' for name in ProcedureParams._fields)})"))
+ANSWER_MANY = CompiledStatement(
+    text(
+        "SELECT credit_answer_many(:users, :keys, :amounts, :actors, :moments, :buckets, :turns,"
+        " :environment, :override)"
+    )
+)
 
 
 def call(question: ProcedureParams) -> ShortResult | JournalResult:
     """Call the function and commit. Raises DBAPIError with the function's own SQLSTATE."""
     return read(json.loads(ANSWER.fetch_value(list(map(_text, question)))))
+
+
+def call_many(questions: Sequence[ProcedureParams]) -> Sequence[ShortResult | None]:
+    """Answer what has a short answer, all in one transaction, and commit; None for what is to be asked alone.
+
+    The questions are of one server: in the environment and with the override of the first.
+    """
+    first, seen = questions[0], Counter[str]()
+    turns = []
+    for question in questions:
+        seen[question.user_id] += 1
+        turns.append(seen[question.user_id])
+    columns: tuple[Sequence[object], ...] = (
+        [question.user_id for question in questions],
+        [question.key for question in questions],
+        [question.amounts for question in questions],
+        [question.actor for question in questions],
+        [question.now for question in questions],
+        [question.bucket for question in questions],
+        turns,
+    )
+    texts = [*map(_array, columns), _text(first.environment), _text(first.override)]
+    answers: list[ShortResult | None] = [None] * len(questions)
+    for place, *answer in json.loads(ANSWER_MANY.fetch_value(texts)):
+        answers[place] = _short(answer)
+    return answers
+
+
+def _array(values: Sequence[object]) -> bytes:
+    """Return an array as PostgreSQL reads it; each value is quoted, so none can end it."""
+    return b"{%s}" % b",".join(map(_element, values))
+
+
+def _element(value: object) -> bytes:
+    text = _text(value)
+    return b"NULL" if text is None else b'"%s"' % text.replace(b"\\", rb"\\").replace(b'"', rb"\"")
 
 
 def _text(value: object) -> bytes | None:
@@ -91,12 +135,14 @@ def _text(value: object) -> bytes | None:
 def read(document: Any) -> ShortResult | JournalResult:
     """The function's document: an array for the short answer, an object with the whole row for the long one."""
     if isinstance(document, list):
-        *before, v2_used, v2_limits, v2_us, outcome, reason, legacy_used, legacy_limits, legacy_us = document
-        v2 = (Amounts(*v2_used), Limits(*v2_limits), v2_us)
-        return ShortResult._make(
-            (*before, *v2, outcome, reason, Amounts(*legacy_used), Limits(*legacy_limits), legacy_us)
-        )
+        return _short(document)
     row = document["entry"]
     figures = {name: None if row[name] is None else made(*row[name]) for name, made in FIGURES.items()}
     instants = {name: datetime.fromisoformat(row[name]) for name in INSTANTS}
     return JournalResult(row | instants | figures, document["replayed"])
+
+
+def _short(answer: Sequence[Any]) -> ShortResult:
+    *before, v2_used, v2_limits, v2_us, outcome, reason, legacy_used, legacy_limits, legacy_us = answer
+    v2 = (Amounts(*v2_used), Limits(*v2_limits), v2_us)
+    return ShortResult._make((*before, *v2, outcome, reason, Amounts(*legacy_used), Limits(*legacy_limits), legacy_us))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -34,7 +35,7 @@ PENDING = text("state = 'pending'")
 WEBHOOKS = Table(
     "usage_webhook",
     Base.metadata,
-    Column("id", RowId, primary_key=True),
+    Column("id", RowId, autoincrement=True),
     *(Column(name, Text, nullable=False) for name in ("user_id", "event", "kind")),
     Column("percent", Integer, nullable=False),
     Column("since", UtcDateTime, nullable=False),
@@ -46,6 +47,7 @@ WEBHOOKS = Table(
     Column("next_try_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Column("error", Text),
+    PrimaryKeyConstraint("user_id", "id"),
     UniqueConstraint("user_id", "event", "kind", "percent", "since"),
     Index("ix_usage_webhook_pending", "next_try_at", sqlite_where=PENDING, postgresql_where=PENDING),
 )
@@ -100,13 +102,13 @@ def due(session: Session, now: datetime, *, most: int) -> list[ResultRow]:
 
 def claim(session: Session, row: ResultRow, *, retry_at: datetime) -> bool:
     """Take a delivery for this process; False when another one took it first, which then delivers it."""
-    return _set(session, row.id, row.attempts, attempts=row.attempts + 1, next_try_at=retry_at)
+    return _set(session, row, row.attempts, attempts=row.attempts + 1, next_try_at=retry_at)
 
 
 def finish(session: Session, row: ResultRow, state: State, *, now: datetime, error: str | None = None) -> bool:
     """Write how a claimed delivery ended; False when it is not this process's any more."""
     finished_at = None if state is State.PENDING else now
-    return _set(session, row.id, row.attempts + 1, state=state.value, finished_at=finished_at, error=error)
+    return _set(session, row, row.attempts + 1, state=state.value, finished_at=finished_at, error=error)
 
 
 def by_state(session: Session) -> dict[str, int]:
@@ -172,8 +174,9 @@ def near_limit(session: Session, *, percent: int, after: str, most: int, now: da
     return found
 
 
-def _set(session: Session, number: int, attempts_before: int, **values: object) -> bool:
+def _set(session: Session, row: ResultRow, attempts_before: int, **values: object) -> bool:
+    own = WEBHOOKS.c.user_id == row.user_id, WEBHOOKS.c.id == row.id
     statement = update(WEBHOOKS).where(
-        WEBHOOKS.c.id == number, WEBHOOKS.c.state == State.PENDING.value, WEBHOOKS.c.attempts == attempts_before
+        *own, WEBHOOKS.c.state == State.PENDING.value, WEBHOOKS.c.attempts == attempts_before
     )
     return rowcount_of(session, statement.values(**values)) == 1

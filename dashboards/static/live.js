@@ -4,10 +4,13 @@ const RETRY_MILLISECONDS = 5000;
 const PAUSE_MILLISECONDS = 400;
 
 const waiting = new Map();
+const rollbacks = new Set();
 
 for (const chart of document.querySelectorAll("[data-chart]")) chart.tabIndex = 0;
 for (const card of document.querySelectorAll(".alert")) place(card);
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+for (const each of document.querySelectorAll("[data-rollback]")) rollbacks.add(each.dataset.rollback);
+offerNotifications(document.querySelector("[data-notify]"));
 follow(document.querySelector("[data-live]"));
 preview(document.querySelector("form[data-preview]"));
 document.addEventListener("click", onClick);
@@ -36,23 +39,23 @@ function follow(line) {
       const time = document.getElementById("as-of");
       time.dateTime = at;
       time.textContent = text;
-      show("Live", true);
+      show(line.dataset.following, true);
     });
-    source.addEventListener("stale", () => show("Out of date, the database does not answer", false));
+    source.addEventListener("stale", () => show(line.dataset.stale, false));
     source.addEventListener("end", (event) => {
       if (JSON.parse(event.data).because === "stopping") return again();
       source.close();
-      show("Signed out, refresh to sign in again", false);
+      show(line.dataset.signedOut, false);
     });
     source.addEventListener("error", () => {
-      show("Reconnecting…", false);
+      show(line.dataset.again, false);
       // The browser reconnects by itself after a broken line, but not after a refusal.
       if (source.readyState === EventSource.CLOSED) again();
     });
   };
   const again = () => {
     source.close();
-    show("Reconnecting…", false);
+    show(line.dataset.again, false);
     setTimeout(open, RETRY_MILLISECONDS);
   };
   addEventListener("pagehide", () => source.close());
@@ -139,7 +142,34 @@ function swap(region, { html, mark }) {
   region.dataset.mark = mark;
   for (const details of region.querySelectorAll("details[id]")) details.open = open.has(details.id);
   place(region);
+  tell(region);
   announce(region.querySelector("[data-version]"), version);
+}
+
+/** Let the browser tell of a rollback while the page is behind others; only if somebody asks for it. */
+function offerNotifications(button) {
+  if (!button || !("Notification" in window)) return;
+  button.hidden = Notification.permission !== "default";
+  button.addEventListener("click", async () => {
+    button.hidden = (await Notification.requestPermission()) !== "default";
+    if (Notification.permission === "granted") document.getElementById("announcement").textContent = button.dataset.on;
+  });
+}
+
+/** A rollback that was not there when the page was opened. */
+function tell(region) {
+  for (const each of region.querySelectorAll("[data-rollback]")) {
+    const { rollback, title, sentence } = each.dataset;
+    if (rollbacks.has(rollback)) continue;
+    rollbacks.add(rollback);
+    if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") continue;
+    try {
+      // The same tag in every page that is open: it is told once.
+      new Notification(title, { body: sentence, tag: rollback });
+    } catch {
+      // A telephone's browser lets only a service worker do this, and there is none.
+    }
+  }
 }
 
 /** What needs attention comes first, as it would after a reload; charts can be read by keys. */
@@ -225,11 +255,11 @@ async function copy(button, source) {
   const label = button.firstChild;
   try {
     await navigator.clipboard.writeText(source.value ?? source.textContent);
-    label.textContent = "Copied";
+    label.textContent = button.dataset.copied;
   } catch {
     if (source.select) source.select();
     else getSelection().selectAllChildren(source);
-    label.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C";
+    label.textContent = document.execCommand("copy") ? button.dataset.copied : button.dataset.refused;
   }
   document.getElementById("announcement").textContent = label.textContent;
 }

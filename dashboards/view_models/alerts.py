@@ -107,7 +107,8 @@ class AlertScreen:
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
     """All alerts."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
-    in_use = [rollout for rollout in store.load_all(session) if not rollout.archived]
+    planned = [each for each in store.load_all(session) if not each.archived]
+    in_use = [each for each in planned if not each.plan.is_of_one_environment]
     guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
     flags = tuple((rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in guarded)
     unguarded = tuple(rollout.flag for rollout in in_use if rollout not in guarded)

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from alerts.analysis.verdicts import Verdict
+from alerts.analysis.verdicts import from_json as verdict_from_json
 from control_plane.core.phases import Rollout
 from control_plane.platform.auth.audit import Entry
-from dashboards.filters import moment, plain
+from dashboards.filters import iso_duration, moment, moments, plain
+from dashboards.language import gettext
 
 HIDDEN = ("evidence", "flag", "state_reason", "version")
 """Told elsewhere in the entry, or of no use to its reader."""
 
+PROGRAM = ("guard", "schedule", "system", "credits")
+NOTHING: tuple[object, ...] = (None, [], {})
+GUARD_ACTIONS = ("rollout.hold", "rollout.roll_back", "rollout.step_back")
 CHANGES_MAX = 40
 CHARACTERS_MAX = 500
 
@@ -24,6 +30,8 @@ class FieldChange:
     name: str
     before: str
     after: str
+    was_set: bool
+    """Whether there was anything before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,8 @@ class EntryView:
     action: str
     subject: str
     reason: str
+    is_ours: bool
+    """Whether the program wrote the reason, and not a person."""
     changes: tuple[FieldChange, ...]
     hash: str
 
@@ -49,6 +59,7 @@ def entry_view(entry: Entry) -> EntryView:
         action=entry.action,
         subject=entry.subject,
         reason=entry.reason,
+        is_ours=entry.actor in PROGRAM,
         changes=tuple(_changes(entry.before or {}, entry.after or {})),
         hash=entry.hash,
     )
@@ -64,6 +75,20 @@ def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, date
     return entered
 
 
+def incident(rollout: Rollout, entries: Iterable[Entry]) -> Verdict | None:
+    """Return the verdict for which the guard put the rollout into its present state; None where it did not.
+
+    `entries` come newest first.
+    """
+    for entry in entries:
+        after = entry.after or {}
+        if after.get("attempt") == rollout.attempt and entry.action in GUARD_ACTIONS:
+            verdicts = (after.get("evidence") or {}).get("verdicts", [])
+            named = [each for each in verdicts if rollout.state_reason.startswith(f"{each['alert']}: ")]
+            return verdict_from_json(named[0]) if named else None
+    return None
+
+
 def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Iterable[FieldChange]:
     for name in [*after, *(name for name in before if name not in after)]:
         if name not in HIDDEN:
@@ -76,7 +101,8 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
     if not left and not right:
         if before != after:
             shown = _format if len(path) == 1 else _content
-            yield FieldChange(plain(" ".join(path)), shown(path[-1], before), shown(path[-1], after))
+            name, was_set = plain(" ".join(path)), before is not None
+            yield FieldChange(name, shown(path[-1], before), shown(path[-1], after), was_set)
         return
     for name in [*right, *(name for name in left if name not in right)]:
         yield from _differences((*path, name), left.get(name), right.get(name))
@@ -84,7 +110,9 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
 
 def _content(_name: str, value: object) -> str:
     """A value of a definition or a plan as it stands there: the names of flags keep their underscores."""
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)[:CHARACTERS_MAX].strip('"')
+    if value in NOTHING:
+        return gettext("none")
+    return iso_duration(json.dumps(value, ensure_ascii=False)[:CHARACTERS_MAX].strip('"'))
 
 
 def _children(value: object) -> Mapping[str, object]:
@@ -95,11 +123,11 @@ def _children(value: object) -> Mapping[str, object]:
 
 def _format(name: str, value: object) -> str:
     """A stored value in words; instants were stored as ISO text."""
-    if value is None:
-        return "none"
+    if value in NOTHING:
+        return gettext("none")
     text = str(value)[:CHARACTERS_MAX].replace("_", " ")
     if not name.endswith("_at"):
-        return text
+        return moments(text)
     try:
         return moment(datetime.fromisoformat(str(value)))
     except ValueError:

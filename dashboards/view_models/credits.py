@@ -15,6 +15,7 @@ from credits_engine.operations.routing import flag_lookup
 from credits_engine.store import accounts, journal
 from credits_engine.store.accounts import Account
 from credits_engine.store.journal import Filters
+from dashboards.language import gettext
 
 PAGE_ENTRIES = 30
 DIFFERING_MAX = 8
@@ -103,7 +104,9 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
         return CreditsScreen(now, "", None, (), "", None, tuple(map(operation_view, differing.rows)), None)
     found = accounts.find(session, user_id)
     if found is None:
-        detail = f"The directory has no user {user_id!r}; `rollout directory import` adds users."
+        detail = gettext(
+            "The directory has no user %(user)s; `rollout directory import` adds users.", user=repr(user_id)
+        )
         return CreditsScreen(now, user_id, None, (), "", detail, (), None)
     account, _ = found
     routed = flag_lookup(session, now)(account)

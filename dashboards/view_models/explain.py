@@ -8,7 +8,10 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from control_plane.platform.settings import Settings
+from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store
+from dashboards.language import gettext
+from dashboards.trace_sentences import OF_THE_PAGE
 from flags import store as flag_store
 from flags.evaluation.contexts import NESTED, PROPERTIES_MAX, TEXT_LENGTH_MAX
 from flags.explanation import explainer
@@ -45,16 +48,29 @@ def parse_attributes(text: str) -> dict[str, str]:
         if not line.strip():
             continue
         if not (name and equals):
-            raise MalformedAttributesError(f"Line {number} of the attributes must be name=value, like plan=pro.")
+            raise MalformedAttributesError(
+                gettext("Line %(number)s of the attributes must be name=value, like plan=pro.", number=number)
+            )
         if name in found:
-            raise MalformedAttributesError(f"Line {number} names {name} a second time; leave one of the two.")
+            raise MalformedAttributesError(
+                gettext("Line %(number)s names %(name)s a second time; leave one of the two.", number=number, name=name)
+            )
         if len(name) > NAME_LENGTH_MAX or len(value) > TEXT_LENGTH_MAX:
             raise MalformedAttributesError(
-                f"Line {number} is too long: at most {NAME_LENGTH_MAX} characters of name, {TEXT_LENGTH_MAX} of value."
+                gettext(
+                    "Line %(number)s is too long: at most %(name)s characters of name, %(value)s of value.",
+                    number=number,
+                    name=NAME_LENGTH_MAX,
+                    value=TEXT_LENGTH_MAX,
+                )
             )
         found[name] = value
     if len(found) > PROPERTIES_MAX:
-        raise MalformedAttributesError(f"These are {len(found)} attributes; {PROPERTIES_MAX} at most can be tried.")
+        raise MalformedAttributesError(
+            gettext(
+                "These are %(count)s attributes; %(most)s at most can be tried.", count=len(found), most=PROPERTIES_MAX
+            )
+        )
     return found
 
 
@@ -72,7 +88,8 @@ def read(
 
     Raises UnknownFlagError for a flag that does not exist.
     """
-    flags = (*(rollout.flag for rollout in store.load_all(session)), *flag_store.switches(session))
+    planned = dict.fromkeys(flag_of(rollout.flag) for rollout in store.load_all(session))
+    flags = (*planned, *flag_store.switches(session))
     flag = flag or (flags[0] if flags else "")
     environment = environment or settings.environment
     answer, mistake, assumed = None, "", dict[str, str]()
@@ -81,7 +98,15 @@ def read(
     except MalformedAttributesError as error:
         mistake = str(error)
     if flag and user_id and not mistake:
-        explain = explainer(session, SNAPSHOTS.get(), settings, flag, now=now, environment=environment)
+        explain = explainer(
+            session,
+            SNAPSHOTS.get(),
+            settings,
+            flag,
+            now=now,
+            environment=environment,
+            sentences=OF_THE_PAGE,
+        )
         answer = explain(user_id, assumed)
     query = _query(user_id, environment, assumed)
     return ExplainScreen(now, flags, flag, user_id, environment, answer, attributes, mistake, query=query)

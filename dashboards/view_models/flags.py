@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from dashboards.constraint_sentences import dependency_sentence
 from dashboards.flag_sentences import VariantView, strategy_sentence, variant_views
 from flags import store
 from flags.administration import flag_versions
@@ -15,7 +16,6 @@ from flags.administration.definitions import unknown_flag
 from flags.administration.edits import DECIDING
 from flags.administration.flag_versions import FlagVersion
 from flags.administration.queries import FlagQuery, flag_detail, list_flags
-from flags.unleash.probes import dependency_text
 
 PAGE_FLAGS = 50
 VERSIONS_MAX = 20
@@ -117,7 +117,7 @@ def _environment(name: str, found: Mapping[str, Any], segments: Mapping[int, str
         enabled=found["enabled"],
         strategies=[strategy_sentence(each, segments) for each in found["strategies"]],
         variants=variant_views(found["variants"]),
-        dependencies=[dependency_text(each) for each in found["dependencies"]],
+        dependencies=[dependency_sentence(each) for each in found["dependencies"]],
         updated_at=datetime.fromisoformat(found["updatedAt"]),
         updated_by=found["updatedBy"],
     )

@@ -15,16 +15,19 @@ from control_plane.plans import administration, document, form
 from control_plane.plans.document import InvalidPlan, Mistake
 from control_plane.plans.form import PlanForm
 from control_plane.plans.previews import EnvironmentChange, preview
-from control_plane.plans.templates import TEMPLATES
+from control_plane.plans.templates import TEMPLATES, for_environment
+from control_plane.rollout_names import environment_of
 from control_plane.rollouts import store
 from control_plane.rollouts.store import PlanVersion
+from dashboards.language import N_, gettext
+from dashboards.problem_sentences import reason_sentence
 
 AUDIENCES: Mapping[str, str] = {
-    AudienceKind.ENVIRONMENTS: "Everybody in some environments",
-    AudienceKind.ALLOWLIST: "The beta allowlist",
-    AudienceKind.NEW_SIGNUPS: "New signups",
-    AudienceKind.ATTRIBUTES: "Customers by their attributes",
-    AudienceKind.EVERYONE: "Everyone",
+    AudienceKind.ENVIRONMENTS: N_("Everybody in some environments"),
+    AudienceKind.ALLOWLIST: N_("The beta allowlist"),
+    AudienceKind.NEW_SIGNUPS: N_("New signups"),
+    AudienceKind.ATTRIBUTES: N_("Customers by their attributes"),
+    AudienceKind.EVERYONE: N_("Everyone"),
 }
 
 
@@ -63,7 +66,7 @@ class PlanScreen:
     @property
     def audiences(self) -> Sequence[tuple[str, str]]:
         """The kinds of audiences with what people call them."""
-        return [(kind, AUDIENCES.get(kind, kind)) for kind in KINDS]
+        return [(kind, gettext(AUDIENCES[kind]) if kind in AUDIENCES else kind) for kind in KINDS]
 
     def mistake_of(self, name: str) -> str:
         """Return what is wrong with the field of this name, or with something in it."""
@@ -74,7 +77,10 @@ class PlanScreen:
 def new(flag: str, template: str, now: datetime) -> PlanScreen:
     """A plan for a new flag, from a template."""
     begins = now.replace(second=0, microsecond=0)
-    text = document.to_yaml(TEMPLATES[template](begins)) if template in TEMPLATES else ""
+    text = ""
+    if template in TEMPLATES:
+        made, environment = TEMPLATES[template](begins), environment_of(flag)
+        text = document.to_yaml(for_environment(made, environment) if environment else made)
     return PlanScreen(now, flag, text, templates=_templates())
 
 
@@ -91,7 +97,7 @@ def preview_text(session: Session, flag: str, text: str, change: ChangeContext, 
     templates = () if found else _templates()
     screen = PlanScreen(change.now, flag, text, found, versions, templates, seen_version=seen_version)
     try:
-        plan = document.parse(text).plan
+        flag, plan = document.of_rollout(flag, document.parse(text).plan)
     except InvalidPlan as invalid:
         return replace(screen, mistakes=invalid.mistakes)
     return replace(screen, preview=_preview(session, flag, found, plan, change))
@@ -104,7 +110,7 @@ def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, ch
         now=found.now,
         complete=found.complete,
         diff=() if before is None else document.diff(before.plan, plan),
-        refusals=[reason.sentence for reason in reasons],
+        refusals=[reason_sentence(reason) for reason in reasons],
         loses=bool(reasons) and all(reason.code == LOSES_USERS for reason in reasons),
     )
 

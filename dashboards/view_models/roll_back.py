@@ -21,6 +21,11 @@ class RollBackLine:
     reach: str
     in_production: bool
 
+    @property
+    def in_all(self) -> bool:
+        """Return whether a rollback is to take it from development and staging, where alone anybody has it."""
+        return not self.in_production and not self.rollout.plan.is_of_one_environment
+
 
 @dataclass(frozen=True, slots=True)
 class RollBackScreen:

@@ -10,11 +10,14 @@ from alerts.overrides.store import Override, active
 from control_plane import rollouts
 from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.latch import environments_on
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
+from control_plane.rollout_names import flag_of
+from control_plane.rollouts import store
 from dashboards import guardrails, summaries
 from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
@@ -55,10 +58,17 @@ class RolloutScreen:
     """How much time the charts show."""
     remediation: RemediationView | None
     """What the rollback that ended this attempt left behind."""
+    others: Sequence[str]
+    """The names of the flag's other rollouts: its own, and those of single environments."""
 
     @property
     def flag(self) -> str:
         return self.rollout.flag
+
+    @property
+    def elsewhere(self) -> str:
+        """Say where other rollouts of the flag decide; empty where none does."""
+        return summaries.decided_elsewhere(self.flag, self.others)
 
     @property
     def advance_label(self) -> str:
@@ -72,6 +82,11 @@ class RolloutScreen:
     def reach(self) -> str:
         """Describe whom the plan admits at this step; nobody while it is rolled back."""
         return summaries.reach_now(self.rollout)
+
+    @property
+    def stays_on(self) -> bool:
+        """Return whether a rollback left the flag on somewhere."""
+        return bool(environments_on(self.rollout))
 
     @property
     def reaches_production(self) -> bool:
@@ -141,7 +156,10 @@ def read(
     session: Session, flag: str, *, now: datetime, lease_seconds: float, window: ChartWindow = ChartWindow.HOUR
 ) -> RolloutScreen:
     """The screen of `flag`; raises UnknownRolloutError."""
-    rollout = rollouts.find(session, flag)
+    of_flag = {each.flag: each for each in store.of_flag(session, flag_of(flag))}
+    rollout = of_flag.pop(flag, None)
+    if rollout is None:
+        raise rollouts.UnknownRolloutError(flag)
     gates = rollouts.gates(session, rollout, now)
     entries = audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_READ)
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
@@ -149,7 +167,9 @@ def read(
         now=now,
         rollout=rollout,
         migration=names_of(flag),
-        sentence=summaries.status_sentence(rollout, gates, now, names_of(flag)),
+        sentence=summaries.status_sentence(
+            rollout, gates, now, names_of(flag), incident=audit_entry.incident(rollout, entries)
+        ),
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
@@ -161,6 +181,7 @@ def read(
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
         remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        others=sorted(of_flag),
     )
 
 

@@ -21,9 +21,10 @@ from control_plane.platform.auth import audit
 from control_plane.rollouts import store
 from dashboards import summaries
 from dashboards.summaries import PhaseView
-from dashboards.view_models import alerts, audit_entry, guard
+from dashboards.view_models import alerts, audit_entry, guard, welcome
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
+from dashboards.view_models.welcome import WelcomeView
 
 SEVERITY = list(Status)
 CARDS_MAX, ROWS_MAX = 6, 50
@@ -41,6 +42,8 @@ class RolloutLine:
     phases: tuple[PhaseView, ...]
     sentence: str
     reach: str
+    elsewhere: str
+    """Where other rollouts of the flag decide; empty where none does."""
     alert: Verdict | None
     """The alert that needs attention most; None where all are fine."""
     watched: int
@@ -83,6 +86,8 @@ class RolloutsScreen:
     page: int
     pages: int
     total: int
+    welcome: WelcomeView | None = None
+    """The first steps of a new installation; None once it is under way."""
 
     @property
     def searched(self) -> bool:
@@ -99,8 +104,10 @@ def read(
     found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
     if len(everything) <= CARDS_MAX:
-        lines = sorted((_line(session, rollout, now) for rollout in found), key=lambda line: line.urgency)
-        return RolloutsScreen(now, watching, tuple(lines), (), wanted, 1, 1, len(found))
+        names = [each.flag for each in everything]
+        lines = sorted((_line(session, rollout, names, now) for rollout in found), key=lambda line: line.urgency)
+        steps = welcome.read(session, everything)
+        return RolloutsScreen(now, watching, tuple(lines), (), wanted, 1, 1, len(found), steps)
     alarms = alert_store.alarms(session)
     rows = sorted((_row(rollout, alarms, now) for rollout in found), key=lambda row: row.urgency)
     pages = max(1, -(-len(rows) // ROWS_MAX))
@@ -114,7 +121,7 @@ def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]],
     return RolloutRow(rollout, stage(rollout, now), sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
-def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
+def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetime) -> RolloutLine:
     gates = rollouts.gates(session, rollout, now)
     verdicts = alerts.verdicts_of(session, rollout)
     entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=ENTRIES_READ)
@@ -123,8 +130,11 @@ def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
         rollout=rollout,
         stage=stage(rollout, now),
         phases=summaries.timeline(rollout, {}),
-        sentence=summaries.status_sentence(rollout, gates, now, names_of(rollout.flag)),
+        sentence=summaries.status_sentence(
+            rollout, gates, now, names_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
+        ),
         reach=summaries.reach_now(rollout),
+        elsewhere=summaries.decided_elsewhere(rollout.flag, names),
         alert=_worst(verdicts),
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),

@@ -11,16 +11,18 @@ from alerts.analysis.backtest import Backtest, backtest
 from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare, Unit
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rules import Action, ErrorBudget, Rule, counted
+from alerts.analysis.rule_counts import counted
+from alerts.analysis.rules import Action, ErrorBudget, Rule
 from alerts.analysis.verdicts import Verdict, bad_of
 from control_plane.platform.observability import signal_points
 from control_plane.platform.observability.signals import Count
 from dashboards.filters import moment
+from dashboards.language import N_, gettext
 
 PERIOD = timedelta(days=7)
 STEP_MINUTES = 5
 HIGHEST = 0.5
-LONGEST_SECONDS = 86_400
+HOUR_SECONDS, LONGEST_SECONDS = 3600, 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Trial:
     """The form, and what came of it once it was sent."""
 
     wanted: Wanted
+    slower_than: str = ""
+    """The duration beyond which an outcome was counted as bad: of it another share is tried, and no other duration."""
     minutes: int = STEP_MINUTES
     mistake: str = ""
     counted: str = ""
@@ -55,30 +59,40 @@ def read(
     session: Session, rule: Rule, verdict: Verdict | None, budget: ErrorBudget, wanted: Wanted, *, now: datetime
 ) -> Trial | None:
     """Return what `wanted` would have done beside what is in force; None for an alert that has no rate to choose."""
-    if rule.tripwire or rule.slow_ms is not None or rule.compare is Compare.DISCORDANT:
+    if rule.tripwire or rule.compare is Compare.DISCORDANT:
         return None
-    filled = Wanted(wanted.threshold or rule.threshold_text, wanted.window or duration_text(rule.window_seconds))
+    slower_than = rule.threshold_text if rule.slow_ms is not None else ""
+    window = duration_text(max(rule.window_seconds, STEP_MINUTES * 60))
+    filled = Wanted(wanted.threshold or _share_text(rule), wanted.window or window)
     if not wanted.threshold:
-        return Trial(filled)
+        return Trial(filled, slower_than)
     try:
         other = _rule(rule, filled)
     except ValueError as mistake:
-        return Trial(filled, mistake=str(mistake))
+        return Trial(filled, slower_than, mistake=str(mistake))
     history, burst_size = _history(session, rule, now), verdict.burst_size if verdict else 1.0
     runs = [(each, backtest(each, history, budget=budget, burst_size=burst_size)) for each in (rule, other)]
     results = [TrialResult(_label(each), _sentence(each, run)) for each, run in dict(runs).items()]
-    return Trial(filled, counted=_counted(runs[0][1]), results=results, yaml=_yaml(rule, filled))
+    return Trial(filled, slower_than, counted=_counted(rule, runs[0][1]), results=results, yaml=_yaml(rule, filled))
 
 
 def _rule(rule: Rule, wanted: Wanted) -> Rule:
     """Return the alert as it is wanted. Raises ValueError with what was expected."""
     threshold = quantities.threshold(wanted.threshold)
     if threshold.unit is not Unit.RATIO or not 0 < threshold.amount <= HIGHEST:
-        raise ValueError("The threshold is a share above 0% and up to 50%, such as 0.5%.")
+        raise ValueError(gettext("The threshold is a share above 0%% and up to 50%%, such as 0.5%%."))
     seconds = float(quantities.duration(wanted.window))
     if not STEP_MINUTES * 60 <= seconds <= LONGEST_SECONDS:
-        raise ValueError(f"The window is {STEP_MINUTES}m to 24h here, such as 10m.")
-    return replace(rule, threshold=float(threshold.amount), threshold_text=wanted.threshold, window_seconds=seconds)
+        raise ValueError(gettext("The window is %(minutes)sm to 24h here, such as 10m.", minutes=STEP_MINUTES))
+    if rule.by_account and seconds % HOUR_SECONDS:
+        raise ValueError(gettext("A user counts once an hour, so the window is a number of hours, such as 1h."))
+    text = rule.threshold_text if rule.slow_ms is not None else wanted.threshold
+    return replace(rule, threshold=float(threshold.amount), threshold_text=text, window_seconds=seconds)
+
+
+def _share_text(rule: Rule) -> str:
+    """The share that may be bad, as `alerts.yaml` writes one: of a duration what its quantile leaves."""
+    return rule.threshold_text if rule.slow_ms is None else f"{rule.threshold * 100:.4g}%"
 
 
 def _history(session: Session, rule: Rule, now: datetime) -> list[tuple[datetime, Counts]]:
@@ -95,22 +109,41 @@ def _history(session: Session, rule: Rule, now: datetime) -> list[tuple[datetime
 
 
 def _label(rule: Rule) -> str:
-    return f"{rule.threshold_text} in {duration_text(rule.window_seconds)}"
+    window = duration_text(rule.window_seconds)
+    if rule.slow_ms is None:
+        return gettext("%(threshold)s in %(window)s", threshold=rule.threshold_text, window=window)
+    return gettext(
+        "%(share)s slower than %(limit)s in %(window)s",
+        share=_share_text(rule),
+        limit=rule.threshold_text,
+        window=window,
+    )
 
 
 def _sentence(rule: Rule, run: Backtest) -> str:
-    done = "notified" if rule.action is Action.NOTIFY else "held"
-    acts = ((done, run.held_at), ("rolled back", run.rolled_back_at))
-    found = [f"{act} on {moment(at)}" for act, at in acts if at is not None]
-    return f"Would have {' and '.join(found)}." if found else "Would have done nothing."
+    first = N_("notified on %(moment)s") if rule.action is Action.NOTIFY else N_("held on %(moment)s")
+    acts = ((first, run.held_at), (N_("rolled back on %(moment)s"), run.rolled_back_at))
+    found = [gettext(act, moment=moment(at)) for act, at in acts if at is not None]
+    if not found:
+        return gettext("Would have done nothing.")
+    return gettext("Would have %(acts)s.", acts=gettext(" and ").join(found))
 
 
-def _counted(run: Backtest) -> str:
+def _counted(rule: Rule, run: Backtest) -> str:
     if not run.counts.total:
-        return "Nothing that it counts happened in the last 7 days."
-    worst = f" The worst window had {bad_of(run.highest)}." if run.counts.bad else ""
-    return f"In the last 7 days {bad_of(run.counts)} were bad.{worst}"
+        return gettext("Nothing that it counts happened in the last 7 days.")
+    counted = gettext("In the last 7 days %(bad)s were bad.", bad=bad_of(run.counts, rule.per))
+    if not run.counts.bad:
+        return counted
+    worst = gettext("The worst window had %(bad)s.", bad=bad_of(run.highest, rule.per))
+    return f"{counted} {worst}"
 
 
 def _yaml(rule: Rule, wanted: Wanted) -> str:
-    return f"{rule.name}:\n  threshold: {wanted.threshold}\n  window: {wanted.window}\n"
+    if rule.slow_ms is None:
+        return f"{rule.name}:\n  threshold: {wanted.threshold}\n  window: {wanted.window}\n"
+    quantile = 100 - quantities.threshold(wanted.threshold).amount * 100
+    return (
+        f"{rule.name}:\n  threshold: {rule.threshold_text}\n"
+        f"  quantile: {quantile.normalize():f}\n  window: {wanted.window}\n"
+    )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.plans import CATALOGUE
 from flags import store
@@ -43,7 +44,7 @@ class UsersScreen:
 
 def read(session: Session, *, flag: str, now: datetime) -> UsersScreen:
     """The screen of `flag`, or of the first flag where it is none."""
-    flags = tuple(rollout.flag for rollout in rollout_store.load_all(session))
+    flags = tuple(dict.fromkeys(flag_of(rollout.flag) for rollout in rollout_store.load_all(session)))
     flag = flag if flag in flags else next(iter(flags), "")
     stored = store.list_overrides(session, flag, limit=OVERRIDES_MAX) if flag else []
     named = store.count_overrides(session, flag, now)

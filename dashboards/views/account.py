@@ -1,20 +1,25 @@
-"""One's own account: a password of one's choice, and a second factor beside it."""
+"""One's own account: a password of one's choice, a second factor beside it, and passkeys in its place."""
 
 import segno
-from flask import Response, flash, redirect, render_template, request, url_for
+from flask import Response, flash, jsonify, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, authentication, authorization, second_factor
+from control_plane.platform.auth import accounts, authentication, authorization, passkeys, second_factor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
-from dashboards.views.blueprint import bp
+from dashboards.language import LANGUAGES, gettext, set_language
+from dashboards.problem_sentences import unchanged
+from dashboards.views.blueprint import bp, reader_language
+from dashboards.views.refusals import flash_refusal
 
 SETUP = "second_factor_setup"
 """Where a secret waits in the cookie until its device has proved itself; only its reader has the cookie."""
+PASSKEY_SETUP = "passkey_setup"
+"""In the cookie, the question that a new passkey is to answer."""
 
 
 @bp.get("/account")
@@ -29,11 +34,9 @@ def account() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def change_own_password() -> ResponseReturnValue:
     """Take a new password, where the present one proves who asks."""
-    try:
+    with flash_refusal():
         _change_password(_person())
-        flash("Your password was changed.\nEverywhere else you were signed out.", "success")
-    except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(gettext("Your password was changed.\nEverywhere else you were signed out."), "success")
     return redirect(url_for("pages.account"), 303)
 
 
@@ -60,7 +63,7 @@ def enable_second_factor() -> ResponseReturnValue:
             codes = second_factor.enable(database_session, person, secret, form.get("code", ""), now=now)
             cookie["version"] = accounts.session_version(database_session, person.id)
     except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(unchanged(problem), "refusal")
         return redirect(url_for("pages.account"), 303)
     cookie.pop(SETUP, None)
     return _unstored(render_template("recovery_codes.html", codes=codes))
@@ -71,14 +74,70 @@ def enable_second_factor() -> ResponseReturnValue:
 def remove_second_factor() -> ResponseReturnValue:
     """Ask for the password alone again, where password and code prove who wants that."""
     person, form, now = _person(), request.form, clock.now()
-    try:
+    with flash_refusal():
         authorization.check_password(person, form.get("present", ""), now=now)
         authorization.check_code(person, form.get("code", ""), now=now)
         with transaction() as database_session:
             second_factor.remove(database_session, person, now=now, actor=person.username)
-        flash("Your password alone signs you in from now on.", "success")
-    except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(gettext("No code is asked for from now on."), "success")
+    return redirect(url_for("pages.account"), 303)
+
+
+@bp.post("/account/passkeys/question")
+@authorization.require_role("viewer")
+def new_passkey_question() -> ResponseReturnValue:
+    """Return what a browser needs to make a passkey of this person."""
+    options, state = passkeys.registration(_person(), request.host)
+    cookie[PASSKEY_SETUP] = state
+    return jsonify(options)
+
+
+@bp.post("/account/passkeys")
+@authorization.require_role("viewer")
+def add_passkey() -> ResponseReturnValue:
+    """Let a new passkey sign this person in, where password, and code if there is one, prove who wants that."""
+    person, form, now = _person(), request.form, clock.now()
+    state = cookie.pop(PASSKEY_SETUP, {})
+    with flash_refusal():
+        authorization.check_password(person, form.get("present", ""), now=now)
+        if person.has_device:
+            authorization.check_code(person, form.get("code", ""), now=now)
+        answer, name = form.get("credential", ""), form.get("name", "")
+        with transaction() as database_session:
+            made = passkeys.add(database_session, person, state, answer, host=request.host, name=name, now=now)
+            cookie["version"] = accounts.session_version(database_session, person.id)
+        flash(
+            gettext("The passkey %(name)s was added.\nEverywhere else you were signed out.", name=made.name), "success"
+        )
+    return redirect(url_for("pages.account"), 303)
+
+
+@bp.post("/account/passkeys/remove")
+@authorization.require_role("viewer")
+def remove_passkey() -> ResponseReturnValue:
+    """Let a passkey sign nobody in any more, where the password proves who wants that."""
+    person, form, now = _person(), request.form, clock.now()
+    with flash_refusal():
+        authorization.check_password(person, form.get("present", ""), now=now)
+        with transaction() as database_session:
+            gone = passkeys.remove(database_session, person, form.get("passkey", ""), now=now)
+            cookie["version"] = accounts.session_version(database_session, person.id)
+        flash(gettext("The passkey %(name)s was removed.", name=gone.name), "success")
+    return redirect(url_for("pages.account"), 303)
+
+
+@bp.post("/account/language")
+@authorization.require_role("viewer")
+def change_language() -> ResponseReturnValue:
+    """Read pages in another language from now on; an empty choice goes by the browser."""
+    person, code = _person(), request.form.get("language", "") or None
+    if code is not None and code not in LANGUAGES:
+        raise Problem(422, "UNKNOWN_LANGUAGE", f"Pages are in {', '.join(LANGUAGES)}; choose one of those.")
+    with transaction() as database_session:
+        accounts.change_language(database_session, person, code, now=clock.now(), actor=person.username)
+    authentication.reload_principal()
+    set_language(reader_language())
+    flash(gettext("Pages are in this language from now on."), "success")
     return redirect(url_for("pages.account"), 303)
 
 

@@ -20,10 +20,12 @@ from dashboards import sse
 from dashboards.chart_windows import chart_window
 from dashboards.filters import clock
 from dashboards.fragments import Fragments, alerts_fragments
+from dashboards.language import gettext
 from dashboards.view_models import alerts as screens
 from dashboards.view_models.alerts import AlertsScreen
 from dashboards.view_models.threshold_trial import Wanted
-from dashboards.views.blueprint import bp
+from dashboards.views.blueprint import bp, reader_language
+from dashboards.views.refusals import flash_refusal
 
 
 @bp.get("/alerts")
@@ -38,7 +40,7 @@ def alerts() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def live_alerts() -> ResponseReturnValue:
     """Stream the page as it changes."""
-    return sse.stream(_regions)
+    return sse.stream(_regions, reader_language)
 
 
 @bp.get("/alerts/<name>")
@@ -70,8 +72,11 @@ def override_alert(flag: str, name: str) -> ResponseReturnValue:
     def grant(session: Session, now: datetime) -> str:
         done = approval.grant(session, rules_file.current().rules, wanted, now=now, actor=authorization.actor())
         if isinstance(done, PendingOverride):
-            return f"It is critical: another owner has to agree by {clock(done.until)}. Until then it still acts."
-        return "It only notifies now. Everybody was notified."
+            return gettext(
+                "It is critical: another owner has to agree by %(time)s. Until then it still acts.",
+                time=clock(done.until),
+            )
+        return gettext("It only notifies now. Everybody was notified.")
 
     return _changed(name, grant)
 
@@ -84,19 +89,17 @@ def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
 
     def end(session: Session, now: datetime) -> str:
         approval.end(session, flag, name, now=now, actor=authorization.actor(), reason=reason)
-        return "It acts again."
+        return gettext("It acts again.")
 
     return _changed(name, end)
 
 
 def _changed(name: str, change: Callable[[Session, datetime], str]) -> ResponseReturnValue:
     """Make the change, which says what it did, and go back to the alert."""
-    try:
+    with flash_refusal():
         with transaction() as session:
             done = change(session, DATABASE_CLOCK.now())
         flash(done, "success")
-    except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
     return redirect(url_for("pages.alert", name=name), 303)
 
 

@@ -9,6 +9,8 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
+from dashboards.language import gettext
+from dashboards.problem_sentences import problem_sentence
 from dashboards.view_models import audit as screens
 from dashboards.views.blueprint import bp, row_id
 
@@ -34,5 +36,6 @@ def _wanted() -> AuditFilter:
     try:
         return audit_filter({name: request.args[name] for name in FILTERS if name in request.args})
     except Problem as problem:
-        flash(f"The filter can't be used, so everything is shown.\n{problem.detail}", "refusal")
+        said = gettext("The filter can't be used, so everything is shown.")
+        flash(f"{said}\n{problem_sentence(problem)}", "refusal")
         return AuditFilter()

@@ -12,8 +12,10 @@ from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
 from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.store.inbox import State
+from dashboards.language import gettext
 from dashboards.view_models import billing as screens
 from dashboards.views.blueprint import bp, row_id
+from dashboards.views.refusals import flash_refusal
 
 REASON_CHARACTERS = 300
 
@@ -36,15 +38,13 @@ def close_finding(finding_id: int) -> ResponseReturnValue:
     """Correct a finding from Stripe's word, or dismiss it."""
     reason = request.form.get("reason", "").strip()[:REASON_CHARACTERS]
     change = ChangeContext(clock.now(), authorization.actor(), reason)
-    try:
+    with flash_refusal():
         _require(reason)
         if request.form.get("order") == "dismiss":
             done = corrections.dismiss(finding_id, change)
         else:
             done = corrections.apply(stripe_gateway(), finding_id, change)
         flash(done.sentence, "success")
-    except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
     return redirect(url_for("pages.billing"), 303)
 
 
@@ -64,13 +64,11 @@ def billing_event(event_id: str) -> ResponseReturnValue:
 def replay_event(event_id: str) -> ResponseReturnValue:
     """Apply an event once more."""
     reason, now = request.form.get("reason", "").strip()[:REASON_CHARACTERS], clock.now()
-    try:
+    with flash_refusal():
         _require(reason)
         with transaction() as session:
             commands.replay(session, event_id, now=now, actor=authorization.actor(), reason=reason)
-        flash("It is applied once more within seconds.", "success")
-    except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(gettext("It is applied once more within seconds."), "success")
     return redirect(url_for("pages.billing_event", event_id=event_id), 303)
 
 

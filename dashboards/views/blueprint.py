@@ -12,32 +12,47 @@ from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.identity_types import Person, Role
+from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
 from control_plane.rollouts.environment_variable import variable_notice
-from dashboards import actions, assets, filters
+from control_plane.strict_json import is_storable
+from dashboards import actions, assets, filters, language
 from dashboards.badges import badge_style
-from dashboards.chart_windows import LABELS
+from dashboards.chart_windows import window_labels
 from dashboards.charts import Chart
+from dashboards.delivered_texts import delivered
 from dashboards.fragments import etag
+from dashboards.gate_sentences import gate_sentence
+from dashboards.glossary import meaning
+from dashboards.language import LANGUAGES, N_, SOURCE, gettext
+from dashboards.problem_sentences import problem_sentence, problem_title, reason_sentence
+from dashboards.stored_sentences import localized
+from dashboards.trace_sentences import code_sentence
 from dashboards.variance_sentences import cause_sentence
+from dashboards.verdict_sentences import attempts, chance, verdict_cause, verdict_reason
 from dashboards.view_models import alerts
 
 COMMAND = re.compile(r"`([^`]+)`")
 LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
+FILTERS = (
+    *("ago", "clock", "count", "day", "iso_day", "minute", "moment", "moments", "percentage", "plain", "pluralize"),
+    *("first_sentence", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
+)
+"""What templates call as `dashboards/filters.py` does."""
 
 bp = Blueprint("pages", __name__, template_folder="../templates")
 
 SCREENS = (
-    ("pages.rollouts", "Rollouts"),
-    ("pages.explain", "Explain"),
-    ("pages.users", "Users"),
-    ("pages.alerts", "Alerts"),
-    ("pages.credits", "Credits"),
-    ("pages.audit_trail", "Audit"),
-    ("pages.people", "People"),
-    ("pages.system", "System"),
+    ("pages.rollouts", N_("Rollouts")),
+    ("pages.explain", N_("Explain")),
+    ("pages.users", N_("Users")),
+    ("pages.alerts", N_("Alerts")),
+    ("pages.credits", N_("Credits")),
+    ("pages.audit_trail", N_("Audit")),
+    ("pages.people", N_("People")),
+    ("pages.system", N_("System")),
 )
 NEEDED = {"pages.credits": "owner", "pages.people": "admin"}
 BELONGS_TO = {
@@ -45,10 +60,13 @@ BELONGS_TO = {
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
         *("pages.flags", "pages.flag", "pages.definition", "pages.stale"),
+        *("pages.segments", "pages.segment", "pages.segment_form", "pages.new_segment"),
+        *("pages.new_segment_in", "pages.create_segment_in"),
     ),
     "pages.credits": (
         *("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
-        *("pages.variances", "pages.operation"),
+        *("pages.variances", "pages.operation", "pages.catalogue"),
+        *("pages.edit_catalogue", "pages.change_catalogue"),
     ),
     "pages.system": ("pages.system", "pages.connections"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
@@ -58,44 +76,85 @@ BELONGS_TO = {
 def init_app(app: Flask) -> None:
     """Mount the screens and give the templates their words."""
     app.register_blueprint(bp)
+    _install_language(app)
+    app.jinja_env.filters.update({name: getattr(filters, name) for name in FILTERS})
     app.jinja_env.filters.update(
-        ago=filters.ago,
-        clock=filters.clock,
-        count=filters.count,
-        day=filters.day,
         chart_time=lambda number, chart: (filters.day_and_minute if chart.over_days else filters.minute)(number),
+        problem_sentence=problem_sentence,
+        problem_title=problem_title,
+        reason_sentence=reason_sentence,
         evidence=lambda value, name: filters.figure(name, value),
+        gate_sentence=gate_sentence,
+        variant=lambda name: {"on": gettext("on"), "off": gettext("off")}.get(name, name),
+        attempts=attempts,
+        chance=chance,
+        verdict_cause=verdict_cause,
+        verdict_reason=verdict_reason,
         badge=badge_style,
         cause=cause_sentence,
+        localized=localized,
         mark=etag,
+        meaning=meaning,
+        code_sentence=code_sentence,
         code_spans=code_spans,
-        minute=filters.minute,
-        moment=filters.moment,
-        percentage=filters.percentage,
-        plain=filters.plain,
-        moments=filters.moments,
-        sentence_case=filters.sentence_case,
+        delivered=delivered,
         rows=rows,
-        pluralize=filters.pluralize,
-        share=filters.share,
         shell=shlex.quote,
-        span=filters.span,
     )
+
+
+def _install_language(app: Flask) -> None:
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        language.gettext_of, language.ngettext_of, newstyle=True, pgettext=language.pgettext_of
+    )
+
+
+@bp.teardown_app_request
+def fall_silent(_error: BaseException | None) -> None:
+    """Leave no language behind: the thread goes on to work for others."""
+    language.set_language(SOURCE)
+
+
+@bp.before_request
+def speak_to_reader() -> None:
+    """Answer in the language that the reader chose, or that the browser asks for."""
+    language.set_language(reader_language())
+
+
+@bp.before_request
+def refuse_unstorable() -> None:
+    """Refuse a form with what no database stores, before one that does keeps it for SDKs that can't read it."""
+    if not all(is_storable(text) for texts in request.form.listvalues() for text in texts):
+        detail = "The form holds a NUL character, which can't be stored; leave it out."
+        raise Problem(422, "UNSTORABLE_VALUE", detail)
+
+
+@bp.after_request
+def say_language(response: Response) -> Response:
+    """Tell caches and readers what language a page is in."""
+    if response.mimetype == "text/html":
+        response.headers["Content-Language"] = language.language()
+        response.vary.update(["Accept-Language", "Cookie"])
+    return response
 
 
 @bp.app_context_processor
 def template_globals() -> dict[str, object]:
     """Return the globals of every template: the person, the theme, the navigation."""
+    language.set_language(reader_language())
     return {
         "me": me(),
         "may": may,
         "theme": theme(),
-        "screens": [each for each in SCREENS if may(NEEDED.get(each[0], "viewer"))],
+        "screens": [(name, gettext(label)) for name, label in SCREENS if may(NEEDED.get(name, "viewer"))],
+        "language": language.language,
+        "languages": LANGUAGES,
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
         "silenced": silenced_count,
         "form_value": form_value,
-        "chart_windows": LABELS,
+        "chart_windows": window_labels(),
         "variable_notice": lambda flag: variable_notice(flag, current()),
         "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
         "offered_action": lambda screen, verb: actions.action(
@@ -116,6 +175,15 @@ def me() -> Person | None:
         return authorization.person()
     except SQLAlchemyError:
         return None
+
+
+def reader_language() -> str:
+    """Return the language that a person chose on their account, else what the browser asks for, else English."""
+    person = me()
+    chosen = person.language if person is not None else None
+    if chosen is not None and chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES) or SOURCE
 
 
 def form_value(form: str, name: str, default: str = "") -> str:

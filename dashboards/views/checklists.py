@@ -11,6 +11,9 @@ from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from dashboards.delivered_texts import delivered
+from dashboards.language import gettext
+from dashboards.problem_sentences import unchanged
 from dashboards.views.blueprint import bp
 
 PATH = "/rollouts/<flag>/checklists"
@@ -38,14 +41,14 @@ def sign_item(flag: str) -> ResponseReturnValue:
             rollout = rollouts.find(session, flag)
             if form.get("withdraw"):
                 signatures.withdraw(session, rollout, address, change)
-                flash("The signature is taken back.", "success")
+                flash(gettext("The signature is taken back."), "success")
             else:
                 state = signatures.sign(session, rollout, address, change, link=link)
-                flash(f"Signed: {state.item.title}.", "success")
+                flash(gettext("Signed: %(item)s.", item=delivered(state.item.title)), "success")
     except Problem as problem:
         with read_only() as session:
             found = progress.read(session, rollouts.find(session, flag), clock.now())
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(unchanged(problem), "refusal")
         page = render_template("checklists.html", progress=found, kept=address, note=note, link=link)
         return page, problem.status
     return redirect(url_for("pages.checklists", flag=flag, _anchor=_anchor(address)), 303)

@@ -18,16 +18,18 @@ from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
 from credits_engine.operations.routing import flag_lookup
+from dashboards.language import N_, gettext
+from dashboards.problem_sentences import unchanged
 from dashboards.view_models import credits as screens
 from dashboards.views.blueprint import bp, row_id
 
 REASON_CHARACTERS = 2000
 ADJUSTMENT_MAXIMUM = 1_000_000
 DONE = {
-    "adjust": "Adjusted in both books.",
-    "reset": "Usage was reset to zero in both books.",
-    "freeze": "Frozen: nothing can be consumed.",
-    "unfreeze": "Credits can be consumed again.",
+    "adjust": N_("Adjusted in both books."),
+    "reset": N_("Usage was reset to zero in both books."),
+    "freeze": N_("Frozen: nothing can be consumed."),
+    "unfreeze": N_("Credits can be consumed again."),
 }
 VERB = f"<any({', '.join(DONE)}):verb>"
 REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictError)
@@ -49,9 +51,9 @@ def correct_credits(verb: str) -> ResponseReturnValue:
         _refuse_nothing(verb, reason)
         with transaction() as session:
             _correction(verb)(session, user_id, clock.now(), reason)
-        flash(DONE[verb], "success")
+        flash(gettext(DONE[verb]), "success")
     except REFUSALS as refusal:
-        flash(f"Nothing was changed.\n{refusal}", "refusal")
+        flash(unchanged(str(refusal)), "refusal")
         return _page(user_id), 422  # with what was written still in the form
     return redirect(url_for("pages.credits", user=user_id), 303)
 
@@ -98,8 +100,10 @@ def _amounts() -> Amounts:
 def _refuse_nothing(verb: str, reason: str) -> None:
     """Raise CorrectionRefused for a form that asks for nothing, for too much, or without a reason."""
     if not reason:
-        raise CorrectionRefused("Say why: a reason is required.")
+        raise CorrectionRefused(gettext("Say why: a reason is required."))
     if verb == "adjust" and _amounts() == NOTHING:
-        raise CorrectionRefused("Write how many credits to give back; a negative number takes some away.")
+        raise CorrectionRefused(gettext("Write how many credits to give back; a negative number takes some away."))
     if verb == "adjust" and max(map(abs, _amounts().figures)) > ADJUSTMENT_MAXIMUM:
-        raise CorrectionRefused(f"At most {ADJUSTMENT_MAXIMUM} credits of a kind can be adjusted at once.")
+        raise CorrectionRefused(
+            gettext("At most %(count)s credits of a kind can be adjusted at once.", count=ADJUSTMENT_MAXIMUM)
+        )

@@ -14,7 +14,9 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from dashboards.language import N_, gettext
 from dashboards.mistakes import mistakes_of
+from dashboards.problem_sentences import unchanged
 from dashboards.view_models import flags as screens
 from dashboards.views.blueprint import bp
 from flags import store
@@ -42,7 +44,8 @@ def switch_flag_page(flag: str, environment: str, verb: str) -> ResponseReturnVa
     def switch(session: Session, change: ChangeContext) -> None:
         switch_flag(session, flag, environment, change, enabled=verb == "on")
 
-    done = f"Switched {verb} in {environment}."
+    switched = N_("Switched on in %(environment)s.") if verb == "on" else N_("Switched off in %(environment)s.")
+    done = gettext(switched, environment=environment)
     return authorization.require_role(SWITCH_ROLES[verb])(_changed)(flag, switch, done)
 
 
@@ -59,7 +62,7 @@ def change_flag(flag: str) -> ResponseReturnValue:
         require_role_on("owner", flag, store.definitions_of(session, flag))
         edit_flag(session, flag, fields, change, versions=wanted.versions, tags=wanted.tags)
 
-    return _changed(flag, edit, "Changed in every environment.")
+    return _changed(flag, edit, gettext("Changed in every environment."))
 
 
 @bp.post("/flag/<flag>/restore")
@@ -74,13 +77,13 @@ def restore_flag(flag: str) -> ResponseReturnValue:
         # Whoever may not change the flag in each place undoes it all by this refusal.
         require_role_on("owner", flag, before | after.keys())
 
-    return _changed(flag, restore, "Restored in every environment.")
+    return _changed(flag, restore, gettext("Restored in every environment."))
 
 
 def _changed(flag: str, change: Changes, done: str) -> ResponseReturnValue:
     reason = request.form.get("reason", "").strip()[:REASON_CHARACTERS]
     if not reason:
-        flash("Nothing was changed.\nSay why: a reason is required.", "refusal")
+        flash(unchanged(gettext("Say why: a reason is required.")), "refusal")
         return _page(flag, 422)
     try:
         with transaction() as session:
@@ -89,7 +92,7 @@ def _changed(flag: str, change: Changes, done: str) -> ResponseReturnValue:
     except (Problem, ValidationError) as refusal:
         if isinstance(refusal, Problem) and refusal.status == HTTPStatus.FORBIDDEN:
             raise
-        flash("\n".join(["Nothing was changed.", *mistakes_of(refusal)]), "refusal")
+        flash(unchanged("\n".join(mistakes_of(refusal))), "refusal")
         return _page(flag, 422)  # with what was written still in the form
     return redirect(url_for("pages.flag", flag=flag), 303)
 

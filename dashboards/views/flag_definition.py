@@ -13,6 +13,7 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.strict_json import MalformedJSON, loads
+from dashboards.language import gettext
 from dashboards.mistakes import mistakes_of
 from dashboards.view_models import flags as screens
 from dashboards.view_models.flags import DefinitionScreen
@@ -45,7 +46,7 @@ def change_definition(flag: str, environment: str) -> ResponseReturnValue:
         if isinstance(refusal, Problem) and refusal.status == HTTPStatus.NOT_FOUND:
             raise
         return _refused(flag, environment, refusal), 422
-    flash("\n".join([f"Changed in {environment}.", *repairs]), "success")
+    flash("\n".join([gettext("Changed in %(environment)s.", environment=environment), *repairs]), "success")
     return redirect(url_for("pages.flag", flag=flag), 303)
 
 
@@ -75,9 +76,11 @@ def _fields(text: str) -> dict[str, object]:
     try:
         found = loads(text)
     except MalformedJSON as error:
-        raise Problem(422, "MALFORMED_JSON", f"The text is no JSON: {error}.") from error
+        raise Problem(422, "MALFORMED_JSON", gettext("The text is no JSON: %(error)s.", error=error)) from error
     if not isinstance(found, dict):
-        raise Problem(422, "MALFORMED_JSON", f"An object with {', '.join(DECIDING)} is needed.")
+        raise Problem(
+            422, "MALFORMED_JSON", gettext("An object with %(fields)s is needed.", fields=", ".join(DECIDING))
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from dashboards.language import gettext
 from dashboards.mistakes import mistakes_of
 from dashboards.view_models import flags as screens
 from dashboards.views.blueprint import bp, row_id
@@ -47,9 +48,9 @@ def create_flag_page() -> ResponseReturnValue:
         with transaction() as session:
             create_flag(session, wanted.name, wanted.environments, change, description=wanted.description)
     except (Problem, ValidationError) as refusal:
-        flash("\n".join(["Nothing was made.", *mistakes_of(refusal)]), "refusal")
+        flash("\n".join([gettext("Nothing was made."), *mistakes_of(refusal)]), "refusal")
         return _page(), 422
-    flash("Made, and off everywhere.", "success")
+    flash(gettext("Made, and off everywhere."), "success")
     return redirect(url_for("pages.flag", flag=wanted.name), 303)
 
 

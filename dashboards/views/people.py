@@ -13,9 +13,12 @@ from control_plane.platform.auth import accounts, authorization, second_factor
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role, TokenType
 from control_plane.platform.problems import Problem
+from dashboards.language import gettext
+from dashboards.problem_sentences import unchanged
 from dashboards.token_snippets import Snippet, snippets
 from dashboards.view_models import people as screens
 from dashboards.views.blueprint import bp
+from dashboards.views.refusals import flash_refusal
 
 TOKEN_DAYS = (30, 90, 365)
 
@@ -41,7 +44,7 @@ def add_person() -> ResponseReturnValue:
     def add(session: Session, now: datetime) -> str:
         return accounts.add_person(session, username, role, now=now, actor=authorization.actor())
 
-    return _secret_page(add, f"The password of {username.strip().lower()}")
+    return _secret_page(add, gettext("The password of %(username)s", username=username.strip().lower()))
 
 
 @bp.post("/people/<int:person_id>/password")
@@ -54,7 +57,7 @@ def renew_password(person_id: int) -> ResponseReturnValue:
         accounts.change_password(session, person_id, password=password, now=now, actor=authorization.actor())
         return password
 
-    return _secret_page(renew, "The new password")
+    return _secret_page(renew, gettext("The new password"))
 
 
 @bp.post("/people/<int:person_id>/role")
@@ -66,7 +69,7 @@ def change_role(person_id: int) -> ResponseReturnValue:
     def change(session: Session, now: datetime) -> str:
         return accounts.change_role(session, person_id, role=role, now=now, actor=authorization.actor()).sentence
 
-    return _changed(change, "The role was changed, and the person was signed out.")
+    return _changed(change, gettext("The role was changed, and the person was signed out."))
 
 
 @bp.post("/people/<int:person_id>/grants")
@@ -79,7 +82,7 @@ def change_grants(person_id: int) -> ResponseReturnValue:
         grants = [accounts.parse_grant(":".join(words)) for words in lines]
         accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
 
-    return _changed(change, "The roles were changed, and the person was signed out.")
+    return _changed(change, gettext("The roles were changed, and the person was signed out."))
 
 
 @bp.post("/people/<int:person_id>/second-factor/reset")
@@ -89,9 +92,10 @@ def reset_second_factor(person_id: int) -> ResponseReturnValue:
 
     def reset(session: Session, now: datetime) -> None:
         person = accounts.find_person(session, person_id)
-        second_factor.remove(session, person, now=now, **_who_and_why())
+        second_factor.reset(session, person, now=now, **_who_and_why())
 
-    return _changed(reset, "The password alone signs them in; they set up a new device on their account.")
+    done = gettext("The password alone signs them in; they set up a new device on their account.")
+    return _changed(reset, done)
 
 
 @bp.post("/people/<int:person_id>/sign-out")
@@ -100,7 +104,7 @@ def end_sessions(person_id: int) -> ResponseReturnValue:
     """Sign somebody out everywhere."""
     return _changed(
         lambda session, now: accounts.end_sessions(session, person_id, now=now, actor=authorization.actor()),
-        "Signed out everywhere.",
+        gettext("Signed out everywhere."),
     )
 
 
@@ -118,7 +122,7 @@ def lock_out(person_id: int) -> ResponseReturnValue:
     """Lock somebody out and end their sessions."""
     return _changed(
         lambda session, now: accounts.disable_person(session, person_id, now=now, **_who_and_why()).sentence,
-        "Locked out, everywhere and at once.",
+        gettext("Locked out, everywhere and at once."),
     )
 
 
@@ -128,7 +132,7 @@ def unlock(person_id: int) -> ResponseReturnValue:
     """Let somebody who was locked out sign in again."""
     return _changed(
         lambda session, now: accounts.enable_person(session, person_id, now=now, **_who_and_why()),
-        "Unlocked: they sign in with the password and the role from before.",
+        gettext("Unlocked: they sign in with the password and the role from before."),
     )
 
 
@@ -155,7 +159,7 @@ def add_token() -> ResponseReturnValue:
     def begin(secret: str) -> Sequence[Snippet]:
         return snippets(TokenType(form["type"]), request.url_root.rstrip("/"), secret)
 
-    return _secret_page(add, f"The token {form.get('name', '').strip()}", begin)
+    return _secret_page(add, gettext("The token %(name)s", name=form.get("name", "").strip()), begin)
 
 
 @bp.post("/tokens/<int:token_id>/revoke")
@@ -167,7 +171,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
     def revoke(session: Session, now: datetime) -> None:
         accounts.revoke_token(session, token_id, now=now, actor=authorization.actor(), reason=reason)
 
-    return _changed(revoke, "Revoked: whoever holds the token is refused within a second.")
+    return _changed(revoke, gettext("Revoked: whoever holds the token is refused within a second."))
 
 
 def _who_and_why() -> dict[str, str]:
@@ -175,12 +179,10 @@ def _who_and_why() -> dict[str, str]:
 
 
 def _changed(change: Change, done: str) -> ResponseReturnValue:
-    try:
+    with flash_refusal():
         with transaction() as session:
             more = change(session, clock.now())
         flash(f"{done}\n{more}" if more else done, "success")
-    except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
     return redirect(url_for("pages.people"), 303)
 
 
@@ -195,7 +197,7 @@ def _secret_page(
         with transaction() as session:
             secret = make(session, clock.now())
     except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(unchanged(problem), "refusal")
         return redirect(url_for("pages.people"), 303)
     page = Response(render_template("secret_created.html", what=what, secret=secret, snippets=begin(secret)))
     page.headers["Cache-Control"] = "no-store"

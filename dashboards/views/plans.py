@@ -1,5 +1,7 @@
 """Plans on pages: a new rollout from a template, and the plan of a rollout edited, previewed and restored."""
 
+from collections.abc import Callable
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -11,11 +13,12 @@ from control_plane.plans.document import InvalidPlan
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
+from dashboards.language import gettext
+from dashboards.problem_sentences import reason_sentence, unchanged
 from dashboards.view_models import plans as screens
 from dashboards.view_models.plans import PlanScreen
 from dashboards.views.blueprint import bp
 
-TEXT_MAX = 200_000
 FIRST_TEMPLATE = "guide"
 
 
@@ -31,7 +34,7 @@ def new_rollout() -> ResponseReturnValue:
 @authorization.require_role("owner")
 def create_rollout() -> ResponseReturnValue:
     """Make the flag with its rollout, or only say what that would mean."""
-    return _changed(request.form.get("flag", "").strip()[:200])
+    return _changed(request.form.get("flag", "").strip()[:200], _planned)
 
 
 @bp.get("/rollouts/<flag>/plan")
@@ -45,7 +48,7 @@ def plan(flag: str) -> ResponseReturnValue:
 @bp.post("/rollouts/<flag>/plan")
 def edit_plan(flag: str) -> ResponseReturnValue:
     """Put another plan in its place, or only say what that would mean."""
-    return authorization.require_role("owner")(_changed)(flag)
+    return authorization.require_role("owner")(_changed)(flag, _edited)
 
 
 @bp.post("/rollouts/<flag>/plan/versions/<int:number>")
@@ -58,21 +61,21 @@ def _restored(flag: str, number: int) -> ResponseReturnValue:
     with transaction() as session:
         version = request.form.get("version", 0, type=int)
         decision = administration.restore(session, flag, number, _change(), expected_version=version)
-    _flash(decision, f"Version {number} is the plan again.")
+    _flash(decision, gettext("Version %(number)s is the plan again.", number=number))
     return redirect(url_for("pages.plan", flag=flag), 303)
 
 
-def _changed(flag: str) -> ResponseReturnValue:
+def _changed(flag: str, decide: Callable[[str, str], Decision]) -> ResponseReturnValue:
     do = request.form.get("do", "preview")
     text = _arranged(_written(), do)
     version = request.form.get("version", 0, type=int)
     if do != "save":
         return _preview(flag, text, version), 200
     try:
-        decision = _decide(flag, text, version)
+        decision = decide(flag, text)
     except InvalidPlan:
         return _preview(flag, text, version), 422
-    _flash(decision, f"{flag} has this plan now.")
+    _flash(decision, gettext("%(flag)s has this plan now.", flag=flag))
     if isinstance(decision, Refusal):
         # Whoever was told that somebody was faster may save over it.
         return _preview(flag, text, 0), 409
@@ -81,7 +84,7 @@ def _changed(flag: str) -> ResponseReturnValue:
 
 def _written() -> str:
     """Return the plan that somebody wrote: the YAML, with what was changed in the form beside it."""
-    text, base = (request.form.get(name, "")[:TEXT_MAX] for name in ("text", "base"))
+    text, base = (request.form.get(name, "") for name in ("text", "base"))
     return form.merge(text, base, request.form)
 
 
@@ -100,12 +103,24 @@ def _arranged(text: str, do: str) -> str:
             return text
 
 
-def _decide(flag: str, text: str, version: int) -> Decision:
-    wanted, confirmed = document.parse(text).plan, request.form.get("confirm") == "yes"
+def _planned(flag: str, text: str) -> Decision:
+    name, wanted = document.of_rollout(flag, document.parse(text).plan)
     with transaction() as session:
-        if not version:
-            return rollouts.plan(session, flag, wanted, _change("Planned."), confirm_losing=confirmed)
-        return administration.edit(session, flag, wanted, _change(), expected_version=version, confirm_losing=confirmed)
+        return rollouts.plan(session, name, wanted, _change("Planned."), confirm_losing=_confirmed())
+
+
+def _edited(flag: str, text: str) -> Decision:
+    # The rollout of the address, whichever environment the text names: it is there that the role counts.
+    _, wanted = document.of_rollout(flag, document.parse(text).plan)
+    version = request.form.get("version", 0, type=int)
+    with transaction() as session:
+        return administration.edit(
+            session, flag, wanted, _change(), expected_version=version, confirm_losing=_confirmed()
+        )
+
+
+def _confirmed() -> bool:
+    return request.form.get("confirm") == "yes"
 
 
 def _preview(flag: str, text: str, version: int) -> str:
@@ -123,7 +138,6 @@ def _change(otherwise: str = "") -> ChangeContext:
 
 def _flash(decision: Decision, done: str) -> None:
     if isinstance(decision, Refusal):
-        reasons = "\n".join(reason.sentence for reason in decision.reasons)
-        flash(f"Nothing was changed.\n{reasons}", "refusal")
+        flash(unchanged("\n".join(map(reason_sentence, decision.reasons))), "refusal")
     else:
         flash(done, "success")

@@ -8,6 +8,9 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.remediation import approval
 from credits_engine.remediation.approval import ApprovalRefused
+from dashboards.filters import count
+from dashboards.language import gettext
+from dashboards.problem_sentences import unchanged
 from dashboards.view_models import remediation as screens
 from dashboards.views.blueprint import bp
 
@@ -33,7 +36,11 @@ def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
         with transaction() as session:
             approval.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)
         posted = approval.post_approved(now)
-        flash(f"Approved: credits of {posted:,} accounts are corrected. The others follow by themselves.", "success")
+        done = gettext(
+            "Approved: credits of %(count)s accounts are corrected. The others follow by themselves.",
+            count=count(posted),
+        )
+        flash(done, "success")
     except ApprovalRefused as refusal:
-        flash(f"Nothing was changed.\n{refusal}", "refusal")
+        flash(unchanged(str(refusal)), "refusal")
     return redirect(url_for("pages.remediation", flag=flag, attempt=attempt), 303)

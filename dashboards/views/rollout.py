@@ -15,13 +15,17 @@ from control_plane.experiments.registry import names_of
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import PRODUCTION
+from control_plane.rollout_names import environment_of, flag_of
 from dashboards import actions, sse
 from dashboards.chart_windows import ChartWindow, chart_window
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments
+from dashboards.language import N_, gettext
+from dashboards.problem_sentences import reason_sentence
 from dashboards.view_models import rollout as screens
 from dashboards.view_models.rollout import RolloutScreen
-from dashboards.views.blueprint import bp
+from dashboards.views.blueprint import bp, reader_language
 
 ROLES = {
     "advance": "owner",
@@ -31,7 +35,14 @@ ROLES = {
     "rollback": "operator",
     "rearm": "owner",
 }
-SPOKEN = {"step-back": "step back", "rollback": "roll back", "rearm": "re-arm"}
+IMPOSSIBLE = {
+    "advance": N_("Nothing was changed: it is not possible to advance now."),
+    "hold": N_("Nothing was changed: it is not possible to hold now."),
+    "resume": N_("Nothing was changed: it is not possible to resume now."),
+    "step-back": N_("Nothing was changed: it is not possible to step back now."),
+    "rollback": N_("Nothing was changed: it is not possible to roll back now."),
+    "rearm": N_("Nothing was changed: it is not possible to re-arm now."),
+}
 VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 
 
@@ -49,7 +60,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
     """Stream the page as it changes."""
     with read_only() as session:
         rollouts.find(session, flag)
-    return sse.stream(partial(_regions, flag, chart_window(request.args.get("window", ""))))
+    return sse.stream(partial(_regions, flag, chart_window(request.args.get("window", ""))), reader_language)
 
 
 @bp.get(f"/rollouts/<flag>/{VERB}")
@@ -91,17 +102,21 @@ def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
         case "resume":
             return rollouts.resume(session, flag, change)
         case _:
-            return rollouts.roll_back(session, flag, change, in_all="everywhere" in request.form)
+            in_all = "everywhere" in request.form
+            if in_all and environment_of(flag):
+                authorization.require_role_on("operator", flag_of(flag), [PRODUCTION])
+            return rollouts.roll_back(session, flag, change, in_all=in_all)
 
 
 def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:
     """Leave a message for the next page: what was done, or every reason why not."""
     if isinstance(decision, Refusal):
-        summary = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
-        flash("\n".join([summary, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
+        reasons = [sentence_case(reason_sentence(reason)) for reason in decision.reasons]
+        flash("\n".join([gettext(IMPOSSIBLE[verb]), *reasons]), "refusal")
         return
     done = actions.done(decision.before, decision.after, verb, names_of(decision.before.flag))
-    flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request from then on.", "success")
+    since = gettext("In force after %(ms)s ms, for every request from then on.", ms=round(milliseconds))
+    flash(f"{done}\n{since}", "success")
 
 
 def _regions(flag: str, window: ChartWindow, now: datetime) -> Fragments:

@@ -15,7 +15,7 @@ from dashboards import sse
 from dashboards.fragments import Fragments, rollouts_fragments
 from dashboards.view_models import rollouts as screens
 from dashboards.view_models.rollouts import RolloutsScreen
-from dashboards.views.blueprint import bp, row_id
+from dashboards.views.blueprint import bp, reader_language, row_id
 
 
 @bp.get("/")
@@ -31,7 +31,7 @@ def rollouts() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def live_rollouts() -> ResponseReturnValue:
     """Stream the page as it changes."""
-    return sse.stream(partial(_regions, _wanted(), _page()))
+    return sse.stream(partial(_regions, _wanted(), _page()), reader_language)
 
 
 def _regions(wanted: Query, page: int, now: datetime) -> Fragments:

@@ -1,13 +1,15 @@
 """Signing in and out, and choosing colours: forms that answer 303."""
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, jsonify, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as AnyResponse
 
 from control_plane.platform import clock
-from control_plane.platform.auth import authentication, authorization, oidc
+from control_plane.platform.auth import authentication, authorization, oidc, passkey_sign_in
 from control_plane.platform.problems import Problem
+from dashboards.language import gettext
+from dashboards.problem_sentences import problem_sentence
 from dashboards.views.blueprint import THEME_COOKIE, THEMES, bp
 
 NEXT = "next"
@@ -32,7 +34,7 @@ def sign_in() -> ResponseReturnValue:
     try:
         found = authorization.sign_in(username, request.form.get("password", ""), now=clock.now())
     except Problem as problem:
-        return _form(target, username=username, refusal=problem.detail), problem.status, problem.headers
+        return _form(target, username=username, refusal=problem_sentence(problem)), problem.status, problem.headers
     return redirect(url_for("pages.code_page", next=target) if found.has_second_factor else target, 303)
 
 
@@ -50,8 +52,25 @@ def confirm() -> ResponseReturnValue:
         authorization.confirm(request.form.get("code", ""), now=clock.now())
     except Problem as problem:
         if problem.code == "SIGN_IN_AGAIN":
-            return _form(target, refusal=problem.detail), problem.status, problem.headers
-        return _code_form(target, refusal=problem.detail), problem.status, problem.headers
+            return _form(target, refusal=problem_sentence(problem)), problem.status, problem.headers
+        return _code_form(target, refusal=problem_sentence(problem)), problem.status, problem.headers
+    return redirect(target, 303)
+
+
+@bp.post("/sign-in/passkey/question")
+def passkey_question() -> ResponseReturnValue:
+    """Return what a browser needs to let a passkey sign."""
+    return jsonify(passkey_sign_in.question(now=clock.now()))
+
+
+@bp.post("/sign-in/passkey")
+def sign_in_by_passkey() -> ResponseReturnValue:
+    """Start the session of whoever the passkey proves, or say why not."""
+    target = authorization.local_path(request.form.get("next"))
+    try:
+        passkey_sign_in.sign_in(request.form.get("credential", ""), now=clock.now())
+    except Problem as problem:
+        return _form(target, refusal=problem_sentence(problem)), problem.status, problem.headers
     return redirect(target, 303)
 
 
@@ -70,7 +89,7 @@ def come_from_provider() -> ResponseReturnValue:
     try:
         oidc.finish(now=clock.now())
     except Problem as problem:
-        return _form(target, refusal=problem.detail), problem.status, problem.headers
+        return _form(target, refusal=problem_sentence(problem)), problem.status, problem.headers
     return redirect(target, 303)
 
 
@@ -103,7 +122,10 @@ def choose_theme() -> AnyResponse:
 
 
 def _code_form(target: str, *, refusal: str = "") -> Response:
-    page = Response(render_template("sign_in_code.html", next=target, refusal=refusal))
+    person = authentication.proved_person()
+    if person is None:
+        return _form(target, refusal=gettext("That took too long; sign in again."))
+    page = Response(render_template("sign_in_code.html", next=target, refusal=refusal, person=person))
     page.headers["Cache-Control"] = "no-store"
     return page
 

@@ -1,4 +1,4 @@
-"""Usage of the credits on a page: by day, and by engine, plan or month of sign-up."""
+"""Usage of the credits on a page: by day, and by engine, plan, month of sign-up or account."""
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
@@ -11,6 +11,7 @@ from dashboards.view_models import usage as screens
 from dashboards.views.blueprint import bp
 
 DAYS_DEFAULT = "30"
+ACCOUNT_CHARACTERS = 200
 
 
 @bp.get("/usage")
@@ -19,7 +20,11 @@ def usage() -> ResponseReturnValue:
     """Show how much was consumed, and which days stand out."""
     days, by = request.args.get("days", DAYS_DEFAULT), request.args.get("by", Segment.ENGINE.value)
     days = days if days in screens.SPANS else DAYS_DEFAULT
-    segment = Segment(by) if by in screens.DIVISIONS else Segment.ENGINE
+    account = request.args.get("account", "").strip()[:ACCOUNT_CHARACTERS]
+    by = by if by in screens.divisions() else Segment.ENGINE.value
     with read_only() as session:
-        screen = screens.read(session, days=int(days), by=segment, now=clock.now())
-    return render_template("usage.html", screen=screen, spans=screens.SPANS, divisions=screens.DIVISIONS)
+        if account:
+            screen = screens.read_account(session, account, days=int(days), now=clock.now())
+        else:
+            screen = screens.read(session, days=int(days), by=by, now=clock.now())
+    return render_template("usage.html", screen=screen, spans=screens.spans(), divisions=screens.divisions())

@@ -1,7 +1,7 @@
 """Users by name: let in, kept out, on the beta allowlist. What exposes is for owners, what protects for operators."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from flask import flash, redirect, render_template, request, url_for
@@ -13,13 +13,16 @@ from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from dashboards.filters import count
+from dashboards.language import N_, NN_, gettext, ngettext
+from dashboards.problem_sentences import unchanged
 from dashboards.view_models import users as screens
 from dashboards.views.blueprint import bp
 from flags.administration.overrides import put_override, remove_override
 from flags.administration.users import UserChange, import_users
 from flags.store import Effect
 
-HOURS = {"1": "1 hour", "24": "1 day", "168": "7 days", "720": "30 days"}
+HOURS = {"1": N_("1 hour"), "24": N_("1 day"), "168": N_("7 days"), "720": N_("30 days")}
 TO_PUT = {Effect.ALLOW: "owner", Effect.DENY: "operator"}
 TO_END = {Effect.ALLOW: "operator", Effect.DENY: "owner"}
 SEPARATORS = re.compile(r"[\s,;]+")
@@ -50,7 +53,7 @@ def override(flag: str, effect: str) -> ResponseReturnValue:
             expires_at=_end(form.get("hours", ""), now),
         )
 
-    done = "Let in by name." if effect == Effect.ALLOW else "Kept out by name."
+    done = gettext("Let in by name.") if effect == Effect.ALLOW else gettext("Kept out by name.")
     return authorization.require_role(TO_PUT[Effect(effect)])(_changed)(put, done, flag)
 
 
@@ -68,7 +71,9 @@ def end_override(flag: str, effect: str) -> ResponseReturnValue:
             ChangeContext(now, authorization.actor(), form.get("reason", "")),
         )
 
-    return authorization.require_role(TO_END[Effect(effect)])(_changed)(end, "Treated like everybody again.", flag)
+    return authorization.require_role(TO_END[Effect(effect)])(_changed)(
+        end, gettext("Treated like everybody again."), flag
+    )
 
 
 @bp.post("/users/beta")
@@ -88,10 +93,18 @@ def _change_beta(*, joining: bool) -> ResponseReturnValue:
         changes = [UserChange(user_id, attributes) for user_id in user_ids]
         import_users(session, changes, actor=authorization.actor(), now=now)
 
-    named = user_ids[0] if len(user_ids) == 1 else f"{len(user_ids):,} users"
-    verb = "is" if len(user_ids) == 1 else "are"
-    done = f"{named} {verb} {'on the beta allowlist' if joining else 'no longer on the beta allowlist'}."
-    return _changed(enter, done, request.form.get("flag", ""))
+    return _changed(enter, _beta_sentence(user_ids, joining=joining), request.form.get("flag", ""))
+
+
+def _beta_sentence(user_ids: Sequence[str], *, joining: bool) -> str:
+    values = {"user": user_ids[0], "count": count(len(user_ids))}
+    if joining:
+        one, many = NN_("%(user)s is on the beta allowlist.", "%(count)s users are on the beta allowlist.")
+    else:
+        one, many = NN_(
+            "%(user)s is no longer on the beta allowlist.", "%(count)s users are no longer on the beta allowlist."
+        )
+    return ngettext(one, many, len(user_ids), **values)
 
 
 def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
@@ -100,7 +113,7 @@ def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
             change(session, clock.now())
         flash(done, "success")
     except Problem as problem:
-        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        flash(unchanged(problem), "refusal")
         return _page(flag), problem.status  # with what was written still in the form
     return redirect(url_for("pages.users", flag=flag or None), 303)
 
@@ -108,7 +121,7 @@ def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
 def _page(flag: str) -> str:
     with read_only() as session:
         screen = screens.read(session, flag=flag, now=clock.now())
-    return render_template("users.html", screen=screen, hours=HOURS)
+    return render_template("users.html", screen=screen, hours={hours: gettext(label) for hours, label in HOURS.items()})
 
 
 def _end(hours: str, now: datetime) -> datetime | None:

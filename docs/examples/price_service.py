@@ -58,7 +58,8 @@ def create_app(flags: Flags | None = None, *, tiered: Pricing = tiered_price) ->
     @app.post("/price")
     def price() -> dict[str, str]:
         user, cart = request.headers["X-User"], request.get_json()
-        found = here.compare(FLAG, control=list_price, candidate=tiered, key=user, arguments=(cart,))
+        cohorts = {"country": request.headers.get("X-Country", "unknown")}
+        found = here.compare(FLAG, control=list_price, candidate=tiered, key=user, arguments=(cart,), cohorts=cohorts)
         return {"price": str(found)}
 
     return app

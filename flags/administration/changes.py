@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.audiences.exposure import Exposure
 from control_plane.audiences.exposure_changes import Cohort, cohorts_between
-from control_plane.core.phases import Rollout, exposure
-from control_plane.core.plan_edits import environments_of
+from control_plane.core.phases import Rollout, environments_of, exposure
 from control_plane.plans.previews import EnvironmentChange
 from flags import store
 from flags.client_features.user_directory import USERS_MAX

@@ -13,6 +13,7 @@ from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.rollout_names import ENVIRONMENT_NAME
 from control_plane.rollouts import store as rollout_store
 from control_plane.rollouts.deleted import cooling_down
 from flags import store
@@ -23,6 +24,7 @@ from flags.unleash.canonical import (
     Issue,
     canonical_definitions,
     divergent_dependencies,
+    placeholders,
 )
 from flags.unleash.compiler import Wire
 
@@ -116,9 +118,19 @@ def check_dependencies(session: Session, environment: str, features: Iterable[Wi
 
 
 def add_placeholders(session: Session, environment: str, taken: Definitions) -> None:
-    """Store a segment that nobody is in for each one that the flag needs and the environment lacks."""
-    stored = store.segment_versions(session, environment)
-    store.put_segments(session, environment, [wire for wire in taken.segments if wire["id"] not in stored])
+    """Store a segment that nobody is in for each one that the flag needs and the environment lacks.
+
+    Called once the change is announced, so that a segment that is removed at the same moment is missed.
+    """
+    missing = placeholders(taken.features, store.segments(session, environment))
+    store.put_segments(session, environment, missing)
+
+
+def check_environment(environment: str) -> None:
+    """Raise Problem where nobody could be served in an environment of this name."""
+    if not ENVIRONMENT_NAME.fullmatch(environment):
+        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", detail)
 
 
 def check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:

@@ -1,4 +1,4 @@
-"""Changes of one flag without a rollout, or of one segment, by whoever saw its latest version.
+"""Changes of one flag without a rollout, by whoever saw its latest version.
 
 Whatever an edit leaves out stays. The audit trail has all of it before and after.
 """
@@ -9,9 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime import change_feed
 from flags import store
 from flags.administration.definitions import (
     add_placeholders,
@@ -22,7 +20,6 @@ from flags.administration.definitions import (
     publish,
     unknown_flag,
 )
-from flags.store.revisions import FLAG
 from flags.unleash.canonical import Definitions
 from flags.unleash.compiler import Wire
 
@@ -66,9 +63,9 @@ def edit_definition(
         )
     if not stored:
         raise _conflict(f"{name} in {environment}", version, None)
-    add_placeholders(session, environment, taken)
     earlier = {environment: before.feature} if before else None
     publish(session, "update" if before else "create", name, change, before=earlier, after={environment: wire})
+    add_placeholders(session, environment, taken)
     return findings(taken.repairs)
 
 
@@ -113,32 +110,6 @@ def edit_flag(
         store.put_tags(session, {name: map(tag_of, tags)})
         after |= {"tags": tag_texts(store.tags(session).get(name, ()))}
     publish(session, "update", name, change, before=before, after=after)
-
-
-def edit_segment(
-    session: Session,
-    environment: str,
-    number: int,
-    fields: Mapping[str, object],
-    change: ChangeContext,
-    *,
-    version: int,
-) -> None:
-    """Change a segment, or add one with version 0."""
-    (wire,) = canonical({"segments": [{"id": number, **fields}]}, session).segments
-    before = {each["id"]: each for each in store.segments(session, environment)}.get(number)
-    if not store.replace_segment(session, environment, wire, expected_version=version):
-        known = store.segment_versions(session, environment)
-        raise _conflict(f"Segment {number} of {environment}", version, known.get(number, 0))
-    audit.record(
-        session,
-        change,
-        action="segment.update" if before else "segment.create",
-        subject=f"segment:{number}",
-        before={environment: before} if before else None,
-        after={environment: wire},
-    )
-    change_feed.publish(session, FLAG, environment, now=change.now)
 
 
 def tag_of(text: str) -> store.Tag:

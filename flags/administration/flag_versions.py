@@ -54,19 +54,20 @@ def restore(session: Session, name: str, entry: int, change: ChangeContext) -> S
     if not found.state:
         detail = f"Version {entry} of {name!r} has no content to restore: it was removed, or is older than the trail."
         raise Problem(409, "FLAG_VERSION_EMPTY", detail)
-    before, after = store.definitions_of(session, name, lock=True), {}
+    before, after, read = store.definitions_of(session, name, lock=True), {}, {}
     for environment, wire in found.state.items():
         # Read anew: what was right then may name a segment that is gone by now.
         taken = canonical({"features": [wire], "segments": store.segments(session, environment)}, session)
         check_dependencies(session, environment, taken.features)
         check_room(session, environment, taken.features)
-        add_placeholders(session, environment, taken)
         store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
-        after[environment] = taken.features[0]
+        after[environment], read[environment] = taken.features[0], taken
     for environment in before.keys() & found.absent:
         store.delete_definition(session, environment, name)
     changed = {environment: wire for environment, wire in before.items() if environment in found.absent | after.keys()}
     publish(session, "restore", name, change, before=changed, after=after)
+    for environment, taken in read.items():
+        add_placeholders(session, environment, taken)
     return after
 
 

@@ -16,6 +16,7 @@ from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.administration.definitions import (
+    add_placeholders,
     check_room,
     dependency_refusals,
     findings,
@@ -75,6 +76,7 @@ def import_definitions(
     audit.record_each(session, change, [entry, *changes])
     change_feed.publish(session, FLAG, environment, now=change.now)
     refuse_planned(session, [wire["name"] for wire in taken.features])
+    add_placeholders(session, environment, taken)
     return taken
 
 

@@ -9,14 +9,16 @@ from sqlalchemy.orm import Session
 
 from control_plane.core.phases import (
     PRODUCTION,
+    Exposure,
     Plan,
     Position,
     Rollout,
+    environments_of,
     exposure_at,
     positions,
 )
-from control_plane.core.plan_edits import environments_of
 from control_plane.core.transitions import Loss
+from control_plane.rollout_names import flag_of
 from flags import store
 from flags.client_features.user_directory import USERS_MAX
 from flags.evaluation.contexts import KnownAttributes, known_context
@@ -42,22 +44,26 @@ def losing_steps(key: str, plan: Plan) -> Iterator[str]:
 def loss(session: Session, before: Rollout, after: Rollout, now: datetime) -> Loss | None:
     """Return the cohorts that lose from `before` to `after` and how many users of the directory; None if none can.
 
-    The directory is read only if the proof fails for production: a million users take some seconds then.
+    The directory is read only if the proof fails for production, or for the one environment that it is about: a million
+    users take some seconds then.
     """
     sentences, users = [], 0
+    counted = next((each.plan.environment for each in (before, after) if each.plan.is_of_one_environment), PRODUCTION)
     exposed = [each for each in environments_of(before.plan, after.plan) if not before.latched_in(each)]
     for environment in exposed:
-        here, there = (_flag_at(each.flag, each.plan, each.position, environment) for each in (before, after))
+        here, there = (_flag_at(flag_of(each.flag), each.plan, each.position, environment) for each in (before, after))
+        if after.latched_in(environment):  # as where a rollout of one environment is given back to the flag's own
+            there = replace(there, exposure=Exposure())
         found = violations(here, there, now=now)
         sentences += found
-        if found and environment == PRODUCTION:
+        if found and environment == counted:
             users = _count(session, before, there, now)
-    return Loss(tuple(sentences), users) if sentences else None
+    return Loss(tuple(sentences), users, environment=counted) if sentences else None
 
 
 def _count(session: Session, rollout: Rollout, there: RolloutFlag, now: datetime) -> int:
     beta = store.beta_members(session)
-    flag = rollout_flag(session, rollout, PRODUCTION, revision=0, beta=beta, override=None)
+    flag = rollout_flag(session, rollout, there.environment, revision=0, beta=beta, override=None)
     before = replace(flag, guard_expires_at=None)  # as it is while the guard watches
     after = replace(before, exposure=there.exposure, new_signups_after=there.new_signups_after)
     contexts = (

@@ -11,9 +11,10 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Action
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed, jobs
+from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import RolloutChanged
 from flags import store
 from flags.evaluation.bucketing import refused_user_id
@@ -39,7 +40,7 @@ def put_override(
     Raises Problem for a user id that SDKs read differently, a missing reason, an end that has passed, and one more
     user kept out than every SDK can be told of.
     """
-    rollouts.find(session, flag)
+    _check_flag(session, flag)
     _check(user_id, change.reason, expires_at, now=change.now)
     change = replace(change, reason=change.reason.strip())
     before = store.find_override(session, flag, user_id, effect)
@@ -54,13 +55,20 @@ def put_override(
 
 def remove_override(session: Session, flag: str, user_id: str, effect: Effect, change: ChangeContext) -> bool:
     """End an override; False when there was none."""
-    rollouts.find(session, flag)
+    _check_flag(session, flag)
     _check_reason(change.reason)
     before = store.find_override(session, flag, user_id, effect)
     if before is None or not store.delete_override(session, flag, user_id, effect):
         return False
     _publish(session, "remove", before, None, replace(change, reason=change.reason.strip()))
     return True
+
+
+def _check_flag(session: Session, flag: str) -> None:
+    rollouts.find(session, flag)
+    if environment_of(flag):
+        detail = f"Users are let in or kept out by name in every environment at once; write {flag_of(flag)}."
+        raise Problem(422, "NOT_OF_ONE_ENVIRONMENT", detail)
 
 
 def sweep(session: Session, now: datetime) -> int:
@@ -111,8 +119,11 @@ def to_json(override: StoredOverride) -> dict[str, Any]:
 
 
 def _sweep(now: datetime, _term: int) -> None:
-    with transaction() as session:
-        sweep(session, now)
+    with read_only() as session:
+        has_ended = bool(store.expired_overrides(session, now))
+    if has_ended:
+        with transaction() as session:
+            sweep(session, now)
 
 
 def _check(user_id: str, reason: str, expires_at: datetime | None, *, now: datetime) -> None:

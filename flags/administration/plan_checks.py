@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import PRODUCTION, Plan, exposure_at, positions
+from control_plane.core.phases import Plan, exposure_at, positions
 from control_plane.core.transitions import LOSES_USERS, Action, Reason
 from control_plane.platform.problems import Problem
+from control_plane.rollout_names import flag_of
 from control_plane.rollouts import RolloutChanged
 from control_plane.rollouts import store as rollout_store
 from flags.administration.losses import losing_steps
@@ -22,11 +23,11 @@ from flags.unleash.compiler import conflicting_key
 
 def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
     """Return everything that the flags have against this plan for this flag."""
-    reasons = [Reason(LOSES_USERS, sentence) for sentence in losing_steps(key, plan)]
+    reasons = [Reason(LOSES_USERS, sentence) for sentence in losing_steps(flag_of(key), plan)]
     reasons += [Reason("FLAG_EXISTS", sentence) for sentence in definition_conflicts(session, key)]
     reasons += [Reason("CONSTRAINT_INVALID", sentence) for sentence in unreadable_constraints(plan)]
-    others = (rollout.flag for rollout in rollout_store.load_all(session))
-    return reasons + [Reason("SEGMENT_IDS_CONFLICT", sentence) for sentence in segment_conflicts(key, others)]
+    others = {flag_of(rollout.flag) for rollout in rollout_store.load_all(session)}
+    return reasons + [Reason("SEGMENT_IDS_CONFLICT", each) for each in segment_conflicts(flag_of(key), others)]
 
 
 def definition_conflicts(session: Session, key: str) -> Iterator[str]:
@@ -47,7 +48,7 @@ def refuse_defined(session: Session, changed: RolloutChanged) -> None:
 
 def unreadable_constraints(plan: Plan) -> Iterator[str]:
     """Name each condition on customers that the engines under the SDKs would read differently, and why."""
-    for share in exposure_at(plan, positions(plan)[-1], PRODUCTION).shares:
+    for share in exposure_at(plan, positions(plan)[-1], plan.environment).shares:
         issues = Issues()
         for number, wire in enumerate(wire_constraints(share.constraints)):
             canonical_constraint(wire, f"constraint {number + 1}", issues)

@@ -1,5 +1,6 @@
-"""Flags, environments and segments as they are listed and shown."""
+"""Flags and environments as they are listed and shown."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,8 @@ class FlagQuery:
 def flag_detail(session: Session, name: str) -> dict[str, Any]:
     """Return everything that decides who has a flag; raises Problem where there is none."""
     if rollout_store.load(session, name) is not None:
-        return {"name": name, "rollout": True}
+        own = {each.plan.environment: each.flag for each in rollout_store.of_single_environments(session, name)}
+        return {"name": name, "rollout": True} | ({"rollouts": own} if own else {})
     found = store.stored_definitions(session, name)
     if not found:
         raise unknown_flag(session, name, found)
@@ -67,6 +69,7 @@ def list_flags(session: Session) -> list[dict[str, Any]]:
     phased = [
         {"name": rollout.flag, "rollout": True} | ({"tags": [*rollout.plan.tags]} if rollout.plan.tags else {})
         for rollout in rollout_store.load_all(session)
+        if not rollout.plan.is_of_one_environment
     ]
     others = []
     for name, found in store.features_by_name(session).items():
@@ -85,32 +88,14 @@ def list_flags(session: Session) -> list[dict[str, Any]]:
 
 
 def list_environments(session: Session) -> list[dict[str, Any]]:
-    """Return every environment that has flags or tokens, and this server's own."""
+    """Return every environment that has flags, segments or tokens, and this server's own."""
     here = current().environment
-    flags = {name: len(store.definitions(session, name)) for name in store.environments(session)}
-    names = {here, *flags, *(token.environment for token in tokens.list_tokens(session))} - {EVERY}
+    flags = Counter(environment for environment, _ in store.every_definition(session))
+    segments = Counter(each.environment for each in store.stored_segments(session))
+    names = {here, *flags, *segments, *(token.environment for token in tokens.list_tokens(session))} - {EVERY}
     return [
-        {
-            "name": name,
-            "flags": flags.get(name, 0),
-            "segments": len(store.segment_versions(session, name)),
-            "here": name == here,
-        }
-        for name in sorted(names)
+        {"name": name, "flags": flags[name], "segments": segments[name], "here": name == here} for name in sorted(names)
     ]
-
-
-def list_segments(session: Session, environment: str) -> list[dict[str, Any]]:
-    """Return the segments of an environment, each with the flags that refer to it."""
-    versions, features = store.segment_versions(session, environment), store.definitions(session, environment)
-    return [
-        {**wire, "version": versions[wire["id"]], "flags": [each["name"] for each in features if _refers(each, wire)]}
-        for wire in store.segments(session, environment)
-    ]
-
-
-def _refers(feature: dict[str, Any], segment: dict[str, Any]) -> bool:
-    return any(segment["id"] in strategy["segments"] for strategy in feature["strategies"])
 
 
 def _definition(stored: store.StoredDefinition) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from control_plane.core.lifecycle import CLEANUP_AFTER, Stage, stage
 from control_plane.core.phases import Rollout
 from control_plane.experiments.registry import migration_of
+from control_plane.rollout_names import environment_of
 from control_plane.rollouts import store as rollout_store
 from flags import store
 
@@ -44,10 +45,12 @@ def stale_flags(
     unused_for: timedelta = UNUSED_AFTER,
 ) -> list[StaleFlag]:
     """List them by cause and name. A flag that this program evaluates itself is never one that nobody requests."""
-    rollouts = rollout_store.load_all(session)
+    # Of a flag's rollouts: the switch is in the code for all its environments.
+    rollouts = [each for each in rollout_store.load_all(session) if not each.plan.is_of_one_environment]
     requested = store.last_requests(session, since=now - unused_for)
     known = {each.flag: each for each in rollouts}
-    ages = rollout_store.planned_at(session) | store.changed_at(session)
+    planned = {name: at for name, at in rollout_store.planned_at(session).items() if not environment_of(name)}
+    ages = planned | store.changed_at(session)
     return [
         *_complete(rollouts, now, complete_for),
         *(

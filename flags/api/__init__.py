@@ -11,6 +11,7 @@ from flags.api import (
     edits,
     explanations,
     overrides,
+    segments,
     stale,
     tokens,
     users,
@@ -21,7 +22,7 @@ from flags.snapshot import UnknownFlagError
 
 def init_app(app: Flask) -> None:
     """Mount the routes."""
-    for routes in (explanations, overrides, definitions, edits, users, tokens, connections, stale, versions):
+    for routes in (explanations, overrides, definitions, edits, segments, users, tokens, connections, stale, versions):
         app.register_blueprint(routes.bp)
     authorization.larger_bodies(app)["/api/environments/"] = definitions.IMPORT_BYTES_MAX
     app.register_error_handler(UnknownFlagError, _unknown)

@@ -1,6 +1,5 @@
 """Flags without a rollout: made, switched, removed; taken from Unleash and given back."""
 
-import re
 from collections.abc import Mapping
 
 from flask import Blueprint, jsonify, request
@@ -15,6 +14,7 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from flags import store
 from flags.administration.definitions import (
+    check_environment,
     create_flag,
     delete_flag,
     export_definitions,
@@ -28,7 +28,6 @@ from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_
 
 bp = Blueprint("definitions", __name__, url_prefix="/api")
 
-ENVIRONMENT = re.compile(requests.ENVIRONMENT)
 IMPORT_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -112,7 +111,7 @@ def delete(flag: str) -> ResponseReturnValue:
 )
 def import_view(environment: str) -> ResponseReturnValue:
     """Take features and segments as Unleash writes or exports them; those that can't be taken are named."""
-    _check_environment(environment)
+    check_environment(environment)
     request.max_content_length = IMPORT_BYTES_MAX
     raw = request.get_json()
     with transaction() as session:
@@ -165,12 +164,6 @@ def _check_tags(session: Session, before: Mapping[str, tuple[store.Tag, ...]]) -
     for name in before.keys() | after.keys():
         if before.get(name) != after.get(name):
             require_role_on("owner", name, store.definitions_of(session, name))
-
-
-def _check_environment(environment: str) -> None:
-    if not ENVIRONMENT.fullmatch(environment):
-        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", detail)
 
 
 def _state_text(name: str) -> bool:

@@ -1,7 +1,5 @@
 """One flag without a rollout: everything that decides who has it, and changes of that by whoever saw it last."""
 
-import re
-
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
@@ -10,16 +8,14 @@ from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.problems import Problem
 from flags import store
-from flags.administration.edits import DECIDING, edit_definition, edit_flag, edit_segment, remove_definition
-from flags.administration.queries import flag_detail, list_environments, list_segments
-from flags.api import requests, responses
-from flags.api.requests import DefinitionEdit, FlagEdit, RemovalRequest, SegmentEdit, fields_set, parse_body
+from flags.administration.definitions import check_environment
+from flags.administration.edits import DECIDING, edit_definition, edit_flag, remove_definition
+from flags.administration.queries import flag_detail, list_environments
+from flags.api import responses
+from flags.api.requests import DefinitionEdit, FlagEdit, RemovalRequest, fields_set, parse_body
 
 bp = Blueprint("flag_edits", __name__, url_prefix="/api")
-
-ENVIRONMENT = re.compile(requests.ENVIRONMENT)
 
 
 @bp.get("/flags/<flag>")
@@ -53,9 +49,7 @@ def change(flag: str) -> ResponseReturnValue:
 @openapi_doc(body=DefinitionEdit, answers={200: responses.EditResult})
 def change_in(flag: str, environment: str) -> ResponseReturnValue:
     """Change a flag in one environment, or add it there; of two who saw the same version the second gets a 409."""
-    if not ENVIRONMENT.fullmatch(environment):
-        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", detail)
+    check_environment(environment)
     wanted = parse_body(DefinitionEdit)
     fields = {name: value for name in DECIDING if (value := getattr(wanted, name)) is not None}
     with transaction() as session:
@@ -86,30 +80,9 @@ def remove_from(flag: str, environment: str) -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(answers={200: responses.EnvironmentList})
 def environments() -> ResponseReturnValue:
-    """Every environment that has flags or tokens, and this server's own."""
+    """Every environment that has flags, segments or tokens, and this server's own."""
     with read_only() as session:
         return jsonify({"environments": list_environments(session)})
-
-
-@bp.get("/environments/<environment>/segments")
-@require_role("viewer")
-@openapi_doc(answers={200: responses.SegmentList})
-def segments(environment: str) -> ResponseReturnValue:
-    """The segments of an environment, and which flags refer to each."""
-    with read_only() as session:
-        return jsonify({"segments": list_segments(session, environment)})
-
-
-@bp.put("/environments/<environment>/segments/<int:number>")
-@require_role("owner")
-@openapi_doc(body=SegmentEdit, answers={200: responses.Segment})
-def put_segment(environment: str, number: int) -> ResponseReturnValue:
-    """Change a segment, or add one, which changes who has every flag that refers to it."""
-    wanted = parse_body(SegmentEdit)
-    fields = {"name": wanted.name, "constraints": wanted.constraints}
-    with transaction() as session:
-        edit_segment(session, environment, number, fields, _change(wanted.reason), version=wanted.version)
-        return jsonify(next(each for each in list_segments(session, environment) if each["id"] == number))
 
 
 def _change(reason: str) -> ChangeContext:

@@ -33,6 +33,8 @@ class FlagDetail(ResponseModel):
 
     name: str
     rollout: bool
+    rollouts: dict[str, str] | None = None
+    """The rollouts of single environments, which decide there."""
     type: str | None = None
     project: str | None = None
     description: str | None = None
@@ -65,7 +67,7 @@ class EnvironmentSummary(ResponseModel):
 
 
 class EnvironmentList(ResponseModel):
-    """Every environment that has flags or tokens."""
+    """Every environment that has flags, segments or tokens."""
 
     environments: list[EnvironmentSummary]
 
@@ -190,6 +192,8 @@ class Explanation(ResponseModel):
 
     flag: str
     environment: str
+    rollout: str | None
+    """The rollout that decides there, `FLAG@ENVIRONMENT` where the environment has its own; none without one."""
     user_id: str
     known: bool
     value: bool

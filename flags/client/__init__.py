@@ -7,6 +7,6 @@ It follows changes as they happen, starts from what it last knew when the server
 the process that asks, however often that was forked before.
 """
 
-from flags.client.connection import FLAGS, PATIENCE_SECONDS, Flags, connect, init_app
+from flags.client.connection import PATIENCE_SECONDS, Flags, connect
 
-__all__ = ["FLAGS", "PATIENCE_SECONDS", "Flags", "connect", "init_app"]
+__all__ = ["PATIENCE_SECONDS", "Flags", "connect"]

@@ -1,13 +1,15 @@
 """Run both implementations of a flag on one request; only the side that serves reaches the caller."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from operator import eq
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from control_plane.experiments.observation import Observation
+from control_plane.platform.observability.cohort_names import checked
 from flags.client.reporter import Reporter
 from flags.client.shadows import Shadow, ShadowThreads
 
@@ -19,6 +21,7 @@ TOO_SLOW = "It gave no answer within the limit."
 ENDED = "It ended its thread."
 ACCOUNT_BYTES = 8
 MICROSECONDS_MAX = 3_600_000_000
+NO_COHORTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,18 @@ class Request(Generic[Decision]):
     served: Observation[str, Decision]
     answer: Observation[str, Decision]
     """A copy of the answer that the caller cannot change."""
+    cohorts: dict[str, str]
 
     def result(self, shadow: Observation[str, Decision], *, equal: bool | None = None) -> dict[str, object]:
         """Return what is reported of it, once it is known what the shadow did."""
         sides = {side.name: _outcome(side) for side in (self.served, shadow)}
-        return {"served": self.served.name, "account": self.account, **sides, "equal": equal}
+        return {
+            "served": self.served.name,
+            "account": self.account,
+            **sides,
+            "equal": equal,
+            "cohorts": self.cohorts,
+        }
 
     def is_equal(self, shadow: Observation[str, Decision]) -> bool | None:
         """Return whether both answered alike; None where a side gave no answer or they can't be compared."""
@@ -67,15 +77,24 @@ class Comparisons:
         self._shadows = ShadowThreads(limit_seconds)
         self._reporter = Reporter(url, token, before_each=self._shadows.expire)
 
-    def run(self, flag: str, comparison: Comparison[Decision], *, candidate_serves: bool, key: str) -> Decision:
+    def run(
+        self,
+        flag: str,
+        comparison: Comparison[Decision],
+        *,
+        candidate_serves: bool,
+        key: str,
+        cohorts: Mapping[str, str] = NO_COHORTS,
+    ) -> Decision:
         """Answer by the side that serves; raise what it raised. The other follows in a thread of its own."""
+        named = checked(cohorts)
         sides = {CONTROL: comparison.control, CANDIDATE: comparison.candidate}
         serving, other = (CANDIDATE, CONTROL) if candidate_serves else (CONTROL, CANDIDATE)
         # Copied before the serving side can change them, and its answer before the caller can change that.
         copied = Observation.of(other, lambda: comparison.copy(comparison.arguments))
         served = Observation.of(serving, lambda: sides[serving](*comparison.arguments))
         answer = served if served.error is not None else _copied(comparison, served)
-        request = Request(flag, _account(key), comparison, replace(served, exception=None), answer)
+        request = Request(flag, _account(key), comparison, replace(served, exception=None), answer, named)
         self._follow(request, sides[other], copied)
         if served.exception is not None:
             raise served.exception

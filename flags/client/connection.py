@@ -1,30 +1,29 @@
 """The connection to a control plane: UnleashClient for the flags, and what compares the two sides of one."""
 
 import os
+import stat
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import gettempdir, mkdtemp
 from typing import Any, TypeVar
+from weakref import WeakSet
 
-from flask import Flask
 from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
 from UnleashClient.cache import FileCache
 from UnleashClient.constants import FEATURES_URL
 from UnleashClient.events import BaseEvent, UnleashEventType
 from UnleashClient.utils import InstanceAllowType
 
-from control_plane.platform.extensions import AppState
-from flags.client.comparison import Comparison, Comparisons
+from flags.client.comparison import NO_COHORTS, Comparison, Comparisons
 from flags.client.hooks import EvaluationHook, EvaluationReason, FlagEvaluation, notify
-from flags.evaluation.contexts import SIGNUP_DATE
-from flags.evaluation.timestamps import format_timestamp
 
 Decision = TypeVar("Decision")
 
-PRODUCTION = "production"
+PRODUCTION, SIGNUP_DATE, ZULU = "production", "signupDate", "Z"
 PATIENCE_SECONDS = 3.0
 READ_SECONDS = 25
 OFF, ON = ("false", "0", "off"), ("true", "1", "on")
@@ -55,6 +54,7 @@ class Flags:
         self._starting = threading.Lock()
         self._started: tuple[int, UnleashClient] | None = None
         self._comparisons: tuple[int, Comparisons] | None = None
+        CONNECTIONS.add(self)
 
     def is_enabled(
         self,
@@ -108,19 +108,22 @@ class Flags:
         arguments: tuple[Any, ...] = (),
         signed_up_at: datetime | None = None,
         attributes: Mapping[str, str] | None = None,
+        cohorts: Mapping[str, str] = NO_COHORTS,
         **options: Any,
     ) -> Decision:
         """Answer by the side that the flag gives to the user `key`, run the other beside it, and report both.
 
         Both are called with `arguments`; the shadow gets deep copies, or what `copy=` makes of them, and runs in
-        another thread. `equal=` says when two answers are the same. Where the environment variable of the flag's name
-        switches it off, the control runs alone.
+        another thread. `equal=` says when two answers are the same. `cohorts` are the parts of the traffic that the
+        request belongs to, known before either side runs, such as `{"country": "NO", "with a voucher": ""}`; the
+        guard looks at each by itself. Where the environment variable of the flag's name switches it off, the control
+        runs alone.
         """
         if self._switched(flag) is False:
             return control(*arguments)
         candidate_serves = self.is_enabled(flag, key, signed_up_at=signed_up_at, attributes=attributes)
         comparison: Comparison[Decision] = Comparison(control, candidate, arguments, **options)
-        return self._comparing().run(flag, comparison, candidate_serves=candidate_serves, key=str(key))
+        return self._comparing().run(flag, comparison, candidate_serves=candidate_serves, key=str(key), cohorts=cohorts)
 
     @property
     def client(self) -> UnleashClient:
@@ -204,6 +207,19 @@ class Flags:
         return True if word in ON and self._environment != PRODUCTION else None
 
 
+CONNECTIONS = WeakSet[Flags]()
+
+
+def _replace_locks() -> None:
+    """Free what a thread held that a forked process does not have."""
+    for each in CONNECTIONS:
+        each._starting = threading.Lock()  # noqa: SLF001 - of this very module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_replace_locks)
+
+
 def connect(
     url: str,
     token: str,
@@ -216,11 +232,11 @@ def connect(
 ) -> Flags:
     """The flags that the token opens. Nothing is started and nobody is asked before the first evaluation.
 
-    `cache_dir` is where the last known flags are kept (default: in the temporary folder). Where nothing was kept, the
-    first evaluation waits up to `patience_seconds` for the server. `results_token` is a service token, which
-    `compare` needs. `hooks` are told of every evaluation (`flags.client.opentelemetry`).
+    `cache_dir` is where the last known flags are kept (default: this user's own in the temporary folder). Where nothing
+    was kept, the first evaluation waits up to `patience_seconds` for the server. `results_token` is a service token,
+    which `compare` needs. `hooks` are told of every evaluation (`flags.client.opentelemetry`).
     """
-    folder = cache_dir or Path(gettempdir()) / "rollout-flags"
+    folder = cache_dir or _own_folder()
     return Flags(
         url,
         token,
@@ -232,19 +248,19 @@ def connect(
     )
 
 
-FLAGS = AppState[Flags]("rollout_flags")
+def _own_folder() -> Path:
+    """Return a folder of this user in the temporary one, where what is kept survives a restart.
 
-
-def init_app(app: Flask, url: str = "", token: str = "", **options: Any) -> Flags:
-    """The flags of a Flask application, also at `app.extensions["rollout_flags"]`.
-
-    Address and token may stand in the application's configuration as FLAGS_URL and FLAGS_TOKEN (and
-    FLAGS_RESULTS_TOKEN for comparisons).
+    What is kept is a pickle: whoever else could write it would run what they like in this process.
     """
-    options = {"results_token": app.config.get("FLAGS_RESULTS_TOKEN", "")} | options
-    made = connect(url or app.config["FLAGS_URL"], token or app.config["FLAGS_TOKEN"], **options)
-    FLAGS.set(app, made)
-    return made
+    if not hasattr(os, "getuid"):  # Windows, where the temporary folder is the user's own
+        return Path(gettempdir()) / "rollout-flags"
+    folder = Path(gettempdir()) / f"rollout-flags-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if is_ours else Path(mkdtemp(prefix="rollout-flags-"))
 
 
 def _context(
@@ -253,6 +269,11 @@ def _context(
     """The context in the one spelling that all engines read; shares of users go by the user id alone."""
     if signed_up_at is not None and signed_up_at.tzinfo is None:
         raise ValueError(f"signed_up_at is {signed_up_at!r}, without a time zone; say which it is.")
-    signed_up = {SIGNUP_DATE: format_timestamp(signed_up_at)} if signed_up_at else {}
+    signed_up = {SIGNUP_DATE: _timestamp(signed_up_at)} if signed_up_at else {}
     user = {} if user_id is None else {"userId": str(user_id)}
     return {**user, "properties": {**attributes, **signed_up}}
+
+
+def _timestamp(instant: datetime) -> str:
+    """Return the instant as flags spell it, `2026-07-01T00:00:00.000Z`; what is finer than a millisecond is cut off."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + ZULU

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import logging
 import threading
 import time
 import uuid
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import requests
-import structlog
 
 RESULTS_MAX = 10_000
 """Results that wait in memory; more are lost, and the number of those lost is reported."""
@@ -30,7 +30,7 @@ PASSING = (408, 425, 429)
 Entry = tuple[float, str, dict[str, object]]
 """When it was added, the flag and the result."""
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Reporter:
                 self._flush()
             except Exception:
                 # Without this thread nothing would be reported any more, and nobody would learn of it.
-                log.exception("flags.results_failed")
+                log.exception("Results of comparisons could not be reported.")
         self._flush()
 
     def _flush(self) -> None:
@@ -136,7 +136,7 @@ class Reporter:
                 address, data=body, headers=self._headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
             )
         except requests.RequestException as error:
-            log.info("flags.results_wait", reason=type(error).__name__)
+            log.info("Results of %s wait for the server: %s.", batch.flag, type(error).__name__)
             return False
         if response.status_code in REFUSED:
             # What is refused once is refused again for a while: what comes meanwhile is lost rather than sent in vain.
@@ -146,7 +146,7 @@ class Reporter:
         return bool(response.status_code == requests.codes.accepted)
 
     def _give_up(self, batch: Batch, reason: str) -> None:
-        log.warning("flags.results_lost", flag=batch.flag, results=len(batch.results), reason=reason)
+        log.warning("%d results of %s are lost: %s", len(batch.results), batch.flag, reason)
         with self._lock:
             self._lost.update(batch.losses)
         self._waiting = None

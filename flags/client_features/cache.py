@@ -27,6 +27,8 @@ class FeatureCache:
     def __init__(self) -> None:
         self._newest: dict[str, PreparedPayloads] = {}
         self._changed = threading.Condition()
+        self._version = 0
+        self._listeners: set[Callable[[], None]] = set()
         self._closed = False
 
     @property
@@ -47,33 +49,32 @@ class FeatureCache:
         with self._changed:
             published = prepare(feature_set, self._newest.get(feature_set.environment))
             self._newest[feature_set.environment] = published
-            self._changed.notify_all()
+        self.wake()
         return published
 
-    def wait_for_newer(
-        self, environment: str, known_tag: str, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
-    ) -> PreparedPayloads | None:
-        """Return the feature set after the one tagged `known_tag`; None when none came in time, or waiting is over.
+    @property
+    def version(self) -> int:
+        """The number of changes so far, of whatever may interest who follows."""
+        return self._version
 
-        It is over when the cache is closed, or `unless` says so; `wake` has that looked at.
-        """
+    def wait(self, version: int, timeout_seconds: float) -> None:
+        """Wait until there is a change after `version`, or time is up."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or unless() or self._is_newer(environment, known_tag), timeout_seconds
-            )
-            newest = self._newest.get(environment)
-        return newest if newest and newest.feature_set.tag != known_tag else None
+            self._changed.wait_for(lambda: self._closed or self._version != version, timeout_seconds)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change. Doing so twice changes nothing."""
+        self._listeners.add(listener)
 
     def wake(self) -> None:
-        """Let everyone who waits look again at why."""
+        """Let everyone who follows look again."""
         with self._changed:
+            self._version += 1
             self._changed.notify_all()
+        for listener in tuple(self._listeners):
+            listener()
 
     def close(self) -> None:
         """End everyone's wait for good."""
         self._closed = True
         self.wake()
-
-    def _is_newer(self, environment: str, known_tag: str) -> bool:
-        newest = self._newest.get(environment)
-        return newest is not None and newest.feature_set.tag != known_tag

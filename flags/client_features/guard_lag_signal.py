@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
@@ -22,7 +22,7 @@ def check(_now: datetime) -> None:
     seconds = REFRESHER.get().guard_lag_seconds
     if seconds is None:
         return
-    is_late = seconds > signals.bound_seconds(current_app, SIGNAL, LATE_SECONDS)
+    is_late = seconds > signals.bound_seconds(SIGNAL, LATE_SECONDS)
     if is_late:
         log.warning("guard.late", seconds=round(seconds))
     signals.record(Sample(SIGNAL, is_late))

@@ -34,7 +34,7 @@ from flags.client_features.prepared_payloads import PreparedPayloads
 from flags.snapshot import SNAPSHOTS, Snapshots
 
 CONFIRM_SECONDS = 0.5
-SAVE_TIME_SECONDS = 0.2
+SAVE_TIME_SECONDS = 0.5
 SAVE_SECONDS = 1.0
 STALE_SECONDS = 10.0
 
@@ -234,5 +234,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     change_feed.FEED.get(app).subscribe(lambda _revision: made.refresh())
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(CONFIRM_SECONDS, "confirm-flags", made.confirm)
-    schedule.run_on_all(SAVE_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.save_confirmation())
+    schedule.run_on_all(SAVE_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.save_confirmation(), alone=True)
     schedule.run_on_all(SAVE_SECONDS, "keep-flags", lambda _now: made.save_backup())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform.db.database import read_only
@@ -36,7 +36,7 @@ class StalenessSignal:
         if not served:
             return
         unconfirmed_seconds = self.publisher.unconfirmed_seconds
-        bound = signals.bound_seconds(current_app, SIGNAL, CONFIRMED_SECONDS)
+        bound = signals.bound_seconds(SIGNAL, CONFIRMED_SECONDS)
         is_stale = unconfirmed_seconds > bound or min(served) < self.due
         if is_stale:
             log.warning("flags.stale", seconds=round(unconfirmed_seconds), revision=min(served), due=self.due)

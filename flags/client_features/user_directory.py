@@ -14,6 +14,7 @@ from typing import Protocol
 import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
@@ -76,12 +77,13 @@ class UserDirectory:
     def follow(self, now: datetime) -> None:
         """Read whoever was changed since the last time; everyone the first time, or whoever was kept."""
         with self._following:
-            if len(self._entries) > USERS_MAX + GROWTH_MAX or self._is_of_another_past():
-                self._followed_at = self._rescanned_at = None
-            is_rescan = self._rescanned_at is None or now - self._rescanned_at >= RESCAN_EVERY
-            since = self._since(is_rescan=is_rescan)
             try:
-                found = _read(since)
+                with read_only() as session:
+                    if len(self._entries) > USERS_MAX + GROWTH_MAX or self._is_of_another_past(session):
+                        self._followed_at = self._rescanned_at = None
+                    is_rescan = self._rescanned_at is None or now - self._rescanned_at >= RESCAN_EVERY
+                    since = self._since(is_rescan=is_rescan)
+                    found = _read(session, since)
             except SQLAlchemyError:
                 # The change feed has logged that the database can't be reached.
                 self._load_backup()
@@ -108,15 +110,10 @@ class UserDirectory:
             # What had changed was forgotten above, so everyone is written the next time.
             self._all_unkept = True
 
-    def _is_of_another_past(self) -> bool:
+    def _is_of_another_past(self, session: Session) -> bool:
         """Return whether users have to be forgotten: the database was restored meanwhile, or a person was erased."""
-        try:
-            with read_only() as session:
-                restored = store.forget_revision(session)
-        except SQLAlchemyError:
-            return False
-        known, self._restored = self._restored, restored
-        return known != restored
+        known, self._restored = self._restored, store.forget_revision(session)
+        return known != self._restored
 
     def _since(self, *, is_rescan: bool) -> datetime | None:
         """From when on changes may have been missed; None before anybody was read."""
@@ -159,9 +156,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     schedule.run_on_all(SAVE_SECONDS, "keep-directory", lambda _now: made.save_backup())
 
 
-def _read(since: datetime | None) -> dict[str, Entry]:
-    with read_only() as session:
-        return {user.user_id: _entry(user) for user in store.users(session, since, limit=USERS_MAX)}
+def _read(session: Session, since: datetime | None) -> dict[str, Entry]:
+    return {user.user_id: _entry(user) for user in store.users(session, since, limit=USERS_MAX)}
 
 
 def _entry(user: UserAttributes) -> Entry:

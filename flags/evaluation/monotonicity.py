@@ -53,10 +53,15 @@ def _stops(flag: RolloutFlag, now: datetime) -> Iterator[str]:
 
 
 def _cohorts(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
-    old, new = before.exposure, after.exposure
     if before.key != after.key:
         yield f"Renaming {before.key} to {after.key} gives every user another bucket."
-    if old.environment and not new.environment:
+    if not after.exposure.environment:  # else everybody there has it, whoever had it before
+        yield from _shares(before, after)
+
+
+def _shares(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
+    old, new = before.exposure, after.exposure
+    if old.environment:
         yield f"The environment {after.environment} is no longer on as a whole."
     if old.allowlist and not new.allowlist:
         yield "The beta allowlist is closed."

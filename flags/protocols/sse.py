@@ -1,18 +1,21 @@
 """Streams that stay open: how many a process holds, why one ends, and what keeps proxies from ending it earlier.
 
-Each is sent in a thread of its own, beside those that answer requests, so their number is capped.
+All of a process are sent by one thread of the server (`control_plane/gateway/shared_streams.py`), up to a number.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from time import monotonic
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import clock
 from control_plane.platform.auth import accounts
 from control_plane.platform.extensions import AppState
+from control_plane.platform.http import shared_streams
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from flags.client_features.cache import FeatureCache
@@ -20,6 +23,8 @@ from flags.client_features.prepared_payloads import PreparedPayloads
 from flags.client_features.refresher import refresher
 
 KEEP_ALIVE_SECONDS = 8.0
+CROWDED_KEEP_ALIVE_SECONDS = 1.0
+"""The same while somebody finds no place: who left is noticed only when something is sent to them."""
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 2
 COMMENT = b":\n\n"
@@ -29,8 +34,9 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 class Stream:
     """One open stream: it ends when its token does, or the process."""
 
-    def __init__(self, is_allowed: Callable[[], bool]) -> None:
+    def __init__(self, is_allowed: Callable[[], bool], interval_seconds: Callable[[], float]) -> None:
         self.is_allowed = is_allowed
+        self.interval_seconds = interval_seconds
         self.ended = False
 
 
@@ -43,6 +49,7 @@ class SseConnections:
         self._open: set[Stream] = set()
         self._changing = threading.Lock()
         self._watching = False
+        self._refused_at = -math.inf
 
     @property
     def has_room(self) -> bool:
@@ -53,20 +60,25 @@ class SseConnections:
         """Take a place for as long as `is_allowed` holds; None where there is none."""
         with self._changing:
             if not self.has_room:
+                self._refused_at = monotonic()
                 return None
-            stream = Stream(is_allowed)
-            self._open.add(stream)
             # One thread for all streams, only while there are any; it reads `_watching` under the same lock before it
             # ends.
             if not self._watching:
-                self._watching = True
                 threading.Thread(target=self._watch, name="flag-streams", daemon=True).start()
+                self._watching = True  # not before: where the system gives no thread, the next stream tries again
+            stream = Stream(is_allowed, self._interval_seconds)
+            self._open.add(stream)
         return stream
 
     def leave(self, stream: Stream) -> None:
         """Give the place back; doing so twice changes nothing."""
         with self._changing:
             self._open.discard(stream)
+
+    def _interval_seconds(self) -> float:
+        is_crowded = monotonic() - self._refused_at < KEEP_ALIVE_SECONDS
+        return CROWDED_KEEP_ALIVE_SECONDS if is_crowded else KEEP_ALIVE_SECONDS
 
     def _watch(self) -> None:
         feed, known = change_feed.FEED.get(self._app), -1
@@ -114,7 +126,13 @@ def allowed_by(selector: str) -> Callable[[], bool]:
 
 def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
     """The response that sends `frames`; the place is given back when it is over, begun or not."""
-    response = Response(frames, mimetype="text/event-stream", headers=HEADERS)
+    cache, writer = refresher().cache, shared_streams.writer(request.environ)
+    body = _waiting(cache, frames)
+    if writer is not None:
+        cache.subscribe(writer.wake)
+        shared_streams.hand_over(request.environ, frames)
+        body = iter(())
+    response = Response(body, mimetype="text/event-stream", headers=HEADERS)
     response.call_on_close(partial(streams().leave, stream))
     return response
 
@@ -128,23 +146,37 @@ def follow(
     frame: Callable[[PreparedPayloads, str], bytes],
     sent: Callable[[str], None] = lambda _feature_set_tag: None,
 ) -> Iterator[bytes]:
-    """A frame for each feature set after the one with the tag `known`, made from it and that tag; comments in between.
+    """Yield what there is to send whenever it is asked for; an empty frame where there is nothing. Ends with `stream`.
 
-    `sent` is told the tag of the feature set that the caller has, each time something reached them.
+    That is a frame for each feature set after the one with the tag `known`, made from it and that tag, and a comment
+    after some seconds without one. `sent` is told the tag of the feature set that the caller has, each time something
+    reached them.
     """
     sent(known)
-    while True:
-        newer = cache.wait_for_newer(environment, known, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
-        # Asked again after waking: the wait ends for a new feature set, for the end of the token, and for the process's
-        # stop.
-        if stream.ended or cache.closed:
-            return
-        if newer is None:
+    sent_at = monotonic()
+    while not (stream.ended or cache.closed):
+        newest = cache.get(environment)
+        if newest is not None and newest.feature_set.tag != known:
+            yield frame(newest, known)
+            known = newest.feature_set.tag
+        elif monotonic() - sent_at >= stream.interval_seconds():
             yield COMMENT
         else:
-            yield frame(newer, known)
-            known = newer.feature_set.tag
+            yield b""
+            continue
         sent(known)
+        sent_at = monotonic()
+
+
+def _waiting(cache: FeatureCache, frames: Iterator[bytes]) -> Iterator[bytes]:
+    """Frames one after the other, with a wait where there is nothing to send."""
+    version = cache.version
+    for frame in frames:
+        if frame:
+            yield frame
+        else:
+            cache.wait(version, KEEP_ALIVE_SECONDS)
+        version = cache.version
 
 
 def event(name: str, feature_set_tag: str, document: bytes) -> bytes:

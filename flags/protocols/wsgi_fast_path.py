@@ -7,6 +7,7 @@ opens nothing, an odd body, a query it doesn't know) is left to the view, which 
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from io import BytesIO
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from flask import Flask
 from werkzeug.datastructures import EnvironHeaders
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, tokens
+from control_plane.platform.http.immediate_answers import IS_IMMEDIATE
 from control_plane.platform.identity_types import Token, TokenType
 from control_plane.platform.json_provider import loads
 from control_plane.platform.observability import telemetry
@@ -79,6 +81,13 @@ class FastPath:
 def init_app(app: Flask) -> None:
     """Put the lanes in front of the application."""
     app.wsgi_app = FastPath(app)  # type: ignore[method-assign]
+    IS_IMMEDIATE.set(app, partial(_is_immediate, app))
+
+
+def _is_immediate(app: Flask, environ: Environ) -> bool:
+    # A token that this process does not know yet is asked for at the database, which may keep its thread for seconds.
+    is_fast = _route(environ["REQUEST_METHOD"], environ["PATH_INFO"]) is not None
+    return is_fast and tokens.is_remembered(app, _presented(environ))
 
 
 def _reply(lane: FastRoute, environ: Environ) -> RawResponse | None:

@@ -15,6 +15,7 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.auth.tokens import VERIFIER
 from control_plane.platform.db import database
 from control_plane.platform.http import health, proxies, url_converters
+from control_plane.platform.http.application import Application
 from control_plane.platform.http.health import NotReady
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, jobs
@@ -69,7 +70,7 @@ class Relay:
 
 def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Relay:
     """A relay of `url` for the environments of its own tokens, keeping what it knows in the instance folder."""
-    app = Flask("relay", static_folder=None)
+    app = Application("relay", static_folder=None)
     folder = settings.instance_dir / FOLDER
     # The platform wants an engine. Nothing a relay does ever connects to it, so the file is never made.
     settings = replace(settings, database_url=f"sqlite:///{folder.absolute() / 'none.db'}", database_direct_url="")

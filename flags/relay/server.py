@@ -33,5 +33,5 @@ def application() -> Flask:
     order = _worker_settings[-1]
     relay = create_relay(order.settings, order.url, order.tokens)
     relay.start()
-    server.stop_with_server(relay.stop)
+    server.stop_with_server(relay.app, relay.stop)
     return relay.app

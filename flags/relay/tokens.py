@@ -58,6 +58,10 @@ class RelayTokens:
         self._ask([text])
         return self._known.get(digest, UNKNOWN)
 
+    def is_remembered(self, text: str) -> bool:
+        """Return whether upstream was asked about this text before."""
+        return sha256(text.encode()).hexdigest() in self._known
+
     def is_in_force(self, selector: str, _now: datetime) -> bool:
         """Return whether the token with this digest is still valid."""
         return selector in self._known

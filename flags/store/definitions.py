@@ -23,6 +23,15 @@ class StoredDefinition:
     updated_by: str
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A segment of one environment, with its version."""
+
+    environment: str
+    wire: Wire
+    version: int
+
+
 def stored_definitions(session: Session, name: str) -> dict[str, StoredDefinition]:
     """The feature called `name` in each environment that has it, with its version."""
     table = FlagDefinition
@@ -57,10 +66,13 @@ def segment_versions(session: Session, environment: str) -> dict[int, int]:
     return {number: version for number, version in session.execute(query)}  # noqa: C416 - rows are no pairs
 
 
-def replace_segment(session: Session, environment: str, wire: Wire, *, expected_version: int) -> bool:
-    """Store a segment in place of that of this version, 0 for none; False where there is another by now."""
+def replace_segment(session: Session, environment: str, wire: Wire, *, expected_version: int, first: int = 1) -> bool:
+    """Store a segment in place of that of this version, 0 for none; False where there is another by now.
+
+    `first` is the version of one that is added.
+    """
     if not expected_version:
-        row = {"environment": environment, "id": wire["id"], "segment": wire, "version": 1}
+        row = {"environment": environment, "id": wire["id"], "segment": wire, "version": first}
         added = dialect_insert(session, FlagSegment).values(**row).on_conflict_do_nothing()
         return session.scalar(added.returning(FlagSegment.id)) is not None
     table = FlagSegment
@@ -82,6 +94,21 @@ def segments(session: Session, environment: str) -> list[Wire]:
     """The segments of `environment`, by id."""
     query = select(FlagSegment.segment).where(FlagSegment.environment == environment).order_by(FlagSegment.id)
     return list(session.scalars(query))
+
+
+def stored_segments(session: Session, environment: str | None = None) -> list[StoredSegment]:
+    """The segments of `environment`, or of all, with their versions; by environment and id."""
+    query = select(FlagSegment.environment, FlagSegment.segment, FlagSegment.version)
+    if environment is not None:
+        query = query.where(FlagSegment.environment == environment)
+    return [StoredSegment(*row) for row in session.execute(query.order_by(FlagSegment.environment, FlagSegment.id))]
+
+
+def delete_segment(session: Session, environment: str, number: int, *, version: int) -> bool:
+    """Remove the segment of this version; False where there is another by now, or none."""
+    table = FlagSegment
+    key = (table.environment == environment, table.id == number, table.version == version)
+    return rowcount_of(session, delete(table).where(*key)) == 1
 
 
 def segment_names(session: Session) -> dict[tuple[str, int], str]:
@@ -172,8 +199,3 @@ def clear(session: Session, environment: str) -> None:
     """Remove every feature and segment of `environment`."""
     session.execute(delete(FlagDefinition).where(FlagDefinition.environment == environment))
     session.execute(delete(FlagSegment).where(FlagSegment.environment == environment))
-
-
-def environments(session: Session) -> list[str]:
-    """The environments that have features of their own."""
-    return list(session.scalars(select(FlagDefinition.environment).distinct().order_by(FlagDefinition.environment)))

@@ -1,11 +1,11 @@
 """The user directory's SQL."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, func, select, text
+from sqlalchemy import Executable, Integer, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import per_dialect
@@ -26,6 +26,14 @@ def _upserting(insert: Any) -> Executable:
 
 
 UPSERT = CompiledStatement(per_dialect(_upserting))
+NEWEST = select(DirectoryUser.user_id, DirectoryUser.plan, DirectoryUser.signed_up_at, DirectoryUser.beta).order_by(
+    DirectoryUser.signed_up_at.desc().nulls_last()
+)
+CHANGED = CompiledStatement(
+    NEWEST.where(DirectoryUser.updated_at >= bindparam("since", type_=DirectoryUser.updated_at.type)).limit(
+        bindparam("most", type_=Integer)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +91,11 @@ def directory_changed(session: Session, *, since: datetime, users: int) -> bool:
 
 def users(session: Session, since: datetime | None, *, limit: int) -> Iterator[UserAttributes]:
     """Users changed since then, or all; who signed up last comes first."""
-    columns = (DirectoryUser.user_id, DirectoryUser.plan, DirectoryUser.signed_up_at, DirectoryUser.beta)
-    query = select(*columns).order_by(DirectoryUser.signed_up_at.desc().nulls_last()).limit(limit)
     if since is not None:
-        query = query.where(DirectoryUser.updated_at >= since)
-    for row in session.execute(query.execution_options(yield_per=ROWS_AT_ONCE)):
+        found: Iterable[Sequence[Any]] = CHANGED.fetch_all(session, {"since": since, "most": limit})
+    else:
+        found = session.execute(NEWEST.limit(limit).execution_options(yield_per=ROWS_AT_ONCE))
+    for row in found:
         yield UserAttributes(*row)
 
 

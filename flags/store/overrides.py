@@ -4,13 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import dialect_insert, rowcount_of
+from control_plane.platform.db.fastpath import CompiledStatement
 from flags.evaluation.rollout_flag import Override
 from flags.models import FlagOverride
+
+EXPIRED = CompiledStatement(
+    select(FlagOverride.__table__)
+    .where(FlagOverride.expires_at <= bindparam("now", type_=FlagOverride.expires_at.type))
+    .order_by(FlagOverride.flag, FlagOverride.user_id)
+)
 
 
 class Effect(StrEnum):
@@ -84,8 +91,7 @@ def find_override(session: Session, flag: str, user_id: str, effect: Effect) -> 
 
 def expired_overrides(session: Session, now: datetime) -> list[StoredOverride]:
     """Overrides that have ended by `now` and are still kept, of every flag."""
-    query = select(FlagOverride).where(FlagOverride.expires_at <= now).order_by(FlagOverride.flag, FlagOverride.user_id)
-    return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
+    return [_stored(row) for row in EXPIRED.fetch_all(session, {"now": now})]
 
 
 def put_override(

@@ -47,8 +47,17 @@ def restore_revision(session: Session) -> int:
 
 def forget_revision(session: Session) -> int:
     """The latest restore or erasure of a person: of both, who was in the directory may be there no longer."""
-    return max(restore_revision(session), session.scalar(_newest(ERASURE)) or 0)
+    newest = FORGET_REVISIONS.fetch_one(session)
+    return max(newest.restored or 0, newest.erased or 0)
 
 
 def _newest(topic: str) -> Select[int]:
     return select(func.max(Change.id).label("id")).where(Change.topic == topic)
+
+
+FORGET_REVISIONS = CompiledStatement(
+    select(
+        _newest(RESTORE).scalar_subquery().label("restored"),
+        _newest(ERASURE).scalar_subquery().label("erased"),
+    )
+)

@@ -101,10 +101,10 @@ def _probe(name: str, strategy: Wire) -> Wire:
 
 def dependency_text(dependency: Mapping[str, Any]) -> str:
     """Return what a dependency asks for, as a sentence without its end."""
-    wanted = "on" if dependency.get("enabled", True) else "off"
+    wanted = "being on" if dependency.get("enabled", True) else "being off"
     if variants := dependency.get("variants"):
         wanted = f"giving {' or '.join(map(str, variants))}"
-    return f"It depends on {dependency['feature']} being {wanted}"
+    return f"It depends on {dependency['feature']} {wanted}"
 
 
 def _strategy(number: int, strategy: Wire) -> str:

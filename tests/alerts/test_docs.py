@@ -8,6 +8,7 @@ from alerts.analysis.rules import COHORTS_SHARE, Action, error_budgets
 from alerts.analysis.verdicts import Status
 from alerts.definitions import explanation, parser
 from control_plane.core.phases import FLAG
+from control_plane.platform.observability.account_hours import REMEMBERED_MAX
 from control_plane.platform.observability.account_memory import BUSIEST
 from control_plane.platform.observability.cohort_counts import NAMES_MAX
 from credits_engine.operations.guard_signals import NEAR_SHARE
@@ -80,3 +81,12 @@ def test_the_alert_on_tickets_that_the_page_gives_can_be_used() -> None:
     line = next(line for line in page.splitlines() if line.startswith("`credit_support_ticket: "))
     (rule,) = parser.parse(f"alerts:\n  {line.strip('`')}\n")
     assert (rule.metric.signal, rule.flag, rule.action) == ("credit_support_ticket", FLAG, Action.NOTIFY)
+
+
+def test_the_alert_per_account_that_the_page_gives_can_be_used_and_its_signals_are_named() -> None:
+    (rule,) = parser.parse(PAGE[PAGE.index("```yaml\nalerts:") :].split("```")[1].removeprefix("yaml\n"))
+    assert (rule.by_account, rule.window_seconds) == (True, 3600)
+    signals = (ROOT / "docs" / "guard-signals.md").read_text("utf-8")
+    listed = signals.partition("say whose they are: ")[2].partition(", and of any other")[0]
+    assert set(re.findall("`([a-z0-9_]+)`", listed)) == {name for name, each in METRICS.items() if each.has_accounts}
+    assert f"at most {REMEMBERED_MAX:,} of them" in signals

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask, current_app
@@ -33,6 +34,19 @@ def exposed(app: Flask, desk: Desk) -> Iterator[None]:
     with app.app_context():
         run_guard(desk.now, 1)
         yield
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """When the rollout was judged, from now on."""
+    times, judge = list[datetime](), guard._judge_rollout
+
+    def note(*arguments: Any, now: datetime, **options: Any) -> Any:
+        times.append(now)
+        return judge(*arguments, now=now, **options)
+
+    monkeypatch.setattr(guard, "_judge_rollout", note)
+    return times
 
 
 class StoppedError(Exception):
@@ -139,3 +153,23 @@ def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(desk: De
     run_guard(desk.now + 2 * SECOND, 1)
     assert remembered(desk, term=1).keys() == stored(desk).keys()
     assert all(memory.evidence.bad == 0 for memory in remembered(desk, term=1).values())
+
+
+def test_a_second_without_news_is_not_judged_and_the_fifth_is(desk: Desk, judged: list[datetime]) -> None:
+    quiet = [desk.now + number * SECOND for number in range(1, 12)]
+    for now in quiet:
+        run_guard(now, 1)
+    assert judged == [quiet[0], quiet[5], quiet[10]], "the first one, because the tick before it changed something"
+
+
+def test_what_is_news_is_judged_in_its_second(desk: Desk, judged: list[datetime]) -> None:
+    signals.record(Sample(FAILURE, bad=False, engine="v2"))
+    counted, announced, stopped, again = (desk.now + number * SECOND for number in (1, 2, 3, 4))
+    run_guard(counted, 1)
+    with transaction() as session:
+        change_feed.publish(session, "rollout", FLAG, now=desk.now)
+    run_guard(announced, 1)
+    signals.record(Sample(FAILURE, bad=False, engine="v2"))
+    broken_tick(stopped, term=1)
+    run_guard(again, 1)
+    assert judged == [counted, announced, stopped, again], "a tick that was not committed has judged nothing"

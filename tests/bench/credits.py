@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
@@ -20,6 +21,10 @@ from tests.bench.credit_goals import Goal, office_on
 from tests.bench.credit_stock import Stock, fill
 from tests.bench.credits_beside_pgbench import beside_pgbench
 from tests.bench.credits_over_http import hot_account, over_http
+from tests.bench.results import of_goals, record
+
+FEW, MANY = 8, 32
+"""Clients at the same moment, over two processes."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,30 +33,45 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100_000)
     chosen = parser.parse_args(arguments)
-    missed = 0
+    goals = list[Goal]()
     for goal in measured(Stock(chosen.users, chosen.rows)):
+        goals.append(goal)
         sign = "ok  " if goal.met else "MISS"
         sys.stdout.write(f"{sign} {goal.name:66} {goal.wanted:>12} {goal.seen:>14}\n")
         sys.stdout.flush()
-        missed += not goal.met
-    return 1 if missed else 0
+    record(f"credits-{chosen.rows}", of_goals(goals))
+    return 0 if all(goal.met for goal in goals) else 1
 
 
 def measured(stock: Stock) -> Iterator[Goal]:
     """Everything, PostgreSQL first."""
-    with postgres.running() as server, postgres.database(server) as pgbench, postgres.database(server) as url:
-        with office_on(url) as office:
-            fill(office, stock)
-        _vacuum(url)
-        yield from beside_pgbench(pgbench, url, stock)
+    with _filled(stock, durable=True) as (pgbench, url):
+        yield from beside_pgbench("PostgreSQL on disk", pgbench, url, stock, MANY)
+    with _filled(stock) as (pgbench, url):
+        for clients in (FEW, MANY):
+            yield from beside_pgbench("PostgreSQL in memory", pgbench, url, stock, clients)
         yield from _reconciliation(url)
-        yield from over_http("PostgreSQL", url, stock)
+        yield from over_http("PostgreSQL", url, stock, 1200)
         yield from hot_account(url)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/rollout.db"
         with office_on(url) as office:
             fill(office, Stock(min(stock.users, 10_000)))
-        yield from over_http("SQLite", url, Stock(min(stock.users, 10_000)))
+        yield from over_http("SQLite", url, Stock(min(stock.users, 10_000)), 1000)
+
+
+@contextmanager
+def _filled(stock: Stock, *, durable: bool = False) -> Iterator[tuple[str, str]]:
+    """A server with a database for pgbench, and one with the stock."""
+    with (
+        postgres.running(durable=durable) as server,
+        postgres.database(server) as pgbench,
+        postgres.database(server) as url,
+    ):
+        with office_on(url) as office:
+            fill(office, stock)
+        _vacuum(url)
+        yield pgbench, url
 
 
 def _reconciliation(url: str) -> Iterator[Goal]:

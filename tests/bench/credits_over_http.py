@@ -16,17 +16,22 @@ from tests.bench.load import Load, Request, load
 
 HTTP_SECONDS = 5.0
 QUIET_SHARE, QUIET_SECONDS, QUIET_SECONDS_MAX = 0.2, 3.0, 300.0
+FEW, MANY = 16, 64
 JSON = {"Content-Type": "application/json"}
 
 
-def over_http(name: str, url: str, stock: Stock) -> Iterator[Goal]:
-    """What one worker answers."""
+def over_http(name: str, url: str, stock: Stock, wanted: float) -> Iterator[Goal]:
+    """What one worker answers; `wanted` consumptions a second."""
     with served_on(url) as (served, token):
         yield Goal(f"{name}, HTTP: from its start until the machine is quiet", f"{_until_quiet():.0f} s")
-        consuming = load(served.url, _consumptions(token, stock.active, 20_000), seconds=HTTP_SECONDS)
-        yield _rate(f"{name}, HTTP, one worker: consumptions", 600, consuming)
-        paced = load(served.url, _consumptions(token, stock.active, 3_000), seconds=HTTP_SECONDS, per_second=300)
-        yield _p99(f"{name}, HTTP: consumptions, p99 at 300/s", 50, paced)
+        for connections in (FEW, MANY):
+            asked = _consumptions(token, stock.active, 20_000)
+            consuming = load(served.url, asked, seconds=HTTP_SECONDS, connections=connections)
+            yield _rate(f"{name}, HTTP, one worker, {connections} connections: consumptions", wanted, consuming)
+        for per_second, wanted_ms in ((300, 50), (800, 60)):
+            asked = _consumptions(token, stock.active, int(per_second * HTTP_SECONDS) * 2)
+            paced = load(served.url, asked, seconds=HTTP_SECONDS, per_second=per_second)
+            yield _p99(f"{name}, HTTP: consumptions, p99 at {per_second}/s", wanted_ms, paced)
         asked = [_status(f"user-{number}") for number in stock.active[:1000]]
         status = load(served.url, asked, seconds=HTTP_SECONDS, per_second=500)
         yield _p99(f"{name}, HTTP: status, p99 at 500/s", 20, status)
@@ -52,7 +57,7 @@ def hot_account(url: str) -> Iterator[Goal]:
         hot = load(served.url, _consumptions(token, range(1), 20_000), connections=50, seconds=HTTP_SECONDS)
         moved = [after - then for after, then in zip(_charged(connection), before, strict=True)]
     lost = max(moved) - min(moved) + max(len(hot.seconds) - moved[0], 0) * (hot.statuses == {200})
-    yield _rate("PostgreSQL, HTTP: 50 clients on one account", 200, hot)
+    yield _rate("PostgreSQL, HTTP: 50 clients on one account", 500, hot)
     yield Goal("… updates lost", f"{lost}", "0", lost == 0)
 
 

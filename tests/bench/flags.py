@@ -33,11 +33,12 @@ from flags.evaluation.evaluator import EvaluationContext, RolloutFlag, evaluate
 from tests import postgres
 from tests.applications import application
 from tests.bench.load import Load, Request, load
+from tests.bench.results import of_goals, record
 from tests.billing_office import CUTOVER, Office
 from tests.serving import Served, serving
 
 FLAGS = 350
-STREAMS, LISTENERS = 500, 200
+STREAMS, LISTENERS = 500, 500
 CHANGES = 200
 SECONDS = 4.0
 SETTLE_SECONDS = 2.0
@@ -65,6 +66,7 @@ def main() -> int:
             goals.append(goal)
             sys.stdout.write(f"{'ok  ' if goal.met else 'MISS'} {goal.name:66} {goal.wanted:>12} {goal.seen:>12}\n")
             sys.stdout.flush()
+    record("flags", of_goals(goals))
     return 0 if all(goal.met for goal in goals) else 1
 
 

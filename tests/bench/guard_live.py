@@ -32,7 +32,7 @@ from control_plane.experiments.registry import migrations
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.cohort_counts import Cohort
+from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings

@@ -4,6 +4,8 @@ import pytest
 
 from tests.bench import guard_scenarios
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.mark.parametrize("name", guard_scenarios.SCENARIOS)
 def test_the_guard_does_what_is_right(name: str) -> None:

@@ -18,7 +18,7 @@ def sign_in(page: Page, name: str) -> None:
     page.goto("/sign-in")
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(lambda url: not url.rstrip("/").endswith("/sign-in"))
 
 

@@ -23,7 +23,8 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from flags.administration.definitions import create_flag
-from flags.administration.edits import edit_definition, edit_segment
+from flags.administration.edits import edit_definition
+from flags.administration.segments import edit_segment
 from flags.store.directory import UserAttributes, upsert_users
 
 SPARE_FLAGS = (
@@ -39,6 +40,9 @@ SPARE_FLAGS = (
     "HELD_BY_CLICKS",
     "STOPPED_BY_CLICKS",
     "STOPPED_FROM_ANYWHERE",
+    "TOLD",
+    "NOT_TOLD",
+    "SEEN",
 )
 """One for each test that changes a rollout, so that none meets what another left behind."""
 PLAIN_FLAG = "checkout"
@@ -119,7 +123,7 @@ def _add_flag(now: datetime) -> None:
     fields = {"strategies": strategies, "variants": variants}
     with transaction() as session:
         create_flag(session, PLAIN_FLAG, {"production": True, "staging": False}, change, description="The new till.")
-        edit_segment(session, "production", 3, {"name": "Testers", "constraints": []}, change, version=0)
+        edit_segment(session, "production", 3, {"name": "Testers", "constraints": [country]}, change, version=0)
         edit_definition(session, PLAIN_FLAG, "production", fields, change, version=1)
 
 

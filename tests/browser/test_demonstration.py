@@ -12,6 +12,8 @@ from tests.browser.pages import shoot
 from tests.dashboards.simulation.commands import command, wait_for
 from tests.processes import free_port
 
+pytestmark = pytest.mark.faults
+
 SIZE = {"width": 1200, "height": 1000}
 PATIENCE_MS = 60_000
 
@@ -40,7 +42,7 @@ def page(open_page: OpenPage, demonstration: tuple[str, str]) -> Page:
     page.goto("/sign-in")
     page.locator("#username").fill("owner")
     page.locator("#password").fill(demonstration[1])
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.goto(f"/rollouts/{FLAG}")
     return page
 

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from control_plane.platform.settings import Settings
+from flags.client_features.refresher import refresher
 from tests.applications import application
 from tests.billing_office import Office
 from tests.serving import Served, serving
 
 PATIENCE_SECONDS = 30
+CatchUp = Callable[[], None]
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +48,6 @@ def url(installation: tuple[Served, Office]) -> str:
 
 
 @pytest.fixture
-def office(installation: tuple[Served, Office]) -> Office:
-    """Where the installation is changed; its rollout is at its lowest step."""
-    installation[1].move(0)
-    return installation[1]
-
-
-@pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
     """`eventually(lambda: …)` returns once it is so, and fails if that takes far too long."""
 
@@ -62,3 +58,28 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def catch_up(installation: tuple[Served, Office], eventually: Callable[[Callable[[], bool]], None]) -> CatchUp:
+    """`catch_up()` returns once the server knows what was changed in the office."""
+    served, office = installation
+    features = f"{served.url}/api/client/features"
+    headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "6.1.0"}
+
+    def wait() -> None:
+        office.publish()
+        with office.app.app_context():
+            digest = refresher().current("production").feature_set.contents.digest
+        eventually(lambda: digest in requests.get(features, headers=headers, timeout=5).headers["ETag"])
+
+    return wait
+
+
+@pytest.fixture
+def office(installation: tuple[Served, Office], catch_up: CatchUp) -> Office:
+    """Where the installation is changed; its rollout is at its lowest step, and the server knows it."""
+    office = installation[1]
+    office.move(0)
+    catch_up()
+    return office

@@ -12,6 +12,7 @@ from flask import Flask
 from control_plane.core.phases import FLAG
 from flags import client
 from flags.client import Flags
+from flags.client.flask import init_app
 from flags.client.hooks import EvaluationReason, FlagEvaluation
 from flags.store import UserAttributes
 from tests.billing_office import CUTOVER, Office
@@ -121,8 +122,8 @@ def test_a_forked_process_has_threads_of_its_own(flags: Flags, office: Office) -
 def test_flask_services_configure_it(url: str, office: Office, tmp_path: Path) -> None:
     app = Flask("service")
     app.config.update(FLAGS_URL=url, FLAGS_TOKEN=office.token("client", environment="staging"))
-    made = client.init_app(app, cache_dir=tmp_path)
-    assert client.FLAGS.get(app) is made
+    made = init_app(app, cache_dir=tmp_path)
+    assert app.extensions["rollout_flags"] is made
     assert made.is_enabled(FLAG)
     made.close()
 

@@ -16,6 +16,8 @@ from flags.store import Effect
 from tests.billing_office import Office
 from tests.clients.test_node import client
 
+pytestmark = pytest.mark.faults
+
 KEPT_OUT = 420
 OTHERS = [f"other-{number}" for number in range(60)]
 Wait = Callable[[Callable[[], bool]], None]

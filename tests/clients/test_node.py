@@ -25,11 +25,13 @@ Ask = Callable[..., dict[str, Any]]
 
 
 @contextmanager
-def client(kind: str, url: str, office: Office, place: Path, **settings: str) -> Iterator[Ask]:
-    """`ask("user")` is what the client says of the flag for this user."""
-    token = office.token(TYPES.get(kind, "client"), trusted_attributes=["signupDate"])
+def client(
+    kind: str, url: str, office: Office, folder: Path, *, place: str = "production", **settings: str
+) -> Iterator[Ask]:
+    """`ask("user")` is what the client says of the flag for this user in this environment."""
+    token = office.token(TYPES.get(kind, "client"), environment=place, trusted_attributes=["signupDate"])
     command = [str(node.NODE), "--experimental-eventsource", str(ASK), kind, url, token]
-    environment = node.environment(BACKUP=str(place), **settings)
+    environment = node.environment(BACKUP=str(folder), **settings)
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:

@@ -32,10 +32,11 @@ EXAMPLES = ROOT / "docs" / "examples"
 Wait = Callable[[Callable[[], bool]], None]
 
 
-@pytest.fixture(scope="module")
-def installation(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Office]]:
+@pytest.fixture
+def installation(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Served, Office]]:
     """A served installation whose alerts are the shipped ones and the example's, with both rollouts."""
-    place = tmp_path_factory.mktemp("installation")
+    place = tmp_path / "installation"
+    place.mkdir()
     (place / "rollout.db").write_bytes(sqlite_template.read_bytes())
     shipped, example = (
         yaml.safe_load(path.read_text()) for path in (ROOT / "alerts.yaml", EXAMPLES / "price_alerts.yaml")
@@ -97,6 +98,14 @@ def sell(service: str, users: int) -> list[str]:
         ]
 
 
+def sell_abroad(service: str, first: int, users: int) -> None:
+    """Sell to users, the first of whom has this number; every tenth is in Norway and buys aquavit."""
+    with requests.Session() as session:
+        for number in range(first, first + users):
+            country, cart = ("NO", {"aquavit": 1}) if number % 10 == 0 else ("DK", {"tea": 12})
+            session.post(f"{service}/price", json=cart, headers={"X-User": f"u{number}", "X-Country": country})
+
+
 def state(office: Office, flag: str) -> RolloutState:
     with office.app.app_context(), read_only() as session:
         return rollouts.find(session, flag).state
@@ -137,4 +146,29 @@ def test_a_fault_in_the_candidate_rolls_back_its_own_flag_and_nothing_else(
         assert state(office, FLAG) is RolloutState.ROLLED_BACK
         assert reason(office).startswith("price_difference: ")
         eventually(lambda: set(sell(service, 40)) == {"175.00"})
+    assert state(office, CREDITS_FLAG) is RolloutState.RUNNING
+
+
+def test_a_fault_in_one_country_is_named(
+    url: str, office: Office, begin: Callable[[], None], tmp_path: Path, eventually: Wait
+) -> None:
+    begin()
+    office.move(0)
+    broken: list[bool] = []
+
+    def tiered(cart: Cart) -> Decimal:
+        if broken and "aquavit" in cart:
+            raise LookupError("no tier")
+        return tiered_price(cart)
+
+    with selling(url, office, tmp_path, tiered) as service:
+        sell_abroad(service, 0, 300)
+        assert state(office, FLAG) is RolloutState.RUNNING
+        broken.append(True)
+        give_up, first = datetime.now(UTC) + timedelta(seconds=60), 300
+        while state(office, FLAG) is not RolloutState.ROLLED_BACK:
+            assert datetime.now(UTC) < give_up, "The guard did nothing."
+            sell_abroad(service, first, 40)
+            first += 40
+        assert "of country NO" in reason(office)
     assert state(office, CREDITS_FLAG) is RolloutState.RUNNING

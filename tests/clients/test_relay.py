@@ -17,6 +17,8 @@ from tests.billing_office import Office
 from tests.processes import free_port
 from tests.serving import COMMAND, SECRET_KEY
 
+pytestmark = pytest.mark.faults
+
 Wait = Callable[[Callable[[], bool]], None]
 BETA = {"userId": "beta-user"}
 START_SECONDS = 60

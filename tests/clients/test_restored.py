@@ -18,6 +18,8 @@ from tests.billing_office import Office
 from tests.processes import free_port
 from tests.serving import serving
 
+pytestmark = pytest.mark.faults
+
 Wait = Callable[[Callable[[], bool]], None]
 
 

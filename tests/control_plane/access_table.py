@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
-viewer    credits_catalogue.catalogue_view
+viewer    credits_catalogue.catalogue_view pages.catalogue
 operator  credits_members.members_view
 owner     credits_journal.export_view credits_members.add_view credits_members.remove_view
 owner     credits_catalogue.apply_view credits_catalogue.preview_view credits_review.near_limit_view
@@ -15,9 +15,11 @@ viewer    connections.usage definitions.export_view definitions.index explanatio
 viewer    flag_versions.index pages.stale stale_flags.index
 owner     flag_versions.restore
 viewer    plans.schema plans.show plans.templates plans.version plans.versions rollouts.approvals_view
-viewer    flag_edits.environments flag_edits.segments flag_edits.show
+viewer    flag_edits.environments flag_edits.show segments.segments
+viewer    pages.glossary pages.segment pages.segments
 
 viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor
+viewer    pages.add_passkey pages.change_language pages.new_passkey_question pages.remove_passkey
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show
@@ -37,10 +39,14 @@ owner     alert_overrides.grant billing.link_view billing.reconcile_view credits
 owner     credits_admin.freeze_view credits_admin.reset_view credits_admin.revoke_view credits_admin.top_up_view
 owner     credits_admin.unfreeze_view credits_admin.user_view credits_admin.variances_view credits_remediation.approve
 owner     credits_remediation.index credits_remediation.operations credits_remediation.show
+owner     credits_account_usage.account_view credits_account_usage.top_view
 owner     credits_review.aa_test_view credits_review.analytics_view credits_review.preview_view definitions.create
 owner     definitions.delete definitions.import_view overrides.allow overrides.end_deny pages.approve_corrections
 owner     pages.correct_credits pages.credits pages.override_alert pages.remediation rollouts.advance rollouts.rearm
-owner     flag_edits.change flag_edits.change_in flag_edits.put_segment flag_edits.remove_from
+owner     flag_edits.change flag_edits.change_in flag_edits.remove_from
+owner     segments.delete_segment segments.put_segment
+owner     pages.create_segment_in pages.new_segment_in
+owner     pages.change_segment pages.create_segment pages.new_segment pages.remove_segment pages.segment_form
 admin     pages.add_person pages.add_token pages.ask_lock pages.change_grants pages.change_role pages.end_sessions
 admin     pages.lock_out pages.people pages.renew_password pages.revoke_token pages.unlock people.change people.create
 admin     pages.reset_second_factor people.reset_second_factor
@@ -54,6 +60,9 @@ BY_WORD: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("hold", "resume", "step-back", "rollback"), "operator"),
         **dict.fromkeys(("advance", "rearm"), "owner"),
     },
+    **dict.fromkeys(
+        ("pages.edit_catalogue", "pages.change_catalogue"), dict.fromkeys(("plans", "kinds", "prices"), "owner")
+    ),
     "pages.switch_flag": {"on": "owner", "off": "operator"},
     "pages.override": {"allow": "owner", "deny": "operator"},
     "pages.end_override": {"allow": "operator", "deny": "owner"},
@@ -80,6 +89,8 @@ tests/credits_engine/test_user_tokens.py             credits_user.history_view c
 tests/flags/api/test_users.py                        users.enter users.show
 tests/flags/protocols                                ofrep.events_view
 tests/credits_engine/billing                         stripe_webhook.receive
+tests/credits_engine/billing/auto_top_ups/test_api.py  billing_auto_top_ups.show_view billing_auto_top_ups.put_view
+tests/credits_engine/billing/auto_top_ups/test_api.py  billing_auto_top_ups.delete_view
 tests/control_plane/platform/http/test_health.py     health.metrics
 """
 """Routes with a proof of another kind, and where that is tested."""
@@ -88,7 +99,7 @@ OPEN_TABLE = """
 open  credits.config_view credits_card.static edge_api.validate_view frontend_api.preflight_view health.alive
 open  health.ready ofrep.preflight_view openapi.show pages.asset pages.choose_theme pages.sign_in pages.sign_in_page
 open  pages.go_to_provider pages.come_from_provider pages.leave_provider
-open  pages.sign_out pages.code_page pages.confirm
+open  pages.sign_out pages.code_page pages.confirm pages.passkey_question pages.sign_in_by_passkey
 """
 """Routes that anybody may call: they tell nothing that is anybody's, or only end one's own session."""
 

@@ -7,8 +7,17 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "billing.apply_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
     "billing.dismiss_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
     "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
+    **dict.fromkeys(
+        ("billing_auto_top_ups.put_view", "billing_auto_top_ups.delete_view"),
+        "tests/credits_engine/billing/auto_top_ups/test_api.py",
+    ),
     "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
     "pages.close_finding": "tests/dashboards/views/test_billing.py",
+    "pages.change_catalogue": "tests/dashboards/views/test_catalogue.py",
+    **dict.fromkeys(
+        ("pages.create_segment", "pages.create_segment_in", "pages.change_segment", "pages.remove_segment"),
+        "tests/dashboards/views/test_segments.py",
+    ),
     **dict.fromkeys(
         (
             "pages.create_flag",
@@ -47,6 +56,11 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "pages.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.enable_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.remove_second_factor": "tests/dashboards/views/test_second_factor.py",
+    **dict.fromkeys(
+        ("pages.add_passkey", "pages.remove_passkey", "pages.sign_in_by_passkey"),
+        "tests/dashboards/views/test_passkeys.py",
+    ),
+    "pages.change_language": "tests/dashboards/views/test_language.py",
     "pages.sign_in": "tests/control_plane/platform/auth/test_sign_in_failures.py",
     "pages.confirm": "tests/control_plane/platform/auth/test_sign_in_failures.py",
     "rollouts.advance": "tests/control_plane/rollouts/test_service.py",
@@ -84,6 +98,8 @@ ROUTES_WITHOUT: Mapping[str, str] = {
     "credits_user.check_view": "the same",
     "billing_customers.portal_view": "makes a link at Stripe, and nothing here",
     "pages.begin_second_factor": "shows a secret that does not count yet",
+    "pages.new_passkey_question": "asks a device, which proves nothing yet",
+    "pages.passkey_question": "the same",
     "pages.choose_theme": "a cookie of one's own browser",
 }
 """Routes that change nothing that anybody decides, each with the reason."""
@@ -106,6 +122,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
     "guard drill": "tests/alerts/drill",
+    "db distribute": "tests/credits_engine/administration/test_distribution.py",
     **dict.fromkeys(("plan apply", "plan restore"), "tests/control_plane/plans/test_administration.py"),
     **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/rollouts/test_archive.py"),
     "flags edit": "tests/flags/test_cli.py",
@@ -113,9 +130,11 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """
-serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade, audit list, audit export
+serve, status, list, relay, db check-distribution, checklist show, load-test, explain, replay, demo, db upgrade
+audit list, audit export
 audit verify, token list, account list, override list, flags list, flags export, flags show, flags stale
 flags versions, credits status, credits reconcile, credits verify, restore-test, credits switch-preview
+credits usage top, credits usage show
 credits aa-test, credits remediation list, credits remediation show, credits backfill, billing events
 billing findings, billing show, billing prices export, billing prices diff, users erasures, credits catalogue export
 credits members list

@@ -24,6 +24,7 @@ RANK = list(Role)
 HERE = "production"
 MINE, THEIRS = "MINE", "THEIRS"
 PLACES = [(MINE, HERE), (MINE, "staging"), (THEIRS, HERE)]
+OF_STAGING = f"{MINE}@staging"
 NO_TOKEN = "*:production.v2_" + "A" * 22 + "_" + "B" * 43
 READS_FLAGS = ("ofrep", "frontend_api")
 """Protocols in which even POST only reads."""
@@ -61,13 +62,23 @@ class Call:
 
 def calls(rule: Rule, role: str, **words: str) -> Iterator[Call]:
     """The route for my flag and theirs, here and in staging, as far as its address says so."""
-    for flag, environment in PLACES:
-        chosen = {"flag": flag, "environment": environment, "verb": _verb(rule), "effect": "allow"} | words
+    places = [*PLACES, (OF_STAGING, HERE)] if _may_be_of_staging(rule) else PLACES
+    for flag, environment in places:
+        fixed = {"verb": _verb(rule), "effect": "allow", "document": "plans"}
+        chosen = {"flag": flag, "environment": environment, **fixed} | words
         values = {name: chosen.get(name, 99999 if "int:" in rule.rule else "x") for name in rule.arguments}
         about = str(values.get("flag", "*")), str(values.get("environment", HERE))
+        if flag == OF_STAGING:
+            about = MINE, "staging"
         assert rule.map is not None
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield Call(method, rule.map.bind("localhost").build(rule.endpoint, values, method=method), role, *about)
+
+
+def _may_be_of_staging(rule: Rule) -> bool:
+    """Whether the address takes the name of a rollout; giving one back takes the flag in production besides."""
+    named = "flag" in rule.arguments and "environment" not in rule.arguments
+    return named and rule.endpoint != "rollouts.delete"
 
 
 def _verb(rule: Rule) -> str:
@@ -80,7 +91,7 @@ def role_calls(app: Flask) -> Iterator[Call]:
         if rule.endpoint in ROLES:
             yield from calls(rule, ROLES[rule.endpoint])
         for word, role in BY_WORD.get(rule.endpoint, {}).items():
-            yield from calls(rule, role, verb=word, effect=word)
+            yield from calls(rule, role, verb=word, effect=word, document=word)
 
 
 def refusal(client: FlaskClient, call: Call, token: str = "") -> tuple[int, str]:

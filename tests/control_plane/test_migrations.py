@@ -1,23 +1,32 @@
 """The schema: up, down and up again on both databases, equal to the models, and a newer database refused."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import inspect, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import SchemaItem
 
 from control_plane import bootstrap, migrations, rollouts
 from control_plane.app import create_app
-from control_plane.core.phases import FLAG
+from control_plane.change_context import ChangeContext
+from control_plane.checklists import store as checklist_store
+from control_plane.checklists.store import SignatureKey
+from control_plane.core.checklist import Signature
+from control_plane.core.phases import FLAG, Phase, Plan
+from control_plane.core.transitions import Transition
 from control_plane.migrations.table_archive import PREFIX
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db import database
 from control_plane.platform.db.database import Base, db
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
+from control_plane.rollouts import store as rollout_store
 from flags.store import UserAttributes, upsert_users, user
 from tests import people
 
@@ -77,7 +86,8 @@ def test_upgrading_twice_changes_nothing(app: Flask) -> None:
 
 def test_the_models_say_what_the_migrations_made(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        options = {"compare_type": False, "include_object": partial(_is_of, connection.dialect.name)}
+        context = MigrationContext.configure(connection, opts=options)
         differences = [each for each in compare_metadata(context, Base.metadata) if _matters(each)]
     assert differences == []
 
@@ -92,7 +102,54 @@ def test_a_database_newer_than_the_code_is_refused_with_what_to_do(app: Flask, s
         create_app(settings)
 
 
+def _is_of(dialect: str, item: SchemaItem, *_: object) -> bool:
+    """Whether the dialect has it: an index may name the only one that does."""
+    return item.info.get("dialect", dialect) == dialect
+
+
 def _matters(difference: object) -> bool:
     """Tables, columns and constraints; partitions and triggers are the migrations' own."""
     kind = difference[0] if isinstance(difference, tuple) else difference
     return kind in ("add_table", "remove_column", "add_column", "add_index", "remove_index")
+
+
+def test_going_back_leaves_the_flags_own_rollout_to_decide_everywhere(app: Flask, now: datetime) -> None:
+    """The release before could not read the plan of one environment, nor anything beside it."""
+    change = ChangeContext(now, "alice", "Planned.")
+    everyone = Phase("everyone", "Everyone", "everyone", (100,), timedelta(0))
+    with app.app_context():
+        with database.transaction() as session:
+            bootstrap.bootstrap(session, now)
+            plan = Plan((everyone,), now, environment="staging")
+            made = rollouts.plan(session, f"{FLAG}@staging", plan, change, confirm_losing=True)
+            assert isinstance(made, Transition)
+            signed = SignatureKey(attempt=0, phase="", checklist="ready", item="backup")
+            checklist_store.add(session, f"{FLAG}@staging", signed, Signature("alice", now))
+        migrations.downgrade("0055")
+        migrations.upgrade()
+        with database.read_only() as session:
+            assert [each.flag for each in rollout_store.load_all(session)] == [FLAG]
+            assert rollout_store.plan_versions(session, f"{FLAG}@staging") == []
+            assert not checklist_store.signatures(session, f"{FLAG}@staging"), "another one begins unsigned"
+
+
+@pytest.mark.database("postgresql")
+def test_an_upgrade_that_was_ended_so_that_operations_could_go_on_is_done_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str | None] = []
+    upgrade_within = migrations.upgrade_within
+
+    def end_the_first(connection: Connection, revision: str = "head") -> str | None:
+        found.append(upgrade_within(connection, revision))
+        if len(found) == 1:
+            connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'a circle' USING ERRCODE = '40P01'; END $$"))
+        return found[-1]
+
+    monkeypatch.setattr(migrations, "upgrade_within", end_the_first)
+    with app.app_context():
+        migrations.downgrade("0071")
+        assert migrations.upgrade() == "0071"
+        with database.read_only() as session:
+            assert migrations.current(session) == migrations.head()
+    assert found == ["0071", "0071"]

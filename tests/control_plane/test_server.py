@@ -11,7 +11,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.serving import COMMAND, ROOT, serving
+
+pytestmark = pytest.mark.faults
 
 STOP_SECONDS_MAX = 30
 """Far above what is promised, since a test machine may be busy; `make bench` measures the promise."""

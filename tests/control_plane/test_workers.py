@@ -7,6 +7,8 @@ import requests
 
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.faults
+
 ASKED = 40
 SERIES = 'rollout_http_requests_total{method="GET",route="/readyz",status="200"}'
 

@@ -68,7 +68,7 @@ def test_thousands_are_set_apart() -> None:
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 entries"), (1, "1 entry"), (1200, "1 200 entries")])
 def test_a_noun_follows_its_number(number: int, words: str) -> None:
-    assert read(filters.pluralize(number, "entry", "entries")) == words
+    assert read(filters.pluralize(number, "entry")) == words
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,38 @@ def test_an_opening_is_the_first_sentence_and_no_figure_ends_it() -> None:
             "0 left until the period ends at 1 Dec 2026, 00:00 UTC.",
         ),
         ("2026-02-28T23:59:59+00:00", "28 Feb 2026, 23:59 UTC"),
+        ("2026-02-28T23:59:59.762994+00:00", "28 Feb 2026, 23:59 UTC"),
+        ("Examined at 2026-11-29 20:09 UTC.", "Examined at 29 Nov 2026, 20:09 UTC."),
+        ("2026-11-31 20:09 UTC", "2026-11-31 20:09 UTC"),
         ("2026-13-01T00:00:00Z and 2026-12-01", "2026-13-01T00:00:00Z and 2026-12-01"),
         ("2026-02-31T00:00:00Z", "2026-02-31T00:00:00Z"),
     ],
 )
 def test_instants_in_a_sentence_are_written_as_people_read_them(written: str, read: str) -> None:
     assert filters.moments(written) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "set_as"),
+    [
+        ("15 of 2,935 (0.511%) in the last 5m", "15 of 2 935 (0.511 %) in the last 5 min"),
+        ("1,234,567 in the last 2h", "1 234 567 in the last 2 h"),
+        ("5m users, 1,23 and a,b", "5m users, 1,23 and a,b"),
+        ("100 % %(user)s %s", "100 % %(user)s %s"),
+    ],
+)
+def test_figures_in_a_sentence_are_written_as_on_every_page(written: str, set_as: str) -> None:
+    assert read(filters.figures_in(written)) == set_as
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [("P7D", "7 d"), ("P1DT18H", "1 d 18 h"), ("PT15S", "15 s"), ("P", "P"), ("PT", "PT"), ("P1Y", "P1Y"), ("", "")],
+)
+def test_a_length_of_time_in_iso_8601_is_read(written: str, words: str) -> None:
+    assert read(filters.iso_duration(written)) == words
+
+
+@pytest.mark.parametrize(("written", "words"), [("2026-11-29", "29 Nov 2026"), ("2026-11-31", "2026-11-31"), ("", "")])
+def test_a_day_in_iso_8601_is_read(written: str, words: str) -> None:
+    assert filters.iso_day(written) == words

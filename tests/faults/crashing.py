@@ -42,7 +42,7 @@ class Crashable:
     def start(self) -> None:
         """Start again on what the disk holds; ready once the log has been replayed."""
         port = urlsplit(self.url).port
-        settings = [f"--{name}={value}" for name, value in postgres.SERVER.items()]
+        settings = [f"--{name}={value}" for name, value in (postgres.SERVER | postgres.FORGETFUL).items()]
         command = [self.programs / "postgres", "-D", self.data, f"--port={port}", *settings]
         self.server = postgres._run(command, self.log, self.user)
         assert postgres._is_ready(self.server, self.data / "postmaster.pid"), self.log.read_text()[-600:]
@@ -56,7 +56,7 @@ def crashable() -> Iterator[Crashable]:
     with TemporaryDirectory(prefix=postgres.PREFIX, dir=public) as place:
         data = Path(place) / "data"
         data.mkdir()
-        server, url = postgres._start(Path(place), data, user)
+        server, url = postgres._start(Path(place), data, user, postgres.SERVER | postgres.FORGETFUL)
         copy = Path(place) / postgres.WHEEL
         programs = (copy if copy.exists() else postgres._wheel()) / "pginstall18" / "bin"
         running = Crashable(url, data, programs, Path(place) / "log", user, server)

@@ -45,7 +45,7 @@ def replicated() -> Iterator[Pair]:
             primary, "pg_basebackup", f"--dbname={primary.url}", "--pgdata", str(data), "--write-recovery-conf"
         )
         assert copied.wait() == 0, primary.log.read_text()[-600:]
-        settings = [f"--{name}={value}" for name, value in postgres.SERVER.items()]
+        settings = [f"--{name}={value}" for name, value in (postgres.SERVER | postgres.FORGETFUL).items()]
         command = [primary.programs / "postgres", "-D", data, f"--port={port}", *settings]
         replica = postgres._run(command, primary.log, primary.user)
         try:

@@ -30,6 +30,8 @@ from tests.billing_office import REASON, Office
 from tests.programs import path_of
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.faults
+
 AHEAD, BEHIND = timedelta(minutes=5), timedelta(minutes=-5)
 PATIENCE_SECONDS = 60
 SECRET = "the same secret on both of these hosts"

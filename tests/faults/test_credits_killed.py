@@ -29,6 +29,8 @@ from tests.faults.crashing import children, crashable
 from tests.faults.ledger import assert_whole
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.faults
+
 CLIENTS = 16
 AGAIN_SECONDS = 0.05
 ANSWERS_BETWEEN = 40
@@ -45,6 +47,8 @@ class Crowd:
     token: str
     ways: tuple[tuple[str, ...], ...] = (("consume",),)
     """The requests that an operation takes, by turns."""
+    pause_seconds: float = 0.0
+    """How long each client waits after an answer."""
     answered: dict[str, int] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     repeated: int = 0
@@ -79,7 +83,7 @@ class Crowd:
                     self.open.add(key)
                     return
             self.answered[key] = operation
-            if self._ended.is_set():
+            if self._ended.wait(self.pause_seconds):
                 return
 
     def _take(self, user: str, key: str, way: tuple[str, ...]) -> int | None:

@@ -30,6 +30,8 @@ from tests.faults.ledger import assert_whole
 __all__ = ["till"]
 
 TTL = timedelta(minutes=15)
+BEFORE_KEYS = "0067"
+"""The version before keys began with the account."""
 NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
@@ -149,6 +151,20 @@ def workers(lived: Till) -> Iterator[list[Worker]]:
     for worker in found:
         worker.ended.set()
         worker.thread.join()
+
+
+@pytest.mark.database("postgresql")
+def test_workers_keep_serving_while_the_keys_change_down_and_up(lived: Till, workers: list[Worker]) -> None:
+    migrations.downgrade(BEFORE_KEYS)
+    for worker in workers:
+        worker.wait_for_more()
+    migrations.upgrade()
+    for worker in workers:
+        worker.wait_for_more()
+        worker.ended.set()
+        worker.thread.join()
+    assert [worker.failures for worker in workers] == [[], [], [], []]
+    assert_whole(lived.app)
 
 
 def test_a_worker_keeps_serving_while_a_newer_version_upgrades(

@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.faults.replication import replicated
 from tests.faults.test_credits_killed import Crowd, assert_nothing_lost, prepared
 from tests.serving import serving
+
+pytestmark = pytest.mark.faults
 
 AWAY_SECONDS = 2.0
 """Without a primary: as long as it takes to notice and decide."""

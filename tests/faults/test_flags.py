@@ -23,6 +23,8 @@ from tests.billing_office import Office
 from tests.faults.network import Cable
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.faults
+
 OTHER = {"name": "other", "enabled": True, "strategies": [{"name": "default"}]}
 PATIENCE_SECONDS = 60
 LEASE_SECONDS = "3"

@@ -19,6 +19,8 @@ from control_plane.platform.observability.signals import Count, Sample, SeriesKe
 from tests.alerts.conftest import Desk
 from tests.credit_signals import FAILURE, ROUTED
 
+pytestmark = pytest.mark.faults
+
 SIGNALS = (FAILURE, "credit_variance", "credit_drift", "api_error_rate", "billing_webhook_failure")
 RATES = (0.0, 0.0, 0.0, 0.001, 0.01, 0.05, 0.5)
 

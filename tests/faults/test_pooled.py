@@ -33,6 +33,8 @@ from tests.faults.test_credits_killed import Crowd, prepared
 from tests.pgbouncer import pgbouncer
 from tests.serving import COMMAND, ROOT, Served, serving
 
+pytestmark = pytest.mark.faults
+
 SERVER_CONNECTIONS = "4"
 """Fewer than the servers' threads want, so each client meets the connections of all others."""
 WAYS = (("consume",), ("reserve", "commit"))

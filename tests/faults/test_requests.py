@@ -30,6 +30,8 @@ from flags.store import UserAttributes
 from tests.billing_office import Office
 from tests.faults import ofrep
 
+pytestmark = pytest.mark.faults
+
 WIRE = ("/api/client", "/api/frontend", "/ofrep", "/edge", "/openapi")
 EVERYTHING = ("/",)
 ENDLESS = ("/api/client/streaming", "/ofrep/v1/events")

@@ -16,6 +16,8 @@ from tests.faults.test_credits_killed import Crowd, prepared
 from tests.faults.test_credits_migrations import NEXT_VERSION
 from tests.serving import serving
 
+pytestmark = pytest.mark.faults
+
 WAYS = (("consume",), ("reserve", "commit"))
 
 

@@ -149,6 +149,10 @@ def test_whom_it_would_have_refused_is_said_before(app: Flask, run: Run, sign_in
     alice = sign_in("alice")
     preview = alice.post(f"{url}/preview", json=body).get_json()
     assert preview["refusals"]["free"] == {"operations": 1, "users": 1, "firstUsers": ["bob"]}
+    now_free = preview["users"]["free"]
+    assert (now_free["users"], now_free["runningPeriods"]) == (2, 2)
+    last_end = datetime.fromisoformat(now_free["lastEnd"])
+    assert f"2 periods run with the limits they were opened with, the last one until {last_end:%Y-%m-%d}" in lines[3]
     assert alice.get(url).get_json() == {"plans": "plans: []\n"}
     assert sign_in("olga").post(url, json=body).status_code == 403
     assert len(alice.post(url, json=body).get_json()["added"]) == 1
@@ -158,7 +162,7 @@ def test_whom_it_would_have_refused_is_said_before(app: Flask, run: Run, sign_in
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("plans: [", "This is no YAML"),
+        ("plans: [", "This is not valid YAML"),
         ("plans: [{plan: team, limits: {}}]", "say above which plan it stands"),
         ("plans: [{plan: free, limits: {analysis: {v2: 1.5, legacy: 1}}}]", "plans.0.limits.analysis.v2"),
         (LESS.replace("plan: free", "plan: free\n    starts: 2020-01-01"), "it has begun already"),

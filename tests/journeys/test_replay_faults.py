@@ -7,6 +7,8 @@ import pytest
 
 from tests.journeys.usage import rehearse
 
+pytestmark = pytest.mark.faults
+
 FAULT_AT = 4900
 ROWS = 5600
 

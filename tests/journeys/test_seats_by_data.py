@@ -10,7 +10,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
-from credits_engine.administration import plan_catalogue
+from credits_engine.administration import catalogue_document, plan_catalogue
 from credits_engine.billing import prices, schedule
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
@@ -47,7 +47,7 @@ def installed(app: Flask) -> Iterator[None]:
     with app.app_context():
         with transaction() as session:
             put_override(session, FLAG, "acme", Effect.ALLOW, CHANGE)
-            plan_catalogue.apply(session, plan_catalogue.parsed(DOCUMENT), CHANGE)
+            plan_catalogue.apply(session, catalogue_document.parsed(DOCUMENT), CHANGE)
         installation.publish()
         plan_catalogue.reload(NOW)
         with transaction() as session:
@@ -145,7 +145,7 @@ def test_another_limit_of_a_seat_counts_for_every_number_of_seats(app: Flask) ->
     later = NOW + 62 * DAY
     document = DOCUMENT.replace("    above: plus\n    per_seat: true\n", f"    starts: {(NOW + DAY).isoformat()}\n")
     with transaction() as session:
-        plan_catalogue.apply(session, plan_catalogue.parsed(document.replace("10", "7")), CHANGE)
+        plan_catalogue.apply(session, catalogue_document.parsed(document.replace("10", "7")), CHANGE)
     plan_catalogue.reload(later)
     plan_catalogue.write(later, 0)
     shop.stripe.pass_time(later)
@@ -175,7 +175,7 @@ def refused() -> Callable[[str], str]:
 
     def refused(document: str) -> str:
         with pytest.raises(Problem) as problem, transaction() as session:
-            plan_catalogue.apply(session, plan_catalogue.parsed(document), CHANGE)
+            plan_catalogue.apply(session, catalogue_document.parsed(document), CHANGE)
         return str(problem.value.detail)
 
     return refused

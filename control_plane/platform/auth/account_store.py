@@ -1,7 +1,7 @@
 """All SQL of people and tokens."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import delete, or_, select, update
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.auth.models import ApiTokenRow, PersonRow, PersonSessionRow
 from control_plane.platform.auth.passwords import NOBODY
 from control_plane.platform.db import database
-from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenType
+from control_plane.platform.identity_types import Grant, Passkey, Person, Role, Token, TokenType
 
 # What another process changed meanwhile counts, even where this session has seen the row before.
 PEOPLE = select(PersonRow).execution_options(populate_existing=True)
@@ -49,6 +49,18 @@ def set_second_factor(session: Session, person_id: int, found: SecondFactor | No
         "totp_step": found.step if found else None,
         "recovery_codes": list(found.recovery_codes) if found else [],
     }
+    session.execute(update(PersonRow).where(PersonRow.id == person_id).values(values))
+
+
+def passkeys(session: Session, person_id: int) -> tuple[Passkey, ...]:
+    """Return somebody's passkeys and lock their row, so that two uses of one are counted one after the other."""
+    row = session.scalars(PEOPLE.where(PersonRow.id == person_id).with_for_update()).one_or_none()
+    return _passkeys(row) if row else ()
+
+
+def set_passkeys(session: Session, person_id: int, found: Iterable[Passkey]) -> None:
+    """Store which passkeys somebody has."""
+    values = {"passkeys": [_passkey_json(each) for each in found]}
     session.execute(update(PersonRow).where(PersonRow.id == person_id).values(values))
 
 
@@ -98,6 +110,11 @@ def person_without_proof(session: Session, username: str) -> Person | None:
 def set_identity(session: Session, person_id: int, identity: str) -> None:
     """Let this be how an identity provider knows somebody."""
     session.execute(update(PersonRow).where(PersonRow.id == person_id).values(identity=identity))
+
+
+def set_language(session: Session, person_id: int, language: str | None) -> None:
+    """Let this be the language in which somebody reads pages; their sessions go on."""
+    session.execute(update(PersonRow).where(PersonRow.id == person_id).values(language=language))
 
 
 def people(session: Session) -> list[Person]:
@@ -192,9 +209,31 @@ def _person(row: PersonRow) -> Person:
         created_at=row.created_at,
         disabled_at=row.disabled_at,
         grants=tuple(Grant(Role(each["role"]), each["flag"], each["environment"]) for each in row.grants),
-        has_second_factor=row.totp_secret is not None,
+        has_device=row.totp_secret is not None,
         identity=row.identity,
+        language=row.language,
+        passkeys=_passkeys(row),
     )
+
+
+def _passkeys(row: PersonRow) -> tuple[Passkey, ...]:
+    return tuple(
+        Passkey(
+            id=each["id"],
+            name=each["name"],
+            public_key=each["public_key"],
+            signatures=each["signatures"],
+            added_at=datetime.fromisoformat(each["added_at"]),
+            used_at=datetime.fromisoformat(each["used_at"]) if each["used_at"] else None,
+            answered=each.get("answered", {}),
+        )
+        for each in row.passkeys
+    )
+
+
+def _passkey_json(passkey: Passkey) -> dict[str, object]:
+    times = {name: at and at.isoformat() for name, at in (("added_at", passkey.added_at), ("used_at", passkey.used_at))}
+    return {**asdict(passkey), **times}
 
 
 def _token(row: ApiTokenRow) -> Token:

@@ -34,6 +34,7 @@ __all__ = [
     "add_person",
     "begin_session",
     "change_grants",
+    "change_language",
     "change_password",
     "change_role",
     "check_token",
@@ -209,6 +210,13 @@ def change_grants(
         before=before,
         after={"grants": documents},
     )
+
+
+def change_language(session: Session, person: Person, code: str | None, *, now: datetime, actor: str) -> None:
+    """Let somebody read pages in this language; None goes by their browser."""
+    account_store.set_language(session, person.id, code)
+    before, after = {"language": person.language}, {"language": code}
+    _audit(session, "change_language", person, now=now, actor=actor, before=before, after=after)
 
 
 def link_identity(session: Session, person: Person, identity: str, *, now: datetime, actor: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.auth.audit import Entry
 from control_plane.platform.db.database import UtcDateTime, read_only
 from control_plane.platform.models import AuditEntry
+from control_plane.rollout_names import SEPARATOR
 
 PAGE_ENTRIES = 50
 PAGE_ENTRIES_MAX = 500
@@ -44,7 +45,7 @@ def page(session: Session, wanted: AuditFilter, *, before: int | None = None, li
     if not wanted.flag:
         return [Entry(*row) for row in session.execute(_ordered(conditions).limit(limit))]
     # One index walk for each subject: an OR would sort all entries of the flag before it takes the first.
-    subjects = [f"{kind}:{wanted.flag}" for kind in SUBJECTS_OF_FLAG]
+    subjects = [*(f"{kind}:{wanted.flag}" for kind in SUBJECTS_OF_FLAG), *_of_single_environments(session, wanted.flag)]
     parts = [_ordered([*conditions, AuditEntry.subject == each]).limit(limit).subquery() for each in subjects]
     found = union_all(*(select(part) for part in parts)).subquery()
     query = select(found).order_by(found.c.at.desc(), found.c.id.desc()).limit(limit)
@@ -71,6 +72,14 @@ def names(session: Session, column: Literal["actor", "action", "subject"], *, li
     rest = select(following, first.c.number + 1).where(first.c.name.is_not(None), first.c.number < limit)
     walk = first.union_all(rest)
     return list(session.scalars(select(walk.c.name).where(walk.c.name.is_not(None)).order_by(walk.c.name)))
+
+
+def _of_single_environments(session: Session, flag: str) -> list[str]:
+    """Return the subjects of all rollouts that the flag has had in single environments, each of which was planned."""
+    prefix = f"rollout:{flag}{SEPARATOR}"
+    planned = AuditEntry.action == "rollout.plan", AuditEntry.subject.startswith(prefix, autoescape=True)
+    found = session.scalars(select(AuditEntry.subject).where(*planned).distinct().order_by(AuditEntry.subject))
+    return [subject for subject in found if subject.startswith(prefix)]
 
 
 def _place(session: Session, before: int | None) -> tuple[datetime, int] | None:

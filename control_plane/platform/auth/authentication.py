@@ -13,6 +13,7 @@ from control_plane.platform import clock, settings
 from control_plane.platform.auth import accounts, passwords, rate_limit, second_factor, sign_in_failures
 from control_plane.platform.auth.session_cookie import SessionCookie
 from control_plane.platform.auth.sign_in_failures import Limit
+from control_plane.platform.current_request import environ
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenRefusal, below, role_on
 from control_plane.platform.observability.telemetry import ACTOR
@@ -61,13 +62,13 @@ def init_app(app: Flask) -> None:
 
 def presented_token() -> str:
     """The token of the request: raw or Bearer in `Authorization`, else `X-API-Key`; empty without one."""
-    environ = request.environ
-    authorization: str = environ.get("HTTP_AUTHORIZATION", "")
+    found = environ()
+    authorization: str = found.get("HTTP_AUTHORIZATION", "")
     scheme, _, rest = authorization.strip().partition(" ")
     if rest and scheme.lower() == "bearer":
         return rest.strip()
     # Basic credentials may be a proxy's and are sent by the browser itself: they are no token of ours.
-    api_key: str = environ.get("HTTP_X_API_KEY", "")
+    api_key: str = found.get("HTTP_X_API_KEY", "")
     return api_key.strip() if rest or not scheme else scheme
 
 
@@ -76,7 +77,7 @@ def current_principal() -> Principal | TokenRefusal | None:
     known = token_principal()
     if known is not None:
         return known
-    if PRINCIPAL not in request.environ:
+    if PRINCIPAL not in environ():
         _cache(_session_principal())
     return cached_principal()
 
@@ -92,13 +93,13 @@ def token_principal() -> Principal | TokenRefusal | None:
 
 def reload_principal() -> Principal | TokenRefusal | None:
     """Look the caller up again: an answer that takes hours must notice that the session has ended."""
-    request.environ.pop(PRINCIPAL, None)
+    environ().pop(PRINCIPAL, None)
     return current_principal()
 
 
 def cached_principal() -> Principal | TokenRefusal | None:
     """Return the caller as far as this request has looked it up."""
-    caller: Principal | TokenRefusal | None = request.environ.get(PRINCIPAL)
+    caller: Principal | TokenRefusal | None = environ().get(PRINCIPAL)
     return caller
 
 
@@ -133,15 +134,22 @@ def confirm(code: str, *, now: datetime) -> None:
 
     Raises Problem: 401 for a wrong code or after too long, 429 after too many.
     """
-    number, proved_at = session.get("proved"), session.get("proved_at", 0.0)
-    with read_only() as database_session:
-        found = accounts.person_with(database_session, number) if isinstance(number, int) else None
+    found, proved_at = proved_person(), session.get("proved_at", 0.0)
     is_late = now.timestamp() - proved_at > CONFIRM_SECONDS
     if found is None or is_late or found.session_version != session.get("version"):
         session.clear()
         raise Problem(401, "SIGN_IN_AGAIN", "That took too long; sign in again.")
     check_code(found, code, now=now)
     start_session(found, now=now, method="password and code")
+
+
+def proved_person() -> Person | None:
+    """Return whoever proved their password in this browser and is still to prove more; None where nobody did."""
+    number = session.get("proved")
+    if not isinstance(number, int):
+        return None
+    with read_only() as database_session:
+        return accounts.person_with(database_session, number)
 
 
 def check_code(found: Person, code: str, *, now: datetime) -> None:
@@ -175,7 +183,7 @@ def remember(found: Person, session_id: str, *, now: datetime) -> None:
     session.permanent = True
     began = now.timestamp()
     session.update(id=session_id, version=found.session_version, signed_in_at=began, seen_at=began)
-    request.environ.pop(PRINCIPAL, None)
+    environ().pop(PRINCIPAL, None)
 
 
 def change_own_password(found: Person, present: str, password: str, *, now: datetime) -> None:
@@ -226,7 +234,7 @@ def sign_out() -> None:
             if ended is not None:
                 accounts.record_sign_out(database_session, ended, address=address(), now=clock.now())
     session.clear()
-    request.environ.pop(PRINCIPAL, None)
+    environ().pop(PRINCIPAL, None)
 
 
 def address() -> str:
@@ -235,9 +243,9 @@ def address() -> str:
 
 
 def _cache(caller: Principal | TokenRefusal | None) -> Principal | TokenRefusal | None:
-    environ = request.environ  # not `g`, which outlives a request where tests hold the application context open
-    environ[PRINCIPAL] = caller
-    environ[ACTOR] = caller.name if isinstance(caller, Principal) else ""
+    found = environ()  # not `g`, which outlives a request where tests hold the application context open
+    found[PRINCIPAL] = caller
+    found[ACTOR] = caller.name if isinstance(caller, Principal) else ""
     return caller
 
 

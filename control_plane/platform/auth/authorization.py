@@ -21,29 +21,15 @@ from control_plane.platform.auth.authentication import (
     sign_out,
 )
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
+from control_plane.platform.current_request import environ
 from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType, role_on
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
+from control_plane.rollout_names import environment_of, flag_of
 
-__all__ = [
-    "actor",
-    "change_own_password",
-    "check_code",
-    "check_password",
-    "confirm",
-    "init_app",
-    "local_path",
-    "person",
-    "require_role",
-    "require_role_on",
-    "require_token",
-    "role_here",
-    "scope",
-    "sign_in",
-    "sign_out",
-    "token",
-]
+__all__ = ["change_own_password", "check_code", "check_password", "confirm", "sign_in", "sign_out"]
+"""What views import from here although it is `authentication`'s own."""
 
 SIGN_IN_PATH = "/sign-in"
 BODY_BYTES_MAX = 1024 * 1024
@@ -156,17 +142,17 @@ def local_path(target: str | None) -> str:
 
 
 def _check_request() -> None:
-    environ = request.environ
-    if "\x00" in environ["PATH_INFO"] or "%00" in environ.get("QUERY_STRING", ""):
+    found = environ()
+    if "\x00" in found["PATH_INFO"] or "%00" in found.get("QUERY_STRING", ""):
         raise Problem(400, "INVALID_CHARACTER", "The address holds a NUL character; leave it out.")
-    if environ["REQUEST_METHOD"] not in SAFE_METHODS and not presented_token():
+    if found["REQUEST_METHOD"] not in SAFE_METHODS and not presented_token():
         refuse_cross_origin(request)
 
 
 def _add_headers(response: Response) -> Response:
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
-    if request.is_secure:
+    if environ()["wsgi.url_scheme"] == "https":
         # Said over HTTPS alone: over plain HTTP browsers must ignore it, and `make run` has no other.
         headers.setdefault("Strict-Transport-Security", HSTS)
     if response.mimetype == "text/html":
@@ -182,16 +168,15 @@ def scope() -> tuple[str, str]:
     """Return the flag and the environment that this request is about.
 
     No flag in the address means every flag; no environment means this installation's, and for what exposes further
-    production besides: servers of several environments share their rollouts.
+    production besides: servers of several environments share their rollouts. A rollout of one environment names it.
     """
-    named = request.view_args or {}
-    return named.get("flag", EVERY), named.get("environment", settings.current().environment)
+    return _scope_of(_named())
 
 
 def role_here(flag: str = "") -> Role | None:
-    """Return the caller's role on `flag`, or on what this request is about."""
-    caller, (here, environment) = authentication.current_principal(), scope()
-    return _role(caller, flag or here, environment) if isinstance(caller, Principal) else None
+    """Return the caller's role on `flag` or a rollout of this name, or on what this request is about."""
+    caller, name = authentication.current_principal(), flag or _named()
+    return _role(caller, name, _scope_of(name)) if isinstance(caller, Principal) else None
 
 
 def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) -> None:
@@ -200,9 +185,21 @@ def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) ->
         _require_role(Role(role), (flag, environment))
 
 
-def _role(caller: Principal, flag: str, environment: str) -> Role | None:
-    is_named = "environment" in (request.view_args or {})
-    return (role_on if is_named else identity_types.shared_role_on)(caller.grants, flag, environment)
+def _named() -> str:
+    return str((request.view_args or {}).get("flag", EVERY))
+
+
+def _own_environment(name: str) -> str | None:
+    return (request.view_args or {}).get("environment") or environment_of(name)
+
+
+def _scope_of(name: str) -> tuple[str, str]:
+    return flag_of(name), _own_environment(name) or settings.current().environment
+
+
+def _role(caller: Principal, name: str, place: tuple[str, str]) -> Role | None:
+    is_named = _own_environment(name) is not None
+    return (role_on if is_named else identity_types.shared_role_on)(caller.grants, *place)
 
 
 def _require_role(needed: Role, named: tuple[str, str] | None = None) -> None:
@@ -210,7 +207,7 @@ def _require_role(needed: Role, named: tuple[str, str] | None = None) -> None:
     place = (EVERY, EVERY) if needed is Role.ADMIN else named or scope()
     match authentication.current_principal():
         case Principal() as caller:
-            role = caller.role_on(*place) if named else _role(caller, *place)
+            role = caller.role_on(*place) if named else _role(caller, _named(), place)
             if caller.role_on(*place) is not role:
                 place = place[0], identity_types.PRODUCTION
             if role is None or not role.includes(needed):

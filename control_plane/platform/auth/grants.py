@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from control_plane.platform.identity_types import EVERY, Grant, Person, Role
 from control_plane.platform.problems import Problem
+from control_plane.rollout_names import SEPARATOR
 
 GRANTS_MAX = 100
 PLACE = re.compile(r"[!-~]{1,200}")
@@ -60,6 +61,9 @@ def _check(grant: Grant) -> None:
         raise Problem(422, "INVALID_GRANTS", detail)
     if (grant.flag, grant.environment) == (EVERY, EVERY):
         raise Problem(422, "INVALID_GRANTS", "What counts everywhere is the person's role; change that instead.")
+    if SEPARATOR in grant.flag:
+        detail = f"{grant.flag[:50]!r} is a rollout; name its flag and its environment, each in its place."
+        raise Problem(422, "INVALID_GRANTS", detail)
     if not PLACE.fullmatch(grant.flag) or not PLACE.fullmatch(grant.environment):
         detail = f"{grant.flag[:50]!r} in {grant.environment[:50]!r} is no place; name a flag and an environment, or *."
         raise Problem(422, "INVALID_GRANTS", detail)

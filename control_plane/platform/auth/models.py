@@ -1,6 +1,7 @@
 """The tables of people and tokens."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -30,6 +31,8 @@ class PersonRow(Base):
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
     recovery_codes: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     identity: Mapped[str | None] = mapped_column(Text)
+    language: Mapped[str | None] = mapped_column(Text)
+    passkeys: Mapped[list[dict[str, Any]]] = mapped_column(JSON, server_default="[]")
 
     __table_args__ = (
         Index("ix_person_identity", "identity", unique=True),

@@ -6,15 +6,10 @@ follows from their groups at each sign-in. Local accounts stay beside it, for th
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import requests
-import structlog
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.flask_client import OAuth
 from flask import Flask, session
-from joserfc.errors import JoseError
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -26,16 +21,14 @@ from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import SETTINGS, current
 
-NAME = "provider"
+if TYPE_CHECKING:
+    from control_plane.platform.auth.oidc_provider import Provider
+
 ACTOR = "identity-provider"
 METHOD = "identity provider"
-SCOPE = "openid profile email"
-WAIT_SECONDS = 10
 NAMES = ("preferred_username", "email")
 """The claims that may be a username here, the first that there is."""
-CLIENT = AppState[Any]("oidc_client", lambda: None)
-
-log = structlog.get_logger()
+PROVIDER = AppState["Provider | None"]("oidc_provider", lambda: None)
 
 
 def init_app(app: Flask) -> None:
@@ -43,28 +36,19 @@ def init_app(app: Flask) -> None:
     settings = SETTINGS.get(app)
     if not settings.oidc_issuer:
         return
-    client = OAuth(app).register(
-        NAME,
-        client_id=settings.oidc_client_id,
-        client_secret=settings.oidc_client_secret,
-        server_metadata_url=f"{settings.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
-        client_kwargs={"scope": SCOPE, "code_challenge_method": "S256", "default_timeout": WAIT_SECONDS},
-    )
-    CLIENT.set(app, client)
+    from control_plane.platform.auth.oidc_provider import Provider  # noqa: PLC0415 - heavy: authlib
+
+    PROVIDER.set(app, Provider(app, settings))
 
 
 def is_configured() -> bool:
     """Return whether people may sign in by a provider."""
-    return CLIENT.get() is not None
+    return PROVIDER.get() is not None
 
 
 def send_to_provider(callback: str) -> Response:
     """Send a browser to the provider, to come back to `callback`. Raises a 503 Problem while the provider is away."""
-    try:
-        response: Response = _client().authorize_redirect(callback)
-    except (requests.RequestException, AuthlibBaseError, ValueError) as error:
-        raise _unreachable(error) from error
-    return response
+    return _provider().send_there(callback)
 
 
 def finish(*, now: datetime) -> Person:
@@ -89,27 +73,14 @@ def finish(*, now: datetime) -> Person:
 
 def sign_out_address(back: str) -> str:
     """Return where a browser signs out of the provider too; empty where the provider has no such place."""
-    try:
-        place = str(_client().load_server_metadata().get("end_session_endpoint", ""))
-    except (requests.RequestException, AuthlibBaseError, ValueError) as error:
-        raise _unreachable(error) from error
+    place = _provider().sign_out_place()
     parameters = {"client_id": current().oidc_client_id, "post_logout_redirect_uri": back}
     return f"{place}?{urlencode(parameters)}" if place else ""
 
 
 def _proved_claims() -> Mapping[str, Any]:
-    try:
-        client = _client()
-        token = client.authorize_access_token()
-        claims = dict(token.get("userinfo") or {})
-        # Providers may leave the profile out of the id token; the subject of both must be the same.
-        more = client.userinfo(token=token) if "userinfo_endpoint" in client.load_server_metadata() else {}
-    except (AuthlibBaseError, JoseError, KeyError, ValueError) as error:
-        log.warning("oidc.refused", error=type(error).__name__)
-        detail = "The identity provider did not prove who you are; sign in again."
-        raise Problem(401, "NOT_PROVED", detail) from error
-    except requests.RequestException as error:
-        raise _unreachable(error) from error
+    claims, more = _provider().claims()
+    # The subject of both must be the same.
     subject = claims.get("sub")
     if (
         not subject
@@ -168,14 +139,8 @@ def _added(database_session: Session, identity: str, claims: Mapping[str, Any], 
     return accounts.find_person(database_session, made.id)
 
 
-def _client() -> Any:
-    client = CLIENT.get()
-    if client is None:
+def _provider() -> "Provider":
+    provider = PROVIDER.get()
+    if provider is None:
         raise Problem(404, "NO_PROVIDER", "No identity provider is configured here; sign in with a password.")
-    return client
-
-
-def _unreachable(error: Exception) -> Problem:
-    log.warning("oidc.unreachable", error=type(error).__name__)
-    detail = "The identity provider can't be asked now; try again, or sign in with a password."
-    return Problem(503, "PROVIDER_UNREACHABLE", detail, headers={"Retry-After": "10"})
+    return provider

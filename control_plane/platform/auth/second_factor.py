@@ -88,10 +88,24 @@ def check(session: Session, person: Person, code: str, *, now: datetime) -> bool
 
 
 def remove(session: Session, person: Person, *, now: datetime, actor: str, reason: str = "") -> None:
-    """Ask for the password alone from now on. Raises a 409 Problem where no more is asked for."""
+    """Ask for no code from now on. Raises a 409 Problem where none is asked for."""
+    if not person.has_device:
+        raise Problem(409, "NO_SECOND_FACTOR", f"{person.username} has no second factor with codes.")
+    account_store.set_second_factor(session, person.id, None)
+    _audit(session, "remove", person, now=now, actor=actor, reason=reason)
+
+
+def reset(session: Session, person: Person, *, now: datetime, actor: str, reason: str = "") -> None:
+    """Ask for the password alone from now on: for somebody who has lost device and passkeys.
+
+    Every session of theirs ends, since whoever found the device may have begun one. Raises a 409 Problem where no more
+    is asked for.
+    """
     if not person.has_second_factor:
         raise Problem(409, "NO_SECOND_FACTOR", f"{person.username} has no second factor.")
     account_store.set_second_factor(session, person.id, None)
+    account_store.set_passkeys(session, person.id, [])
+    account_store.change_person(session, person.id)
     _audit(session, "remove", person, now=now, actor=actor, reason=reason)
 
 

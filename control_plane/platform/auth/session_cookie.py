@@ -1,8 +1,8 @@
 """The cookie of a session: signed, and over HTTPS for this host alone."""
 
-from flask import Flask, Request, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from itsdangerous import URLSafeTimedSerializer
+from flask import Flask, Request, Response, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from itsdangerous import BadPayload, URLSafeTimedSerializer
 
 from control_plane.platform.auth.timestamp_signer import DatabaseTimestampSigner
 
@@ -24,9 +24,17 @@ class SessionCookie(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Flask makes a signer before it looks for a cookie, and callers of the API send none."""
-        if self.get_cookie_name(app) not in request.cookies:
+        if "HTTP_COOKIE" not in request.environ or self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
-        return super().open_session(app, request)
+        try:
+            return super().open_session(app, request)
+        except BadPayload:  # signed by us, with a text in it that can't be read: no answer would ever replace it
+            return self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Flask works out every attribute of the cookie before it looks whether anybody has used the session."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
         """Not a setting: `make run` serves plain HTTP on loopback, where a secure cookie would never come back."""

@@ -63,6 +63,10 @@ class TokenCache:
             self._confirm_if_free()
         return self._tokens.get(selector) or self._learn(selector)
 
+    def holds(self, selector: str) -> bool:
+        """Return whether this process knows the token."""
+        return selector in self._tokens
+
     def confirm(self) -> None:
         """Ask the database for every token held; keep them all when it can't answer."""
         with self._asking:

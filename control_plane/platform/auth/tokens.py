@@ -30,6 +30,7 @@ from control_plane.platform.identity_types import (
 )
 from control_plane.platform.problems import Problem, is_transient
 from control_plane.platform.runtime import jobs
+from control_plane.rollout_names import SEPARATOR
 
 ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 FLAG = re.compile(r"[!-~]{1,200}")
@@ -47,6 +48,9 @@ class TokenVerifier(Protocol):
 
     def check(self, text: str, now: datetime) -> Token | TokenRefusal:
         """Return the token this text proves, or why it opens nothing."""
+
+    def is_remembered(self, text: str) -> bool:
+        """Return whether `check` asks nobody about this text."""
 
     def is_in_force(self, selector: str, now: datetime) -> bool:
         """Return whether the token with this selector is still valid."""
@@ -171,6 +175,14 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
     return token
 
 
+def is_remembered(app: Flask, text: str) -> bool:
+    """Return whether this process can check the text by itself, and without the database."""
+    if (verifier := VERIFIER.get(app)) is not None:
+        return verifier.is_remembered(text)
+    selector = token_selector(text)
+    return selector is not None and CACHE.get(app).holds(selector)
+
+
 def is_in_force(selector: str, now: datetime) -> bool:
     """Return whether the token with this selector is still valid, for a stream opened with it some time ago."""
     if (verifier := VERIFIER.get()) is not None:
@@ -255,6 +267,9 @@ def _scope(kind: TokenType, role: Role | str, flags: Collection[str]) -> Role | 
     held = Role(role or Role.ADMIN)
     if held is Role.ADMIN and flags:
         detail = "An admin decides who may do what, everywhere; name a lesser role, or no flags."
+        raise Problem(422, "INVALID_TOKEN_ROLE", detail)
+    if any(SEPARATOR in flag for flag in flags):
+        detail = "A rollout of one environment is no flag; name its flag, and give the token that environment."
         raise Problem(422, "INVALID_TOKEN_ROLE", detail)
     if len(flags) > FLAGS_MAX or not all(FLAG.fullmatch(flag) for flag in flags):
         raise Problem(422, "INVALID_TOKEN_ROLE", f"Name at most {FLAGS_MAX} flags, without blanks.")

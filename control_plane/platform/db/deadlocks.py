@@ -19,12 +19,12 @@ UNDONE = ("40P01", "40001")
 log = structlog.get_logger()
 
 
-def retry(work: Callable[[], T]) -> T:
+def retry(work: Callable[[], T], attempts: int = ATTEMPTS) -> T:
     """Run `work`, which opens its transaction itself, again while PostgreSQL undoes it. Raises what the last one did.
 
     A migration locks tables in an order of its own, so operations that run meanwhile may meet it in a circle.
     """
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(attempts - 1):
         try:
             return work()
         except DBAPIError as error:

@@ -85,13 +85,14 @@ class CompiledStatement:
         compiled = self._compile(connection.dialect, values)
         return _execute(connection, connection.connection, compiled.sql, compiled.bind(values), _rows)[1]
 
-    def execute_many(self, session: Session, values: Sequence[Values]) -> None:
-        """Execute once for each of `values`, which have the same keys; do nothing for none."""
-        if values:
-            connection: Connection = session.info[CONNECTION]
-            compiled = self._compile(connection.dialect, values[0])
-            parameters = [compiled.bind(each) for each in values]
-            _execute(connection, connection.connection, compiled.sql, parameters, _no_rows)
+    def execute_many(self, session: Session, values: Sequence[Values]) -> int:
+        """Execute once for each of `values`, which have the same keys; return the number of rows that were changed."""
+        if not values:
+            return 0
+        connection: Connection = session.info[CONNECTION]
+        compiled = self._compile(connection.dialect, values[0])
+        parameters = [compiled.bind(each) for each in values]
+        return _execute(connection, connection.connection, compiled.sql, parameters, _number_changed)
 
     def fetch_value(self, texts: Texts) -> bytes:
         """Return the one value, never NULL, of a statement that is a transaction of its own on PostgreSQL.
@@ -270,8 +271,11 @@ def _rows(driver: Any, sql: str, values: object) -> tuple[list[object], int]:
     return cursor.fetchall() if cursor.description else [], cursor.rowcount
 
 
-def _no_rows(driver: Any, sql: str, values: object) -> None:
-    driver.cursor().executemany(sql, values)
+def _number_changed(driver: Any, sql: str, values: object) -> int:
+    cursor = driver.cursor()
+    cursor.executemany(sql, values)
+    found: int = cursor.rowcount
+    return found
 
 
 def _check(driver: psycopg.Connection[object], result: pq.abc.PGresult) -> pq.abc.PGresult:

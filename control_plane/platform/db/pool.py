@@ -10,12 +10,14 @@ from typing import Any
 
 from flask import Flask, has_request_context
 from sqlalchemy import PoolProxiedConnection, QueuePool
+from sqlalchemy.exc import OperationalError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from control_plane.platform.extensions import AppState
 
 CheckoutHook = Callable[[float], None]
 """Called with the seconds that a request waited."""
+CLOSED = "the connection was closed as soon as it was made."
 CHECKOUT_HOOK = AppState[CheckoutHook]("checkout_hook")
 
 
@@ -32,17 +34,25 @@ class InstrumentedPool(QueuePool):
         return self.checkedout() / (self.size() + self._overflow_max)
 
     def connect(self) -> PoolProxiedConnection:
-        """Take a connection. Raises SQLAlchemy's TimeoutError."""
+        """Take a connection. Raises SQLAlchemy's TimeoutError, and OperationalError where there is none to be had."""
         if not has_request_context():
-            return super().connect()
+            return self._connect()
         observe, started = CHECKOUT_HOOK.get(), perf_counter()
         try:
-            taken = super().connect()
+            taken = self._connect()
         except PoolTimeoutError:
             observe(inf)  # a request that got none in time waited longest of all
             raise
         observe(perf_counter() - started)
         return taken
+
+    def _connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except ResourceClosedError as error:
+            # A pooler takes a connection before it has one itself, and ends it with our first statement. SQLAlchemy,
+            # which asks for version and schema then, goes on with its next question and complains of that.
+            raise OperationalError("connect", None, ConnectionError(CLOSED)) from error
 
 
 def set_checkout_hook(app: Flask, observe: CheckoutHook) -> None:

@@ -12,6 +12,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.http.schemas import Liveness, Readiness
+from control_plane.platform.http.shutdown import STOPPING
 from control_plane.platform.observability import saturation, telemetry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.runtime.jobs import jobs_of
@@ -73,7 +74,7 @@ def metrics() -> ResponseReturnValue:
 
 def init_app(app: Flask) -> None:
     """Mount the routes; packages add their pings."""
-    PINGS.set(app, {"database": _ping_database, "writes": _ping_writes, "requests": _ping_requests})
+    PINGS.set(app, {"database": _ping_database, "writes": _ping_writes, "requests": _ping_requests, "stop": _ping_stop})
     app.register_blueprint(bp)
     telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
 
@@ -112,6 +113,12 @@ def _ping_requests() -> None:
     """A crowd of requests is no outage: what waits for a thread is answered later."""
     if found := saturation.REQUESTS.get().saturated:
         raise Busy(found)
+
+
+def _ping_stop() -> None:
+    """A balancer that goes by this sends the next requests elsewhere."""
+    if STOPPING.get().is_set():
+        raise NotReady("This process is about to stop.")
 
 
 def _is_local() -> bool:

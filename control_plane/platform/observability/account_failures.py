@@ -3,25 +3,29 @@
 A broken account, or a client that tries again and again, says something about itself. So within an hour the failures of
 one account count up to one more than a third of all that count: one account alone counts once, two count twice, and
 from three on everything counts. What lies beyond is excess: no evidence against a release, but none for it either.
-Retries of one operation count once. Only hashes are stored, and only for the running hour and the one before.
+Retries of one operation count once. Only hashes are stored, and only for the running hour and the one before;
+shares within four weeks (`account_hours`), for those.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Executable, Table, bindparam, select
+from sqlalchemy import Executable, Table, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
 from control_plane.platform.db.database import per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import SignalAccount
+from control_plane.signal_names import ACCOUNTS, SHARES
 
 WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
+SHARE_HOURS = 28 * 24
+"""As long as an attempt is planned to take: an account that counted once a day would roll a small service back."""
 SHARE_OF_ONE = 3
 """An account's failures count while they are at most one in so many of all that count."""
 ACCOUNTS_MAX = 1000
@@ -100,11 +104,19 @@ def admit(session: Session, failures: Mapping[Failure, int], now: datetime) -> t
 
 
 def admit_each(
-    session: Session, failures: Mapping[Failure, int], now: datetime, *, accounts_max: int = ACCOUNTS_MAX
+    session: Session,
+    failures: Mapping[Failure, int],
+    now: datetime,
+    *,
+    accounts_max: int = ACCOUNTS_MAX,
+    hours: int = 1,
 ) -> list[Admitted]:
-    """Return the same, series by series; from `accounts_max` failing accounts on everything counts."""
+    """Return the same, series by series; from `accounts_max` failing accounts on everything counts.
+
+    Shares are of so many `hours`.
+    """
     # Two processes that write at once may both count an account's first failure; by one or two an hour no test changes.
-    window = int(now.timestamp()) // WINDOW_SECONDS
+    window = int(now.timestamp()) // WINDOW_SECONDS // hours * hours
     by_series: dict[Series, list[tuple[Failure, int]]] = defaultdict(list)
     for failure, number in failures.items():
         by_series[failure[:3]].append((failure, number))
@@ -114,7 +126,8 @@ def admit_each(
 
 def hashed(*names: str) -> str:
     """Return a short digest of an account's name, or of an operation's."""
-    return blake2b("\0".join(names).encode(), digest_size=12).hexdigest()
+    # A half of a surrogate pair is no text for UTF-8; refused here, it would come back with each flush for good.
+    return blake2b("\0".join(names).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def begin_hour(session: Session, signal: str, engine: str, began_at: datetime) -> bool:
@@ -124,10 +137,20 @@ def begin_hour(session: Session, signal: str, engine: str, began_at: datetime) -
     return bool(ADD_ONCE.execute(session, row))
 
 
+def begin_attempt(session: Session, signals: Collection[str]) -> None:
+    """Let the failures of accounts share anew: after an incident one account's share of it would be many."""
+    counted = TABLE.c.signal.in_(signals), TABLE.c.account != "*", TABLE.c.bad > 0
+    database.execute_core(session, TABLE.delete().where(*counted))
+    by_account = [name + suffix for name in signals for suffix in (ACCOUNTS, ACCOUNTS + SHARES)]
+    database.execute_core(session, TABLE.delete().where(TABLE.c.signal.in_(by_account)))
+
+
 def forget(session: Session, now: datetime) -> None:
     """Drop the accounts of hours that are over."""
     oldest = int(now.timestamp()) // WINDOW_SECONDS - 1
-    database.execute_core(session, TABLE.delete().where(TABLE.c.window < oldest, TABLE.c.account != "*"))
+    of_the_hour = TABLE.c.signal.not_like(f"%{SHARES}")
+    is_over = or_(TABLE.c.window < oldest - SHARE_HOURS, of_the_hour & (TABLE.c.window < oldest))
+    database.execute_core(session, TABLE.delete().where(is_over, TABLE.c.account != "*"))
 
 
 def _admit(

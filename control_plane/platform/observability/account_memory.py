@@ -21,7 +21,7 @@ class BusiestAccounts:
         if entry is None:
             floor = 0
             if len(self._seen) >= BUSIEST:
-                rarest = min(self._seen, key=self._count)
+                rarest = min(self._seen, key=self._seen.__getitem__)
                 floor = self._seen.pop(rarest)[0]
             self._seen[account] = [floor + 1, floor]
             return False
@@ -33,9 +33,6 @@ class BusiestAccounts:
         for entry in self._seen.values():
             entry[0] //= 2
             entry[1] //= 2
-
-    def _count(self, account: str) -> int:
-        return self._seen[account][0]
 
 
 @dataclass(slots=True)
@@ -53,6 +50,11 @@ class FailedAccounts:
         """Remember that `account` failed."""
         if len(self._now) < FAILED_MAX:
             self._now.add((signal, account))
+
+    def forget(self, signal: str, account: str) -> None:
+        """Let `account` not have failed."""
+        self._now.discard((signal, account))
+        self._earlier.discard((signal, account))
 
     def turn(self) -> None:
         """Begin another hour."""

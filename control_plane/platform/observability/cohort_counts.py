@@ -7,46 +7,37 @@ no more often in them than elsewhere. Memory is bounded, and names of accounts a
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Executable, Table, case, select
+from sqlalchemy import Executable, Table, case, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
 from control_plane.platform.db.database import per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.models import SignalCohort
+from control_plane.platform.models import Change, SignalCohort
 from control_plane.platform.observability import account_failures
 from control_plane.platform.observability.account_failures import Failure, hashed
 from control_plane.platform.observability.account_memory import BusiestAccounts, FailedAccounts
+from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE, NAME_CHARACTERS, Cohort, Cohorts
 
 FLUSH_SECONDS = 10
 """Good outcomes alone wait so long: evidence of a fault comes with bad ones, which are written at once."""
+KNOWN_DIMENSIONS_MAX = 20
 NAMES_MAX = 50
 """Of one dimension; what comes after them is counted in no cohort of it."""
-NAME_CHARACTERS = 64
 ACCOUNTS_MAX = 30
 """So many failing accounts of a cohort within an hour are no single one's fault."""
 FORGET_SECONDS = 86_400
 HASH_CHARACTERS = 8
 
-ACCOUNT = "account"
-FAILED_BEFORE = "of accounts that had failed before"
-
 TABLE = cast(Table, SignalCohort.__table__)
 
 
-class Cohort(NamedTuple):
-    """A part of the traffic: `plan` and `starter`; without a name the dimension itself says it, as `near the limit`."""
-
-    dimension: str
-    name: str = ""
-
-
-Cohorts = tuple[Cohort, ...]
 REPEATED: Cohorts = (Cohort(FAILED_BEFORE),)
 
 
@@ -81,26 +72,65 @@ class CohortCount:
 Taken = tuple[Counter[CohortSeries], Counter[tuple[Failure, Cohort]]]
 
 
-class CohortBuffer:
-    """This process's counts since the last flush."""
+@dataclass(slots=True)
+class KnownCohorts:
+    """What a process knows of one source's accounts and names, whichever buffer counts them."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    busiest: BusiestAccounts = field(default_factory=BusiestAccounts)
+    failed: FailedAccounts = field(default_factory=FailedAccounts)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    full: set[tuple[str, ...]] = field(default_factory=set)
+    """The series of this hour, at this revision, in which everything counts."""
+    hour: int = 0
+    revision: int = 0
+
+    def has_room(self, dimension: str, name: str) -> bool:
+        """Return whether this cohort is counted: the first so many names of the first so many dimensions are."""
+        names = self.names.get(dimension)
+        if names is None:
+            if len(self.names) >= KNOWN_DIMENSIONS_MAX:
+                return False
+            names = self.names[dimension] = set()
+        if name not in names and len(names) >= NAMES_MAX:
+            return False
+        names.add(name)
+        return True
+
+    def turn(self, hour: int) -> None:
+        """Begin another hour, if it is one."""
+        if hour != self.hour:
+            self.hour = hour
+            self.busiest.halve()
+            self.failed.turn()
+            self.full.clear()
+
+    def follow(self, revision: int) -> None:
+        """Look anew which series are full where anything was decided since: a new attempt counts accounts anew."""
+        if revision != self.revision:
+            self.revision = revision
+            self.full.clear()
+
+
+class CohortBuffer:
+    """Counts since the last flush."""
+
+    def __init__(self, known: KnownCohorts | None = None) -> None:
+        self.known = known or KnownCohorts()
+        self._is_of_a_report = known is not None
+        self._failed_anew: set[tuple[str, str]] = set()
+        """What failed for the first time in a report, which is sent again as a whole where it can't be counted."""
         self._good: Counter[tuple[str, str, Cohorts]] = Counter()
         self._failures: Counter[tuple[Failure, Cohort]] = Counter()
-        self._busiest, self._failed = BusiestAccounts(), FailedAccounts()
-        self._names: dict[str, set[str]] = {}
-        self._flushed, self._hour = 0, 0
-        self.full: set[tuple[str, ...]] = set()
-        """The series of this hour in which everything counts."""
+        self._flushed = 0
 
     def add(self, samples: Sequence[CohortSample]) -> None:
         """Count the outcomes of one operation."""
-        with self._lock:
+        with self.known.lock:
             account = next((each.account for each in samples if each.account), None)
-            busy = account is not None and self._busiest.observe(account)
+            busy = account is not None and self.known.busiest.observe(account)
             # All are looked up before any is remembered: both sides of an operation belong to the same cohorts.
-            before = {each.signal for each in samples if account and self._failed.holds(each.signal, account)}
+            before = {each.signal for each in samples if account and self.known.failed.holds(each.signal, account)}
             of_account = (Cohort(ACCOUNT, account),) if busy and account else ()
             for signal, bad, engine, _, operation, named in samples:
                 cohorts = named + of_account + (REPEATED if signal in before else ())
@@ -111,7 +141,15 @@ class CohortBuffer:
                     failure = Failure(signal, engine, " ".join(cohort), account or "", operation)
                     self._failures[failure, cohort] += 1
                 if account:
-                    self._failed.add(signal, account)
+                    if self._is_of_a_report and not self.known.failed.holds(signal, account):
+                        self._failed_anew.add((signal, account))
+                    self.known.failed.add(signal, account)
+
+    def forget_report(self) -> None:
+        """Let nobody have failed by a report that was not counted: sent again, it must not find them failed before."""
+        with self.known.lock:
+            for signal, account in self._failed_anew:
+                self.known.failed.forget(signal, account)
 
     def is_due(self, now: datetime) -> bool:
         """Return whether anything is to be written at `now`."""
@@ -119,27 +157,31 @@ class CohortBuffer:
             return True
         return bool(self._good) and int(now.timestamp()) // FLUSH_SECONDS != self._flushed
 
+    def end_wait(self) -> None:
+        """Let what waits be due at once: nobody writes it later."""
+        self._flushed = 0
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """For how long what is counted here may still wait; None while nothing is."""
+        return float(FLUSH_SECONDS) if self._good or self._failures else None
+
     def take(self, now: datetime) -> Taken:
         """Everything counted so far; the buffer is empty afterwards."""
-        with self._lock:
+        with self.known.lock:
             good: Counter[CohortSeries] = Counter()
             for (signal, engine, cohorts), number in self._good.items():
                 for cohort in self._known(cohorts):
                     good[CohortSeries(signal, engine, cohort)] += number
             failures, self._failures, self._good = self._failures, Counter(), Counter()
             self._flushed = int(now.timestamp()) // FLUSH_SECONDS
-            hour = int(now.timestamp()) // account_failures.WINDOW_SECONDS
-            if hour != self._hour:
-                self._hour = hour
-                self._busiest.halve()
-                self._failed.turn()
-                self.full.clear()
+            self.known.turn(int(now.timestamp()) // account_failures.WINDOW_SECONDS)
             return good, failures
 
     def put_back(self, taken: Taken) -> None:
         """Return what could not be written, to be tried again."""
         good, failures = taken
-        with self._lock:
+        with self.known.lock:
             for (signal, engine, cohort), number in good.items():
                 self._good[signal, engine, (cohort,)] += number
             self._failures.update(failures)
@@ -148,10 +190,7 @@ class CohortBuffer:
         """Return the cohorts for which there is room."""
         for dimension, name in cohorts:
             short = name[:NAME_CHARACTERS]
-            names = self._names.setdefault(dimension, set())
-            if dimension == ACCOUNT or short in names or len(names) < NAMES_MAX:
-                if dimension != ACCOUNT:
-                    names.add(short)
+            if dimension == ACCOUNT or self.known.has_room(dimension, short):
                 yield Cohort(dimension, short)
 
 
@@ -187,6 +226,11 @@ def read(session: Session) -> dict[CohortSeries, CohortCount]:
     }
 
 
+def revision(session: Session) -> int:
+    """Return the number of the last decision: a new attempt counts accounts anew."""
+    return int(REVISION.fetch_all(session)[0][0] or 0)
+
+
 def forget(session: Session, now: datetime) -> None:
     """Drop what has not been counted for a day: accounts come and go."""
     database.execute_core(session, TABLE.delete().where(TABLE.c.at < int(now.timestamp()) - FORGET_SECONDS))
@@ -199,9 +243,11 @@ def _admit(
     bad: Counter[CohortSeries] = Counter()
     accounts: dict[CohortSeries, int] = {}
     limited: Counter[Failure] = Counter()
+    if failures:
+        buffer.known.follow(revision(session))
     cohorts: dict[tuple[str, ...], Cohort] = {}
     for (failure, cohort), number in failures.items():
-        if cohort.dimension == ACCOUNT or failure[:3] in buffer.full:
+        if cohort.dimension == ACCOUNT or failure[:3] in buffer.known.full:
             series = CohortSeries(failure.signal, failure.engine, cohort)
             bad[series] += number
             accounts[series] = 1 if cohort.dimension == ACCOUNT else ACCOUNTS_MAX
@@ -214,18 +260,13 @@ def _admit(
         bad[series] += admitted.counting
         accounts[series] = admitted.accounts
         if admitted.accounts >= ACCOUNTS_MAX:
-            buffer.full.add(admitted.series)
+            # Only what is committed is full: of what is put back, no account may speak for a cohort either.
+            database.after_commit(session, partial(buffer.known.full.add, admitted.series))
     return +bad, accounts
 
 
 def _stored_name(cohort: Cohort) -> str:
     return hashed(cohort.name)[:HASH_CHARACTERS] + "…" if cohort.dimension == ACCOUNT else cohort.name
-
-
-def cohorts_of(values: Mapping[str, str] | Collection[tuple[str, str]]) -> Cohorts:
-    """Return cohorts as a sample carries them: `{"plan": "starter", "near the limit": ""}`."""
-    pairs = values.items() if isinstance(values, Mapping) else values
-    return tuple(Cohort(dimension, name) for dimension, name in pairs)
 
 
 def _add(insert: Any) -> Executable:
@@ -245,3 +286,4 @@ def _add(insert: Any) -> Executable:
 
 ADD = CompiledStatement(per_dialect(_add))
 ALL = CompiledStatement(select(*TABLE.c["signal", "engine", "dimension", "name", "bad", "total", "accounts"]))
+REVISION = CompiledStatement(select(func.max(Change.id)))

@@ -35,7 +35,6 @@ class StderrStream:
 def configure(log_format: str) -> None:
     """Send the program's events and its libraries' messages through one pipeline; `log_format` is json or console."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_request_id,
@@ -61,8 +60,8 @@ def configure(log_format: str) -> None:
 
 def add_request_id(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
     """Tie an event to the request that caused it, and to its trace."""
-    if has_request_context() and "request_id" in g:
-        event.setdefault("request_id", g.request_id)
+    if has_request_context() and (request_id := g.get("request_id")):
+        event.setdefault("request_id", request_id)
         if trace_id := tracing.trace_id():
             event.setdefault("trace_id", trace_id)
     return event

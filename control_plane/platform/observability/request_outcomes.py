@@ -6,10 +6,12 @@ in the request until it is answered. By then it is also known which side of whic
 it, down to the statements, is counted under that side.
 """
 
+from itertools import chain
 from typing import NamedTuple
 
-from flask import has_request_context, request
+from flask import request
 
+from control_plane.platform.current_request import environ, find_environ
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 
@@ -35,31 +37,31 @@ class Arm(NamedTuple):
 
 def begin() -> None:
     """Let observations wait from now on."""
-    request.environ[WAITING] = []
+    environ()[WAITING] = []
 
 
 def prove(caller: str) -> None:
     """Note that valid credentials of `caller` opened this request."""
-    if has_request_context():
-        request.environ[PROVED] = caller
+    if (found := find_environ()) is not None:
+        found[PROVED] = caller
 
 
 def set_account(account: str) -> None:
     """Note whose credits the request is about: failures of one account count up to its share."""
-    if has_request_context():
-        request.environ[ACCOUNT] = account
+    if (found := find_environ()) is not None:
+        found[ACCOUNT] = account
 
 
 def set_operation(key: str) -> None:
     """Note the key of the operation that is asked for: its retries count once."""
-    if has_request_context():
-        request.environ[OPERATION] = key
+    if (found := find_environ()) is not None:
+        found[OPERATION] = key
 
 
 def set_arm(flag: str, engine: str, *, failure: Sample | None = None, missing: tuple[Sample, ...] = ()) -> None:
     """Note which side of the flag's migration serves the request, and what counts where it fails outside the engine."""
-    if has_request_context():
-        request.environ.setdefault(ARMS, {})[flag] = Arm(flag, engine, None, failure, missing)
+    if (found := find_environ()) is not None:
+        found.setdefault(ARMS, {})[flag] = Arm(flag, engine, None, failure, missing)
 
 
 def count_served(flag: str, outcome: Sample | None) -> None:
@@ -67,38 +69,40 @@ def count_served(flag: str, outcome: Sample | None) -> None:
 
     After this nothing counts a failure of the engine a second time.
     """
-    arms: dict[str, Arm] = request.environ.get(ARMS, {}) if has_request_context() else {}
-    if flag not in arms or request.environ.get(WAITING) is None:
-        signals.record(*([outcome] if outcome else []))
-    elif outcome is None or outcome.bad:
-        signals.record(*([outcome] if outcome else []))
-        arms[flag] = Arm(flag, arms[flag].engine)
-    else:
+    found = find_environ() or {}
+    arms: dict[str, Arm] = found.get(ARMS, {})
+    is_waiting = flag in arms and found.get(WAITING) is not None
+    if outcome is not None and not outcome.bad and is_waiting:
         arms[flag] = arms[flag]._replace(served=outcome)
+        return
+    if outcome is not None:
+        signals.record(outcome)
+    if is_waiting:
+        arms[flag] = Arm(flag, arms[flag].engine)
 
 
 def account() -> str:
     """Return the account that a failure of this request counts for, else the caller."""
-    environ = request.environ
-    route = request.url_rule.rule if request.url_rule else ""
-    return environ.get(ACCOUNT) or f"{environ.get(PROVED, '')} {route}"
+    found = environ()
+    return found.get(ACCOUNT) or f"{found.get(PROVED, '')} {request.url_rule.rule if request.url_rule else ''}"
 
 
 def operation() -> str | None:
     """Return the key of the operation that this request asks for, if it has one."""
-    found: str | None = request.environ.get(OPERATION)
+    found: str | None = environ().get(OPERATION)
     return found
 
 
 def observe(*observations: Sample) -> None:
     """Count `observations` once the caller has proved who they are; at once where no request is being answered."""
-    if not has_request_context() or WAITING not in request.environ:
+    found = find_environ()
+    if found is None or WAITING not in found:
         signals.record(*observations)
         return
-    waiting: list[Sample] | None = request.environ[WAITING]
+    waiting: list[Sample] | None = found[WAITING]
     if waiting is not None:
         waiting.extend(observations)
-    elif PROVED in request.environ:  # the answer is a stream that goes on after its beginning was counted
+    elif PROVED in found:  # the answer is a stream that goes on after its beginning was counted
         signals.record(*observations)
 
 
@@ -107,13 +111,12 @@ def end(*, failed: bool, nobodys_fault: bool) -> None:
 
     A failure that is nobody's fault is no outcome of the side that served.
     """
-    environ = request.environ
-    arms = tuple(environ.get(ARMS, {}).values())
-    if PROVED in environ:
-        signals.record(*_under_arms(environ[WAITING], arms))
-        for arm in arms:
-            signals.record(*_outcome(arm, failed=failed, nobodys_fault=nobodys_fault))
-    environ[WAITING] = None
+    found = environ()
+    arms = tuple(found.get(ARMS, {}).values())
+    if PROVED in found:
+        outcomes = (_outcome(arm, failed=failed, nobodys_fault=nobodys_fault) for arm in arms)
+        signals.record(*_under_arms(found[WAITING], arms), *chain.from_iterable(outcomes))
+    found[WAITING] = None
 
 
 def arm_label(flag: str, engine: str) -> str:

@@ -1,4 +1,4 @@
-"""The counts of signals added up by equal steps of time, for charts of a day or a month."""
+"""The counts of signals added up: by equal steps of time for charts of a day or a month, and over a long window."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.observability.signals import MINUTE, Count, SeriesKey
 
 POINT = (MINUTE.c.minute // bindparam("step", type_=BigInteger)).label("point")
@@ -20,6 +21,15 @@ POINTS = (
     .group_by(*MINUTE.c["signal", "engine", "role"], "point")
 )
 
+SUMS = CompiledStatement(
+    select(
+        *MINUTE.c["signal", "engine", "role"],
+        func.sum(MINUTE.c.bad, type_=BigInteger).label("bad"),
+        func.sum(MINUTE.c.total, type_=BigInteger).label("total"),
+    )
+    .where(MINUTE.c.minute >= bindparam("first"), MINUTE.c.minute < bindparam("end"))
+    .group_by(*MINUTE.c["signal", "engine", "role"])
+)
 POINTS_OF_SIGNALS = POINTS.where(MINUTE.c.signal.in_(bindparam("signals", expanding=True)))
 
 
@@ -31,3 +41,9 @@ def points(
     parameters = {"first": first * step, "end": end * step, "step": step, "signals": signals}
     rows = database.execute_core(session, statement, parameters)
     return {(SeriesKey(*series), point): Count(int(bad), int(total)) for *series, point, bad, total in rows}
+
+
+def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
+    """Counts per series over the minutes of the epoch from `first` on, before `end`."""
+    rows = SUMS.fetch_all(session, {"first": first, "end": end})
+    return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}

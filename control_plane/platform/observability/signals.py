@@ -6,13 +6,13 @@ flush interval) is missing evidence, never a missing credit.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
-from sqlalchemy import BigInteger, Executable, Table, bindparam, func, select
+from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
@@ -20,17 +20,18 @@ from control_plane.platform.db.database import per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import SignalMinute, SignalSlice, SignalTotal
-from control_plane.platform.observability import account_failures, cohort_counts
-from control_plane.platform.observability.account_failures import Failure
-from control_plane.platform.observability.cohort_counts import CohortBuffer, Cohorts, CohortSample
+from control_plane.platform.observability import account_failures, account_hours, cohort_counts
+from control_plane.platform.observability.account_failures import Failure, Series
+from control_plane.platform.observability.account_hours import AccountBuffer
+from control_plane.platform.observability.cohort_counts import CohortBuffer, CohortSample, KnownCohorts
+from control_plane.platform.observability.cohort_names import Cohorts
+from control_plane.signal_names import EXCESS
 
 BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)
 BUDGETS = AppState[Mapping[str, int]]("signal_budgets", dict)
 IS_RESERVED = AppState[Callable[[str], bool] | None]("reserved_signals", lambda: None)
 SLICE_SECONDS = 10
 SLICES_KEPT_SECONDS = 3600
-EXCESS = "@excess"
-"""After the name of a signal: failures of single accounts beyond what counts against everybody."""
 
 
 def _add_counts(table: Table) -> CompiledStatement:
@@ -51,15 +52,6 @@ MINUTES = CompiledStatement(
     select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
     .where(MINUTE.c.minute >= bindparam("since"))
     .order_by(MINUTE.c.minute)
-)
-SUMS = CompiledStatement(
-    select(
-        *MINUTE.c["signal", "engine", "role"],
-        func.sum(MINUTE.c.bad, type_=BigInteger).label("bad"),
-        func.sum(MINUTE.c.total, type_=BigInteger).label("total"),
-    )
-    .where(MINUTE.c.minute >= bindparam("first"), MINUTE.c.minute < bindparam("end"))
-    .group_by(*MINUTE.c["signal", "engine", "role"])
 )
 SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
     SLICE.c.slice.in_(bindparam("wanted", expanding=True))
@@ -96,14 +88,15 @@ class Count:
 
 
 class SignalBuffer:
-    """This process's counts since the last flush."""
+    """Counts since the last flush."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownCohorts | None = None, accounts: AccountBuffer | None = None) -> None:
         self._lock = threading.Lock()
-        self._good: Counter[SeriesKey] = Counter()
-        self._bad: Counter[SeriesKey] = Counter()
-        self._failures: Counter[Failure] = Counter()
-        self.cohorts = CohortBuffer()
+        self._good, self._bad = Counter[Series](), Counter[Series]()
+        self._failures = Counter[Failure]()
+        self.counted = threading.Event()
+        self.cohorts = CohortBuffer(known)
+        self.accounts = accounts or AccountBuffer()
 
     def add(self, *observations: Sample) -> None:
         """Count outcomes, those with cohorts of one operation."""
@@ -112,13 +105,16 @@ class SignalBuffer:
             for signal, bad, engine, role, account, operation, cohorts in observations:
                 if cohorts:
                     in_cohorts.append(CohortSample(signal, bad, engine, account, operation, cohorts))
-                series = SeriesKey(signal, engine, role)
+                if account is not None and signal in self.accounts.signals:
+                    self.accounts.add(signal, engine, account, bad=bad)
                 if not bad:
-                    self._good[series] += 1
+                    self._good[signal, engine, role] += 1
                 elif account is None:
-                    self._bad[series] += 1
+                    self._bad[signal, engine, role] += 1
                 else:
                     self._failures[Failure(signal, engine, role, account, operation)] += 1
+            if not self.counted.is_set():  # to set it again costs as much as all of the counting
+                self.counted.set()
         if in_cohorts:
             self.cohorts.add(in_cohorts)
 
@@ -128,18 +124,21 @@ class SignalBuffer:
             for series, count in counts:
                 self._good[series] += count.total - count.bad
                 self._bad[series] += count.bad
+            self.counted.set()
 
     def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], Counter[Failure]]:
         """Everything counted so far; the buffer is empty afterwards."""
         with self._lock:
-            taken = self._good, self._bad, self._failures
+            counts, failures = (self._good, self._bad), self._failures
             self._good, self._bad, self._failures = Counter(), Counter(), Counter()
-        return taken
+            self.counted.clear()
+        good, bad = (Counter({SeriesKey(*series): each[series] for series in each}) for each in counts)
+        return good, bad, failures
 
     @property
     def filled(self) -> bool:
-        """Return whether anything was counted since the last flush."""
-        return bool(self._good or self._bad or self._failures)
+        """Return whether anything waits for a flush."""
+        return bool(self._good or self._bad or self._failures or self.cohorts.wait_seconds)
 
     def put_back(self, good: Counter[SeriesKey], bad: Counter[SeriesKey], failures: Counter[Failure]) -> None:
         """Return what could not be written, to be tried again."""
@@ -147,6 +146,8 @@ class SignalBuffer:
             self._good.update(good)
             self._bad.update(bad)
             self._failures.update(failures)
+            self.counted.set()
+        self.cohorts.forget_report()
 
 
 BUFFER = AppState[SignalBuffer]("signal_buffer")
@@ -162,9 +163,14 @@ def set_bounds(seconds: Mapping[str, float]) -> None:
     BOUNDS.set(current_app, dict(seconds))
 
 
-def bound_seconds(app: Flask, signal: str, default: float) -> float:
-    """From when on a duration is bad."""
-    return BOUNDS.get(app).get(signal, default)
+def count_by_account(names: Collection[str]) -> None:
+    """Say of which signals accounts are counted as well, as the alerts in force have it; in an application context."""
+    BUFFER.get().accounts.signals = frozenset(names)
+
+
+def bound_seconds(signal: str, default: float) -> float:
+    """From when on a duration is bad; inside an application context."""
+    return BOUNDS.get().get(signal, default)
 
 
 def set_budgets(credits_by_signal: Mapping[str, int]) -> None:
@@ -201,11 +207,18 @@ def write(session: Session, now: datetime) -> None:
 
 
 def add_samples(
-    session: Session, samples: Iterable[Sample], counts: Iterable[tuple[SeriesKey, Count]], now: datetime
+    session: Session,
+    operations: Iterable[Sequence[Sample]],
+    counts: Iterable[tuple[SeriesKey, Count]],
+    now: datetime,
+    *,
+    known: KnownCohorts,
 ) -> None:
-    """Add outcomes and counts that somebody else observed, in the caller's transaction."""
-    buffer = SignalBuffer()
-    buffer.add(*samples)
+    """Add outcomes, by operation, and counts that somebody else observed, in the caller's transaction."""
+    ours = BUFFER.get().accounts
+    buffer = SignalBuffer(known, AccountBuffer(ours.known, ours.signals))
+    for samples in operations:
+        buffer.add(*samples)
     buffer.add_counts(counts)
     _write_buffer(session, buffer, now)
 
@@ -218,6 +231,10 @@ def _write_buffer(session: Session, buffer: SignalBuffer, now: datetime) -> None
         counting, excess = account_failures.admit(session, failures, now)
         bad = bad + Counter({SeriesKey(*series): number for series, number in counting.items()})
         bad += Counter({SeriesKey(signal + EXCESS, *rest): number for (signal, *rest), number in excess.items()})
+    good, bad = Counter(good), Counter(bad)  # what was taken is kept as it is, to be put back
+    for signal, engine, came, turned in account_hours.write(session, buffer.accounts, now):
+        good[SeriesKey(signal, engine)] += came
+        bad[SeriesKey(signal, engine)] += turned
     _write(session, good, bad, now)
     if buffer.cohorts.is_due(now):
         cohort_counts.write(session, buffer.cohorts, now)
@@ -225,8 +242,7 @@ def _write_buffer(session: Session, buffer: SignalBuffer, now: datetime) -> None
 
 def add(session: Session, series: SeriesKey, count: Count, now: datetime) -> None:
     """Add what somebody else counted, in the caller's transaction."""
-    good, bad = Counter({series: count.total - count.bad}), Counter({series: count.bad})
-    _write(session, good, bad, now)
+    _write(session, Counter({series: count.total - count.bad}), Counter({series: count.bad}), now)
 
 
 def add_hour(session: Session, series: SeriesKey, count: Count, *, began_at: datetime, now: datetime) -> bool:
@@ -250,12 +266,6 @@ def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Co
     """Counts per series and minute of the epoch, from the minute of `since` on."""
     rows = MINUTES.fetch_all(session, {"since": int(since.timestamp()) // 60})
     return {(SeriesKey(*series), minute): Count(bad, total) for *series, minute, bad, total in rows}
-
-
-def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
-    """Counts per series over the minutes of the epoch from `first` on, before `end`."""
-    rows = SUMS.fetch_all(session, {"first": first, "end": end})
-    return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
 
 
 def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform import settings
+from control_plane.platform.current_request import Environ, environ
 from control_plane.platform.db import errors, fastpath, pool
 from control_plane.platform.db.database import BEGIN_ERROR_HOOK, db
 from control_plane.platform.extensions import AppState
@@ -44,7 +45,9 @@ SLOW_STATEMENTS = Counter("rollout_database_slow_statements", "Statements slower
 POOL_WAITS = Histogram("rollout_database_pool_wait_seconds", "Wait of a request for a connection.", buckets=SECONDS)
 
 API_ERRORS = "api_error_rate"
-NO_ENGINES_FAULT = frozenset({"DATABASE_UNAVAILABLE", "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"})
+NO_ENGINES_FAULT = frozenset(
+    {"ACCOUNT_BUSY", "DATABASE_UNAVAILABLE", "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"}
+)
 """Codes of answers that failed because something could not answer that every engine needs, or that none does."""
 STATEMENT_GOOD = Sample("database_query_slow", bad=False)
 STATEMENT_BAD = Sample("database_query_slow", bad=True)
@@ -150,43 +153,43 @@ def _create_series() -> None:
 
 
 def _start() -> None:
-    environ = request.environ
-    environ[STARTED] = perf_counter()
+    found = environ()
+    found[STARTED] = perf_counter()
     request_outcomes.begin()
-    given = environ.get("HTTP_X_REQUEST_ID", "")
+    given = found.get("HTTP_X_REQUEST_ID", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
 
 
 def _finish(response: Response) -> Response:
-    environ, rule = request.environ, request.url_rule
-    if STARTED not in environ:
+    found, rule, status = environ(), request.url_rule, response.status_code
+    if STARTED not in found:
         return response
-    seconds = perf_counter() - environ[STARTED]
+    seconds = perf_counter() - found[STARTED]
     route = route_label(rule.rule) if rule else UNMATCHED
-    failed = response.status_code >= 500
-    nobodys_fault = failed and environ.get(PROBLEM_CODE) in NO_ENGINES_FAULT
+    failed = status >= 500
+    nobodys_fault = found.get(PROBLEM_CODE) in NO_ENGINES_FAULT
     # Whatever a caller invents as a method or a path must not become a series of its own.
-    method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in tracing.METHODS else "OTHER"
-    observe(method, route, response.status_code, seconds)
+    method = found["REQUEST_METHOD"] if found["REQUEST_METHOD"] in tracing.METHODS else "OTHER"
+    observe(method, route, status, seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()
-    _count_answer(response.status_code, route, seconds)
-    request_outcomes.end(failed=failed, nobodys_fault=nobodys_fault)
-    if rule is None or rule.endpoint not in QUIET_ENDPOINTS.get():
-        _log(response, route, seconds)
+    endpoint = rule.endpoint if rule else ""
+    if _is_guarded(route) and not nobodys_fault:
+        account, operation = request_outcomes.account(), request_outcomes.operation()
+        request_outcomes.observe(Sample(API_ERRORS, failed, account=account, operation=operation))
+    _count_answer(status, endpoint, seconds)
+    request_outcomes.end(failed=failed, nobodys_fault=failed and nobodys_fault)
+    if endpoint not in QUIET_ENDPOINTS.get():
+        _log(found, route, status, seconds)
     response.headers["X-Request-Id"] = g.request_id
     return response
 
 
-def _count_answer(status: int, route: str, seconds: float) -> None:
-    """Tell the guard how the request went."""
-    if _is_guarded(route) and request.environ.get(PROBLEM_CODE) not in NO_ENGINES_FAULT:
-        account, operation = request_outcomes.account(), request_outcomes.operation()
-        request_outcomes.observe(Sample(API_ERRORS, status >= 500, account=account, operation=operation))
-    endpoint = request.endpoint or ""
+def _count_answer(status: int, endpoint: str, seconds: float) -> None:
+    """Tell the guard of an answer what its endpoint is measured by."""
     if limit := LATENCY_LIMITS.get().get(endpoint):
         signal, default = limit
-        request_outcomes.observe(Sample(signal, seconds > bound_seconds(current_app, signal, default)))
+        request_outcomes.observe(Sample(signal, seconds > bound_seconds(signal, default)))
     if bad := BAD_STATUSES.get().get(endpoint):
         signal, statuses = bad
         request_outcomes.observe(Sample(signal, status in statuses))
@@ -199,14 +202,13 @@ def _is_guarded(route: str) -> bool:
     return route.startswith("/api/") and not route.startswith(FLAG_PREFIXES)
 
 
-def _log(response: Response, route: str, seconds: float) -> None:
-    environ = request.environ
-    fields: dict[str, object] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
+def _log(found: Environ, route: str, status: int, seconds: float) -> None:
+    fields: dict[str, object] = {"method": found["REQUEST_METHOD"], "route": route, "status": status}
     if route == UNMATCHED:
         fields["path"] = request.path[:200]
-    if PROBLEM_CODE in environ:
-        fields["code"] = environ[PROBLEM_CODE]
-    log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=environ.get(ACTOR, ""))
+    if PROBLEM_CODE in found:
+        fields["code"] = found[PROBLEM_CODE]
+    log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=found.get(ACTOR, ""))
 
 
 def _observe_statements(engine: Engine) -> None:
@@ -230,7 +232,7 @@ def _statement_ends(connection: Connection, _cursor: object, statement: str, *_:
 def _statement_took(seconds: float, statement: str) -> None:
     slow = seconds > _slow_after()
     tracing.statement(seconds, statement)
-    _count_statement(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
+    _count_statement(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD, ANSWERED, LOCK_HAD)
     if slow:
         log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
 
@@ -247,28 +249,22 @@ def _statement_failed_after(seconds: float) -> None:
         _count_statement(seconds, STATEMENT_BAD)
 
 
-def _count_statement(seconds: float, observation: Sample) -> None:
+def _count_statement(seconds: float, speed: Sample, *others: Sample) -> None:
     STATEMENTS.observe(seconds)
-    if observation.bad:
+    if speed.bad:
         SLOW_STATEMENTS.inc()
-    request_outcomes.observe(observation)
+    request_outcomes.observe(speed, *others)
 
 
 def _slow_after() -> float:
     """Seconds from which on a statement is slow."""
-    return bound_seconds(current_app, STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
+    return bound_seconds(STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
 
 
 def _observe_errors(engine: Engine, app: Flask) -> None:
     """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
-    event.listen(engine, "after_cursor_execute", _record_database_success)
     event.listen(engine, "handle_error", lambda context: _record_database_failure(context.sqlalchemy_exception))
     BEGIN_ERROR_HOOK.set(app, _record_database_failure)
-
-
-def _record_database_success(*_: object) -> None:
-    if has_request_context():
-        request_outcomes.observe(ANSWERED, LOCK_HAD)
 
 
 def _record_database_failure(error: Exception | None) -> None:
@@ -279,7 +275,6 @@ def _record_database_failure(error: Exception | None) -> None:
 def _record_fastpath_success(seconds: float, statement: str) -> None:
     if has_request_context():
         _statement_took(seconds, statement)
-        request_outcomes.observe(ANSWERED, LOCK_HAD)
 
 
 def _record_fastpath_failure(seconds: float, error: Exception) -> None:
@@ -291,7 +286,7 @@ def _record_fastpath_failure(seconds: float, error: Exception) -> None:
 def _observe_checkouts(app: Flask) -> None:
     def observe_wait(seconds: float) -> None:
         POOL_WAITS.observe(seconds)
-        slow = seconds > bound_seconds(app, WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
+        slow = seconds > bound_seconds(WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
         request_outcomes.observe(WAITED_LONG if slow else WAITED_LITTLE)
 
     pool.set_checkout_hook(app, observe_wait)

@@ -131,6 +131,11 @@ def require_packages() -> None:
             raise SettingsError(f"{sentence}: pip install 'rollout-control-plane[otel]'.") from error
 
 
+def is_on() -> bool:
+    """Return whether requests are traced; all of the next functions do nothing where they are not."""
+    return TRACING.get() is not None
+
+
 def span(name: str) -> AbstractContextManager[object]:
     """Return a block that is a span below the current one, where requests are traced."""
     found = TRACING.get()
@@ -145,7 +150,8 @@ def past_span(name: str, *, seconds: float, attributes: Attributes) -> None:
 
 def statement(seconds: float, text: str) -> None:
     """Tell of a statement that a request waited for."""
-    past_span("database statement", seconds=seconds, attributes={"db.query.text": text[:STATEMENT_CHARACTERS]})
+    if is_on():
+        past_span("database statement", seconds=seconds, attributes={"db.query.text": text[:STATEMENT_CHARACTERS]})
 
 
 def evaluation(flag: str, arm: str, reason: str) -> None:

@@ -13,22 +13,25 @@ from datetime import datetime
 import psycopg
 import structlog
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import direct
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
-from control_plane.platform.db.file_changes import FileChanges
+from control_plane.platform.db.sqlite_reader import SqliteReader
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import Change
 
 CHANNEL = "rollout_change"
 ORDER_LOCK = 7_210_001
 POLL_SECONDS = {"sqlite": 0.1, "postgresql": 1.0}
+UNUSED_POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
+"""While nobody follows and nobody has asked for UNUSED_SECONDS; whoever comes next ends it."""
+UNUSED_SECONDS = 2.0
 STOP_SECONDS = 0.5
 
-NEWEST = select(func.max(Change.id))
+NEWEST = select(func.coalesce(func.max(Change.id), literal_column("0")))
 
 log = structlog.get_logger()
 
@@ -64,7 +67,8 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
 
 def revision(session: Session) -> int:
     """The newest published change; 0 before the first."""
-    return execute_core(session, NEWEST).scalar() or 0
+    found: int = execute_core(session, NEWEST).scalar_one()
+    return found
 
 
 def latest(session: Session, *, limit: int) -> list[PublishedChange]:
@@ -89,6 +93,8 @@ class ChangeFeed:
         self._revision = -1
         self._listeners: list[Callable[[int], None]] = []
         self._stopped = False
+        self._waiting = 0
+        self._used_at = time.monotonic()
         self._follower = threading.Thread(target=self._follow, name="change-feed", daemon=True)
 
     @property
@@ -105,9 +111,21 @@ class ChangeFeed:
 
     def wait(self, known: int, timeout_seconds: float) -> int:
         """Block until the revision differs from `known`, the feed stops or time is up; returns the revision known."""
+        self.use()
         with self._changed:
-            self._changed.wait_for(lambda: self._revision != known or self._stopped, timeout_seconds)
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: self._revision != known or self._stopped, timeout_seconds)
+            finally:
+                self._waiting -= 1
             return self._revision
+
+    def use(self) -> None:
+        """Look often from now on: somebody is about to be answered by what was read last."""
+        now, used_at = time.monotonic(), self._used_at
+        self._used_at = now
+        if now - used_at > UNUSED_SECONDS:
+            self._nudge.set()
 
     def start(self) -> None:
         """Follow in threads of their own. Call it in the serving process, never before a fork."""
@@ -141,21 +159,23 @@ class ChangeFeed:
 
     def _follow(self) -> None:
         with self._app.app_context():
-            dialect, files = db.engine.dialect.name, FileChanges(None)
-            if dialect == "sqlite":
-                files = FileChanges(db.engine.url.database)
+            dialect, url = db.engine.dialect.name, db.engine.url
+            reader = SqliteReader(url.database if dialect == "sqlite" else None, str(NEWEST))
             while not self._stopped:
-                is_nudged = self._nudge.is_set()
                 # Cleared before reading: a commit that comes while we read sets it again, and the wait below returns at
                 # once.
                 self._nudge.clear()
                 try:
-                    if files.may_be_new() or is_nudged:
+                    if reader.read() != self._revision:
                         self.refresh()
                 except SQLAlchemyError as error:
                     # The last good state stays in force; following goes on when the database is back.
                     log.warning("change_feed.unreachable", error=type(error).__name__)
-                self._nudge.wait(POLL_SECONDS[dialect])
+                self._nudge.wait((POLL_SECONDS if self._is_used() else UNUSED_POLL_SECONDS)[dialect])
+            reader.close()
+
+    def _is_used(self) -> bool:
+        return self._waiting > 0 or time.monotonic() - self._used_at <= UNUSED_SECONDS
 
     def _listen(self) -> None:
         with self._app.app_context():

@@ -57,7 +57,7 @@ def application(*, may_create_database: bool = False) -> Flask:
             "`rollout serve` or `rollout db upgrade` makes a new one."
         )
     # By name: the application stands above the platform.
-    app = import_module("control_plane.app").create_app(settings)
+    app = import_module("control_plane.app").create_app(settings, has_pages=False)
     assert isinstance(app, Flask)
     return app
 

@@ -5,12 +5,12 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from control_plane.platform import clock
@@ -19,19 +19,23 @@ from control_plane.platform.db.database import current_time, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import leases
+from control_plane.platform.runtime.schedule import Schedule, Work
 
 LEADER = "leader"
 LEAD = "lead"
 LEASE_SECONDS = 5.0
 LEAD_SECONDS = 1.0
 FLUSH_SECONDS = 0.25
-OFTEN_SECONDS = 1.0
-"""Work that is due so often has a thread of its own in place of the scheduler."""
 HANGS_SECONDS = 15.0
 """A heartbeat that takes longer than any statement may gets no answer at all, and so no error either."""
 UNANSWERED = "it does not answer"
+QUICK_SECONDS = 5.0
+"""Work that repeats so often is quick, and done together (`schedule`): the scheduler takes longer to wake for it."""
 GOLDEN = 0.618
 """Steps of about the golden ratio lie far apart on a circle, however many there are."""
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
 log = structlog.get_logger()
 
@@ -45,11 +49,14 @@ class Jobs:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+        self._schedule = Schedule()
+        self._rare: list[Work] = []
+        self._scheduler: BackgroundScheduler | None = None
         self._term: int | None = None
         self._stopped = threading.Event()
-        self._often: list[threading.Thread] = []
+        self._flusher = threading.Thread(target=self._flush, name="flush-signals", daemon=True)
         self._phase = 0.0
+        self._phases: dict[float, float] = {}
         self._leads_until = 0.0
         self._lead_failure: str | None = None
         self._beating_since: float | None = None
@@ -65,33 +72,34 @@ class Jobs:
     def leading(self) -> bool:
         return self._leading_term() is not None
 
-    def run_on_leader(self, seconds: float, name: str, job: Job) -> None:
-        """Run `job(now, term)` each `seconds` while this process leads."""
-        self._add(seconds, name, self._run, [name, job])
+    def run_on_leader(self, seconds: float, name: str, job: Job, *, alone: bool = False) -> None:
+        """Run `job(now, term)` each `seconds` while this process leads; `alone` where it waits for no other job."""
+        self._add(seconds, name, partial(self._run, name, job), alone=alone)
 
-    def run_on_all(self, seconds: float, name: str, job: Callable[[datetime], None]) -> None:
-        """Run `job(now)` each `seconds` in every process."""
-        self._add(seconds, name, self._call, [name, job])
+    def run_on_all(self, seconds: float, name: str, job: Callable[[datetime], None], *, alone: bool = False) -> None:
+        """Run `job(now)` each `seconds` in every process; `alone` where it waits for no other job."""
+        self._add(seconds, name, partial(self._call, name, job), alone=alone)
 
     def start(self) -> None:
         """Begin. Call it in the serving process, never before a fork."""
-        self.run_on_all(LEAD_SECONDS, LEAD, self._lead)
-        self.run_on_all(FLUSH_SECONDS, "flush-signals", signals.flush)
-        with self._app.app_context():
-            self._call(LEAD, self._lead)
-        self._scheduler.start()
-        for thread in self._often:
-            thread.start()
+        self.run_on_all(LEAD_SECONDS, LEAD, self._lead, alone=True)
+        self._call(LEAD, self._lead)
+        self._scheduler = _started(self._rare)
+        self._schedule.start()
+        self._flusher.start()
 
     def stop(self) -> None:
         """Finish what runs, write the last counts and give up the lead so that another takes over at once."""
         self._stopped.set()
-        if self._scheduler.running:
+        if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
-        for thread in self._often:
-            if thread.is_alive():
-                thread.join()
+            self._scheduler = None
+        self._schedule.stop()
+        if self._flusher.is_alive():
+            signals.BUFFER.get(self._app).counted.set()
+            self._flusher.join()
         # After the last job, which may have counted; before resigning, so that the next leader judges complete counts.
+        signals.BUFFER.get(self._app).cohorts.end_wait()
         self._call("flush-signals", signals.flush)
         self._call("resign", self._resign)
 
@@ -114,26 +122,28 @@ class Jobs:
             with transaction() as session:
                 leases.release(session, LEADER, self._holder, now=now)
 
-    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[object]) -> None:
-        """Put the work on the schedule, from a moment within the first interval that is its own."""
-        # Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
-        self._phase = (self._phase + GOLDEN) % 1.0
-        if seconds <= OFTEN_SECONDS:
-            # The scheduler takes more time to wake for such work than the work itself.
-            repeat = [seconds, time.monotonic() + seconds * self._phase, call, arguments]
-            self._often.append(threading.Thread(target=self._repeat, args=repeat, name=name, daemon=True))
+    def _add(self, seconds: float, name: str, call: Callable[[], None], *, alone: bool) -> None:
+        """Put the work on the schedule, from a moment within the first interval."""
+        if alone or seconds <= QUICK_SECONDS:
+            if seconds not in self._phases:
+                self._phases[seconds] = time.monotonic() + seconds * self._next_phase()
+            self._schedule.add(Work(name, seconds, call, self._phases[seconds], alone))
             return
-        began_at = clock.now() + timedelta(seconds=seconds * self._phase)
-        trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
-        # A run that comes late, because the process was suspended, is still wanted; `coalesce` makes one run of
-        # several.
-        self._scheduler.add_job(call, trigger, arguments, id=name, misfire_grace_time=None)
+        # Begun together, what is rare and takes longer would meet every half minute and stop the requests.
+        self._rare.append(Work(name, seconds, call, time.monotonic() + seconds * self._next_phase()))
 
-    def _repeat(self, seconds: float, due: float, call: Callable[..., None], arguments: list[object]) -> None:
-        """Call from `due` on at intervals; where one call outlasts its interval, those it missed are left out."""
-        while not self._stopped.wait(max(0.0, due - time.monotonic())):
-            call(*arguments)
-            due += seconds * (1 + max(0, (time.monotonic() - due) // seconds))
+    def _next_phase(self) -> float:
+        self._phase = (self._phase + GOLDEN) % 1.0
+        return self._phase
+
+    def _flush(self) -> None:
+        """Write what was counted a moment after the first of it; while nothing is counted, nobody wakes."""
+        buffer = signals.BUFFER.get(self._app)
+        buffer.counted.wait()
+        while not self._stopped.wait(FLUSH_SECONDS):
+            self._call("flush-signals", signals.flush)
+            # Good outcomes of cohorts stay behind for some seconds, and may be the last that are counted here for long.
+            buffer.counted.wait(buffer.cohorts.wait_seconds)
 
     def _run(self, name: str, job: Job) -> None:
         term = self._leading_term()
@@ -160,12 +170,29 @@ class Jobs:
                     self._beating_since = None
 
 
+def _started(rare: Iterable[Work]) -> "BackgroundScheduler":
+    """Start the scheduler of what is rare."""
+    # A command runs nothing on a schedule, and loads none.
+    from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
+    from apscheduler.triggers.interval import IntervalTrigger  # noqa: PLC0415
+
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+    for work in rare:
+        first = clock.now() + timedelta(seconds=work.due - time.monotonic())
+        trigger = IntervalTrigger(seconds=work.seconds, start_date=first, timezone=UTC)
+        # A run that comes late, because the process was suspended, is still wanted; `coalesce` makes one run of
+        # several.
+        scheduler.add_job(work.call, trigger, id=work.name, misfire_grace_time=None)
+    scheduler.start()
+    return scheduler
+
+
 JOBS = AppState[Jobs]("jobs")
 
 
-def run_on_leader(app: Flask, seconds: float, name: str, job: Job) -> None:
-    """Register leader's work with the application."""
-    jobs_of(app).run_on_leader(seconds, name, job)
+def run_on_leader(app: Flask, seconds: float, name: str, job: Job, *, alone: bool = False) -> None:
+    """Register leader's work with the application; `alone` where it waits for no other job."""
+    jobs_of(app).run_on_leader(seconds, name, job, alone=alone)
 
 
 def jobs_of(app: Flask) -> Jobs:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, case, func, or_, select, update
+from sqlalchemy import Executable, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import dialect_insert, per_dialect, rowcount_of
+from control_plane.platform.db.database import dialect_insert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import Change, Lease
 
@@ -25,13 +25,27 @@ def _beating(insert: Any) -> Executable:
     renewed = {"term": statement.excluded.term, "expires_at": statement.excluded.expires_at}
     # A leader whose term is over renews nothing: its heartbeat touches no row.
     current = Lease.term <= statement.excluded.term
-    beating: Executable = statement.on_conflict_do_update(
-        index_elements=["name"], set_=renewed, where=current
-    ).returning(func.coalesce(NEWEST_CHANGE, 0).label("revision"))
+    beating: Executable = statement.on_conflict_do_update(index_elements=["name"], set_=renewed, where=current)
     return beating
 
 
 BEAT = CompiledStatement(per_dialect(_beating))
+REVISION = CompiledStatement(select(func.coalesce(NEWEST_CHANGE, 0).label("revision")))
+"""A statement of its own: Citus inserts nothing beside a query of another table."""
+TAKER, TAKEN_AT, UNTIL = (
+    bindparam(name, type_=column.type)
+    for name, column in (("taker", Lease.holder), ("taken_at", Lease.expires_at), ("until", Lease.expires_at))
+)
+RENEW = CompiledStatement(
+    # The holder renews under the same term. Everybody else waits for the end and takes over under the next term, by
+    # which work that the old holder still has under way is refused.
+    update(Lease)
+    .where(Lease.name == bindparam("lease", type_=Lease.name.type))
+    .where(or_(Lease.holder == TAKER, Lease.expires_at <= TAKEN_AT))
+    .values(holder=TAKER, term=case((Lease.holder == TAKER, Lease.term), else_=Lease.term + 1), expires_at=UNTIL)
+    .returning(Lease.term)
+)
+FIRST = CompiledStatement(per_dialect(lambda insert: insert(Lease.__table__).on_conflict_do_nothing()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +65,13 @@ def find(session: Session, name: str) -> LeaseState | None:
 
 def acquire(session: Session, name: str, holder: str, *, now: datetime, ttl_seconds: float) -> int | None:
     """Take or renew the lease; returns its fencing term, or None while somebody else holds it."""
-    expires_at = now + timedelta(seconds=ttl_seconds)
-    fresh = dialect_insert(session, Lease).values(name=name, holder=holder, term=1, expires_at=expires_at)
-    # Nobody ever held it: of two processes that insert at once, the other finds the row and goes on below.
-    if rowcount_of(session, fresh.on_conflict_do_nothing()) == 1:
-        return 1
-    renewed = (
-        update(Lease)
-        # The holder renews under the same term. Everybody else waits for the end and takes over under the next term, by
-        # which work that the old holder still has under way is refused.
-        .where(Lease.name == name, or_(Lease.holder == holder, Lease.expires_at <= now))
-        .values(
-            holder=holder, term=case((Lease.holder == holder, Lease.term), else_=Lease.term + 1), expires_at=expires_at
-        )
-        .returning(Lease.term)
-    )
-    return session.scalar(renewed)
+    until = now + timedelta(seconds=ttl_seconds)
+    renewed = RENEW.fetch_one(session, {"lease": name, "taker": holder, "taken_at": now, "until": until})
+    if renewed is not None:
+        return int(renewed.term)
+    # Nobody ever held it: of two processes that insert at once, the other one finds the row, and its holder.
+    first = FIRST.execute(session, {"name": name, "holder": holder, "term": 1, "expires_at": until})
+    return 1 if first == 1 else None
 
 
 def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
@@ -81,8 +86,9 @@ def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float)
     """
     expires_at = now + timedelta(seconds=ttl_seconds)
     row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
-    beaten = BEAT.fetch_one(session, row)
-    return None if beaten is None else int(beaten.revision)
+    if BEAT.execute(session, row) == 0:
+        return None
+    return int(REVISION.fetch_one(session, {}).revision)
 
 
 def rows(session: Session) -> list[dict[str, object]]:

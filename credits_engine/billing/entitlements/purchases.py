@@ -109,11 +109,11 @@ def _restored(
 ) -> list[str]:
     """Put back what was taken for a refund that failed or a dispute that was won."""
     offer = find_offer(paid.price)
-    back = facts.revoked(session, pack.id, actor=ACTOR) - to_take_back(pack.amount, given_back)
+    back = facts.revoked(session, pack, actor=ACTOR) - to_take_back(pack.amount, given_back)
     if back <= 0 or offer is None or paid.at + offer.valid <= now:
         return []
     reason = f"The money was not given back after all, told by {cause}."
-    top_ups.restore(session, pack.id, back, paid.at + offer.valid, ChangeContext(now, ACTOR, reason))
+    top_ups.restore(session, pack, back, paid.at + offer.valid, ChangeContext(now, ACTOR, reason))
     return [f"{back} {pack.kind} of pack {pack.id} are put back: the money was not given back after all."]
 
 
@@ -123,11 +123,11 @@ def _revoked(session: Session, pack: Pack, given_back: Sequence[GivenBack], *, n
     if wanted == 0 or pack.expires_at <= now:
         return []
     if wanted == pack.amount:
-        done = top_ups.revoke(session, pack.id, ChangeContext(now, ACTOR, f"Given back in full, told by {cause}."))
+        done = top_ups.revoke_locked(session, pack, ChangeContext(now, ACTOR, f"Given back in full, told by {cause}."))
         return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
     # What was spent stays spent: more than is left is never taken, or the next purchase would pay for it.
-    rest = min(wanted - facts.revoked(session, pack.id), pack.remaining)
+    rest = min(wanted - facts.revoked(session, pack), pack.remaining)
     if rest <= 0:
         return []
-    top_ups.take_back(session, pack.id, rest, ChangeContext(now, ACTOR, f"Given back in part, told by {cause}."))
+    top_ups.take_back(session, pack, rest, ChangeContext(now, ACTOR, f"Given back in part, told by {cause}."))
     return [f"{rest} {pack.kind} of pack {pack.id} are taken back with the money."]

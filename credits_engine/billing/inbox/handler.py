@@ -203,7 +203,7 @@ def _without_customer(session: Session, claim: Claim, stated: Sequence[Fact], no
 def _release_payments(session: Session, fresh: Sequence[Fact], now: datetime) -> None:
     """Let events go on that waited for one of these payments or invoices."""
     names = {name for fact in fresh if (name := getattr(fact, "payment_intent", None))}
-    names |= {fact.invoice_id for fact in fresh if isinstance(fact, InvoicePaid)}
+    names |= {fact.invoice_id for fact in fresh if isinstance(fact, InvoicePaid | PackPaid) and fact.invoice_id}
     for name in sorted(names):
         inbox.release(session, f"{PAYMENT}{name}", now=now)
 

@@ -61,9 +61,9 @@ def _close_packs(session: Session, user_id: str, into: str, change: ChangeContex
         pack = facts.lock_packs(session, user_id, purchases.key_of(paid))
         if pack is None:
             continue
-        spent[purchases.key_of(paid)] = pack.amount - pack.remaining - facts.revoked(session, pack.id)
+        spent[purchases.key_of(paid)] = pack.amount - pack.remaining - facts.revoked(session, pack)
         if pack.expires_at > change.now:
-            top_ups.revoke(session, pack.id, change)
+            top_ups.revoke_locked(session, pack, change)
     return spent
 
 
@@ -71,7 +71,7 @@ def _take_spent(session: Session, into: str, spent: dict[str, int], change: Chan
     for key, amount in spent.items():
         pack = facts.lock_packs(session, into, key)
         if pack is not None and amount and pack.remaining:
-            top_ups.take_back(session, pack.id, min(amount, pack.remaining), change)
+            top_ups.take_back(session, pack, min(amount, pack.remaining), change)
 
 
 def _release(session: Session, customer_id: str, now: datetime) -> int:

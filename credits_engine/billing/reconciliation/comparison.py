@@ -18,7 +18,7 @@ from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_ma
 from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
-from credits_engine.billing.stripe_api.client import StripeGateway
+from credits_engine.billing.stripe_api.client import StripeGateway, price_names
 
 CAUSE = "reconcile"
 
@@ -58,8 +58,8 @@ def reconcile(
 
     With `correct` each is settled from Stripe's word, in a transaction of its own. Raises StripeUnavailableError.
     """
-    yield from unmapped_prices(gateway)
     yield from compare_subscriptions(gateway, now=now, actor=actor, correct=correct)
+    yield from unmapped_prices(gateway)
 
 
 def compare_subscriptions(
@@ -96,7 +96,7 @@ def compare_subscriptions(
 def unmapped_prices(gateway: StripeGateway) -> Iterator[Discrepancy]:
     """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
     for price in gateway.prices():
-        names = [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
+        names = price_names(price)
         if not any(is_mapped(name, catalogue()) for name in names):
             sentence = f"Price {' or '.join(names)} is on sale at Stripe and buys no plan of the catalogue."
             yield Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, "", None, sentence)

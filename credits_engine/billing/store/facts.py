@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.facts import (
@@ -68,9 +68,15 @@ def add(session: Session, fact: Fact, *, event_id: str) -> bool:
         "customer_id": getattr(fact, "customer_id", None),
         "event_id": event_id,
         "document": CODECS[kind].dump_json(fact).decode(),
-        "payment_intent": getattr(fact, "payment_intent", None),
+        "payment_intent": _payment_name(fact),
     }
     return inserted(session, ADD, row)
+
+
+def _payment_name(fact: Fact) -> str | None:
+    """Return the name by which a payment leads to this fact: the payment's, or for a pack that of its invoice."""
+    intent: str | None = getattr(fact, "payment_intent", None)
+    return fact.invoice_id if isinstance(fact, PackPaid) and intent is None else intent
 
 
 def of_user(session: Session, user_id: str) -> list[Fact]:
@@ -119,7 +125,9 @@ def payer_of(session: Session, payment_intent: str) -> str | None:
 
 def _customer_of_invoice(session: Session, invoice_id: str) -> str | None:
     paid = by_identity(session, [f"{invoice_id}:paid"])
-    return next((each.customer_id for each in paid if isinstance(each, InvoicePaid)), None)
+    # An invoice of no subscription is known by the packs that it sold.
+    paid += [_read(row) for row in execute_core(session, OF_PAYMENT, {"payment_intent": invoice_id})]
+    return next((each.customer_id for each in paid if isinstance(each, InvoicePaid | PackPaid)), None)
 
 
 def sources(session: Session, identities: Sequence[str]) -> set[str]:
@@ -134,23 +142,27 @@ def _read(row: ResultRow) -> Fact:
 
 BOUGHT = (
     select(PACK_ENTRIES.c.pack_id)
-    .join(KEYS, KEYS.c.journal_id == PACK_ENTRIES.c.journal_id)
+    .join(KEYS, and_(KEYS.c.user_id == PACK_ENTRIES.c.user_id, KEYS.c.journal_id == PACK_ENTRIES.c.journal_id))
     .where(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key"), PACK_ENTRIES.c.amount > 0)
 )
 TAKEN_BACK = (
     select(func.coalesce(func.sum(-PACK_ENTRIES.c.amount), 0))
-    .join(JOURNAL, JOURNAL.c.id == PACK_ENTRIES.c.journal_id)
-    .where(PACK_ENTRIES.c.pack_id == bindparam("pack_id"), JOURNAL.c.type == EntryType.PACK_REVOKE.value)
+    .join(JOURNAL, and_(JOURNAL.c.user_id == PACK_ENTRIES.c.user_id, JOURNAL.c.id == PACK_ENTRIES.c.journal_id))
+    .where(
+        PACK_ENTRIES.c.user_id == bindparam("user_id"),
+        PACK_ENTRIES.c.pack_id == bindparam("pack_id"),
+        JOURNAL.c.type == EntryType.PACK_REVOKE.value,
+    )
 )
 
 
 def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
     """The pack that was granted under a key, locked; None before."""
     pack_id = execute_core(session, BOUGHT, {"user_id": user_id, "key": key}).scalar_one_or_none()
-    return None if pack_id is None else packs.lock(session, pack_id)
+    return None if pack_id is None else packs.lock(session, user_id, pack_id)
 
 
-def revoked(session: Session, pack_id: int, *, actor: str | None = None) -> int:
+def revoked(session: Session, pack: Pack, *, actor: str | None = None) -> int:
     """Return the number of credits revoked from a pack and not put back, by anybody or by one actor."""
     query = TAKEN_BACK if actor is None else TAKEN_BACK.where(JOURNAL.c.actor == actor)
-    return int(execute_core(session, query, {"pack_id": pack_id}).scalar_one())
+    return int(execute_core(session, query, {"user_id": pack.user_id, "pack_id": pack.id}).scalar_one())

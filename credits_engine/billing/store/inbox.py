@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Integer, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, per_dialect, rowcount_of
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.billing.models import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
 
 
@@ -74,8 +75,9 @@ PEEK = (
     select(EVENTS.c.id)
     .where(IS_OPEN, EVENTS.c.next_at <= bindparam("now"))
     .order_by(EVENTS.c.next_at, EVENTS.c.id)
-    .limit(bindparam("most"))
+    .limit(bindparam("most", type_=Integer))
 )
+ANY_DUE = CompiledStatement(PEEK)
 DUE = PEEK.with_for_update(skip_locked=True)
 CLAIM = (
     update(EVENTS)
@@ -124,7 +126,7 @@ def counts(session: Session) -> dict[str, int]:
 
 def has_due(session: Session, now: datetime) -> bool:
     """Return whether there is an event to claim."""
-    return execute_core(session, PEEK, {"now": now, "most": 1}).first() is not None
+    return bool(ANY_DUE.fetch_all(session, {"now": now, "most": 1}))
 
 
 def claim(session: Session, worker: str, *, now: datetime, lease_ends_at: datetime, most: int) -> list[Claim]:

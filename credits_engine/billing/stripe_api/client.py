@@ -167,12 +167,14 @@ class StripeGateway:
             after = {"starting_after": objects[-1]["id"]}
 
     def ask(self, call: Callable[[], Any]) -> Any:
-        """Return the answer. Raises stripe.InvalidRequestError, StripeUnavailableError and BreakerOpenError."""
+        """Return the answer. Raises BreakerOpenError, StripeUnavailableError, and of stripe InvalidRequestError and
+        CardError.
+        """
         self.breaker.enter()
         try:
             answer = call()
-        except stripe.InvalidRequestError:
-            self.breaker.succeeded()  # it answered, and we asked for the wrong thing
+        except (stripe.InvalidRequestError, stripe.CardError):
+            self.breaker.succeeded()  # it answered: we asked for the wrong thing, or a card is not good
             raise
         except stripe.StripeError as error:
             self.breaker.failed()
@@ -215,6 +217,11 @@ def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
     except UnreadableEventError as error:
         raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
     return tuple(found)
+
+
+def price_names(price: Json) -> list[str]:
+    """Return what a price of Stripe's is known by: its lookup key, where it has one, and its id."""
+    return [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
 
 
 def _answered_at(answer: stripe.StripeObject) -> datetime:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashboards.language import N_
 from dashboards.simulation.fault_injection import Fault, FaultKind
 
 
@@ -25,31 +26,33 @@ def _fault(kind: FaultKind, rate: float) -> tuple[Fault, ...]:
 
 
 ORDERS: Mapping[str, Order] = {
-    NOTHING: Order("No fault", "Each step is taken once its gates are open."),
+    NOTHING: Order(N_("No fault"), N_("Each step is taken once its gates are open.")),
     "double-charge": Order(
-        "v2 charges one operation in five twice",
-        "The guard rolls back by itself; what was charged too much is listed to be paid back.",
+        N_("v2 charges one operation in five twice"),
+        N_("The guard rolls back by itself; what was charged too much is listed to be paid back."),
         v2=_fault(FaultKind.DOUBLE_CHARGE, 0.2),
     ),
     "fail": Order(
-        "v2 fails one operation in five",
-        "The guard rolls back by itself. Users whom legacy serves notice nothing at any time.",
+        N_("v2 fails one operation in five"),
+        N_("The guard rolls back by itself. Users whom legacy serves notice nothing at any time."),
         v2=_fault(FaultKind.FAIL, 0.2),
     ),
     "refuse": Order(
-        "v2 refuses one operation in five that legacy grants",
-        "The guard rolls back by itself: both engines answer every request, so it is seen in the shadow too.",
+        N_("v2 refuses one operation in five that legacy grants"),
+        N_("The guard rolls back by itself: both engines answer every request, so it is seen in the shadow too."),
         v2=_fault(FaultKind.DENY, 0.2),
     ),
     "both": Order(
-        "Both engines fail: an outage",
-        "The rollout is held and not rolled back: legacy fails the same requests, so going back to it helps nobody.",
+        N_("Both engines fail: an outage"),
+        N_(
+            "The rollout is held and not rolled back: legacy fails the same requests, so going back to it helps nobody."
+        ),
         v2=_fault(FaultKind.FAIL, 1.0),
         legacy=_fault(FaultKind.FAIL, 1.0),
     ),
     "legacy": Order(
-        "Only legacy fails",
-        "Nothing is rolled back: legacy is what users would be given. People are told that legacy fails.",
+        N_("Only legacy fails"),
+        N_("Nothing is rolled back: legacy is what users would be given. People are told that legacy fails."),
         legacy=_fault(FaultKind.FAIL, 0.3),
     ),
 }

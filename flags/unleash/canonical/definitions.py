@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from control_plane.rollout_names import SEPARATOR
 from flags.unleash.canonical.constraints import NEVER, canonical_constraint, plain_text
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Issues, Refusal, truncate
 from flags.unleash.canonical.strategies import canonical_strategies, segment_id
@@ -134,6 +135,9 @@ def _feature(raw: object, where: str, findings: Issues) -> Wire:
     name = _name(given.get("name"), f"{where}.name", findings)
     if "/" in name or name in UNREACHABLE:
         findings.refuse(f"{where}.name", f"No address leads to a flag called {truncate(name)}; choose another name.")
+    if SEPARATOR in name:
+        sentence = f"A name with {SEPARATOR} is that of a rollout of one environment, unlike {truncate(name)}."
+        findings.refuse(f"{where}.name", sentence)
     description = given.get("description")
     variants = canonical_variants(given.get("variants"), f"{where}.variants", findings)
     if len(variants) > 1 and not name.isascii():
@@ -185,6 +189,6 @@ def _segment(raw: object, where: str, findings: Issues) -> Wire:
     constraints = findings.entries(given.get("constraints"), f"{where}.constraints")
     return {
         "id": number,
-        "name": findings.text(given.get("name"), f"{where}.name", default=f"segment {number}"),
+        "name": findings.text(given.get("name"), f"{where}.name") or f"segment {number}",
         "constraints": [canonical_constraint(entry, place, findings) for entry, place in constraints],
     }

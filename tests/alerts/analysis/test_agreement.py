@@ -2,13 +2,16 @@ from dataclasses import replace
 
 from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution, Pairs
+from alerts.analysis.cohorts import Cohort, CohortFinding
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
-from alerts.analysis.rules import ErrorBudget, Rule, rule_test
+from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status
+from alerts.definitions import parser
 from tests.alerts.analysis.guarded_flag import ALPHA, ERRORS, FAILURE, START, VARIANCE
 
+(SERVING,) = parser.parse("alerts: {credit_serving_failure: {threshold: 1%, window: 5m, severity: critical}}")
 BUDGET = ErrorBudget(rollback=ALPHA, hold=0.1)
 BOTH = Pairs(decided=20, compared=20, v2_only=0, legacy_only=0, legacy_failed=12)
 V2_ALONE = replace(BOTH, v2_only=12, legacy_failed=0)
@@ -28,6 +31,27 @@ def test_an_alert_that_knows_nothing_says_what_the_engines_own_count_knows() -> 
         _, errors = judge_together([case(FAILURE, pairs), case(ERRORS)], START)
         assert (errors.status, errors.attribution) == (Status.HOLD, expected)
         assert words in errors.cause
+
+
+def test_while_both_engines_fail_no_part_of_the_traffic_rolls_back() -> None:
+    evidence = step(rule_test(SERVING), Evidence(), Counts(12, 14), at=START)
+    finding = CohortFinding(
+        Cohort("plan", "plus"),
+        evidence,
+        BUDGET,
+        Attribution.V2_ONLY,
+        accounts=9,
+        at_most=Action.ROLLBACK,
+        explains=False,
+        lingers=True,
+    )
+    quiet = step(rule_test(SERVING), Evidence(), Counts(0, 400), at=START)
+    plus = Case(SERVING, quiet, Facts(True, Counts(12, 14), cohort=finding), BUDGET, None)
+    (alone,) = judge_together([plus], START)
+    assert (alone.status, alone.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    _, held = judge_together([case(FAILURE, BOTH), plus], START)
+    assert (held.status, held.attribution) == (Status.HOLD, Attribution.SHARED)
+    assert "legacy fails other requests as well" in held.cause
 
 
 def test_alone_it_says_that_it_does_not_know() -> None:

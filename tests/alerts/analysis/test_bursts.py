@@ -14,15 +14,19 @@ from alerts.analysis.bursts import (
     LARGEST,
     BurstHistory,
     Bursts,
+    RunHistory,
     add_outcomes,
     bursts_from_json,
     bursts_to_json,
     learn,
+    mean_runs,
     mean_size,
     spaced_size,
+    weigh,
 )
 from alerts.analysis.evidence import Counts, Evidence, restart
 from alerts.analysis.sequential_test import rate_test, step
+from alerts.definitions.parser import parse
 from tests.alerts.analysis.counts import START, counts
 
 SIZES = [1.5, 2.0, 3.0, 5.0]
@@ -76,6 +80,25 @@ def test_a_release_that_is_broken_does_not_excuse_itself() -> None:
     assert mean_size(broken) > 1, "it would, if it were asked"
 
 
+def test_what_each_side_shows_too_seldom_both_show_together() -> None:
+    few = BurstHistory(2, 4000, 3, 30)
+    assert mean_size(few) == 1
+    learnt = learn(Bursts(few, few), 0.01)
+    assert learnt.size > 2
+    assert learn(Bursts(few, BurstHistory(90, 4000, 0, 600)), 0.01).size == 1, "a broken side is left out"
+
+
+def test_sides_that_fail_at_different_rates_make_no_bursts_together() -> None:
+    often, never = add_outcomes(BurstHistory(), Counts(6, 600)), add_outcomes(BurstHistory(), Counts(0, 600))
+    assert learn(Bursts(often, never), 0.01).size == 1
+    rng = np.random.default_rng(11)
+    sizes = [
+        learn(Bursts(*(history(outcomes(rng, size=1, rate=rate, total=40_000)) for rate in (0.009, 0.001))), 0.01).size
+        for _ in range(20)
+    ]
+    assert sizes.count(1.0) >= 18
+
+
 def test_a_size_never_shrinks_and_a_larger_one_begins_the_evidence_anew() -> None:
     rng = np.random.default_rng(9)
     bursty = history(outcomes(rng, size=3, rate=0.005, total=100_000))
@@ -84,6 +107,65 @@ def test_a_size_never_shrinks_and_a_larger_one_begins_the_evidence_anew() -> Non
     assert known.size > 2.5
     assert (known.spaced.log_e, known.spaced.counts) == (0, spaced.counts)
     assert learn(Bursts(size=known.size), 0.01).size == known.size
+
+
+def runs(bad: np.ndarray) -> RunHistory:
+    """What the outcomes show of runs, seen one at a time."""
+    seen = RunHistory()
+    for each in bad.tolist():
+        seen = seen.add(Counts(int(each), 1))
+    return seen
+
+
+def test_a_burst_without_gaps_is_one_run_and_what_comes_after_a_good_outcome_another() -> None:
+    seen = runs(np.array([False, True, True, True, False, False, True, False]))
+    assert (seen.runs.outside_bad, seen.runs.inside_bad) == (2, 2)
+    assert seen.runs.counts == Counts(4, 8)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3)), max_size=20))
+def test_good_outcomes_count_for_runs_alike_at_once_and_one_by_one(stretches: list[tuple[int, int]]) -> None:
+    at_once = one_by_one = RunHistory()
+    for good, bad in stretches:
+        at_once = at_once.add(Counts(0, good)).add(Counts(bad, bad))
+        for _ in range(good):
+            one_by_one = one_by_one.add(Counts(0, 1))
+        one_by_one = one_by_one.add(Counts(bad, bad))
+    assert at_once == one_by_one
+    assert at_once.runs.counts + Counts(0, at_once.good) == Counts(
+        sum(bad for _, bad in stretches), sum(map(sum, stretches))
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bursts_without_gaps_are_told_apart_by_their_runs(size: float) -> None:
+    rng = np.random.default_rng(8)
+    assert 1 < mean_runs(runs(outcomes(rng, size=size, rate=0.005, total=100_000))) <= 1.2
+
+
+def test_bursts_with_gaps_leave_the_horizon_out() -> None:
+    rng = np.random.default_rng(8)
+    gapped = outcomes(rng, size=8, rate=0.01, total=100_000) & (rng.random(100_000) < 0.5)
+    sides = history(gapped), runs(gapped)
+    learnt = learn(Bursts(sides[0], sides[0], candidate_runs=sides[1], control_runs=sides[1]), 0.01)
+    assert learnt.size > 3
+    assert learnt.runs_size == 0
+
+
+def test_too_little_is_no_knowledge_of_runs() -> None:
+    assert mean_runs(RunHistory(), RunHistory()) == 0
+    assert mean_runs(RunHistory(begins=BurstHistory(4, 4000))) == 0
+
+
+@pytest.mark.parametrize(("runs_size", "needed"), [(1.02, 5), (0.0, 17)])
+def test_failures_that_lie_apart_count_each_where_runs_are_told_apart(runs_size: float, needed: int) -> None:
+    (rule,) = parse("alerts: {credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical}}")
+    evidence, bursts, failures = Evidence(), Bursts(size=5.16, runs_size=runs_size), 0
+    while bursts.combine(evidence).log_e < log(600):
+        for counts_ in (Counts(0, 4), Counts(1, 1)):
+            evidence, bursts = weigh(rule, evidence, bursts, counts_, Counts(), at=START, learning=False)
+        failures += 1
+    assert failures == needed
 
 
 @pytest.mark.parametrize("size", [*SIZES, LARGEST])
@@ -126,5 +208,19 @@ def test_it_survives_a_restart_of_the_server() -> None:
         2.5,
         BurstHistory(left=3),
         Evidence(1, 20, log_e=1.0),
+        RunHistory(BurstHistory(1, 20, 3, 15, 2, 1), BurstHistory(1, 9)),
+        RunHistory(),
+        1.05,
     )
     assert bursts_from_json(json.loads(json.dumps(bursts_to_json(bursts)))) == bursts
+
+
+def test_a_worker_of_the_version_before_reads_what_is_stored_and_is_read() -> None:
+    history = BurstHistory(1, 20, 3, 15, 2, 1)
+    bursts = Bursts(history, history, 2.5, history, Evidence(1, 20), RunHistory(history, history), runs_size=1.05)
+    stored = bursts_to_json(bursts)
+    assert [stored[name] for name in ("candidate", "control", "apart")] == [[1, 20, 3, 15, 2]] * 3
+
+    known_then = {name: stored[name] for name in ("candidate", "control", "size", "apart", "spaced")}
+    without = history._replace(quiet=0)
+    assert bursts_from_json(known_then) == Bursts(without, without, 2.5, without, Evidence(1, 20))

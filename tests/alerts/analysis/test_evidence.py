@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
+from alerts.analysis.evidence import Counts, Evidence, attempts_for_chance, chance_sentence, from_json, to_json
+from alerts.analysis.rules import ErrorBudget
 from alerts.analysis.sequential_test import LIMIT, log_start, rate_test, step
 from tests.alerts.analysis.counts import ONE_PERCENT, START, WINDOW, after, counts, thresholds
 
@@ -140,3 +141,21 @@ def test_it_survives_a_restart() -> None:
 
     assert restored == before
     assert from_json(json.loads(json.dumps(to_json(Evidence())))) == Evidence()
+
+
+@pytest.mark.parametrize(
+    ("log10", "attempts"), [(-2.9, 0), (0.0, 1), (0.3, 1), (0.31, 2), (2.71, 510), (4.05, 11_000), (304.0, 10**9)]
+)
+def test_evidence_is_told_as_the_attempts_of_which_one_gets_as_far_by_chance(log10: float, attempts: int) -> None:
+    assert attempts_for_chance(log10) == attempts
+
+
+@pytest.mark.parametrize("attempts", [10, 20, 50, 100, 200, 1_000, 10_000, 10**6])
+def test_a_bar_is_told_as_the_share_that_its_owner_wrote(attempts: int) -> None:
+    assert attempts_for_chance(ErrorBudget(1 / attempts, None).rollback_log10 or 0) == attempts
+
+
+def test_what_chance_explains_is_said_so() -> None:
+    assert chance_sentence(-2.9, 2.8) == "Chance alone explains it; a rollback takes 1 of 630."
+    assert chance_sentence(0.1, None) == "Chance alone explains it."
+    assert chance_sentence(1.0, None) == "Chance alone gets this far in at most 1 of 10 attempts."

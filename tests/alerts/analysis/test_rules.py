@@ -3,7 +3,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from alerts.analysis.evidence import Counts
-from alerts.analysis.rules import ATTEMPT_ALPHA, Action, Rule, alphas, counted, fingerprint
+from alerts.analysis.rule_counts import counted
+from alerts.analysis.rules import ATTEMPT_ALPHA, Action, Rule, alphas, fingerprint
 from alerts.definitions.parser import parse
 from tests.credit_signals import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.analysis.evidence import Counts
+from alerts.analysis.rules import Per
 from alerts.analysis.safety_evidence import SafetyEvidence, certificate, safety_evidence
 from tests.alerts.analysis.guarded_flag import FAILURE, VARIANCE
 
@@ -26,6 +27,11 @@ def test_the_certificate_says_how_much_is_missing() -> None:
     assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
     assert (granted.granted, granted.clean_outcomes_needed) == (True, 0)
     assert granted.reason == "Shown to be below 1%: bad were 0 of 367 (0%)."
+
+
+def test_of_an_alert_per_account_it_speaks_of_users() -> None:
+    by_account = replace(FAILURE, per=Per.ACCOUNT)
+    assert "bad were 0 of 20 users (0%)" in certificate(by_account, Counts(0, 20)).reason
 
 
 def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
@@ -76,6 +82,17 @@ def test_a_step_as_good_as_those_before_it_is_not_worse() -> None:
     assert not safety_evidence(
         replace(FAILURE, threshold=0.0), Counts(0, 9), Counts(1, 9), seconds=DAY, risk=None, now=NOW
     ).is_worse
+
+
+@pytest.mark.parametrize(
+    ("during", "above"),
+    [(Counts(3, 240), False), (Counts(4, 240), True), (Counts(7, 700), False), (Counts(8, 700), True)],
+)
+def test_a_step_that_is_likely_above_by_itself_is_not_left(during: Counts, above: bool) -> None:
+    found = shown(during, before=Counts(28, 5600), risk=0.2)
+    assert found.certificate.granted, "by what was shown before"
+    assert found.is_sufficient is not above
+    assert ("likely above 1% in this step" in found.reason) is above
 
 
 def test_nothing_counted_is_said_as_such() -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import product
 from math import exp, log
 
 import numpy as np
@@ -22,6 +23,7 @@ from alerts.analysis.sequential_test import (
     log_start,
     mismatch_test,
     rate_test,
+    revisable,
     step,
 )
 from tests.alerts.analysis.counts import ONE_PERCENT, START, WINDOW, after, counts, few, thresholds
@@ -157,3 +159,35 @@ def test_a_rate_below_the_threshold_loses_money(
 def test_it_refuses_a_threshold_that_no_alternative_lies_above(threshold: float) -> None:
     with pytest.raises(ValueError, match=r"between 0 and 0\.5"):
         rate_test(threshold, window_seconds=WINDOW)
+
+
+def test_stopping_while_outcomes_may_still_turn_bad_gains_nothing() -> None:
+    """Accounts come, then turn bad one after the other: stop at the first evidence, or count who turns bad alone."""
+    plain, threshold = rate_test(0.2, window_seconds=3600), 0.2
+    stopped = alone = 0.0
+    for bad in product((False, True), repeat=8):
+        seen, only_bad = after(revisable(plain), Counts(0, 8)), after(plain, *[Counts(1, 1)] * sum(bad))
+        for turns in bad:
+            if seen.log_e < log(1.5):
+                seen = step(revisable(plain), seen, Counts(int(turns), 0), at=START)
+        chance = threshold ** sum(bad) * (1 - threshold) ** (8 - sum(bad))
+        stopped, alone = stopped + exp(seen.log_e) * chance, alone + exp(only_bad.log_e) * chance
+    assert stopped <= 1 < alone
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=20))
+def test_what_turns_bad_within_a_window_counts_as_if_it_had_been_bad_at_once(steps: list[tuple[int, int]]) -> None:
+    test = revisable(rate_test(0.05, window_seconds=3600))
+    seen, came, turned = Evidence(), 0, 0
+    for turns, coming in steps:
+        came, turned = came + coming, min(turned + turns, came + coming)
+        seen = step(test, seen, Counts(turned - seen.bad, came - seen.total), at=START)
+    at_once = step(test, Evidence(), Counts(turned, came), at=START)
+    assert (seen.bad, seen.total) == (at_once.bad, at_once.total)
+    assert seen.log_e == pytest.approx(at_once.log_e)
+
+
+def test_what_was_not_counted_in_its_window_is_counted_as_it_turns_bad() -> None:
+    test = revisable(rate_test(0.05, window_seconds=3600))
+    seen = step(test, after(test, Counts(0, 5)), Counts(2, 0), at=START + timedelta(hours=1))
+    assert (seen.bad, seen.total, seen.window_bad, seen.window_total) == (2, 7, 2, 2)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.analysis.attribution import Pairs
-from alerts.analysis.rules import Action, NoData
+from alerts.analysis.rules import Action, NoData, Per
 from alerts.analysis.verdicts import Status, from_json, to_json
 from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, Guarded
 
@@ -30,7 +30,8 @@ def test_five_failures_in_twenty_roll_back() -> None:
     assert verdict.status is Status.ROLLBACK
     assert verdict.reason == (
         "Over its threshold; whether legacy would do better is not known. Bad were 5 of 20 (25%) in the last 5m and "
-        "5 of 20 (25%) since the attempt began; allowed are 1%. Evidence 10^4.0; a rollback takes 10^2.7."
+        "5 of 20 (25%) since the attempt began; allowed are 1%. "
+        "Chance alone gets this far in at most 1 of 10,000 attempts; a rollback takes 1 of 500."
     )
 
 
@@ -137,6 +138,15 @@ def test_a_tripwire_rolls_back_at_the_first_event() -> None:
 def test_a_verdict_survives_a_restart() -> None:
     for verdict in (Guarded().tick(5, 20), Guarded(alpha=None).tick()):
         assert from_json(json.loads(json.dumps(to_json(verdict)))) == verdict
+
+
+def test_a_worker_of_the_version_before_reads_a_verdict_of_operations_and_a_later_one_may_say_more() -> None:
+    verdict = Guarded().tick(5, 20)
+    by_account = Guarded(replace(FAILURE, per=Per.ACCOUNT)).tick(5, 20)
+
+    assert "per" not in to_json(verdict)
+    assert from_json(to_json(by_account)).per is Per.ACCOUNT
+    assert from_json(to_json(by_account) | {"of_a_later_release": 1}) == by_account
 
 
 @given(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from alerts.analysis.metrics import METRICS, Compare
-from alerts.analysis.rules import Action, NoData, Rule, Severity
+from alerts.analysis.rules import Action, NoData, Per, Rule, Severity
 from alerts.definitions import parser
 from alerts.definitions.parser import InvalidRules, RuleError, parse
 
@@ -293,5 +293,5 @@ def test_the_published_schema_knows_every_key_and_every_word() -> None:
 
     assert list(properties) == list(parser.FIELDS)
     assert SCHEMA["$defs"]["alert"]["required"] == list(parser.REQUIRED)
-    words = {"severity": Severity, "compare": Compare, "action": Action, "no_data": NoData}
+    words = {"severity": Severity, "compare": Compare, "action": Action, "no_data": NoData, "per": Per}
     assert {key: properties[key]["enum"] for key in words} == {key: [*enum] for key, enum in words.items()}

@@ -24,6 +24,8 @@ from tests.applications import application
 from tests.billing_office import Office
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
+pytestmark = pytest.mark.faults
+
 
 def rollout(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `rollout …` on the installation in `instance`."""

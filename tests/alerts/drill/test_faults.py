@@ -8,8 +8,12 @@ from flask import Flask
 
 from alerts.drill import runner
 from alerts.drill.faults import FAULTS, DrillAction, Fault
+from alerts.drill.flag import DRILL
 from alerts.drill.report import Report
 from alerts.guard_job import run_guard
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
 from tests.alerts.drill.watching import watching
 
 pytestmark = pytest.mark.database("sqlite")
@@ -68,3 +72,17 @@ def test_a_drill_whose_flag_serves_nobody_proves_nothing(monkeypatch: pytest.Mon
     report = drill("bursts")
     assert (report.passed, report.served_by_v2) == (False, 0)
     assert report.reason == "Nobody was served once the fault was in force, so it proves nothing."
+
+
+def failures() -> int:
+    with read_only() as session:
+        return signals.totals(session)[SeriesKey(DRILL.signals.failure, DRILL.candidate)].bad
+
+
+def test_drills_within_an_hour_count_like_the_first() -> None:
+    assert drill("candidate").passed
+    assert drill("one-account").passed, "it has no share of what failed before"
+    before = failures()
+    again = drill("candidate")
+    assert again.passed
+    assert failures() - before > 0.8 * again.failed, "none of them is taken for a retry of an earlier drill's"

@@ -1,7 +1,7 @@
 """Alertmanager's posts on both databases: acted upon once, stored always, refused only when they are none."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +12,14 @@ from werkzeug.test import TestResponse
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import FLAG, RolloutState, default_plan
 from control_plane.core.transitions import Refusal
 from control_plane.platform.db.database import transaction
+from control_plane.rollouts import store
 from tests.alerts.conftest import Desk
 from tests.alerts.inbound.notifications import alert, notification
 from tests.outages import unreachable
+from tests.races import WAITS
 
 PATH = "/webhooks/alertmanager"
 
@@ -63,6 +65,23 @@ def test_a_warning_holds_until_a_person_resumes(app: Flask, post: Post, desk: De
         run_guard(desk.now + timedelta(seconds=1), 1)
         run_guard(desk.now + timedelta(hours=2), 1)
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
+
+
+def test_a_post_about_every_rollout_and_a_change_of_one_never_wait_in_a_circle(
+    app: Flask, post: Post, desk: Desk
+) -> None:
+    change = ChangeContext(desk.now, "alice", "Planned.")
+    with app.app_context():
+        with transaction() as session:
+            rollouts.plan(session, "SEARCH", default_plan(desk.now), change)
+        with ThreadPoolExecutor(1) as threads:
+            with transaction() as session:
+                store.lock(session, "SEARCH")
+                answer = threads.submit(post, notification(truncatedAlerts=3))
+                wait([answer], timeout=WAITS)
+                rollouts.hold(session, "SEARCH", change)
+            assert answer.result().status_code == 200, answer.result().text
+    assert desk.rollout.state is RolloutState.HELD
 
 
 def test_twenty_identical_posts_at_once_roll_back_once(post: Post, desk: Desk) -> None:

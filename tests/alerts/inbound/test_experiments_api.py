@@ -16,7 +16,9 @@ from alerts.inbound import experiments_api
 from control_plane.core.phases import FLAG as CREDITS_FLAG
 from control_plane.experiments.registry import registered_migrations
 from control_plane.platform.db.database import read_only
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import cohort_counts, signals
+from control_plane.platform.observability.cohort_counts import NAMES_MAX, CohortCount
+from control_plane.platform.observability.cohort_names import FAILED_BEFORE, Cohort
 from control_plane.platform.observability.signals import Count, SeriesKey
 
 FLAG = "ENABLE_TIERED_PRICES"
@@ -87,6 +89,33 @@ def test_one_account_that_fails_a_thousand_times_is_one_failure(app: Flask, post
     assert counted(app)[SeriesKey("price_failure", "tiered")].bad == 1
 
 
+def in_cohorts(app: Flask) -> dict[Cohort, CohortCount]:
+    """Return what is counted of the candidate's failures, by cohort."""
+    with app.app_context(), read_only() as session:
+        found = cohort_counts.read(session)
+    return {key.cohort: count for key, count in found.items() if key[:2] == ("price_failure", "tiered")}
+
+
+def test_results_count_in_the_cohorts_that_they_name(app: Flask, post: Post) -> None:
+    norway = RESULT | {"cohorts": {"country": "NO", "with a voucher": ""}}
+    failed = norway | {"candidate": FAILED, "equal": None}
+    post(batch(norway, failed, RESULT | {"account": BEN, "cohorts": {"country": "DK"}}))
+    assert in_cohorts(app) == {
+        Cohort("country", "NO"): CohortCount(1, 2, 1),
+        Cohort("with a voucher"): CohortCount(1, 2, 1),
+        Cohort("country", "DK"): CohortCount(0, 1, 0),
+    }
+    post(batch(norway, batchId="prices-0002"))
+    assert in_cohorts(app)[Cohort(FAILED_BEFORE)] == CohortCount(0, 1, 0), "known from the batch before"
+
+
+def test_no_service_fills_the_database_with_names(app: Flask, post: Post) -> None:
+    for number in range(3):
+        named = [RESULT | {"cohorts": {"country": f"{number} {each}"}} for each in range(NAMES_MAX)]
+        post(batch(*named, batchId=f"prices-{number}-of-many"))
+    assert sum(each.dimension == "country" for each in in_cohorts(app)) == NAMES_MAX
+
+
 def test_lost_results_are_as_good_as_not_compared(app: Flask, post: Post) -> None:
     post(batch(lost={"candidate": 40}))
     assert counted(app) == {
@@ -112,6 +141,15 @@ def test_lost_results_are_as_good_as_not_compared(app: Flask, post: Post) -> Non
         batch(RESULT | {"control": GOOD | {"durationUs": "9"}}),
         batch(RESULT | {"equal": "yes"}),
         batch(RESULT | {"environment": "production"}),
+        batch(RESULT | {"cohorts": {"account": ANN}}),
+        batch(RESULT | {"cohorts": {FAILED_BEFORE: ""}}),
+        batch(RESULT | {"cohorts": {"": "NO"}}),
+        batch(RESULT | {"cohorts": {"c" * 33: "NO"}}),
+        batch(RESULT | {"cohorts": {"country": "N" * 65}}),
+        batch(RESULT | {"cohorts": {"country": 7}}),
+        batch(RESULT | {"cohorts": {"country": None}}),
+        batch(RESULT | {"cohorts": {str(number): "" for number in range(9)}}),
+        batch(RESULT | {"cohorts": ["NO"]}),
         batch(lost={"candidate": -1}),
         batch(*[RESULT] * 1001),
         {"results": [RESULT]},

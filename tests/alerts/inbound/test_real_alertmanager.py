@@ -2,25 +2,24 @@
 
 import json
 import shutil
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
-from tests import programs
 from tests.applications import application
 from tests.billing_office import Office
+from tests.monitoring import alertmanager
 from tests.processes import free_port
-from tests.serving import ROOT, serving
+from tests.serving import serving
+
+pytestmark = pytest.mark.faults
 
 PATIENCE_SECONDS = 20
 
@@ -38,7 +37,7 @@ def office(sqlite_template: Path, tmp_path: Path) -> Iterator[Office]:
 
 def test_an_alert_raised_in_the_real_alertmanager_rolls_back(office: Office, tmp_path: Path) -> None:
     service, admin = office.token("service"), office.token("admin")
-    with serving(tmp_path) as served, alertmanager(tmp_path, served.url, service) as url:
+    with serving(tmp_path) as served, alertmanager(tmp_path, served.url, service, group_interval="1s") as url:
         began = datetime.now(UTC)
         raise_alert(url, began)
         state = eventually(lambda: rollout(served.url, admin), lambda found: found["state"] == "rolled_back")
@@ -52,7 +51,7 @@ def test_an_alert_raised_in_the_real_alertmanager_rolls_back(office: Office, tmp
 def test_an_alert_outlasts_an_outage_of_ours(office: Office, tmp_path: Path) -> None:
     service, admin = office.token("service"), office.token("admin")
     port = free_port()
-    with alertmanager(tmp_path, f"http://127.0.0.1:{port}", service) as url:
+    with alertmanager(tmp_path, f"http://127.0.0.1:{port}", service, group_interval="1s") as url:
         raise_alert(url, datetime.now(UTC))
         eventually(lambda: attempts(url), lambda found: found > 0)
         with serving(tmp_path, PORT=str(port)):
@@ -60,37 +59,6 @@ def test_an_alert_outlasts_an_outage_of_ours(office: Office, tmp_path: Path) -> 
                 lambda: rollout(f"http://127.0.0.1:{port}", admin), lambda found: found["state"] == "rolled_back"
             )
     assert found["state"] == "rolled_back"
-
-
-@contextmanager
-def alertmanager(folder: Path, target: str, token: str) -> Iterator[str]:
-    """Run Alertmanager with the configuration we ship, pointed at `target`; yields its own address."""
-    configuration = yaml.safe_load((ROOT / "deploy" / "alertmanager.yml").read_text())
-    (receiver,) = (each for each in configuration["receivers"] if each["name"] == "rollout")
-    (webhook,) = receiver["webhook_configs"]
-    webhook["url"] = webhook["url"].replace("http://web:8000", target)
-    secret = folder / "token"
-    secret.write_text(token)
-    webhook["http_config"]["authorization"]["credentials_file"] = str(secret)
-    configuration["route"]["routes"][0]["group_interval"] = "1s"
-    file = folder / "alertmanager.yml"
-    file.write_text(yaml.safe_dump(configuration))
-    address = f"127.0.0.1:{free_port()}"
-    command = [
-        programs.path_of("alertmanager"),
-        f"--config.file={file}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address={address}",
-        "--cluster.listen-address=",
-    ]
-    with (folder / "alertmanager.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-    try:
-        eventually(lambda: ask(f"http://{address}/-/ready"), bool)
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def raise_alert(url: str, began: datetime, *, lasts: timedelta = timedelta(minutes=5)) -> None:

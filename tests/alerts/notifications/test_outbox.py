@@ -83,7 +83,7 @@ def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: De
         "by guard: credit_consumption_failure: v2 failed 12 of 20 operations. Over its threshold",
         "Alert: credit_consumption_failure, allowed 1%.",
         "Observed: 12 of 20 (60%) since the attempt began, 12 of 20 (60%) in the last 5m.",
-        "a rollback takes 10^2.",
+        "; a rollback takes 1 of ",
         "whether legacy would do better is not known",
         "Phase: Everyone, 10 %, attempt 1.",
         "Next: Legacy serves everybody in production.",

@@ -83,6 +83,7 @@ class Run:
 
 def section(sampler: Sampler) -> Section:
     """Print what becomes of each population."""
+    sampler = sampler.rare
     rows, goals = [], []
     for cell in CELLS:
         watched = Watched(parser.parse(cell.alert)[0], ALPHAS[1:2], 0)

@@ -1,6 +1,5 @@
 """How often a healthy phase is rolled back."""
 
-from dataclasses import replace
 from math import log, log10
 
 import numpy as np
@@ -14,8 +13,6 @@ from tests.bench.guard.sampling import Sampler
 
 SHIPPED_PER_MINUTE = 4.0
 PHASE_DAYS = 7.0
-RUNS_TIMES = {0.5: 1, 1.0: 4}
-"""At the threshold the true share is close to what is allowed: as few runs as elsewhere would leave it to chance."""
 WANTED = {0.5: 0.001, 1.0: 0.01}
 
 
@@ -26,9 +23,9 @@ def of_all_alerts(sampler: Sampler) -> Section:
     watched = [Watched(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
     needed = -log10(max(shares.values()))
     rows, goals = [], []
+    runs = sampler.rare.runs
     for factor, wanted in WANTED.items():
-        runs = RUNS_TIMES[factor] * sampler.runs
-        alarms: list[Alarm] = replace(sampler, runs=runs).each(ours.false_alarm, watched, factor, PHASE_DAYS)
+        alarms: list[Alarm] = sampler.rare.each(ours.false_alarm, watched, factor, PHASE_DAYS)
         peak = max(alarm.peak_log_e for alarm in alarms) / log(10)
         rows.append(
             [f"{factor:g}x, {runs:,} runs", tables.share(fired(alarms), runs), f"10^{peak:.2f}", f"10^{needed:.2f}"]

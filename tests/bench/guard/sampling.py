@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -19,6 +19,13 @@ class Sampler:
     executor: Executor
     runs: int
     seed: int
+    rare_runs: int
+    """For cells whose goal is at most one in a hundred."""
+
+    @property
+    def rare(self) -> "Sampler":
+        """The sampler of cells whose goal is at most one in a hundred."""
+        return replace(self, runs=max(self.runs, self.rare_runs))
 
     def each(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """`function(rng, *arguments)`, once per run."""

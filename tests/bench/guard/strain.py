@@ -27,9 +27,9 @@ def retries(sampler: Sampler) -> Section:
     rows, goals = [], []
     for factor in (0.1, 0.5, 1.0):
         attempts = sampler.each(ours.retried, one_alert(20.0), factor, RETRIES)
-        operations = sampler.each(ours.retried, one_alert(20.0), factor, 0.0)
-        rows.append([f"{factor:g}x", *(tables.share(fired(alarms), sampler.runs) for alarms in (attempts, operations))])
-        goals.append(seldom(f"false rollback under retries, {factor:g}x", 0.01, fired(operations), sampler.runs))
+        operations = sampler.rare.each(ours.retried, one_alert(20.0), factor, 0.0)
+        rows.append([f"{factor:g}x", *(tables.share(fired(alarms), len(alarms)) for alarms in (attempts, operations))])
+        goals.append(seldom(f"false rollback under retries, {factor:g}x", 0.01, fired(operations), len(operations)))
     head = ["true rate", "every attempt counted", "once per idempotency key, as the product counts"]
     text = "A day at 20 operations a minute, alpha 1%; a failing one is attempted about five times more."
     return Section("Retry storms", f"{text}\n\n{tables.table(head, rows)}", tuple(goals))
@@ -39,13 +39,15 @@ def broken_account(sampler: Sampler) -> Section:
     """One account that fails all the time, in traffic that is else healthy."""
     rows, goals = [], []
     for per_minute in (4.0, 20.0, PER_MINUTE):
-        counts = {
-            seconds: fired(sampler.each(ours.broken_account, one_alert(per_minute), seconds))
+        found = {
+            seconds: (sampler.rare if seconds == WINDOW_SECONDS else sampler).each(
+                ours.broken_account, one_alert(per_minute), seconds
+            )
             for seconds in ACCOUNT_WINDOWS_SECONDS
         }
-        rows.append([f"{per_minute:g}/min", *(tables.share(count, sampler.runs) for count in counts.values())])
+        rows.append([f"{per_minute:g}/min", *(tables.share(fired(alarms), len(alarms)) for alarms in found.values())])
         name = f"false rollback by one broken account, {per_minute:g}/min"
-        goals.append(seldom(name, 0.01, counts[WINDOW_SECONDS], sampler.runs))
+        goals.append(seldom(name, 0.01, fired(found[WINDOW_SECONDS]), sampler.rare.runs))
     text = (
         "A day at a tenth of the threshold, but for one account that fails once a second; alpha 1%, window 5 minutes. "
         f"The product counts the failures of an account once in {duration_text(WINDOW_SECONDS)}."
@@ -61,11 +63,11 @@ def attribution(sampler: Sampler) -> Section:
     goals: list[Goal] = []
     for name, outage in OUTAGES.items():
         for when, stretches in (("after 1,000 requests", [BEFORE, outage, AFTER]), ("at once", [outage, AFTER])):
-            runs = sampler.each(ours.compared, watched, stretches)
+            runs = sampler.rare.each(ours.compared, watched, stretches)
             counts = [sum(run[index] < inf for run in runs) for index in range(len(ALPHAS))]
-            rows.append([f"{name}, {when}", *(tables.share(count, sampler.runs) for count in counts)])
+            rows.append([f"{name}, {when}", *(tables.share(count, len(runs)) for count in counts)])
             if stretches[0] is BEFORE:
-                goals.append(seldom(f"shared outage rolled back: {name}", 0.01, counts[0], sampler.runs))
+                goals.append(seldom(f"shared outage rolled back: {name}", 0.01, counts[0], len(runs)))
     shared = tables.table(["a minute in which", *map(this_guard, ALPHAS)], rows)
     text = f"{PER_MINUTE:g} requests a minute, all answered by both engines; healthy engines fail 0.1%."
     return Section(

@@ -37,6 +37,12 @@ class House:
         """The status and the body of the answer to `words`, after which the connection has to end."""
         return read(self.say(words))
 
+    def threads(self) -> int:
+        """Return how many threads the worker has."""
+        server = Path(f"/proc/{self.served.process.pid}/task")
+        children = " ".join((task / "children").read_text() for task in server.iterdir()).split()
+        return max(len(list(Path(f"/proc/{child}/task").iterdir())) for child in children)
+
 
 def read(connection: socket.socket) -> tuple[int, bytes]:
     """The status and the body of what is sent until the connection ends."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.gateway import slow_readers
-from control_plane.gateway.slow_readers import HANDED_OVER_MAX, StreamReader
+from control_plane.gateway.slow_readers import HANDED_OVER_MAX, Pace, StreamReader
 
 PIECE = b"x" * HANDED_OVER_MAX
 
@@ -89,3 +89,45 @@ def test_looking_for_the_connection_leaves_no_file_open(line: Line, tmp_path: Pa
         for _ in range(3):
             StreamReader("127.0.0.1", "1").keeps_up(HANDED_OVER_MAX + 1)
         assert sorted(os.listdir(slow_readers.OPEN_FILES)) == before
+
+
+def test_many_readers_are_found_by_one_look_at_the_open_files(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, listed = list[str](), os.listdir
+
+    def look(path: str) -> list[str]:
+        looks.append(path)
+        return listed(path)
+
+    monkeypatch.setattr(slow_readers.os, "listdir", look)
+    host, port = line.reader.getsockname()
+    gone = [StreamReader("127.0.0.1", str(number)) for number in range(1, 20)]
+    there = [StreamReader(host, str(port)) for _ in range(20)]
+    wait_until_stuck(line)
+    for _ in range(3):
+        assert {each.pace(HANDED_OVER_MAX + 1) for each in there} == {Pace.BEHIND}
+        assert {each.pace(HANDED_OVER_MAX + 1) for each in gone} == {Pace.GONE}
+    assert len(looks) == 1
+
+
+def test_a_reader_who_came_after_the_last_look_is_found(line: Line) -> None:
+    StreamReader("127.0.0.1", "1").pace(HANDED_OVER_MAX + 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reader = socket.create_connection(listener.getsockname())
+        sender, _ = listener.accept()
+    with closing(reader), closing(sender):
+        host, port = reader.getsockname()
+        assert StreamReader(host, str(port)).pace(HANDED_OVER_MAX + 1) is Pace.WITH_US
+
+
+def test_a_file_that_is_another_connection_by_now_is_nobodys() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        first = socket.create_connection(listener.getsockname())
+        sender, _ = listener.accept()
+        host, port = first.getsockname()
+        told, number = StreamReader(host, str(port)), sender.fileno()
+        assert told.pace(HANDED_OVER_MAX + 1) is Pace.WITH_US
+        second = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+        os.dup2(other.fileno(), number)
+        with closing(first), closing(second), closing(sender), closing(other):
+            assert told.pace(HANDED_OVER_MAX + 1) is Pace.GONE

@@ -4,8 +4,12 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
 from tests.control_plane.gateway.conftest import House, lived_in, read
 from tests.control_plane.gateway.test_slow_clients import answers_everybody, request
+
+pytestmark = pytest.mark.faults
 
 STREAMS = 12
 
@@ -20,6 +24,18 @@ def test_more_streams_than_threads_stay_open_and_requests_are_answered(tmp_path:
     with lived_in(tmp_path, THREADS="4", STREAMS=str(STREAMS)) as house:
         assert [int(beginning[9:12]) for beginning in opened(house)] == [HTTPStatus.OK] * STREAMS
         answers_everybody(house)
+
+
+def test_streams_share_one_thread(tmp_path: Path) -> None:
+    with lived_in(tmp_path, THREADS="4", STREAMS="100") as house:
+        words = request("GET", "/api/client/streaming", house.tokens["client"])
+        assert int(house.say(words).recv(65_536)[9:12]) == HTTPStatus.OK
+        answers_everybody(house)
+        before = house.threads()
+        held = [house.say(words) for _ in range(60)]
+        assert {int(connection.recv(65_536)[9:12]) for connection in held} == {HTTPStatus.OK}
+        # Of the four threads that read requests, and the four that answer them, some may have come meanwhile.
+        assert house.threads() <= before + 8
 
 
 def test_a_stream_that_its_reader_left_gives_its_place_back(tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
 
-from control_plane.core.phases import FLAG
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.core.phases import FLAG, Phase, Plan
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.billing_office import Office
@@ -171,3 +174,21 @@ def test_a_server_that_is_away_is_told_in_a_sentence(served: Installation) -> No
     _, (read, moved) = gone.ask("any", ("list_rollouts", {}), ("roll_back", {"flag": FLAG, "reason": WHY}), moves=True)
     assert "gave no answer" in read.text
     assert "may have been done all the same" in moved.text
+
+
+def test_a_token_of_staging_moves_the_rollout_of_staging_and_not_the_flags(served: Installation) -> None:
+    now, name = datetime.now(UTC), f"{FLAG}@staging"
+    everyone = Phase("everyone", "Everyone", "everyone", (50, 100), timedelta(0))
+    with served.office.app.app_context(), transaction() as session:
+        plan, change = Plan((everyone,), now, environment="staging"), ChangeContext(now, "test", WHY)
+        rollouts.plan(session, name, plan, change, confirm_losing=True)
+    _, (held, status, refused) = served.ask(
+        served.office.token("admin", environment="staging", role="operator"),
+        ("hold_rollout", {"flag": name, "reason": WHY}),
+        ("rollout_status", {"flag": name}),
+        ("hold_rollout", {"flag": FLAG, "reason": WHY}),
+        moves=True,
+    )
+    assert not held.is_error, held.text
+    assert (status.document["environment"], status.document["state"]) == ("staging", "held")
+    assert refused.is_error

@@ -152,6 +152,8 @@ def test_the_times_of_day_and_days_that_people_write_are_taken_as_they_stand() -
         ("", "begin with `phases:`"),
         ("- 1\n", "begin with `phases:`"),
         ("x: " + "[" * 5000, "nested too deeply"),
+        ("[" + "?," * 90_000 + "]", "too many values"),
+        ("- 1\n" * 49_999, "too many values"),
         ("a: !!python/object:os.system x\n", "YAML"),
         (GOOD.replace("5, 100", "100, 5"), "steps must ascend"),
     ],

@@ -43,6 +43,8 @@ def test_each_value_is_explained(settings: Settings, value: bool | None, environ
     assert expected in (variable_notice(FLAG, changed) or "")
     assert variable_notice("OTHER", changed) is None
     assert (variable_notice(FLAG, changed) is None) == (not expected)
+    assert variable_notice(f"{FLAG}@{environment}", changed) == variable_notice(FLAG, changed)
+    assert variable_notice(f"{FLAG}@elsewhere", changed) is None
 
 
 @pytest.mark.parametrize("page", ["/", f"/rollouts/{FLAG}", "/system"])

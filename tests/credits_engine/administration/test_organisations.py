@@ -17,7 +17,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
-from credits_engine.administration import organisations, plan_catalogue
+from credits_engine.administration import catalogue_document, organisations, plan_catalogue
 from credits_engine.administration.organisations import LEAD
 from credits_engine.amount_types import summed
 from credits_engine.cli import register
@@ -136,7 +136,7 @@ def test_random_operations_of_members_add_up(app: Flask) -> None:
 
 def by_the_seat(app: Flask, number: int) -> None:
     with transaction() as session:
-        plan_catalogue.apply(session, plan_catalogue.parsed(SEATS), WHY)
+        plan_catalogue.apply(session, catalogue_document.parsed(SEATS), WHY)
     plan_catalogue.reload(datetime.now(UTC))
     Office(app).users(UserAttributes("acme", f"crew:{number}" if number > 1 else "crew", NOW - timedelta(days=90)))
 

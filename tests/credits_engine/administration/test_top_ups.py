@@ -210,7 +210,7 @@ def test_what_moved_a_pack_cannot_be_changed(ada: Till, change: str) -> None:
 def test_a_pack_never_holds_less_than_nothing(ada: Till) -> None:
     done = buy(ada, 5)
     with pytest.raises(DBAPIError), transaction() as session:
-        packs.move(session, 99, (top_ups.Allocation(done.pack.id, ROAST, -6),))
+        packs.move(session, "ada", 99, (top_ups.Allocation(done.pack.id, ROAST, -6),))
 
 
 def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, till: Till, settings: Any) -> None:

@@ -14,6 +14,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, default_plan
 from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.keyed_semaphore import KeyedSemaphore
 from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
 from credits_engine.engines.decisions import Book, Decision, Request
@@ -282,3 +283,17 @@ def test_looking_at_credits_is_no_operation_that_the_guard_would_wait_for(servic
     assert routed() == 0
     service.consume()
     assert routed() == 1
+
+
+def test_an_account_with_too_many_requests_under_way_is_refused_for_a_moment(service: Service) -> None:
+    execution.ACCOUNT_SEMAPHORE.set(service.client.application, KeyedSemaphore(0, most_waiting=0, max_wait_seconds=0))
+    reservation = {"userId": "ada", "idempotencyKey": "k1"}
+    for answer in (
+        service.consume(),
+        service.client.post("/api/credits/commit", json=reservation, headers=service.headers),
+        service.client.post("/api/credits/release", json=reservation, headers=service.headers),
+    ):
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "ACCOUNT_BUSY")
+        assert answer.headers["Retry-After"] == "2"
+    with read_only() as session:
+        assert not [series for series, count in signals.totals(session).items() if count.bad]

@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.credits_engine.billing.fake_invoicing import CENTS, Invoicing
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
@@ -26,6 +27,8 @@ class FakeApi:
     url: str = ""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and API version of each request."""
+    posted: list[str] = field(default_factory=list)
+    """The path of each request that makes something."""
     statuses: list[int] = field(default_factory=list)
     """Answer the next requests with these instead; 0 closes the connection without an answer."""
     delay_seconds: float = 0.0
@@ -34,16 +37,21 @@ class FakeApi:
     invoice_lines: dict[str, list[Json]] = field(default_factory=dict)
     """The lines of each invoice."""
     prices: tuple[str, ...] = ("starter_monthly", "pro_monthly", "plus_monthly")
+    packs: tuple[str, ...] = ()
+    """Prices that are paid once, by lookup key."""
+
+    def __post_init__(self) -> None:
+        self.invoicing = Invoicing(self.stripe)
 
     def answer(self, path: str, key: str | None) -> tuple[int, Json]:
         """What Stripe would say."""
         parts = urlsplit(path)
         if key != f"Bearer {KEY}":
             return 401, _error("invalid_request_error", "Invalid API Key provided")
-        if found := re.fullmatch(r"/v1/subscriptions/(\w+)", parts.path):
-            return self._subscription(found[1])
-        if parts.path == "/v1/subscriptions":
-            return 200, self._page(parse_qs(parts.query))
+        if invoiced := self._of_one_off(parts.path, parse_qs(parts.query)):
+            return invoiced
+        if found := re.fullmatch(r"/v1/subscriptions(?:/(\w+))?", parts.path):
+            return self._subscription(found[1]) if found[1] else (200, self._page(parse_qs(parts.query)))
         if found := re.fullmatch(r"/v1/(events|invoices|charges|refunds|checkout/sessions)(?:/(\w+))?", parts.path):
             return self._stated(found[1], found[2], parse_qs(parts.query))
         listed = {f"/v1/checkout/sessions/{session}/line_items": lines for session, lines in self.lines.items()}
@@ -65,6 +73,26 @@ class FakeApi:
             lines = {"object": "list", "data": [{"description": f"{seats} seats", "amount": 2900 * seats}]}
             return 200, {"object": "invoice", "currency": "eur", "total": 2900 * seats, "lines": lines}
         return 404, _error("invalid_request_error", f"No such object: {customer or subscription}", "resource_missing")
+
+    def _of_one_off(self, path: str, query: dict[str, list[str]]) -> tuple[int, Json] | None:
+        """What is asked about prices that are paid once, and the invoices for them."""
+        if path.startswith("/v1/prices/") or "lookup_keys[0]" in query:
+            return self._pack(path, query.get("lookup_keys[0]", [""])[0])
+        return self.invoicing.got(path, query.get("customer", [None])[0])
+
+    def _pack(self, path: str, lookup_key: str) -> tuple[int, Json]:
+        """A price that is paid once, by its id or its lookup key."""
+        found = [
+            {"id": f"price_{key}", "object": "price", "lookup_key": key, "active": True, "currency": "eur"}
+            | {"unit_amount": CENTS, "recurring": None if key in self.packs else {"interval": "month"}}
+            for key in (*self.packs, *self.prices)
+        ]
+        if lookup_key:
+            own = [each for each in found if each["lookup_key"] == lookup_key]
+            return 200, {"object": "list", "url": path, "has_more": False, "data": own}
+        named = next((each for each in found if path == f"/v1/prices/{each['id']}"), None)
+        missing = _error("invalid_request_error", "No such price", "resource_missing")
+        return (200, named) if named else (404, missing)
 
     def _subscription(self, name: str) -> tuple[int, Json]:
         subscription = self.stripe.subscriptions.get(name)
@@ -129,8 +157,18 @@ def serving(stripe: VirtualStripe) -> Iterator[FakeApi]:
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", "0"))
-            form = parse_qs(self.rfile.read(length).decode())
-            self._reply(*api.created(urlsplit(self.path).path, form))
+            form, path = parse_qs(self.rfile.read(length).decode()), urlsplit(self.path).path
+            api.posted.append(path)
+            invoiced = api.invoicing.posted(path, form, self.headers.get("Idempotency-Key"))
+            last = path.rpartition("/")[2]
+            if last in api.invoicing.lost:
+                api.invoicing.lost.remove(last)
+                self.close_connection = True
+                return
+            self._reply(*(invoiced or api.created(path, form)))
+
+        def do_DELETE(self) -> None:
+            self._reply(*api.invoicing.deleted(urlsplit(self.path).path))
 
         def do_GET(self) -> None:
             api.asked.append((unquote(self.path), self.headers.get("Stripe-Version")))

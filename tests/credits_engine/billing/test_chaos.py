@@ -28,6 +28,8 @@ from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
 from tests.credits_engine.billing.virtual_stripe import START
 from tests.credits_engine.billing.workers import Crew, at_work
 
+pytestmark = pytest.mark.faults
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 LIFE_DAYS = 120

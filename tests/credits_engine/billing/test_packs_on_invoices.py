@@ -1,12 +1,15 @@
 """Packs that are sold by a line of an invoice: granted once however often told, and given back with the money."""
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
+from control_plane import migrations
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.inbox import commands
 from credits_engine.billing.inbox.worker import StripeLookup
+from credits_engine.billing.models import FACTS
 from credits_engine.billing.stripe_api.client import connect
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
@@ -105,3 +108,40 @@ def test_packs_that_an_invoice_of_no_subscription_hides_are_asked_for(office: Of
             commands.replay(session, stripe.events[-1]["id"], now=office.now, actor="test", reason="A key.")
         office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
     assert packs(office) == [("roast", 100)] * (2 if shown == PACK else 1)
+
+
+@pytest.fixture
+def disputed() -> VirtualStripe:
+    """A pack by an invoice of no subscription, whose payment is named beside it and disputed."""
+    stripe = VirtualStripe()
+    stripe._send("customer.created", {"id": "cus_ada", "object": "customer", "metadata": {"user_id": "ada"}})
+    lines = {"data": [one_off_line(stripe, 1, PACK)], "has_more": False}
+    invoice = {"id": "in_1", "object": "invoice", "customer": "cus_ada", "total": 500}
+    stripe._send("invoice.paid", {**invoice, "lines": lines})
+    payment = {"type": "payment_intent", "payment_intent": "pi_1"}
+    settled = {"id": "inpay_1", "object": "invoice_payment", "invoice": "in_1", "status": "paid"}
+    stripe._send("invoice_payment.paid", {**settled, "payment": payment})
+    dispute = {"id": "dp_1", "object": "dispute", "charge": "ch_1", "amount": 500, "status": "needs_response"}
+    stripe._send("charge.dispute.created", {**dispute, "payment_intent": "pi_1"})
+    return stripe
+
+
+@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+def test_a_dispute_finds_the_pack_of_an_invoice_in_whatever_order_it_is_told(
+    office: Office, disputed: VirtualStripe, order: tuple[int, ...]
+) -> None:
+    for place in (0, *order):
+        office.tell([disputed.events[place]], at=START + MINUTE)
+    assert [row["remaining"] for row in office.rows(PACKS)] == [0]
+    assert set(office.states().values()) == {"applied"}
+
+
+def test_a_dispute_finds_the_pack_of_an_invoice_that_an_older_version_stored(
+    office: Office, disputed: VirtualStripe
+) -> None:
+    office.tell(disputed.events[:3], at=START + MINUTE)
+    migrations.downgrade("0065")
+    assert {row["payment_intent"] for row in office.rows(FACTS) if row["kind"] == "PackPaid"} == {None}
+    migrations.upgrade()
+    office.tell(disputed.events[3:], at=START + HOUR)
+    assert [row["remaining"] for row in office.rows(PACKS)] == [0]

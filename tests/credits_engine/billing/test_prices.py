@@ -131,11 +131,11 @@ WRONG = {
     "prices: [{price: pro_monthly, plan: starter}]": "built in",
     "prices: [{price: pack_roast_100, plan: starter}]": "built in",
     "prices: [{price: pro_quarterly, plan: plus}]": "something else already",
-    "prices: [{price: pro_quarterly, plan: plus": "no YAML",
+    "prices: [{price: pro_quarterly, plan: plus": "not valid YAML",
     "prices: 7": "prices: Input should be a valid list",
     "prices: [{price: a, plan: pro, colour: red}]": "colour",
     "prices: [{price: a, plan: pro, starts: soon}]": "starts",
-    "prices: [&a {price: a, plan: *a}]": "prices.0.plan",
+    "prices: [&a {price: a, plan: *a}]": "instead of an alias",
 }
 
 

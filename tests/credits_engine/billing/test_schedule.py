@@ -43,9 +43,9 @@ LIMITS = Limits(1, 1)
 
 def test_every_process_works_and_the_leader_sweeps(office: Office) -> None:
     work = jobs.jobs_of(office.app)
-    names = {job.id for job in work._scheduler.get_jobs()}
-    assert {"billing-sweep", "billing-tidy"} <= names
-    assert "billing-work" in {thread.name for thread in work._often}
+    assert {"billing-work", "billing-sweep", "billing-tidy"} <= {
+        each.name for each in [*work._schedule.work, *work._rare]
+    }
 
 
 def test_work_on_the_schedule_ends_what_was_delivered(office: Office) -> None:

@@ -26,6 +26,8 @@ from credits_engine.load_test.check import load_test_check
 from tests.applications import application
 from tests.serving import COMMAND, ROOT, serving
 
+PATIENCE_SECONDS = 120
+
 
 def load_test(folder: Path, url: str, *options: str) -> tuple[int, dict[str, Any], str]:
     environment = {**os.environ, "INSTANCE_DIR": str(folder), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
@@ -140,20 +142,22 @@ def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path:
         do_POST = do_GET  # noqa: N815 - the protocol's name
 
     environment = {**os.environ, "INSTANCE_DIR": str(tmp_path), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
-    subprocess.run([str(COMMAND), "db", "upgrade"], env=environment, capture_output=True, check=True, timeout=60)
+    subprocess.run(
+        [str(COMMAND), "db", "upgrade"], env=environment, capture_output=True, check=True, timeout=PATIENCE_SECONDS
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         command = [str(COMMAND), "load-test", "--url", url, "--rate", "2", "--seconds", "600"]
-        begun = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            assert asked.acquire(timeout=30)
-            assert asked.acquire(timeout=30)
-            begun.send_signal(signal.SIGINT)
-            begun.communicate(timeout=30)
-        finally:
-            begun.kill()
-            server.shutdown()
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as begun:
+            try:
+                assert asked.acquire(timeout=PATIENCE_SECONDS)
+                assert asked.acquire(timeout=PATIENCE_SECONDS)
+                begun.send_signal(signal.SIGINT)
+                begun.communicate(timeout=PATIENCE_SECONDS)
+            finally:
+                begun.kill()
+                server.shutdown()
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'rollout.db'}", instance_dir=tmp_path, background=False)
     with application(settings) as app, app.app_context(), read_only() as session:
         assert begun.returncode != 0

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Phase, Plan, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import store
@@ -105,6 +105,17 @@ def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quie
     assert served.comparison.variance is Variance.MATCH
     with read_only() as session:
         assert reconcile(session).clean
+
+
+def test_it_is_refused_while_one_environment_is_still_rolled_out(quiet: Till) -> None:
+    phase = Phase("everyone", "Everyone", "everyone", (10, 100), timedelta(0))
+    change = ChangeContext(quiet.now, "test", "test")
+    with transaction() as session:
+        plan = Plan((phase,), quiet.now, environment="staging")
+        rollouts.plan(session, f"{FLAG}@staging", plan, change, confirm_losing=True)
+    assert failed(quiet) == ["complete"]
+    with pytest.raises(RetirementRefused, match="The rollout of staging is running, not complete"):
+        retire(quiet)
 
 
 def test_it_is_refused_until_the_rollout_is_complete_for_its_time(till: Till) -> None:

@@ -86,7 +86,8 @@ def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, 
     assert counted("credit_api_conflict") == Count(OPERATIONS, OPERATIONS * (REPEATS + 2))
     assert {stormy[name].status for name in ("credit_retry", "credit_api_conflict")} == {Status.WATCH}
     assert "This alert only notifies." in stormy["credit_retry"].reason
-    ours = {name for name in stormy if not name.startswith("database_")}  # how busy the machine is, is another matter
+    # How busy the machine is, is another matter.
+    ours = {name for name in stormy if not name.startswith("database_") and "slow" not in name}
     moved = {name for name in ours if stormy[name].status is not calm[name].status}
     assert moved == {"credit_retry", "credit_api_conflict"}
     about_v2 = ("credit_consumption_failure", "credit_variance", "credit_drift")

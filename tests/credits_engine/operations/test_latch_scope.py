@@ -77,7 +77,7 @@ def test_each_answers_as_the_others_in_every_environment(till: Till, way: str, p
         leases.heartbeat(session, now=NOW, term=1, ttl_seconds=3600)
         put(session, position, RolloutState.COMPLETE if way == "archived" else RolloutState.RUNNING)
         WAYS[way](session)
-    on = {each: _the_answer(each, way) for each in ENVIRONMENTS}
+    on = {each: the_answer(each, way) for each in ENVIRONMENTS}
     kept = way in ("narrow", "held", "not")
     assert (on["development"], on["staging"]) == (kept, kept)
     place, is_everyone = bucket(FLAG, "ada"), position.phase == 3
@@ -85,7 +85,8 @@ def test_each_answers_as_the_others_in_every_environment(till: Till, way: str, p
     assert on[PRODUCTION] is (reached and way in ("held", "not"))
 
 
-def _the_answer(environment: str, way: str) -> bool:
+def the_answer(environment: str, way: str) -> bool:
+    """Whether ada has the flag there, by every way that can say so; `way` makes a key."""
     with read_only() as session:
         flag = snapshot.SNAPSHOTS.get().current(session, environment).find(FLAG)
     context = EvaluationContext("ada", NOW)

@@ -51,6 +51,10 @@ OPERATE = text(
 ANSWER = text(
     "SELECT credit_answer(:user_id, :key, CAST(:asked AS bigint[]), :actor, :now, :environment, :override, NULL, false)"
 )
+ANSWER_MANY = text(
+    "SELECT credit_answer_many(ARRAY[:user_id], ARRAY[:key], ARRAY[CAST(CAST(:asked AS bigint[]) AS text)],"
+    " ARRAY[:actor], ARRAY[CAST(:now AS timestamptz)], ARRAY[NULL::integer], ARRAY[1], :environment, :override)"
+)
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
     "CRPLN": UnknownPlanError,
@@ -164,12 +168,20 @@ def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
         "environment": stage.environment,
         "override": stage.override,
     }
-    statement = OPERATE if stage.dice.random() < 0.2 else ANSWER
-    found = stored_procedures.read(session.execute(statement, values).scalar_one())
+    found = _called(session, values, stage.dice.random())
     receipt = stored_procedure.receipt_of(found, asked, stage.now)
     row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
     assert replace(receipt, replayed=False) == receipts.from_columns(row)
     return _bare(row), receipt.replayed
+
+
+def _called(session: Session, values: Mapping[str, object], draw: float) -> Any:
+    """The function's answer, by one of its three ways; what the one for many leaves out is asked alone."""
+    if draw < 0.6 and (answers := session.execute(ANSWER_MANY, values).scalar_one()):
+        [[_, *answer]] = answers
+        return stored_procedures.read(answer)
+    statement = OPERATE if draw > 0.8 else ANSWER
+    return stored_procedures.read(session.execute(statement, values).scalar_one())
 
 
 def _evaluation(session: Session, stage: Stage) -> Evaluate:

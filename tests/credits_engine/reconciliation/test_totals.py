@@ -18,6 +18,9 @@ from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import MONTH, NOW
 
+SIGN = "CREATE FUNCTION credit_is_coordinator() RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+"""What `rollout db distribute` leaves behind."""
+
 
 def _invent(session: Session) -> None:
     row = {"type": "consume", "occurred_at": NOW, "user_id": "user3", "reason": "-", "actor": "-"}
@@ -159,3 +162,19 @@ def test_an_hour_is_compared_by_sums_and_a_day_by_the_journal(till: Till) -> Non
         causes.append(cause)
         scheduled.check_books(till.now, cause)
     assert causes == ["daily", "schedule", "schedule", "schedule", "daily", "schedule"]
+
+
+@pytest.mark.database("postgresql")
+def test_on_several_databases_no_row_is_passed_by_a_mark_that_knows_one_of_them(till: Till) -> None:
+    fill(till)
+    with transaction() as session:
+        before = running_totals.advance(session)
+        session.execute(text(SIGN))
+        assert running_totals.advance(session) == before
+    till.take("user1", "later", analysis=1)
+    with transaction() as session:
+        assert running_totals.advance(session) == before
+    assert compared()[0].clean
+    with transaction() as session:
+        _invent(session)
+    assert not compared()[0].clean

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from control_plane import migrations, rollouts
 from control_plane.change_context import ChangeContext
@@ -16,18 +17,24 @@ from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
-from credits_engine.administration import corrections
+from credits_engine.administration import corrections, top_ups
+from credits_engine.administration.top_ups import Purchase
+from credits_engine.engines.plans import ROAST
+from credits_engine.erasure.service import erase
 from credits_engine.migration import backup
 from credits_engine.migration.backup import CopyError
 from credits_engine.migration.restore import ACTION, RestoreRefused
 from credits_engine.migration.retirement import checks
 from credits_engine.store.accounts import EVERYBODY, frozen_because
+from credits_engine.store.tables import PACK_ENTRIES, PACKS
 from flags import store
 from flags.client_features.user_directory import USER_DIRECTORY
 from flags.store import UserAttributes
 from tests.applications import application
 from tests.billing_office import Office
+from tests.credits_engine.conftest import Till
 from tests.credits_engine.restoring.conftest import Restore, put_back
+from tests.faults.ledger import assert_whole
 
 
 def trail() -> list[AuditEntry]:
@@ -142,6 +149,30 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
     with read_only() as session:
         assert migrations.current(session) == migrations.head()
         assert rollouts.find(session, FLAG).latched
+
+
+def test_what_moved_packs_in_a_backup_of_keys_without_the_account_names_nobody_who_was_erased_since(
+    office: Office, database_url: str, tmp_path: Path
+) -> None:
+    till = Till(office.app, now=datetime.now(UTC))
+    for user in ("mirabella", "roberto"):
+        till.user(user, anchor=till.now)
+        with transaction() as session:
+            purchase = Purchase(user, ROAST, 9, till.now + timedelta(days=30))
+            top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."), key="b1")
+        till.take(user, "k1", roast=12)
+    migrations.downgrade("0067")
+    backup.backup(database_url, tmp_path / "old.backup")
+    migrations.upgrade()
+    erased = erase("mirabella", ChangeContext(till.now, "alice", "Asked by letter."))
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
+    put_back(tmp_path / "old.backup")
+    with read_only() as session:
+        named = {*session.scalars(select(PACK_ENTRIES.c.user_id)), *session.scalars(select(PACKS.c.user_id))}
+    assert (len(named), "roberto" in named, "mirabella" in named) == (2, True, False)
+    assert erased.rows["credit_pack_entry"] > 0
+    assert_whole(office.app)
 
 
 def test_it_is_refused_while_consumption_goes_on(office: Office, database_url: str, tmp_path: Path) -> None:

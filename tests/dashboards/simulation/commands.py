@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 from tests.processes import dies_with_us
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 180
 
 
 @contextmanager
@@ -35,8 +35,8 @@ def command(folder: Path, port: int, *arguments: str, printed: Path | None = Non
         process.wait(WAIT_SECONDS)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + WAIT_SECONDS
+def wait_for(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+    give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.05)

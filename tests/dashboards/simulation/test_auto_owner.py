@@ -14,9 +14,9 @@ SERVED = GateResult("served", GateStatus.UNKNOWN, "v2 served 3 of the 20 operati
 RISKY = AutoOwner(patience=2, risk=0.2)
 
 
-def safety(chance: float, *, worse: bool = False) -> GateResult:
-    evidence = {"credit_variance": {"chance_above": chance, "worse_than_before": worse}}
-    return GateResult("safety", GateStatus.UNKNOWN, "Not shown yet.", evidence)
+def safety(chance: float, *, worse: bool = False, above: bool = False) -> GateResult:
+    figures = {"chance_above": chance, "worse_than_before": worse, "above_in_step": above}
+    return GateResult("safety", GateStatus.UNKNOWN, "Not shown yet.", {"credit_variance": figures})
 
 
 def approved(owner: AutoOwner, *gates: GateResult, soaks: float = 2) -> str:
@@ -35,6 +35,7 @@ def test_too_few_users_are_approved_after_the_owners_patience() -> None:
         (safety(0.19), True),
         (safety(0.21), False),
         (safety(0.01, worse=True), False),
+        (safety(0.01, above=True), False),
         (GateResult("safety", GateStatus.UNKNOWN, "No alert counts anything."), False),
     ],
 )

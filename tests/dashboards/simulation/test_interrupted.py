@@ -10,6 +10,8 @@ from dashboards.simulation.usage_log import COLUMNS
 from tests.dashboards.simulation.commands import WAIT_SECONDS, command, wait_for
 from tests.processes import free_port
 
+pytestmark = pytest.mark.faults
+
 DAY = "2026-01-01"
 
 

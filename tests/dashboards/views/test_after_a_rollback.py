@@ -54,8 +54,8 @@ def test_the_banner_says_what_was_wrong_in_a_sentence_and_keeps_the_figures_in_a
     banner = html[html.index('class="state ') : html.index('id="remediation"')]
     said, _, figures = banner.partition("<details")
     assert "v2 failed 60 of 60 operations." in words(said)
-    assert "Evidence 10^" not in words(said)
-    assert "Evidence 10^" in words(figures)
+    assert "Chance alone gets this far" not in words(said)
+    assert "Chance alone gets this far" in words(figures)
 
 
 def test_the_alert_at_fault_stays_breached_and_first(sign_in: SignIn, rolled_back: None) -> None:
@@ -77,3 +77,12 @@ def test_what_was_served_before_is_not_observed_now(app: Flask, sign_in: SignIn,
         signals.record(*[Sample("credit_consumption_failure", bad=False, engine="legacy")] * 5)
         signals.flush(datetime.now(UTC))
     assert "Observed 0 % by v2, in the last 5 min" in words(sign_in("victor").get(PAGE).text)
+
+
+def test_the_banner_and_the_list_say_what_was_wrong_in_the_readers_language(sign_in: SignIn, rolled_back: None) -> None:
+    """The guard's own reason is stored in English; what it found is told from its verdict."""
+    client, spanish = sign_in("victor"), {"Accept-Language": "es"}
+    found = "Fallos al consumir créditos: v2 falló en 60 de 60 operaciones."
+    for address in (PAGE, "/"):
+        assert f"legacy atiende a todos en producción: {found}" in words(client.get(address, headers=spanish).text)
+    assert "Por encima de su umbral, y la culpa es solo de v2." in words(client.get(PAGE, headers=spanish).text)

@@ -97,3 +97,20 @@ def test_an_empty_answer_leads_back_to_everything(sign_in: SignIn, written: int)
 @pytest.mark.parametrize("query", ["before=x", "before=-1", "before=99999999999999999999", "subject=%27%22"])
 def test_odd_addresses_are_no_error(sign_in: SignIn, query: str) -> None:
     assert sign_in("victor").get(f"/audit?{query}").status_code == 200
+
+
+def test_stored_values_are_read_as_people_write_them(app: Flask, sign_in: SignIn) -> None:
+    before = {"soak": "P7D", "flags": []}
+    after = {"soak": "PT15S", "flags": ["a"], "since": "2026-11-29T20:10:12.762994+00:00", "limits": {"of": "PT2H"}}
+    with changing(app) as session:
+        now = datetime.now(UTC)
+        reason = "credit_variance: bad were 15 of 2,935 (0.511%) in the last 5m."
+        for actor in ("guard", "olga"):
+            change = ChangeContext(now, actor, reason)
+            audit.record(session, change, action="rollout.edit_plan", subject="rollout:X", before=before, after=after)
+    page = words(sign_in("victor").get("/audit?subject=rollout:X").text)
+    assert "Credit variance: bad were 15 of 2 935 (0.511 %) in the last 5 min." in page
+    assert reason in page  # a person's, as it was written
+    assert "Since 29 Nov 2026, 20:10 UTC" in page
+    assert "Limits of 2 h" in page
+    assert "Flags 1 a" in page

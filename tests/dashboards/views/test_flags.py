@@ -15,7 +15,8 @@ from control_plane.platform.auth import audit
 from dashboards.view_models import flags as screens
 from flags import store
 from flags.administration.definitions import create_flag
-from flags.administration.edits import edit_definition, edit_segment
+from flags.administration.edits import edit_definition
+from flags.administration.segments import edit_segment
 from tests import statements
 from tests.dashboards.browsing import changing, looking, words
 

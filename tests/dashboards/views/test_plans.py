@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.plans import document
+from control_plane.plans.yaml_text import CHARACTERS_MAX
 from control_plane.platform.auth import audit
 from tests.dashboards.browsing import looking, words
 
@@ -87,6 +88,13 @@ def test_every_mistake_is_named_with_its_line_and_the_text_stays(sign_in: SignIn
     assert "did you mean soak" in words(page.text)
     assert "Line 4, phases.0.steps.0: is no whole number." in words(page.text)
     assert "steps: [ten]" in text_of(page.text)
+
+
+def test_a_plan_that_is_too_long_is_refused_whole_and_never_cut(app: Flask, sign_in: SignIn) -> None:
+    form = {"flag": "SEARCH_V2", "text": f"{RAMP}#{'x' * CHARACTERS_MAX}\nbeyond: 1\n", "do": "save"}
+    page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
+    assert (page.status_code, "longer than 200,000 characters" in words(page.text)) == (422, True)
+    assert "beyond: 1" in text_of(page.text)
 
 
 def test_a_plan_is_edited_with_a_reason_and_an_earlier_one_restored(

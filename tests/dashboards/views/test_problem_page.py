@@ -42,3 +42,13 @@ def test_a_database_that_is_away_gives_a_page_not_a_trace(sign_in: SignIn, monke
 def test_programs_get_a_document_instead(client: FlaskClient) -> None:
     answer = client.get("/nothing/here", headers={"Accept": "application/json"})
     assert answer.mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/new-segment", "name"), ("/flags", "name"), ("/catalogue/plans", "text")]
+)
+def test_a_form_with_what_can_t_be_stored_is_refused_by_every_database(sign_in: SignIn, path: str, field: str) -> None:
+    form = {"environment": "production", "reason": "A test.", "do": "save", "version": "0"} | {field: "a\0b"}
+    answer = sign_in("alice").post(path, data=form, headers={**HTML, "Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 422
+    assert "The form holds a NUL character" in words(answer.text)

@@ -1,5 +1,6 @@
 """Usage of the credits on a page: by day, by engine or plan, and only for owners."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -40,10 +41,28 @@ def test_usage_is_shown_by_day_and_divided(app: Flask, sign_in: SignIn, planned:
     assert "Analysis 28 in all" in words(month)
     assert "legacy 4 0 0 28 0" in words(month)
     assert month.count("<rect") == 60
+    assert re.search(r"\d+ \w+ \d{4} to \d+ \w+ \d{4}; the highest bar is 7", words(month))
+    assert 'href="/api/admin/credits/analytics?format=csv"' in month
+    assert alice.get("/api/admin/credits/analytics?format=csv").mimetype == "text/csv"
     week = words(alice.get("/usage?days=7&by=plan").text)
     assert "Analysis 21 in all" in week
     assert "starter 3 0 0 21 0" in week
     assert "Analysis 28 in all" in words(alice.get("/usage?days=x&by=y").text)
+
+
+def test_accounts_are_shown_by_what_they_consumed_and_one_of_them_by_day(
+    app: Flask, sign_in: SignIn, planned: Rollout
+) -> None:
+    consumed(app, 0, 1, 20)
+    alice = sign_in("alice")
+    page = alice.get("/usage?by=account&days=7").text
+    assert "u-1 2 0 14" in words(page)
+    assert 'href="/usage?days=7&amp;account=u-1"' in page
+    own = words(alice.get("/usage?days=30&account=u-1").text)
+    assert "What u-1 consumed" in own
+    assert "Analysis 21 in all" in own
+    assert "Analysis 0 in all" in words(alice.get("/usage?account=nobody").text)
+    assert "&lt;b&gt;" in alice.get("/usage?account=<b>x</b>").text
 
 
 def test_usage_is_for_owners(sign_in: SignIn) -> None:

@@ -222,28 +222,6 @@ def test_a_tag_that_is_none_is_refused_as_unleash_does(call: Call) -> None:
     assert call("GET", "/api/client/features?tag=bad", kind="client").status_code == 400
 
 
-def test_segments_are_listed_and_changed_by_whoever_saw_them_last(call: Call, look: Mapping[str, Any]) -> None:
-    path = "/api/environments/production/segments"
-    pros = {"name": "pros", "constraints": [{"contextName": "userId", "operator": "IN", "values": ["7"]}]}
-    assert call("PUT", f"{path}/3", kind="admin", json={"version": 0, **WHY, **pros}).json["version"] == 1
-    edit(call, strategies=[{"name": "default", "segments": [3]}])
-    (listed,) = call("GET", path, kind="admin").json["segments"]
-    assert (listed["id"], listed["version"], listed["flags"]) == (3, 1, ["look"])
-    assert (on(call, "7"), on(call, "8")) == (True, False)
-    widened = pros | {"constraints": [{"contextName": "userId", "operator": "IN", "values": ["7", "8"]}]}
-    assert call("PUT", f"{path}/3", kind="admin", json={"version": 1, **WHY, **widened}).json["version"] == 2
-    assert on(call, "8")
-    late = call("PUT", f"{path}/3", kind="admin", json={"version": 1, **WHY, **pros})
-    assert (late.status_code, late.json["code"], late.json["version"]) == (409, "VERSION_CONFLICT", 2)
-    bad = {"version": 2, **WHY, "name": "x", "constraints": [{"contextName": "a", "operator": "NUM_EQ", "value": "x"}]}
-    assert call("PUT", f"{path}/3", kind="admin", json=bad).json["code"] == "INVALID_DEFINITION"
-
-
-def test_a_version_that_no_segment_can_have_is_refused(call: Call, look: Mapping[str, Any]) -> None:
-    body = {"version": 2**63, "name": "s", "constraints": [], "reason": "x"}
-    assert call("PUT", "/api/environments/production/segments/6", kind="admin", json=body).status_code == 422
-
-
 def test_environments_are_listed_with_what_they_have(call: Call, look: Mapping[str, Any]) -> None:
     found = {each["name"]: each for each in call("GET", "/api/environments", kind="admin").json["environments"]}
     assert found["production"] == {"name": "production", "flags": 1, "segments": 0, "here": True}

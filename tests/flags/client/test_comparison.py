@@ -58,6 +58,24 @@ def test_the_side_that_serves_answers_and_both_are_reported(
     assert "ann" not in str(result)
 
 
+def test_the_cohorts_of_a_request_are_reported(comparisons: Comparisons, results: Results) -> None:
+    sides = Comparison(lambda: 1, lambda: 1)
+    comparisons.run("F", sides, candidate_serves=False, key="ann", cohorts={"country": "N" * 100, "with a voucher": ""})
+    comparisons._shadows.wait()
+    assert results[-1]["cohorts"] == {"country": "N" * 64, "with a voucher": ""}
+
+
+@pytest.mark.parametrize("cohorts", [{"": "NO"}, {"c" * 33: "NO"}, {"account": "ann"}, dict.fromkeys("abcdefghi", "")])
+def test_cohorts_that_would_be_refused_are_an_error_before_anything_runs(
+    comparisons: Comparisons, results: Results, cohorts: dict[str, str]
+) -> None:
+    called: list[int] = []
+    sides = Comparison(lambda: called.append(1), lambda: called.append(2))
+    with pytest.raises(ValueError, match="cohort"):
+        comparisons.run("F", sides, candidate_serves=False, key="ann", cohorts=cohorts)
+    assert (called, results) == ([], [])
+
+
 def fails(*_arguments: object) -> int:
     raise LookupError("no tier")
 

@@ -2,52 +2,15 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from flask import Flask, request
-from werkzeug.serving import make_server
 
 from flags.client import reporter
 from flags.client.reporter import Reporter
+from tests.flags.client.conftest import Server
 
 RESULT = {"served": "control"}
-
-
-@dataclass
-class Server:
-    """A control plane that answers with `status` and remembers the batches."""
-
-    url: str = ""
-    status: int = 202
-    batches: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def taken(self) -> list[dict[str, Any]]:
-        """The batches that it answered with 202."""
-        return [each for each in self.batches if each["status"] == 202]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made, app = Server(), Flask(__name__)
-
-    @app.post("/api/experiments/<flag>/results")
-    def results(flag: str) -> tuple[str, int]:
-        made.batches.append(request.get_json() | {"flag": flag, "status": made.status})
-        return "", made.status
-
-    serving = make_server("127.0.0.1", 0, app)
-    made.url = f"http://127.0.0.1:{serving.server_port}"
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    serving.shutdown()
-    thread.join()
-    serving.server_close()
 
 
 @pytest.fixture

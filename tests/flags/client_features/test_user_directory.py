@@ -189,7 +189,7 @@ def test_a_write_that_is_cut_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert user_directory_backup.load(tmp_path) == USERS
 
 
-def _fails(_since: object) -> None:
+def _fails(*_: object) -> None:
     raise known.SQLAlchemyError("away")
 
 

@@ -15,9 +15,10 @@ from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed
 from flags.client_features import delta_log
+from flags.client_features.cache import FeatureCache
 from flags.client_features.delta_log import id_of_tag
 from flags.protocols import sse
-from flags.protocols.sse import STREAMS
+from flags.protocols.sse import STREAMS, SseConnections
 from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
@@ -135,6 +136,28 @@ def test_a_quiet_stream_is_kept_alive(listen: Callable[..., Listener], monkeypat
     stream.events("unleash-connected")
     assert [stream.frame() for _ in range(3)] == [{}, {}, {}]
     assert sse.KEEP_ALIVE_SECONDS < 10
+
+
+def test_where_somebody_finds_no_place_those_who_may_have_left_are_looked_for_at_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0.0]
+    monkeypatch.setattr(sse, "monotonic", lambda: passed[0])
+    streams = SseConnections(app, 1)
+    held = streams.enter(lambda: True)
+    assert held is not None
+    frames = sse.follow(FeatureCache(), held, "production", "", frame=lambda *_: b"")
+    asked = [next(frames)]
+    passed[0] += sse.CROWDED_KEEP_ALIVE_SECONDS
+    asked.append(next(frames))
+    assert streams.enter(lambda: True) is None
+    asked.append(next(frames))
+    passed[0] += sse.KEEP_ALIVE_SECONDS
+    asked.append(next(frames))
+    passed[0] += sse.CROWDED_KEEP_ALIVE_SECONDS
+    asked.append(next(frames))
+    streams.leave(held)
+    assert asked == [b"", b"", sse.COMMENT, b"", b""]
 
 
 def test_a_stream_ends_with_its_token(listen: Callable[..., Listener], app: Flask) -> None:

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from alerts.analysis.rules import counted
+from alerts.analysis.rule_counts import counted
 from alerts.definitions.parser import parse
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals

@@ -155,8 +155,8 @@ def test_a_revocation_by_another_process_is_in_force_after_the_next_confirmation
 
 def test_the_schedule_confirms_tokens_in_every_process_and_notes_their_use(app: Flask) -> None:
     work = jobs.jobs_of(app)
-    scheduled = {job.id: job.trigger.interval.total_seconds() for job in work._scheduler.get_jobs()}
-    assert "confirm-tokens" in {thread.name for thread in work._often}
+    scheduled = {each.name: each.seconds for each in [*work._schedule.work, *work._rare]}
+    assert scheduled["confirm-tokens"] == CONFIRM_SECONDS
     assert CONFIRM_SECONDS < TTL_SECONDS < 1
     assert scheduled["note-tokens"] == 60
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from control_plane.platform.db.database import db, read_only, transaction
@@ -55,6 +56,20 @@ def test_work_that_no_request_waits_for_is_no_evidence(app: Flask, counted: Call
     with app.app_context(), read_only() as session:
         session.execute(text("SELECT 1"))
     assert counted() == (0, 0)
+
+
+def test_a_connection_that_ends_with_its_first_question_is_an_outage(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a pooler gives one whose own server is away."""
+
+    def closed(*_: object) -> None:
+        raise ResourceClosedError("This Connection is closed")
+
+    engine = create_engine(database_url, poolclass=InstrumentedPool)
+    monkeypatch.setattr(engine.dialect, "initialize", closed)
+    with pytest.raises(OperationalError, match="closed as soon as it was made"), engine.connect():
+        pass
 
 
 def test_whoever_gets_no_connection_in_time_has_waited_longest(

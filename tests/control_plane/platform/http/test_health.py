@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from control_plane.platform import settings
 from control_plane.platform.http import health
 from control_plane.platform.http.health import NotReady
+from control_plane.platform.http.shutdown import STOPPING
 from control_plane.platform.observability import saturation
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.runtime.jobs import LEAD, jobs_of
@@ -63,6 +64,13 @@ def test_not_ready_names_what_is_missing_in_its_own_words(app: Flask, client: Fl
     assert response.status_code == 503
     assert response.get_json()["checks"]["snapshot"] == "The flags are 90 seconds old."
     assert response.get_json()["checks"]["database"] == "ok"
+
+
+def test_a_process_that_is_about_to_stop_is_not_ready(app: Flask, client: FlaskClient) -> None:
+    STOPPING.get(app).set()
+    response = client.get("/readyz")
+    assert (response.status_code, response.get_json()["checks"]["stop"]) == (503, "This process is about to stop.")
+    assert client.get("/healthz").status_code == 200, "or it would be killed before its last answers"
 
 
 def test_an_outage_makes_not_ready_and_tells_the_details_to_the_log_alone(

@@ -12,7 +12,8 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import SignalAccount
 from control_plane.platform.observability import account_failures, signals
 from control_plane.platform.observability.account_failures import SHARE_OF_ONE, countable
-from control_plane.platform.observability.signals import EXCESS, Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.signal_names import EXCESS
 
 FAILURE = SeriesKey("credit_consumption_failure", "v2", "served")
 accounts = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 60), max_size=8)

@@ -7,20 +7,20 @@ import pytest
 from flask import Flask
 
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.observability import cohort_counts, signals
+from control_plane.platform.observability import account_failures, cohort_counts, signals
 from control_plane.platform.observability.account_memory import BUSY_OUTCOMES
 from control_plane.platform.observability.cohort_counts import (
-    ACCOUNT,
     ACCOUNTS_MAX,
-    FAILED_BEFORE,
     FORGET_SECONDS,
+    KNOWN_DIMENSIONS_MAX,
     NAMES_MAX,
-    Cohort,
     CohortCount,
     CohortSeries,
-    cohorts_of,
+    KnownCohorts,
 )
+from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort, cohorts_of
 from control_plane.platform.observability.signals import BUFFER, Sample
+from control_plane.platform.runtime import change_feed
 
 SIGNAL = "price_failure"
 STARTER, PRO = Cohort("plan", "starter"), Cohort("plan", "pro")
@@ -163,3 +163,72 @@ def test_samples_without_cohorts_cost_the_cohorts_nothing(now: datetime) -> None
 
 def test_cohorts_are_written_as_a_mapping() -> None:
     assert cohorts_of({"plan": "starter", "near the limit": ""}) == (STARTER, Cohort("near the limit"))
+
+
+def test_dimensions_beyond_the_first_are_counted_nowhere_and_names_of_the_known_ones_still_are(now: datetime) -> None:
+    for number in range(KNOWN_DIMENSIONS_MAX + 30):
+        record(False, f"u{number}", Cohort(f"dimension {number}", "a"))
+    record(True, "u1", Cohort("dimension 0", "b"))
+    signals.flush(now)
+    with read_only() as session:
+        assert len(cohort_counts.read(session)) == KNOWN_DIMENSIONS_MAX + 1
+
+
+def test_what_is_rolled_back_makes_no_cohort_full(now: datetime) -> None:
+    def write_in_vain() -> None:
+        with transaction() as session:
+            signals.write(session, now)
+            raise RuntimeError
+
+    for number in range(ACCOUNTS_MAX):
+        record(True, f"u{number}", STARTER)
+    with pytest.raises(RuntimeError):
+        write_in_vain()
+    BUFFER.get().take()
+    BUFFER.get().cohorts.take(now)
+    for _ in range(9):
+        record(True, "broken", STARTER)
+    signals.flush(now)
+    assert counts(STARTER) == [CohortCount(1, 1, 1)]
+
+
+def test_a_new_attempt_begins_with_no_cohort_full(now: datetime) -> None:
+    for number in range(ACCOUNTS_MAX):
+        record(True, f"u{number}", STARTER)
+    signals.flush(now)
+    with transaction() as session:
+        account_failures.begin_attempt(session, [SIGNAL])
+        change_feed.publish(session, "rollout", SIGNAL, now=now)
+    for _ in range(9):
+        record(True, "broken", STARTER)
+    signals.flush(now)
+    assert counts(STARTER) == [CohortCount(ACCOUNTS_MAX + 1, ACCOUNTS_MAX + 1, 1)]
+
+
+def test_a_report_that_is_rolled_back_and_sent_again_names_nobody_as_failed_before(now: datetime) -> None:
+    known = KnownCohorts()
+    report = [[Sample(SIGNAL, True, "new", "served", "u1", None, (STARTER,))]]
+
+    def add_in_vain() -> None:
+        with transaction() as session:
+            signals.add_samples(session, report, [], now, known=known)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        add_in_vain()
+    with transaction() as session:
+        signals.add_samples(session, report, [], now, known=known)
+    assert counts(Cohort(FAILED_BEFORE), STARTER) == [None, CohortCount(1, 1, 1)]
+    with transaction() as session:
+        signals.add_samples(session, report, [], now, known=known)
+    assert counts(Cohort(FAILED_BEFORE)) == [CohortCount(1, 1, 1)]
+
+
+def test_good_outcomes_that_are_the_last_for_long_are_written_all_the_same(now: datetime) -> None:
+    for account in ("u1", "u2"):
+        record(False, account, STARTER)
+        signals.flush(now)
+    assert counts(STARTER) == [CohortCount(0, 1, 0)]
+    signals.flush(now + LATER)
+    assert counts(STARTER) == [CohortCount(0, 2, 0)]
+    assert not BUFFER.get().filled

@@ -68,6 +68,32 @@ def test_revisions_become_visible_in_their_order(app: Flask, now: datetime) -> N
     assert seen == sorted(seen)
 
 
+@pytest.mark.database("sqlite")
+def test_whoever_is_served_after_a_pause_ends_it(
+    app: Flask, settings: Settings, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_feed, "UNUSED_SECONDS", 0.0)
+    monkeypatch.setattr(change_feed, "UNUSED_POLL_SECONDS", {"sqlite": 3600.0})
+    feed, heard = FEED.get(app), list[int]()
+    known = threading.Semaphore(0)
+
+    def listen(revision: int) -> None:
+        heard.append(revision)
+        known.release()
+
+    feed.subscribe(listen)
+    feed.start()
+    try:
+        assert known.acquire(timeout=SECONDS)
+        with application(settings) as other:
+            revision = publish(other, now)
+        feed.use()
+        assert known.acquire(timeout=SECONDS)
+        assert heard[-1] == revision
+    finally:
+        feed.stop()
+
+
 def test_stopping_releases_whoever_waits(app: Flask) -> None:
     feed = FEED.get(app)
     waiter = threading.Thread(target=feed.wait, args=[-1, SECONDS])

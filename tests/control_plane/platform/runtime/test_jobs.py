@@ -11,6 +11,9 @@ from flask.testing import FlaskClient
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.models import Lease
+from control_plane.platform.observability import cohort_counts, signals
+from control_plane.platform.observability.cohort_names import Cohort
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 from control_plane.platform.runtime.jobs import LEAD, LEADER, LEASE_SECONDS, Jobs, jobs_of
 from tests import outages
@@ -19,11 +22,10 @@ SECONDS, NUMBER = 600.0, 12
 
 
 def test_jobs_of_one_interval_begin_apart_and_within_it(app: Flask) -> None:
-    schedule, made_at = Jobs(app), datetime.now(UTC)
+    schedule, made_at = Jobs(app), time.monotonic()
     for number in range(NUMBER):
         schedule.run_on_leader(SECONDS, f"job {number}", lambda _now, _term: None)
-    fired = [job.trigger.get_next_fire_time(None, made_at) for job in schedule._scheduler.get_jobs()]
-    after = sorted((each - made_at).total_seconds() for each in fired)
+    after = sorted(work.due - made_at for work in schedule._rare)
     apart = [later - earlier for earlier, later in zip(after, [*after[1:], after[0] + SECONDS], strict=True)]
     assert len(after) == NUMBER
     assert min(apart) > SECONDS / NUMBER / 3
@@ -45,7 +47,7 @@ def test_frequent_work_goes_on_after_a_failure_and_ends_with_the_process(app: Fl
     schedule.start()
     assert done.wait(30)
     schedule.stop()
-    assert [thread.name for thread in schedule._often if thread.is_alive()] == []
+    assert [thread.name for thread in schedule._schedule._threads if thread.is_alive()] == []
 
 
 def test_frequent_work_that_lasts_long_holds_up_no_other_and_is_not_called_for_what_it_missed(app: Flask) -> None:
@@ -131,3 +133,36 @@ def test_who_had_no_heartbeat_for_as_long_as_a_lease_leads_no_longer(
     assert len(runs) == 1, "somebody else may lead by now"
     found._call(LEAD, found._lead)
     assert found.leading
+
+
+def test_what_waits_for_the_next_flush_of_cohorts_is_written_without_anything_new(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_counts, "FLUSH_SECONDS", 1)
+    buffer, schedule = signals.BUFFER.get(app), Jobs(app)
+    schedule.start()
+    give_up = time.monotonic() + 30
+    try:
+        for number in range(2):
+            buffer.add(Sample("price_failure", False, "new", "served", f"u{number}", None, (Cohort("plan", "pro"),)))
+            while buffer.counted.is_set():
+                assert time.monotonic() < give_up
+                time.sleep(0.01)
+        while buffer.filled:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+    finally:
+        schedule.stop()
+
+
+def test_the_end_writes_what_still_waits(app: Flask) -> None:
+    buffer, schedule = signals.BUFFER.get(app), Jobs(app)
+    schedule.start()
+    for number in range(2):
+        buffer.add(Sample("price_failure", False, "new", "served", f"u{number}", None, (Cohort("plan", "pro"),)))
+        while buffer.counted.is_set():
+            time.sleep(0.01)
+    schedule.stop()
+    with app.app_context(), read_only() as session:
+        assert [each.total for each in cohort_counts.read(session).values()] == [2]
+    assert not buffer.filled

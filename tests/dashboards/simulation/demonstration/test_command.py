@@ -4,11 +4,14 @@ import re
 import time
 from pathlib import Path
 
+import pytest
 import requests
 
 from control_plane.core.phases import FLAG
 from tests.dashboards.simulation.commands import command, wait_for
 from tests.processes import free_port
+
+pytestmark = pytest.mark.faults
 
 PATIENCE_SECONDS = 60
 

@@ -13,7 +13,7 @@ from control_plane.platform.db.database import read_only
 from dashboards.simulation.demonstration import history
 from dashboards.simulation.demonstration.history import DAYS, LATEST, Usage
 
-pytestmark = pytest.mark.database("sqlite")
+pytestmark = [pytest.mark.faults, pytest.mark.database("sqlite")]
 SOAK = timedelta(seconds=15)
 
 

@@ -78,8 +78,9 @@ def test_what_is_no_object_is_refused(raw: Any) -> None:
     assert isinstance(canonical_definitions(raw), InvalidDefinition)
 
 
-def test_a_segment_is_sent_whole() -> None:
-    outcome = canonical_definitions({"segments": [SEGMENT]})
+@pytest.mark.parametrize("given", [{}, {"name": None}, {"name": " \t"}])
+def test_a_segment_is_sent_whole(given: dict[str, Any]) -> None:
+    outcome = canonical_definitions({"segments": [SEGMENT | given]})
     assert isinstance(outcome, Definitions)
     assert [(each["id"], each["name"], len(each["constraints"])) for each in outcome.segments] == [(7, "segment 7", 1)]
 

@@ -1,0 +1,131 @@
+"""The state of one alert from tick to tick: counts since the last one become evidence."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from alerts.analysis.bursts import Bursts, learn, weigh
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.no_data import DataGap, update_gap
+from alerts.analysis.rules import Rule, rule_test
+from alerts.analysis.sequential_test import discordant_test, step
+from alerts.counters import Counters
+from alerts.store import AlertMemory, StepStart
+from control_plane.platform.observability import account_hours
+
+
+def first_state(session: Session, rule: Rule, counters: Counters, earlier: Bursts | None, now: datetime) -> AlertMemory:
+    """Begin an attempt, or a changed question, with what is counted from now on, and with the bursts known before.
+
+    Of a rule per account, those that came in this hour and are still good are counted from now on: they may turn bad.
+    """
+    silence = DataGap(counters.expected(rule), counters.expected(rule))
+    known = learn(_histories(earlier), rule.threshold) if earlier else Bursts()
+    return AlertMemory(
+        seen=counters.of(rule) - Counts(0, still_good(session, rule, now)),
+        evidence=Evidence(),
+        seen_pairs=counters.discordant(rule),
+        pairs=Evidence(),
+        verdict=None,
+        silence=silence,
+        seen_operations=counters.operations_of(rule) if rule.by_account else counters.of(rule),
+        seen_control=counters.control_of(rule),
+        seen_served=counters.served_of(rule),
+        bursts=known,
+        excess_before=counters.excess_of(rule),
+    )
+
+
+def _histories(bursts: Bursts) -> Bursts:
+    """Return what was learnt, without what it was used for."""
+    runs = bursts.candidate_runs, bursts.control_runs
+    return Bursts(bursts.candidate, bursts.control, candidate_runs=runs[0], control_runs=runs[1])
+
+
+def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime, *, exposed: bool) -> AlertMemory:
+    """Return the state after what was counted since; the same where nothing was."""
+    seen, pairs_seen = counters.of(rule), counters.discordant(rule)
+    operations_seen = counters.operations_of(rule) if rule.by_account else seen
+    operations = _increment(before.seen_operations, operations_seen)
+    silence = update_gap(before.silence, due=counters.expected(rule), counted=operations.total, now=now)
+    excess = max(0, counters.excess_of(rule) - before.excess_before)
+    news = (seen, pairs_seen, operations_seen, silence, excess)
+    if news == (before.seen, before.seen_pairs, before.seen_operations, before.silence, before.excess):
+        return before
+    control_seen = counters.control_of(rule)
+    control = _increment(before.seen_control, control_seen)
+    evidence, increment = _with_earlier_hours(rule, before, _counted_since(rule, before, seen), counters, now)
+    evidence, bursts = weigh(
+        rule, evidence, before.bursts, increment, control, operations=operations, at=now, learning=not exposed
+    )
+    served_seen = counters.served_of(rule)
+    served = step(
+        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_seen), at=now
+    )
+    pairs = before.pairs
+    if rule.attributable:
+        bet = discordant_test(window_seconds=rule.window_seconds)
+        pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
+    return replace(
+        before,
+        seen=seen,
+        evidence=evidence,
+        seen_pairs=pairs_seen,
+        pairs=pairs,
+        silence=silence,
+        seen_operations=operations_seen,
+        seen_control=control_seen,
+        seen_served=served_seen,
+        served=served,
+        bursts=bursts,
+        excess=excess,
+        # A larger burst was learnt, so what was concluded from smaller ones falls with its evidence.
+        verdict=before.verdict if bursts.size == before.bursts.size else None,
+    )
+
+
+def is_of_step(memory: AlertMemory, entered_at: datetime) -> bool:
+    """Return whether it is noted what had been counted when the rollout came into its step."""
+    return memory.step is not None and memory.step.entered_at == entered_at
+
+
+def begin_step(after: AlertMemory, entered_at: datetime, counts: Counts) -> AlertMemory:
+    """Note the `counts` of the attempt before the step."""
+    return replace(after, step=StepStart(entered_at, counts))
+
+
+def still_good(session: Session, rule: Rule, now: datetime) -> int:
+    """Return how many accounts of the running hour may still turn bad; none where the rule counts operations."""
+    if not rule.by_account:
+        return 0
+    return account_hours.still_good(session, rule.metric.signal, rule.metric.engine or "", now)
+
+
+def _counted_since(rule: Rule, before: AlertMemory, seen: Counts) -> Counts:
+    if not rule.by_account:
+        return _increment(before.seen, seen)
+    found = seen - before.seen
+    return found if found.bad >= 0 and found.total >= 0 else Counts()
+
+
+def _with_earlier_hours(
+    rule: Rule, before: AlertMemory, increment: Counts, counters: Counters, now: datetime
+) -> tuple[Evidence, Counts]:
+    """Return the evidence with what is of an hour that is over, and what is left of `increment`.
+
+    What turned bad in an hour's last second belongs to the window in which its account came.
+    """
+    if not rule.by_account or before.evidence.window is None:
+        return before.evidence, increment
+    running = counters.in_hour(rule, now)
+    of_hour = Counts(min(increment.bad, running.bad), min(increment.total, running.total))
+    at = datetime.fromtimestamp(before.evidence.window * rule.window_seconds, UTC)
+    test = rule_test(rule, burst_size=before.bursts.size)
+    return step(test, before.evidence, increment - of_hour, at=at), of_hour
+
+
+def _increment(before: Counts, after: Counts) -> Counts:
+    """Subtract the counts before; counters that were reset start a new baseline instead of counting backwards."""
+    bad, total = after.bad - before.bad, after.total - before.total
+    return Counts(bad, total) if 0 <= bad <= total else Counts()

@@ -1,0 +1,47 @@
+"""Which of all counts an alert reads, and what they amount to for it. Pure."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from alerts.analysis.evidence import Counts
+from alerts.analysis.metrics import Compare
+from alerts.analysis.rules import Rule
+
+
+class Countable(Protocol):
+    """Anything that counted bad outcomes among all."""
+
+    @property
+    def bad(self) -> int:
+        """Bad outcomes."""
+
+    @property
+    def total(self) -> int:
+        """All outcomes."""
+
+
+def reads(rule: Rule, signal: str, engine: str) -> bool:
+    """Return whether `rule` reads this count. What the sides of another flag served is another flag's."""
+    if signal != rule.signal:
+        return False
+    flag, is_arm, _ = engine.rpartition(":")
+    return engine == rule.metric.engine if rule.metric.engine else not is_arm or flag == rule.flag
+
+
+def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
+    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
+    bad = total = 0
+    failed_control_only = rule.migration.signals.failed_control_only
+    for (signal, engine, _role), tally in increments:
+        match rule.compare:
+            case Compare.DISCORDANT if signal == rule.metric.signal:
+                bad += tally.bad
+                total += tally.bad
+            case Compare.DISCORDANT if signal == failed_control_only:
+                total += tally.bad
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
+                is_legacys = rule.metric.legacy_apart and engine == rule.migration.control
+                bad += 0 if is_legacys else tally.bad
+                # An account is counted under each name that its outcomes have, and is one account.
+                total += 0 if is_legacys and rule.by_account else tally.total
+    return Counts(bad, total)

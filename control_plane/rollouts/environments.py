@@ -1,0 +1,165 @@
+"""Rollouts of one environment beside the flag's own: begun from it, given back to it, rolled back with it.
+
+Whoever decides in an environment is a property of the flag's own rollout. So beginning and giving back make that one a
+version newer: what was seen of it before, or is decided about it at the same moment, is refused as any old form is.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.core.gates import GateStatus
+from control_plane.core.phases import LOWEST, PRE_PRODUCTION, Rollout
+from control_plane.core.plan_edits import gains
+from control_plane.core.transitions import (
+    Action,
+    Decision,
+    Loss,
+    Reason,
+    Refusal,
+    Transition,
+    cool_down_ends,
+    decide_rollback,
+    needs_reason,
+    stale,
+)
+from control_plane.rollout_names import environment_of, flag_of, rollout_title
+from control_plane.rollouts import approvals, losses, store
+from control_plane.rollouts.deleted import COOL_DOWN_ENDS
+from control_plane.rollouts.publication import apply, publish
+
+GAINS_USERS = "RETURN_GAINS_USERS"
+"""The code of a refusal that a person may confirm away."""
+
+LOST_RACE = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
+
+
+def takeover_reasons(session: Session, made: Rollout, change: ChangeContext) -> list[Reason]:
+    """Return what speaks against a new rollout of one environment: it takes that over from the flag's own."""
+    whole, title = store.load(session, flag_of(made.flag)), rollout_title(made.flag)
+    if whole is None:
+        sentence = f"{flag_of(made.flag)} has no rollout yet. Plan that first: it decides wherever no other does."
+        return [Reason("FLAG_NOT_PLANNED", sentence)]
+    if whole.archived:
+        return [Reason("ROLLOUT_ARCHIVED", f"{whole.flag} is archived; revive it first.")]
+    # Else a plan that asks nobody would be a way around one that does.
+    found = approvals.objections(session, whole, replace(whole, plan=made.plan, position=LOWEST), change.actor)
+    if whole.latched_in(made.plan.environment):
+        sentence = f"{whole.flag} is rolled back in {made.plan.environment}; re-arm it before {title} takes over."
+        found.append(Reason("ROLLED_BACK", sentence))
+    if loss := losses.loss_between(session, whole, made, change.now):
+        found.append(replace(loss, cause=f"Planning {title}").reason)
+    return found
+
+
+def renew_whole(session: Session, name: str) -> bool:
+    """Make the flag's own rollout a version newer; False when somebody changed it at the same moment."""
+    whole = store.load(session, flag_of(name))
+    return whole is not None and store.compare_and_set(
+        session, replace(whole, version=whole.version + 1), expected_version=whole.version
+    )
+
+
+def give_back(
+    session: Session,
+    name: str,
+    change: ChangeContext,
+    *,
+    expected_version: int,
+    confirm_losing: bool = False,
+    confirm_gaining: bool = False,
+) -> Decision:
+    """Remove the rollout of one environment, so that the flag's own decides there again.
+
+    Whoever loses or gains the flag by that is confirmed by name. A rollback is not undone by it: where it would be, its
+    cool-down has to be over, and whoever approves the plan's steps approves it.
+    """
+    store.lock(session, flag_of(name))
+    before, whole = store.load(session, name), store.load(session, flag_of(name))
+    assert before is not None
+    if whole is None:  # as after a restore: without it, everybody would lose the flag, and SDKs go by their code
+        sentence = f"{flag_of(name)} has no rollout that could decide in {before.plan.environment} then; plan it first."
+        return Refusal(Action.DELETE, (Reason("FLAG_NOT_PLANNED", sentence),))
+    loss, gained = losses.loss_between(session, before, whole, change.now), list(gains(before, whole))
+    reasons = [*stale(before, expected_version), *needs_reason(change.reason), *_return_reasons(before, whole)]
+    if loss and not confirm_losing:
+        reasons.append(replace(loss, cause=f"Without {rollout_title(name)}, {whole.flag} decides and").reason)
+    if gained:
+        reasons += _gain_reasons(session, before, gained, change, confirmed=confirm_gaining)
+    if reasons:
+        return Refusal(Action.DELETE, tuple(reasons))
+    # First changed, then removed: whoever else changes either at this moment is refused or refuses this.
+    after = replace(before, version=before.version + 1)
+    if not store.compare_and_set(session, after, expected_version=before.version) or not renew_whole(session, name):
+        return Refusal(Action.DELETE, (LOST_RACE,))
+    store.delete(session, name)
+    publish(session, Action.DELETE, before, after, replace(change, evidence=_evidence(before, loss, gained)))
+    return Transition(Action.DELETE, before, after, change.reason)
+
+
+def rearm_reasons(session: Session, rollout: Rollout) -> list[Reason]:
+    """Return what of the flag's own rollout keeps one of its environments from a new attempt."""
+    if environment_of(rollout.flag) is None:
+        return []
+    # Whoever rolls the flag back at this moment is waited for, or waits.
+    store.lock(session, flag_of(rollout.flag))
+    whole = store.load(session, flag_of(rollout.flag))
+    if whole is None or not whole.latched_in(rollout.plan.environment):
+        return []
+    return [Reason("ROLLED_BACK", f"{whole.flag} is rolled back in {rollout.plan.environment} too; re-arm that first.")]
+
+
+def locked_for_rollback(session: Session, flag: str, *, in_all: bool) -> list[Rollout]:
+    """Return what is rolled back with `flag` in single environments; development and staging only with `in_all`.
+
+    Nobody else changes those until the transaction ends. They are locked before anything is published: whoever
+    publishes waits for all who did, so a lock that is taken after it could be waited for in a circle.
+    """
+    return locked(session, flag, but=() if in_all else PRE_PRODUCTION)
+
+
+def roll_back_all(session: Session, rollouts: Iterable[Rollout], change: ChangeContext) -> None:
+    """Roll back these rollouts of single environments."""
+    for rollout in rollouts:
+        apply(session, decide_rollback(rollout, now=change.now, reason=change.reason), change)
+
+
+def locked(session: Session, flag: str, *, but: Collection[str] = ()) -> list[Rollout]:
+    """Return the rollouts of single environments of `flag`, kept from everybody else until the transaction ends."""
+    names = [each for each in _names(session, flag) if environment_of(each) not in but]
+    for name in names:
+        store.lock(session, name)
+    return [found for name in names if (found := store.load(session, name))]
+
+
+def _names(session: Session, flag: str) -> list[str]:
+    return [] if environment_of(flag) else [each.flag for each in store.of_single_environments(session, flag)]
+
+
+def _return_reasons(before: Rollout, whole: Rollout) -> Iterator[Reason]:
+    if before.archived or whole.archived:
+        yield Reason("ARCHIVED", f"{whole.flag} is archived with all its environments; delete it as a whole.")
+
+
+def _gain_reasons(
+    session: Session, before: Rollout, gained: list[str], change: ChangeContext, *, confirmed: bool
+) -> Iterator[Reason]:
+    if before.latched and change.now < (ends := cool_down_ends(before)):
+        sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
+        yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
+    found = approvals.gate_of_plan(session, before, change.actor)
+    if found is not None and found.status is not GateStatus.OPEN:
+        yield Reason("APPROVAL_REQUIRED", f"Its plan takes approvals before anybody gains the flag. {found.reason}")
+    if not confirmed:
+        sentence = f"Without {rollout_title(before.flag)}, users gain the flag: {' '.join(gained)}"
+        yield Reason(GAINS_USERS, f"{sentence} Confirm that users gain it if you want that.")
+
+
+def _evidence(before: Rollout, loss: Loss | None, gained: list[str]) -> dict[str, object]:
+    return {
+        **({"confirmed_losing": loss.documented} if loss else {}),
+        **({"confirmed_gaining": gained} if gained else {}),
+        **({COOL_DOWN_ENDS: cool_down_ends(before).isoformat()} if before.latched else {}),
+    }

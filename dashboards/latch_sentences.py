@@ -1,0 +1,30 @@
+"""Whom a rollback leaves where, in the language of the page. Pure."""
+
+from control_plane.core.latch import environments_on, environments_spared
+from control_plane.core.phases import Rollout
+from control_plane.experiments.migration import Migration
+from dashboards.audience_sentences import joined
+from dashboards.language import gettext, ngettext
+
+
+def serves_sentence(rollout: Rollout, migration: Migration) -> str:
+    """Say whom the control serves after a rollback, inside a sentence."""
+    if rollout.plan.is_of_one_environment:
+        place = rollout.plan.environment
+        return gettext("%(control)s serves everybody in %(environment)s", control=migration.control, environment=place)
+    if environments_spared(rollout):
+        return gettext("%(control)s serves everybody in production", control=migration.control)
+    return gettext("%(control)s serves everybody", control=migration.control)
+
+
+def environments_sentence(rollout: Rollout) -> str:
+    """Say who keeps a flag that is rolled back; empty where nobody does."""
+    names = environments_on(rollout)
+    if not names:
+        return ""
+    return ngettext(
+        "%(environments)s keeps the flag.",
+        "%(environments)s keep the flag.",
+        len(names),
+        environments=joined(names).capitalize(),
+    )

@@ -1,0 +1,290 @@
+"""Sentences of ours that are stored as text, in the language of the page: each is found again by its template. Pure.
+
+A text that fits no template stands as it was written, in English, and is marked as such.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from babel.numbers import get_decimal_symbol
+from markupsafe import Markup
+
+from dashboards import incident_sentences
+from dashboards.filters import IDENTIFIER, NARROW, figures_in, iso_day, plain, span, stored_sentence
+from dashboards.language import N_, SOURCE, gettext, language, locale
+from dashboards.names import NAMES
+
+CHARACTERS_MAX = 2000
+CACHE_SIZE = 4096
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+ABOUT = re.compile(r"([a-z]+(?:_[a-z0-9]+)+): (.+)")
+"""A sentence about an alert, as the guard begins it."""
+END_OF_SENTENCE = re.compile(r"(?<=[.?!]) (?=[A-Z0-9`])")
+AND = " and "
+LENGTH = re.compile(r"(\d{1,6})([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+DECIMAL = re.compile(rf"(?<=\d)\.(?=\d+(?:{NARROW}%|$))")
+"""The point of a share, and of a figure that stands alone: no version and no address has one there."""
+
+WRITTEN = (
+    # notifications
+    N_("%(flag)s advanced"),
+    N_("%(flag)s stepped back"),
+    N_("%(flag)s held"),
+    N_("%(flag)s resumed"),
+    N_("%(flag)s rolled back to %(control)s"),
+    N_("%(flag)s armed again"),
+    N_("%(alert)s has nothing to judge by"),
+    N_("%(alert)s is overridden until %(at)s UTC"),
+    N_("%(alert)s: a second owner is needed"),
+    N_("%(label)s was not told"),
+    # decisions of the engines
+    N_("The billing period grants %(credits)s."),
+    N_("This month's pools hold %(credits)s."),
+    N_(
+        "%(missing)s asked for, %(left)s left; %(second)s asked for, %(rest)s left until the billing period ends at "
+        "%(at)s."
+    ),
+    N_("%(missing)s asked for, %(left)s left until the billing period ends at %(at)s."),
+    N_(
+        "%(wanted)s asked for, %(used)s of %(limit)s used this calendar month and %(bought)s bought besides; the pool "
+        "refills at %(at)s."
+    ),
+    N_("%(wanted)s asked for, %(used)s of %(limit)s used this calendar month; the pool refills at %(at)s."),
+    # checks of checklists
+    N_("No server has looked yet; one does within seconds."),
+    N_("Last looked at %(at)s, which is too long ago; see that a server runs."),
+    N_("No check %(check)s is known here."),
+    N_("This looks at production, which says nothing of %(environment)s; a person signs it."),
+    N_("The check gave no answer within %(seconds)s seconds."),
+    N_("The check broke (%(error)s); the log has more."),
+    N_("The schema is at version %(found)s, which this code is made for."),
+    N_("The schema is at version %(found)s; this code is made for %(wanted)s."),
+    N_("%(routes)s is answered."),
+    N_("alerts.yaml has no %(alerts)s for %(flag)s."),
+    N_("Watched by %(alerts)s."),
+    N_("The guard has not judged this attempt yet."),
+    N_("Too little was counted to judge %(alerts)s."),
+    N_("Every rate is below its threshold."),
+    N_("%(alerts)s is below its threshold."),
+    N_("No drill of the guard in %(days)s days; `rollout guard drill` runs one."),
+    N_("The drill of %(at)s did not pass; `rollout guard drills` has more."),
+    N_("A drill of the guard passed on %(day)s."),
+    N_("NOTIFY_URLS names nobody; sign this if somebody is told in another way."),
+    N_("Notifications go to %(targets)s."),
+    N_("The books were not compared with the journal for a day; see that a server runs."),
+    N_("%(found)s of %(checked)s books differ; `rollout credits verify` lists them."),
+    N_("%(checked)s books agree with the journal, as compared at %(at)s."),
+    N_("SQLite has no functions; the application does their work."),
+    N_("The database has no function %(missing)s; `rollout db upgrade` makes it."),
+    N_("The database has %(functions)s."),
+    N_("No restore test in %(days)s days; `rollout restore-test` runs one."),
+    N_("The restore test of %(day)s lost something."),
+    N_("A restore test passed on %(day)s."),
+    N_("v2 does not serve everybody yet."),
+    N_("%(missing)s users have no running period; each gets one with the next request."),
+    N_("v2 serves everybody, and each known user has a running period."),
+    N_("`rollout credits retire-legacy` may be run."),
+    N_("%(stuck)s events of Stripe are stuck; `rollout billing events` lists them."),
+    N_("No event of Stripe was applied in %(days)s days."),
+    N_("%(count)s events of Stripe were applied in %(days)s days, and none is stuck."),
+    # flags whose time is over
+    N_("No SDK reported it in %(span)s."),
+    N_("Complete for %(span)s: take its switch out of the code, then archive it."),
+    N_("It is archived here, and it is still asked for by %(who)s."),
+    N_("Nothing here has that name, and it is still asked for by %(who)s."),
+    # reasons of the guard
+    N_("%(users)s users are owed %(credits)s credits so far."),
+    N_("1 user is owed %(credits)s credits so far."),
+    N_("1 user is owed 1 credit so far."),
+    N_("Fine."),
+    N_("Likely over its threshold."),
+    N_("The last window is over the threshold, which may be chance."),
+    N_("%(control)s is at fault in %(faults)s in the last %(span)s."),
+    N_("Over its threshold; rolls back if that lasts %(span)s."),
+    N_("Over its threshold, but it can't tell %(candidate)s from %(control)s and nothing else blames it."),
+    N_("Over its threshold, but %(control)s has served too little to tell whether it fails as well."),
+    N_("Over its threshold, but not for certain in the requests that %(candidate)s served."),
+    N_("Users are exposed, but nothing was counted for %(span)s."),
+    N_("Exposure that nobody can watch ends."),
+    N_("Held until the evidence stays low for %(span)s."),
+    N_("Nothing happened in the last %(span)s."),
+    N_("This alert only notifies."),
+    N_("This alert holds at most."),
+    N_("Nobody is exposed in production, so this holds."),
+    N_("That says nothing against %(candidate)s, and going back would do harm."),
+    N_("Failures come in bursts of about %(size)s here."),
+    N_("Over its threshold, but %(control)s fails as well, so going back would not help."),
+    N_("Over its threshold, but it is %(control)s that fails, so going back would do harm."),
+    N_("Over its threshold, and %(candidate)s alone is to blame."),
+    N_("Over its threshold; whether %(control)s would do better is not known."),
+    N_(
+        "Bad were %(bad)s of %(total)s users (%(share)s) in the last %(span)s and %(whole)s since the attempt began, "
+        "each user once an hour; allowed are %(threshold)s of the users of an hour."
+    ),
+    N_("%(candidate)s failed operations of %(bad)s of %(total)s users."),
+    N_("%(candidate)s failed %(bad)s of the %(total)s users whom it served."),
+    N_("%(candidate)s answered %(bad)s of %(total)s users differently from %(control)s."),
+    N_("%(candidate)s refused %(bad)s of %(total)s users what %(control)s grants."),
+    N_("%(alert)s is over its threshold: it was bad for %(bad)s of %(total)s users."),
+    N_("Bad were %(window)s in the last %(span)s and %(whole)s since the attempt began; allowed are %(threshold)s."),
+    N_("Chance alone gets this far in at most 1 of %(attempts)s attempts; a rollback takes 1 of %(needed)s."),
+    N_("Chance alone gets this far in at most 1 of %(attempts)s attempts."),
+    N_("Chance alone explains it; a rollback takes 1 of %(needed)s."),
+    N_("Chance alone explains it."),
+    # as audit entries say it that were written before 30 November 2026
+    N_("Evidence 10^%(power)s; a rollback takes 10^%(needed)s."),
+    N_("Evidence 10^%(power)s."),
+    # what the guard found of a part of the traffic
+    N_("All %(total)s operations %(part)s failed in %(candidate)s."),
+    N_("All %(total)s operations %(part)s failed where %(candidate)s served them."),
+    N_("All %(total)s operations %(part)s were answered differently by %(candidate)s."),
+    N_("All %(total)s operations %(part)s were refused by %(candidate)s and granted by %(control)s."),
+    N_("All %(total)s operations %(part)s were bad by %(alert)s."),
+    N_("%(bad)s of %(total)s operations %(part)s failed in %(candidate)s."),
+    N_("%(bad)s of %(total)s operations %(part)s failed where %(candidate)s served them."),
+    N_("%(bad)s of %(total)s operations %(part)s were answered differently by %(candidate)s."),
+    N_("%(bad)s of %(total)s operations %(part)s were refused by %(candidate)s and granted by %(control)s."),
+    N_("%(bad)s of %(total)s operations %(part)s were bad by %(alert)s."),
+    N_("These are too few accounts to speak for everybody."),
+    N_("So this only notifies."),
+    N_("%(control)s fails there as well, so going back would not help."),
+    N_("That is likely over the threshold."),
+    N_("That is over the threshold; whether %(control)s would do better is not known."),
+    N_("That is over the threshold, and %(candidate)s alone is to blame."),
+    N_("This holds at most."),
+    N_("It rolls back if that lasts %(span)s."),
+    N_("Held until the evidence stays low."),
+    # what a rollback leaves to do
+    N_(
+        "%(candidate)s served %(operations)s operations of %(users)s users during the incident; %(accounts)s accounts "
+        "are owed credits."
+    ),
+    # Stripe's events, and what differs from Stripe
+    N_("Price %(price)s is on sale at Stripe and buys no plan of the catalogue."),
+    N_("Customer %(customer)s is not linked to a user; use `rollout billing link`."),
+    N_("Stripe has it as %(status)s, we know it not at all."),
+    N_("An event was missed or is on its way."),
+    N_("Invoice %(invoice)s is paid, and we do not know."),
+    N_("Stripe made %(type)s, and no delivery brought it."),
+    N_("Stripe has %(object)s of %(at)s, and no event told us."),
+    N_("Stripe lists events for 30 days; those from %(since)s to %(until)s were not read."),
+    N_("An earlier event said the same."),
+    N_("Stored; it takes effect once its invoice is known."),
+    N_("Stored; no subscription grants anything yet."),
+    N_("Credits do not depend on %(type)s."),
+    N_("The customer is user %(user)s."),
+    N_("This purchase is known already."),
+    N_("No subscription is theirs any more."),
+    *incident_sentences.SENTENCES.values(),
+    *incident_sentences.OF_MIGRATIONS,
+    incident_sentences.BY_ITSELF,
+)
+"""In the order in which they are tried: what fits a special one must not be taken for a general one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A message, its texts between the placeholders, and the names of those."""
+
+    message: str
+    literals: Sequence[str]
+    names: Sequence[str]
+
+    def values(self, text: str) -> Mapping[str, str] | None:
+        """Return what stands in `text` for each name; None where it does not fit.
+
+        Each value ends where the next literal first occurs: nothing is tried twice, however hostile the text.
+        """
+        first, *others = self.literals
+        if not text.startswith(first) or not text.endswith(self.literals[-1]):
+            return None
+        place, found = len(first), {}
+        for index, (name, literal) in enumerate(zip(self.names, others, strict=True), start=1):
+            end = len(text) - len(literal) if index == len(self.names) else text.find(literal, place + 1)
+            if end <= place:
+                return None
+            found[name] = text[place:end]
+            place = end + len(literal)
+        return found if place == len(text) else None
+
+
+def _template(message: str) -> Template:
+    literals = PLACEHOLDER.split(message)
+    return Template(message, literals[::2], literals[1::2])
+
+
+TEMPLATES = tuple(map(_template, WRITTEN))
+PARTS = tuple(
+    map(
+        _template,
+        (
+            N_("%(bad)s of %(total)s users (%(share)s)"),
+            N_("%(bad)s of %(total)s (%(share)s)"),
+            N_("%(share)s of the users of an hour"),
+            N_("%(share)s slower than %(limit)s"),
+            N_("%(share)s above %(credits)s credits"),
+            N_("of plan %(name)s"),
+            N_("of kind %(name)s"),
+            N_("of account %(name)s"),
+            N_("near the limit"),
+        ),
+    )
+)
+"""What may stand in a sentence in place of a value, and has words of ours itself."""
+
+
+def localized(text: str) -> str | Markup:
+    """Return a stored text in the language of the page, or marked as English where it can't be had in it."""
+    if language() == SOURCE:
+        return stored_sentence(text)
+    found = _localized(language(), text)
+    return found if found is not None else Markup('<span lang="en">{}</span>').format(stored_sentence(text))
+
+
+def localized_text(text: str) -> str:
+    """Return the same inside another sentence, where nothing can be marked."""
+    found = _localized(language(), text) if language() != SOURCE else None
+    return found if found is not None else stored_sentence(text)
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _localized(_language: str, text: str) -> str | None:
+    if len(text) > CHARACTERS_MAX:
+        return None
+    whole = _sentences(text)
+    about = ABOUT.fullmatch(text) if whole is None else None
+    rest = _sentences(about[2]) if about else None
+    return f"{plain(about[1])}: {rest}" if about and rest else whole
+
+
+def _sentences(text: str) -> str | None:
+    found = [_sentence(each) for each in END_OF_SENTENCE.split(text)]
+    return None if None in found else " ".join(map(str, found))
+
+
+def _sentence(text: str) -> str | None:
+    for template in TEMPLATES:
+        values = template.values(text)
+        if values is not None:
+            shown = {name: localized_value(value) for name, value in values.items()}
+            return gettext(template.message, **shown)
+    return None
+
+
+def localized_value(text: str) -> str:
+    """Write a value in a sentence: a share, what is allowed, a part of the traffic, a length of time, a day, names."""
+    for part in PARTS:
+        values = part.values(text)
+        if values is not None:
+            return gettext(part.message, **{name: _figure(value) for name, value in values.items()})
+    if length := LENGTH.fullmatch(text):
+        return span(int(length[1]) * SECONDS[length[2]])
+    named = IDENTIFIER.sub(lambda found: plain(found[0]) if found[0] in NAMES else found[0], text)
+    return iso_day(_figure(named)).replace(AND, gettext(AND))
+
+
+def _figure(text: str) -> str:
+    return DECIMAL.sub(str(get_decimal_symbol(locale())), figures_in(text))

@@ -1,0 +1,74 @@
+"""The end of a rollout of one environment, on both databases: given back to the flag's own, or over with it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.core.phase_gates import Approvals, PhaseGates
+from control_plane.core.phases import Exposure, Plan
+from control_plane.core.transitions import Transition
+from control_plane.plans import administration
+from control_plane.platform.db.database import read_only
+from control_plane.rollouts import archive, store
+from control_plane.rollouts.environments import GAINS_USERS
+from tests.control_plane.rollouts.rings import FLAG, STAGING, codes, do, find, has, made, phase, plan_of, served
+
+pytestmark = pytest.mark.usefixtures("ringed")
+
+
+def test_given_back_it_takes_the_flag_from_nobody_unconfirmed(now: datetime, change: ChangeContext) -> None:
+    without = Plan((phase("environments", 100, named=("development",)), phase("everyone", 100)), now)
+    do(administration.edit, FLAG, without, change, expected_version=1, confirm_losing=True)
+    made(STAGING, now, change, 100)
+    refused = do(archive.delete, STAGING, change, expected_version=1)
+    assert codes(refused) == {"STEP_LOSES_USERS"}
+    assert isinstance(do(archive.delete, STAGING, change, expected_version=1, confirm_losing=True), Transition)
+    assert served("staging").empty
+
+
+def test_given_back_it_gives_the_flag_to_nobody_unconfirmed(now: datetime, change: ChangeContext) -> None:
+    made(STAGING, now, change, 40, 100)
+    assert codes(do(archive.delete, STAGING, change, expected_version=1)) == {GAINS_USERS}
+    assert isinstance(do(archive.delete, STAGING, change, expected_version=1, confirm_gaining=True), Transition)
+    assert served("staging") == Exposure(environment=True)
+    assert made(STAGING, now, change, 100).version == 3, "an old form changes nothing of the next one of that name"
+
+
+def test_giving_back_is_no_way_around_a_cool_down_or_approvals(now: datetime, change: ChangeContext) -> None:
+    made(STAGING, now, change, 40, 100, gates=PhaseGates(approvals=Approvals(quorum=1)))
+    do(rollouts.roll_back, STAGING, change)
+    decision = do(archive.delete, STAGING, change, expected_version=2, confirm_gaining=True)
+    assert codes(decision) == {"COOL_DOWN", "APPROVAL_REQUIRED"}
+    later = replace(change, now=now + timedelta(days=1))
+    decision = do(archive.delete, STAGING, later, expected_version=2, confirm_gaining=True)
+    assert codes(decision) == {"APPROVAL_REQUIRED"}
+
+
+def test_beginning_one_is_no_way_around_the_approvals_of_the_flags_plan(now: datetime, change: ChangeContext) -> None:
+    asking = Plan(
+        (phase("environments", 100, gates=PhaseGates(approvals=Approvals(quorum=2)), named=("staging",)),), now
+    )
+    do(rollouts.plan, "ASKING", asking, change)
+    assert codes(do(rollouts.plan, "ASKING@staging", plan_of("staging", now, 100), change)) >= {"APPROVAL_REQUIRED"}
+
+
+def test_the_flags_end_is_that_of_its_environments_too(now: datetime, change: ChangeContext) -> None:
+    made(STAGING, now, change, 100)
+    do(rollouts.roll_back, FLAG, change)
+    for use_case in (archive.archive, archive.revive):
+        assert codes(do(use_case, STAGING, change, expected_version=1)) >= {"NOT_OF_ONE_ENVIRONMENT"}
+    version = find(FLAG).version
+    assert codes(do(archive.archive, FLAG, change, expected_version=version)) == {"STEP_LOSES_USERS"}
+    do(archive.archive, FLAG, change, expected_version=version, confirm_losing=True)
+    assert find(STAGING).archived
+    assert not has("staging", now)
+    assert codes(do(archive.delete, STAGING, change, expected_version=2)) >= {"ARCHIVED"}
+    do(archive.revive, FLAG, change, expected_version=version + 1)
+    assert (find(STAGING).archived, has("staging", now)) == (False, False)
+    do(archive.archive, FLAG, change, expected_version=version + 2)
+    assert isinstance(do(archive.delete, FLAG, change, expected_version=version + 3), Transition)
+    with read_only() as session:
+        assert store.of_single_environments(session, FLAG) == []
