@@ -121,6 +121,7 @@ NAMES: Mapping[str, str] = {
     "required_days": N_("Required days"),
     "approved_by": N_("Approved by"),
     "quorum": N_("Quorum"),
+    "not_counted": N_("Not counted"),
     "bad": N_("Bad"),
     "total": N_("Total"),
     "granted": N_("Granted"),

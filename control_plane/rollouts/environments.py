@@ -45,7 +45,7 @@ def takeover_reasons(session: Session, made: Rollout, change: ChangeContext) -> 
     if whole.archived:
         return [Reason("ROLLOUT_ARCHIVED", f"{whole.flag} is archived; revive it first.")]
     # Else a plan that asks nobody would be a way around one that does.
-    found = approvals.objections(session, whole, replace(whole, plan=made.plan, position=LOWEST), change.actor)
+    found = approvals.objections(session, whole, replace(whole, plan=made.plan, position=LOWEST), change)
     if whole.latched_in(made.plan.environment):
         sentence = f"{whole.flag} is rolled back in {made.plan.environment}; re-arm it before {title} takes over."
         found.append(Reason("ROLLED_BACK", sentence))
@@ -149,7 +149,7 @@ def _gain_reasons(
     if before.latched and change.now < (ends := cool_down_ends(before)):
         sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
         yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
-    found = approvals.gate_of_plan(session, before, change.actor)
+    found = approvals.gate_of_plan(session, before, change)
     if found is not None and found.status is not GateStatus.OPEN:
         yield Reason("APPROVAL_REQUIRED", f"Its plan takes approvals before anybody gains the flag. {found.reason}")
     if not confirmed:
