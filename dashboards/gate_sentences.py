@@ -53,8 +53,8 @@ def _approvals(gate: GateResult) -> str:
 def _shared_access(names: Sequence[str]) -> str:
     actor, giver, account = names
     return gettext(
-        "The approval of %(actor)s does not count: %(giver)s gave %(account)s access, or changed it, in this step or in "
-        "the week before.",
+        "The approval of %(actor)s does not count: %(giver)s gave %(account)s access, or changed it, in this step or "
+        "in the week before.",
         actor=actor,
         giver=giver,
         account=account,
@@ -165,6 +165,10 @@ def _for_every_answer(name: str, sentence: Sentence) -> dict[tuple[str, GateStat
 SENTENCES: Mapping[tuple[str, GateStatus], Sentence] = {
     ("soak", OPEN): lambda _gate: gettext("The soak time of this step is over."),
     ("soak", CLOSED): _soaking,
+    ("flag_hold", CLOSED): lambda gate: gettext(
+        "The whole flag is held, so nobody gains it in this environment either: %(reason)s Resume it first.",
+        reason=gate.evidence["held"],
+    ),
     **_for_every_answer("approvals", _approvals),
     **_for_every_answer("calendar", _calendar),
     **_for_every_answer("drill", _last_run),

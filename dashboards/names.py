@@ -10,6 +10,7 @@ from dashboards.language import N_, NN_
 NAMES: Mapping[str, str] = {
     # gates
     "soak": N_("Soak"),
+    "flag_hold": N_("Hold of the flag"),
     "guardrails": N_("Guardrails"),
     "safety": N_("Safety"),
     "served": N_("Served"),

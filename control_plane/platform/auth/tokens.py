@@ -108,9 +108,7 @@ def list_tokens(session: Session) -> list[Token]:
     return account_store.tokens(session)
 
 
-def people_behind(
-    session: Session, actor: str, *, givers: Mapping[str, Collection[str]] = NO_GIVERS
-) -> frozenset[str]:
+def people_behind(session: Session, actor: str, *, givers: Mapping[str, Collection[str]] = NO_GIVERS) -> frozenset[str]:
     """Return the people who act under this name: a token counts as whoever made it, also through other tokens.
 
     Tokens may share a name, so there may be several; those that have ended count as well. An account counts as those

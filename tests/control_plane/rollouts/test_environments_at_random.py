@@ -66,6 +66,8 @@ DEEDS: dict[str, Deed] = {
     "move away": move_away,
     "advance": by_version(rollouts.advance, confirm_losing=True),
     "step back": by_version(rollouts.step_back),
+    "hold": lambda session, _, name, change: rollouts.hold(session, name, change),
+    "resume": lambda session, _, name, change: rollouts.resume(session, name, change),
     "archive": by_version(archive.archive, confirm_losing=True),
     "revive": by_version(archive.revive),
     "re-arm": by_version(rollouts.rearm),
@@ -86,6 +88,19 @@ def passed(rollouts_of: list[Rollout], flag: str) -> Iterator[str]:
             yield f"{each.flag} without {flag}"
         elif whole.latched_in(each.plan.environment) and not each.latched and each.flag != flag:
             yield f"{each.flag} is open while {flag} is rolled back there"
+
+
+def gained_while_held(before: list[Rollout], after: list[Rollout], flag: str) -> bool:
+    """Return whether anybody came to have the flag in canary, which its hold reaches."""
+    held = next((each for each in before if each.flag == flag and each.held_in("canary")), None)
+    still = next((each for each in after if each.flag == flag and each.held_in("canary")), None)
+    if held is None or still is None:
+        return False
+    earlier, later = (
+        next((each for each in found if each.flag == f"{flag}@canary"), whole)
+        for found, whole in ((before, held), (after, still))
+    )
+    return exposure(later, "canary").adds_somebody_to(exposure(earlier, "canary"))
 
 
 def deeds_of(chance: random.Random) -> Iterator[tuple[str, str]]:
@@ -113,12 +128,14 @@ def test_no_order_of_deeds_passes_a_rollback_or_leaves_two_to_decide(app: Flask,
         for deed, environment in deeds_of(chance):
             now += timedelta(days=8)  # whatever cools down is over
             with transaction() as session:
+                before = store.of_flag(session, flag)
                 do(session, flag, deed, environment, ChangeContext(now, "alice", "As agreed."))
             with read_only() as session:
                 found = store.of_flag(session, flag)
                 served = {place: SNAPSHOTS.get().current(session, place).flags.get(flag) for place in PLACES}
             done[f"{len(found)} {any(each.latched for each in found)}"] += 1
             assert [*passed(found, flag)] == [], (deed, environment)
+            assert not gained_while_held(before, found, flag), (deed, environment)
             own = {each.flag: each for each in found}
             for place, flag_there in served.items():
                 decides = own.get(rollout_name(flag, place)) or own.get(flag)

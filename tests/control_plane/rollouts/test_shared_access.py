@@ -140,7 +140,7 @@ def test_nor_does_the_maker_approve_what_such_an_account_asks_for(session: Sessi
 
 def test_nor_is_it_taken_from_an_account_of_whoever_planned(session: Session, now: datetime) -> None:
     added(session, "sock", now, "paula")
-    with pytest.raises(Problem, match="paula made this plan. The approval of sock does not count: paula gave sock"):
+    with pytest.raises(Problem, match=r"paula made this plan\. The approval of sock does not count: paula gave sock"):
         approve(session, "sock", now)
 
 
