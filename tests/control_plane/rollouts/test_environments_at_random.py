@@ -80,6 +80,10 @@ DEEDS: dict[str, Deed] = {
 }
 
 
+OFTEN = ("begin", *("hold", "resume", "advance") * 4, *("re-arm",) * 8)
+"""Else it would be rolled back most of the time."""
+
+
 def passed(rollouts_of: list[Rollout], flag: str) -> Iterator[str]:
     """Every rollback of the flag that one of its environments passed."""
     whole = next((each for each in rollouts_of if each.flag == flag), None)
@@ -107,7 +111,7 @@ def deeds_of(chance: random.Random) -> Iterator[tuple[str, str]]:
     """Begin all three, then do anything to any of them; most begin again what has ended."""
     yield from (("begin", ""), *(("begin", each) for each in ENVIRONMENTS))
     for _ in range(DEEDS_EACH):
-        deed = chance.choice([*DEEDS, "begin"])
+        deed = chance.choice([*DEEDS, *OFTEN])
         environment = chance.choice(["", *ENVIRONMENTS])
         yield deed, "" if deed == "restore" else environment  # a restore is of all of them
 
