@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts import store
+from alerts.analysis.environments import applicable
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.drill import store as drills
-from alerts.guard import applicable
 from alerts.notifications import targets
 from control_plane.core.checklist import CheckResult, failed, passed, unknown
 from control_plane.core.phases import Rollout

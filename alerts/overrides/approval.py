@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from alerts.analysis.environments import with_environments
 from alerts.analysis.rules import Rule, Severity
 from alerts.notifications import messages, outbox
 from alerts.overrides import store
@@ -106,10 +107,14 @@ def _is_one_person(session: Session, first: str, second: str, now: datetime) -> 
 
 
 def _rule(rules: Sequence[Rule], wish: OverrideRequest) -> Rule:
-    found = next((rule for rule in rules if (rule.flag, rule.name) == (wish.flag, wish.alert)), None)
+    found = next((rule for rule in with_environments(rules, [wish.flag]) if _is_wished(rule, wish)), None)
     if found is None:
         raise Problem(404, "ALERT_NOT_FOUND", f"alerts.yaml has no alert {wish.alert!r} of {wish.flag}.")
     return found
+
+
+def _is_wished(rule: Rule, wish: OverrideRequest) -> bool:
+    return (rule.flag, rule.name) == (wish.flag, wish.alert)
 
 
 def _check(rule: Rule, wish: OverrideRequest) -> None:
