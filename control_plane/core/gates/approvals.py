@@ -28,8 +28,8 @@ class Principal:
         if givers := other.access_from & self.people:
             return min(givers), other.actor
         # Whoever adds people on the host is in charge of all of it, and gains no second voice by that.
-        if givers := {each for each in self.access_from & other.access_from if not each.startswith(CONSOLE)}:
-            return min(givers), f"{other.actor} and {self.actor}"
+        if of_both := {each for each in self.access_from & other.access_from if not each.startswith(CONSOLE)}:
+            return min(of_both), f"{other.actor} and {self.actor}"
         return None
 
 
