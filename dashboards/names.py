@@ -10,7 +10,7 @@ from dashboards.language import N_, NN_
 NAMES: Mapping[str, str] = {
     # gates
     "soak": N_("Soak"),
-    "flag_hold": N_("Hold of the flag"),
+    "flag_hold": N_("Flag hold"),
     "guardrails": N_("Guardrails"),
     "safety": N_("Safety"),
     "served": N_("Served"),
