@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from alerts import gates, thresholds
 from alerts.definitions.rules_file import RULES_FILE, RulesFile
@@ -228,3 +229,15 @@ def test_a_process_counts_for_the_rollout_that_decides_in_its_environment(settin
         signals.flush(now)
         counted = {key.signal for key in totals()}
     assert counted == {"price_failure", "price_failure@environment=staging", "database_error"}
+
+
+def test_pages_show_what_judges_each_environment(
+    planned: datetime, report: Report, sign_in: Callable[[str], FlaskClient]
+) -> None:
+    report("staging", 40, fails=True)
+    run_guard(planned + SECOND, 1)
+    victor = sign_in("victor")
+    assert "price_failure@staging" in victor.get("/alerts").text
+    assert "price_failure@staging" in victor.get(f"/rollouts/{STAGING}").text
+    assert victor.get("/alerts/price_failure@staging").status_code == 200
+    assert "Nothing guards" not in victor.get("/alerts").text
