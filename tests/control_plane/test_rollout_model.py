@@ -1,7 +1,8 @@
 """A rollout under everything that may happen to it, in any order, held against what must always be so.
 
-Never past a gate that is not open; nobody exposed by anything but an advance or a re-arming; a latch ends only by
-re-arming, after its cool-down; a rollback is possible in every state, in one step; each change is one version.
+Never past a gate that is not open, nor by approvals of one person under several names; nobody exposed by anything but
+an advance or a re-arming; a latch ends only by re-arming, after its cool-down; a rollback is possible in every state,
+in one step; each change is one version.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ class RolloutModel(HeldToPromises):
 
     @initialize(plan=PLANS, author=PEOPLE)
     def make(self, plan: Plan, author: str) -> None:
-        self.author = author
+        self.author, self.planned_at = author, self.now
         for app in self.workers:
             with app.app_context():
                 rollouts.ADVANCE_GATES.set(app, {"fake": self._gate})
@@ -128,7 +129,19 @@ class RolloutModel(HeldToPromises):
                 approvals.approve(session, found, change, role="owner", expected_version=found.version)
             except Problem:
                 return
-        self.approved.add(who)
+        self.approved[who] = self.now
+
+    @rule(people=st.permutations(("alice", "bob", "carol")), presses=st.booleans())
+    def approve_through(self, people: list[str], presses: bool) -> None:
+        """Renew the password of another's account, approve by it, and press oneself or let somebody else."""
+        giver, account, other = people
+        with self._session() as session:
+            change = ChangeContext(self.now, giver, "Forgotten.")
+            audit.record(session, change, action="person.change_password", subject=f"person:{account}")
+        self.gave_access.append((self.now, giver, account))
+        self._approve(account)
+        self.now += HOUR * 2
+        self.advance(who=giver if presses else other, approval="Sure.", behind=0)
 
     @rule(who=PEOPLE, action=OFTEN)
     def person_acts(self, who: str, action: str) -> None:
@@ -170,7 +183,7 @@ class RolloutModel(HeldToPromises):
             with self._session() as session:
                 version = store.plan_version(session, self.flag, after.plan_version)
             assert version
-            self.author = version.actor
+            self.author, self.planned_at = version.actor, version.at
             self.stored = [after]  # what was stored before knew other plans by the same numbers
 
     def _act(self, who: str, action: str) -> None:
@@ -261,7 +274,7 @@ class RolloutModel(HeldToPromises):
             version = store.plan_version(session, self.flag, after.plan_version)
         assert version is not None
         assert version.plan == after.plan
-        self.author = version.actor
+        self.author, self.planned_at = version.actor, version.at
 
 
 @pytest.fixture
