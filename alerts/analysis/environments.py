@@ -12,11 +12,17 @@ from control_plane.rollout_names import PRODUCTION, SEPARATOR, environment_of, f
 from control_plane.signal_names import in_environment
 
 
+def alert_name(name: str, rollout: str) -> str:
+    """Return what an alert of this name is called where it judges the rollout."""
+    environment = environment_of(rollout)
+    return f"{name}{SEPARATOR}{environment}" if environment else name
+
+
 def applicable(rules: Sequence[Rule], name: str) -> list[Rule]:
     """Return the rules that judge the rollout of this name, each by what its environment shows."""
     environment = environment_of(name)
     ours = [rule for rule in rules if rule.flag == flag_of(name) and _is_watched(rule, environment or PRODUCTION)]
-    return [_of_environment(rule, environment) for rule in ours if _is_separable(rule)] if environment else ours
+    return [_of_environment(rule, name, environment) for rule in ours if _is_separable(rule)] if environment else ours
 
 
 def with_environments(rules: Sequence[Rule], names: Iterable[str]) -> Sequence[Rule]:
@@ -33,11 +39,11 @@ def _is_separable(rule: Rule) -> bool:
     return rule.flag == rule.migration.flag and rule.metric.signal in rule.migration.signals.all
 
 
-def _of_environment(rule: Rule, environment: str) -> Rule:
+def _of_environment(rule: Rule, name: str, environment: str) -> Rule:
     return replace(
         rule,
-        name=f"{rule.name}{SEPARATOR}{environment}",
-        flag=f"{rule.flag}{SEPARATOR}{environment}",
+        name=alert_name(rule.name, name),
+        flag=name,
         metric=replace(rule.metric, signal=in_environment(rule.metric.signal, environment)),
         migration=rule.migration.in_environment(environment),
     )

@@ -16,6 +16,7 @@ from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.checklists import checks
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import AudienceKind, Phase, Plan, Rollout, RolloutState
 from control_plane.core.transitions import Transition
@@ -229,6 +230,22 @@ def test_a_process_counts_for_the_rollout_that_decides_in_its_environment(settin
         signals.flush(now)
         counted = {key.signal for key in totals()}
     assert counted == {"price_failure", "price_failure@environment=staging", "database_error"}
+
+
+def test_items_of_a_checklist_tick_by_the_alerts_of_the_environment(planned: datetime, report: Report) -> None:
+    def ticked(name: str, check: str) -> bool | None:
+        with read_only() as session:
+            return checks.run(session, rollouts.find(session, name), check, planned).passed
+
+    report("production", 400)
+    run_guard(planned + SECOND, 1)
+    assert [ticked(FLAG, "below:price_failure"), ticked(STAGING, "below:price_failure")] == [True, None]
+    report("staging", 400)
+    run_guard(planned + 2 * SECOND, 1)
+    assert ticked(STAGING, "below:price_failure")
+    assert ticked(STAGING, "alert:price_failure,staging_alone")
+    assert ticked(CANARY, "alert:price_failure,staging_alone") is False
+    assert ticked(STAGING, "books") is None
 
 
 def test_pages_show_what_judges_each_environment(
