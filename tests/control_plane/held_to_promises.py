@@ -17,9 +17,11 @@ from control_plane.core.gates import GateStatus
 from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.core.plan_edits import environments_of
 from control_plane.core.transitions import Decision, Transition, cool_down_ends
+from control_plane.platform.auth import audit
 from control_plane.platform.auth.access_changes import LATELY
 from control_plane.platform.db.database import transaction
-from control_plane.rollouts import store
+from control_plane.platform.problems import Problem
+from control_plane.rollouts import approvals, store
 from tests.control_plane.plans_at_random import START
 
 NUMBERS = count(1)
@@ -116,6 +118,22 @@ class HeldToPromises(RuleBasedStateMachine):
             assert phase.gates.calendar.objection(self.now) is None
         if phase.gates.approvals:
             assert self._independent(before, who) >= phase.gates.approvals.quorum
+
+    def _approve(self, who: str) -> None:
+        with self._session() as session:
+            found = rollouts.find(session, self.flag)
+            change = ChangeContext(self.now, who, "Read it.")
+            try:
+                approvals.approve(session, found, change, role="owner", expected_version=found.version)
+            except Problem:
+                return
+        self.approved[who] = self.now
+
+    def _renew_password(self, giver: str, account: str) -> None:
+        with self._session() as session:
+            change = ChangeContext(self.now, giver, "Forgotten.")
+            audit.record(session, change, action="person.change_password", subject=f"person:{account}")
+        self.gave_access.append((self.now, giver, account))
 
     def _independent(self, before: Rollout, who: str) -> int:
         """Return how many approved of whom nobody can act for another, for the planner or for who asks."""

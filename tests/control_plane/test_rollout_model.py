@@ -32,7 +32,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
-from control_plane.rollouts import approvals, archive, move_job, store
+from control_plane.rollouts import archive, move_job, store
 from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
 from tests.applications import application
 from tests.control_plane.held_to_promises import HeldToPromises
@@ -121,24 +121,11 @@ class RolloutModel(HeldToPromises):
             self.now += HOUR * 2
             self.advance(who=people[0], approval="Sure.", behind=0)
 
-    def _approve(self, who: str) -> None:
-        with self._session() as session:
-            found = rollouts.find(session, self.flag)
-            change = ChangeContext(self.now, who, "Read it.")
-            try:
-                approvals.approve(session, found, change, role="owner", expected_version=found.version)
-            except Problem:
-                return
-        self.approved[who] = self.now
-
     @rule(people=st.permutations(("alice", "bob", "carol")), presses=st.booleans())
     def approve_through(self, people: list[str], presses: bool) -> None:
         """Renew the password of another's account, approve by it, and press oneself or let somebody else."""
         giver, account, other = people
-        with self._session() as session:
-            change = ChangeContext(self.now, giver, "Forgotten.")
-            audit.record(session, change, action="person.change_password", subject=f"person:{account}")
-        self.gave_access.append((self.now, giver, account))
+        self._renew_password(giver, account)
         self._approve(account)
         self.now += HOUR * 2
         self.advance(who=giver if presses else other, approval="Sure.", behind=0)
