@@ -66,6 +66,7 @@ def init_app(app: Flask) -> None:
 
 
 def refresh(_now: datetime) -> None:
+    """Tell this process what the file says now, and which rollouts decide in its own environment."""
     _apply(rules_file.current().refresh())
     if (environment := current().environment) != PRODUCTION:  # whose outcomes are the flag's own, always
         with autocommit() as session:

@@ -28,7 +28,7 @@ CHECKS = AppState[dict[str, _RegisteredCheck]]("checklist_checks", dict)
 def register_check(kind: str, check: Check, *, every: timedelta = OFTEN, of_production: bool = True) -> None:
     """Let plans name `check` as `kind` or `kind:argument`; one that costs much is run less often.
 
-    What is not `of_production` says of each environment what it asks, or the same in all of them.
+    With `of_production` it looks at production, and says nothing of another environment.
     """
     CHECKS.get()[kind] = _RegisteredCheck(check, every, of_production)
 
