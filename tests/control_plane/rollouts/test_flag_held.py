@@ -94,6 +94,7 @@ def is_decided(decision: Decision, refused: set[str]) -> bool:
     return codes(decision) == refused if refused else isinstance(decision, Transition)
 
 
+@pytest.mark.database("sqlite")
 @every(BEGINNING)
 def test_one_begins_unless_the_flag_is_off_or_held_there(
     now: datetime, change: ChangeContext, state: Put, name: str, refused: set[str]
@@ -103,6 +104,7 @@ def test_one_begins_unless_the_flag_is_off_or_held_there(
     assert is_decided(do(rollouts.plan, name, plan, change, confirm_losing=True), refused)
 
 
+@pytest.mark.database("sqlite")
 @every(ADVANCING)
 def test_one_advances_unless_the_flag_is_off_or_held_there(
     now: datetime, change: ChangeContext, state: Put, name: str, refused: set[str]
