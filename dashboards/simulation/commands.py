@@ -9,8 +9,6 @@ from pathlib import Path
 
 import click
 from flask import Flask
-from rich.console import Console
-from rich.progress import Progress
 from sqlalchemy.engine import make_url
 
 from control_plane.app import create_app
@@ -78,9 +76,11 @@ def replay(
 def _simulate(path: Path, found: Survey, run: Replay, *, quiet: bool) -> Report:
     assert found.begins_at is not None
     run.prepare(found.begins_at)
-    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
-        task = bar.add_task("Rehearsing", total=found.usable)
-        return run.run(_usable(path), lambda done: bar.advance(task, done))
+    stderr = click.get_text_stream("stderr")
+    with click.progressbar(
+        length=found.usable, label="Rehearsing", file=stderr, hidden=quiet or not stderr.isatty()
+    ) as bar:
+        return run.run(_usable(path), bar.update)
 
 
 def _usable(path: Path) -> Iterator[UsageRow]:
