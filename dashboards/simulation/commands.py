@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,10 +77,8 @@ def replay(
 def _simulate(path: Path, found: Survey, run: Replay, *, quiet: bool) -> Report:
     assert found.begins_at is not None
     run.prepare(found.begins_at)
-    stderr = click.get_text_stream("stderr")
-    with click.progressbar(
-        length=found.usable, label="Rehearsing", file=stderr, hidden=quiet or not stderr.isatty()
-    ) as bar:
+    is_hidden = quiet or not sys.stderr.isatty()
+    with click.progressbar(length=found.usable, label="Rehearsing", file=sys.stderr, hidden=is_hidden) as bar:
         return run.run(_usable(path), bar.update)
 
 
