@@ -54,7 +54,7 @@ def _shared_access(names: Sequence[str]) -> str:
     actor, giver, account = names
     return gettext(
         "The approval of %(actor)s does not count: %(giver)s gave %(account)s access, or changed it, in this step or "
-        "in the week before.",
+        "shortly before it.",
         actor=actor,
         giver=giver,
         account=account,

@@ -51,6 +51,9 @@ class Settings:
     """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
     second_factor_from: str = NO_ROLE
     """`SECOND_FACTOR_FROM`: the least role that takes a second factor: approver, owner or admin; or none."""
+    approval_access_days: int = 0
+    """`APPROVAL_ACCESS_DAYS`: for how long an account counts as one with whoever gave it access, where something takes
+    two people; 0 counts each account as a person."""
     oidc_issuer: str = ""
     """`OIDC_ISSUER`: the identity provider by which people may sign in too, like https://login.example.com."""
     oidc_client_id: str = ""
@@ -165,6 +168,7 @@ class Settings:
             streams=setting_values.integer(env, "STREAMS", 2000, range(1, 4097)),
             session_idle_minutes=setting_values.integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
             second_factor_from=setting_values.choice(env, "SECOND_FACTOR_FROM", NO_ROLE, RISKY),
+            approval_access_days=setting_values.integer(env, "APPROVAL_ACCESS_DAYS", 0, range(366)),
             **setting_values.provider(env),
             token_days_max=setting_values.integer(env, "TOKEN_DAYS_MAX", 0, range(3651)),
             backup_dir=env.get("BACKUP_DIR", ""),

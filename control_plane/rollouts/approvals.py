@@ -4,7 +4,7 @@ An approval holds for one plan and one entry into a step. Any move and any edit 
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,11 +17,12 @@ from control_plane.core.phase_gates import AdvanceMode, Approvals
 from control_plane.core.phases import Phase, Plan, Rollout
 from control_plane.core.transitions import Reason, stale
 from control_plane.platform.auth import accounts, audit
-from control_plane.platform.auth.access_changes import LATELY, access_givers
+from control_plane.platform.auth.access_changes import access_givers
 from control_plane.platform.db.database import dialect_insert
 from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import store
 from control_plane.rollouts.models import ApprovalRow
@@ -79,9 +80,11 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
 
 
 def principal(session: Session, actor: str, *, at: datetime, since: datetime | None = None) -> Principal:
-    """Return who acts under this name at `at`, and who gave it access in the week before, or `since` then."""
-    begun = min(at - LATELY, since or at)
-    people = accounts.people_behind(session, actor)
+    """Return who acts under this name at `at`, and, where that counts, who gave it access lately, or `since` then."""
+    people, days = accounts.people_behind(session, actor), current().approval_access_days
+    if not days:
+        return Principal(actor, people)
+    begun = min(at - timedelta(days=days), since or at)
     givers = access_givers(session, since=begun, until=at)
     reachable = accounts.people_behind(session, actor, givers=givers)
     return Principal(actor, people, reachable - people - accounts.RESERVED)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations, count
 
 from flask import Flask
@@ -18,13 +18,14 @@ from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exp
 from control_plane.core.plan_edits import environments_of
 from control_plane.core.transitions import Decision, Transition, cool_down_ends
 from control_plane.platform.auth import audit
-from control_plane.platform.auth.access_changes import LATELY
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, store
 from tests.control_plane.plans_at_random import START
 
 NUMBERS = count(1)
+LATELY = timedelta(days=7)
+"""For how long those who gave access count; the setting of the model's workers."""
 EXPOSING = ("advance", "schedule", "rearm")
 Act = Callable[[Session, Rollout, ChangeContext], Decision | None]
 

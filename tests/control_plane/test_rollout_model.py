@@ -31,11 +31,11 @@ from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import archive, move_job, store
 from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
 from tests.applications import application
-from tests.control_plane.held_to_promises import HeldToPromises
+from tests.control_plane.held_to_promises import LATELY, HeldToPromises
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
 
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
@@ -267,7 +267,9 @@ class RolloutModel(HeldToPromises):
 @pytest.fixture
 def model(settings: Settings, app: Flask) -> Iterator[type[RolloutModel]]:
     """The model on a database with two workers; afterwards the audit trail is as it was written."""
-    with application(settings) as other:
+    asked = replace(settings, approval_access_days=LATELY.days)
+    SETTINGS.set(app, asked)
+    with application(asked) as other:
 
         class Model(RolloutModel):
             workers = (app, other)

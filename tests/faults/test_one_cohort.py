@@ -17,7 +17,7 @@ from credits_engine.engines.plans import CATALOGUE
 from flags.store import UserAttributes, upsert_users
 from tests.faults.product import Fails, Product, failing
 
-pytestmark = pytest.mark.database("sqlite")  # on PostgreSQL the engines are the database's
+pytestmark = [pytest.mark.faults, pytest.mark.database("sqlite")]  # on PostgreSQL the engines are the database's
 
 HALF = Position(3, 2)
 FAILURE, VARIANCE = "credit_consumption_failure", "credit_variance"

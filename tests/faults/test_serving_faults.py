@@ -13,7 +13,8 @@ from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import consumption
 from tests.faults.product import BETA, USERS, Product, always, failing
 
-pytestmark = pytest.mark.database("sqlite")  # on PostgreSQL one statement decides, writes and answers
+# On PostgreSQL one statement decides, writes and answers.
+pytestmark = [pytest.mark.faults, pytest.mark.database("sqlite")]
 
 BETA_STEP = Position(1, 0)
 SERVING, ERRORS, FAILURE = "credit_serving_failure", "api_error_rate", "credit_consumption_failure"

@@ -13,7 +13,7 @@ from control_plane.rollouts import blast_radius
 from credits_engine.engines import legacy, v2
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
 
-pytestmark = pytest.mark.database("sqlite")  # on PostgreSQL the engines are the database's
+pytestmark = [pytest.mark.faults, pytest.mark.database("sqlite")]  # on PostgreSQL the engines are the database's
 
 TENTH, HALF, EVERYBODY = Position(3, 0), Position(3, 2), Position(3, 3)
 ERRORS, FAILURE, VARIANCE = "api_error_rate", "credit_consumption_failure", "credit_variance"

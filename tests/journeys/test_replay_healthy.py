@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.usage import OPERATIONS, rehearse
+
+pytestmark = pytest.mark.faults
 
 
 def test_a_healthy_release_reaches_the_last_phase_unaided(recorded_usage: Path) -> None:

@@ -79,6 +79,6 @@ def approvals_gate(wanted: Approvals, given: Sequence[Approval], *, excluded: Se
 def shared_access_sentence(actor: str, giver: str, account: str) -> str:
     """Say why the approval of `actor` does not count."""
     return (
-        f"The approval of {actor} does not count: {giver} gave {account} access, or changed it, in this step or in the "
-        "week before."
+        f"The approval of {actor} does not count: {giver} gave {account} access, or changed it, in this step or "
+        "shortly before it."
     )

@@ -1,10 +1,11 @@
 """Who gave others access: made their account, gave it a role or a password, or took its second factor away.
 
-Whoever did so lately may be able to act under that name, so where something takes two people they count as one.
+Whoever did so lately may be able to act under that name. Where `APPROVAL_ACCESS_DAYS` says so, they count as one person
+with it in whatever takes two people.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,7 +13,6 @@ from sqlalchemy.orm import Session
 from control_plane.platform.auth import accounts
 from control_plane.platform.models import AuditEntry
 
-LATELY = timedelta(days=7)
 SUBJECT = "person:"
 ACTIONS = tuple(
     f"person.{verb}"

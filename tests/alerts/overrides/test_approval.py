@@ -1,6 +1,7 @@
 """An override silences one alert for an hour at most, and nothing else, on both databases."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from control_plane.platform.identity_types import Role
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.problems import Problem
+from control_plane.platform.settings import SETTINGS
 from tests.alerts.conftest import Desk
 from tests.credit_signals import FAILURE
 
@@ -192,7 +194,8 @@ def test_a_token_is_no_second_owner_for_whoever_made_it(desk: Desk) -> None:
     assert isinstance(granted(desk.now, CRITICAL, actor=token("oscars", "oscar", desk.now)), Override)
 
 
-def test_an_account_that_the_first_owner_made_is_no_second_owner(desk: Desk) -> None:
+def test_an_account_that_the_first_owner_made_is_no_second_owner(app: Flask, desk: Desk) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), approval_access_days=7))
     with transaction() as session:
         accounts.create_person(
             session, "sock", password="a long one for tests 1", role=Role.OWNER, now=desk.now, actor="alice"

@@ -1,6 +1,7 @@
 """Approvals by accounts that somebody else gave access to of late: they count as that person."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from control_plane.platform.auth.account_store import SecondFactor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Grant, Role
 from control_plane.platform.problems import Problem
+from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import approvals, move_job
 from tests.people import PASSWORD_HASH
 
@@ -37,6 +39,7 @@ def session(app: Flask, now: datetime) -> Iterator[Session]:
     """Owners who have been there for long, and a rollout that paula planned and one other has to approve."""
     with app.app_context():
         rollouts.ADVANCE_GATES.set(app, {})
+        SETTINGS.set(app, replace(SETTINGS.get(app), approval_access_days=WEEK.days))
         with transaction() as session:
             for name in PEOPLE:
                 account_store.add_person(
@@ -114,6 +117,15 @@ def test_an_account_that_is_made_for_it_approves_nothing_of_its_makers(session: 
     added(session, "sock", now, "zoe")
     approve(session, "sock", now)
     assert is_refused(session, "zoe", now, "The approval of sock does not count: zoe gave sock")
+
+
+def test_unless_it_is_asked_for_an_account_is_a_person_whoever_made_it(
+    app: Flask, session: Session, now: datetime
+) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), approval_access_days=0))
+    added(session, "bob", now, "zoe")
+    approve(session, "bob", now)
+    assert isinstance(advance(session, "zoe", now), Transition)
 
 
 def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) -> None:
