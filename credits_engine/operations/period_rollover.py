@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
+from credits_engine.operations.rollovers import MayRollOver, NextPeriod, kept_one_plan, lock_ended, roll_over
 from credits_engine.store import period_openings
 
 
@@ -18,6 +19,8 @@ class OpenedPeriod:
     user_id: str
     period: Period
     ended_at: datetime | None
+    rolled_over: bool = False
+    """Whether that one left anything that can be spent from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,15 @@ class OpenedPeriods:
     refused: dict[str, UnknownPlanError] = field(default_factory=dict)
 
 
-def open_missing_periods(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
+def open_missing_periods(
+    session: Session, user_ids: Sequence[str], now: datetime, *, may_roll_over: MayRollOver = kept_one_plan
+) -> OpenedPeriods:
     """Open the running period of each of `user_ids` who has none, with nothing used; who has one is left alone.
 
     `user_ids` are in the directory's order. A user on a plan that the catalogue lacks does not hold up the others.
     """
-    done, rows = OpenedPeriods(), []
+    done, rows, following = OpenedPeriods(), [], []
+    ended = lock_ended(session, user_ids, now)
     for user in period_openings.lock_missing(session, user_ids, now):
         try:
             plan = CATALOGUE.plan(user.plan)
@@ -43,6 +49,9 @@ def open_missing_periods(session: Session, user_ids: Sequence[str], now: datetim
             continue
         period = fitted(period_at(user.billing_anchor, now), not_before=user.ended_at, not_after=user.next_starts_at)
         rows.append((user.user_id, period, plan))
-        done.openings.append(OpenedPeriod(user.user_id, period, user.ended_at))
+        following.append((NextPeriod(user.user_id, period, user.billing_anchor), user.ended_at))
     period_openings.open_each(session, rows, calendar_month(now))
+    for into, ended_at in following:
+        rolled = roll_over(session, ended.get(into.user_id), into, now, may_roll_over=may_roll_over)
+        done.openings.append(OpenedPeriod(into.user_id, into.period, ended_at, rolled))
     return done

@@ -1,4 +1,4 @@
-"""Rows of bought packs, and of what moved them."""
+"""Rows of packs, bought or rolled over, and of what moved them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -59,12 +59,12 @@ COUNT = select(func.count()).select_from(PACKS)
 
 def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
     """Packs of a user that can be drawn on, the one that expires soonest first."""
-    return tuple(map(_pack, execute_core(session, USABLE, {"user_id": user_id, "now": now})))
+    return tuple(map(pack_of, execute_core(session, USABLE, {"user_id": user_id, "now": now})))
 
 
 def lock_usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
     """Lock and return the usable packs; the caller has locked the user's books before."""
-    return tuple(map(_pack, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
+    return tuple(map(pack_of, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
 
 
 def owner(session: Session, pack_id: int) -> str | None:
@@ -76,7 +76,7 @@ def owner(session: Session, pack_id: int) -> str | None:
 def lock(session: Session, user_id: str, pack_id: int) -> Pack | None:
     """One pack, locked."""
     row = execute_core(session, LOCK, {"user_id": user_id, "pack_id": pack_id}).one_or_none()
-    return None if row is None else _pack(row)
+    return None if row is None else pack_of(row)
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, int]]:
@@ -84,7 +84,16 @@ def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, in
     return [(row.user_id, row.id) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 
-def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: datetime, expires_at: datetime) -> int:
+def add(
+    session: Session,
+    user_id: str,
+    kind: Kind,
+    amount: int,
+    *,
+    bought_at: datetime,
+    expires_at: datetime,
+    rolled_from: datetime | None = None,
+) -> int:
     """Store a new pack, empty until its first entry; returns its id."""
     row = {
         "user_id": user_id,
@@ -93,6 +102,7 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
         "remaining": 0,
         "bought_at": bought_at,
         "expires_at": expires_at,
+        "rolled_from": rolled_from,
     }
     pack_id: int = execute_core(session, ADD, row).scalar_one()
     return pack_id
@@ -125,5 +135,7 @@ def differing(session: Session) -> tuple[int, tuple[int, ...]]:
     return execute_core(session, COUNT).scalar_one(), tuple(execute_core(session, DIFFERING).scalars())
 
 
-def _pack(row: ResultRow) -> Pack:
-    return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, row.bought_at, row.expires_at)
+def pack_of(row: ResultRow) -> Pack:
+    """The pack in a row of their table."""
+    moments = row.bought_at, row.expires_at, row.rolled_from
+    return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, *moments)
