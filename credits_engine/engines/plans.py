@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from credits_engine.engines.amounts import KINDS, Kind, Limit, Limits
 from credits_engine.engines.catalogue_errors import catalogue_errors, kind_errors
-from credits_engine.engines.rollovers import NO_ROLLOVERS, Rollovers
+from credits_engine.engines.rollovers import NO_ROLLOVERS, Rollovers, with_seats
 
 SEATS_MAX = 100_000
 SEATS = re.compile(r"(?P<plan>.+):(?P<seats>[1-9][0-9]{0,5})")
@@ -85,10 +85,7 @@ class CreditPlan:
             title=f"{self.title}, {seats:,} seats",
             v2=v2,
             legacy=legacy,
-            rollovers=tuple(
-                (start, {kind: rule.with_seats(seats) for kind, rule in rules.items()})
-                for start, rules in self.rollovers
-            ),
+            rollovers=tuple((start, with_seats(rules, seats)) for start, rules in self.rollovers),
             aliases=(),
             price_keys=(),
             seats=seats,

@@ -31,19 +31,25 @@ class Rollover:
         most = limit * (self.max_percent or 0) // 100 if self.max is None else self.max
         return min(most, max(limit - used, 0))
 
-    def with_seats(self, seats: int) -> "Rollover":
-        """Return the rule of so many seats; a percentage is one of the limit of all of them already."""
-        return self if self.max is None else replace(self, max=self.max * seats)
-
 
 Rollovers = Mapping[str, Rollover]
 """The rules of one plan by kind; of a kind that has none nothing rolls over."""
 NO_ROLLOVERS: Rollovers = MappingProxyType({})
 
 
+def with_seats(rules: Rollovers, seats: int) -> Rollovers:
+    """Return the rules of so many seats; a percentage is one of the limit of all of them already."""
+    return {kind: rule if rule.max is None else replace(rule, max=rule.max * seats) for kind, rule in rules.items()}
+
+
 def rolled_over(rules: Rollovers, limits: Limits, used: Amounts) -> Amounts:
     """Return how much of each kind rolls over from a period that ended."""
     return Amounts(*(rules[kind].amount(limits[kind], used[kind]) if kind in rules else 0 for kind in KINDS))
+
+
+def raised(limits: Limits, by: Amounts) -> Limits:
+    """Return limits that are so much higher, or lower by negative amounts; what is unlimited stays so."""
+    return Limits.of(lambda kind: None if (limit := limits[kind]) is None else limit + by[kind])
 
 
 def is_whole(period: Period, anchor: datetime | None) -> bool:

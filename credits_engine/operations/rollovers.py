@@ -10,12 +10,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.engines.amounts import NOTHING, Amounts, Kind, Limit, Limits
+from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.packs import Allocation
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import EntryType
-from credits_engine.engines.rollovers import is_whole, last_end, rolled_over
+from credits_engine.engines.rollovers import is_whole, last_end, raised, rolled_over
 from credits_engine.store import journal, packs, rollovers
 from credits_engine.store.books import CounterRow
 
@@ -65,7 +65,7 @@ def roll_over(
         return False
     if not may_roll_over(session, into.user_id, ended):
         return False
-    left = replace(ended, limits=Limits.of(lambda kind: _lowered(ended.limits[kind], amounts[kind])))
+    left = replace(ended, limits=raised(ended.limits, -amounts))
     rollovers.lower_limits(session, into.user_id, left.period, left.limits)
     for kind, amount in amounts.items():
         if amount:
@@ -107,7 +107,3 @@ def _add_pack(session: Session, user_id: str, ended: CounterRow, unused: Unused,
         },
     )
     packs.move(session, user_id, journal_id, (Allocation(pack_id, kind, amount),))
-
-
-def _lowered(limit: Limit, amount: int) -> Limit:
-    return None if limit is None else limit - amount

@@ -1,21 +1,23 @@
 """Rows behind what rolls over: the periods that ended, whether their plan changed meanwhile, and what each left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
-from credits_engine.engines.amounts import Limits
+from credits_engine.engines.amounts import NOTHING, Amounts, Limits
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.periods import Period
-from credits_engine.engines.rollovers import PERIODS_MAX
+from credits_engine.engines.rollovers import PERIODS_MAX, raised
 from credits_engine.store import packs
 from credits_engine.store.books import CounterRow, counter_row
 from credits_engine.store.tables import COUNTERS, JOURNAL, PACK_ENTRIES, PACKS
 
+ROWS_AT_ONCE = 5_000
 LONGEST = timedelta(days=32)
 """No period is longer, so one that ended right before the running one began less than twice as long ago."""
 # As written in the partial index, which is used for nothing else.
@@ -94,9 +96,37 @@ def lock_ended(session: Session, user_ids: Sequence[str], plans: Sequence[str], 
     return {row.user_id: counter_row(row, row.plan) for row in session.execute(query)}
 
 
-def of_plan(column: ColumnElement[str], plan: str) -> ColumnElement[bool]:
-    """Select the rows of a plan, those of its seats among them."""
-    return or_(column == plan, column.startswith(f"{plan}:", autoescape=True))
+def of_plans(plans: Sequence[str]) -> ColumnElement[bool]:
+    """Select the periods of these plans, those of their seats among them."""
+    plan = COUNTERS.c.plan
+    return or_(plan.in_(plans), *(plan.startswith(f"{each}:", autoescape=True) for each in plans))
+
+
+@dataclass(frozen=True, slots=True)
+class EndedPeriod:
+    """A period that ended: its plan, what was used, what it had been granted, and what of that rolled over."""
+
+    user_id: str
+    plan: str
+    used: Amounts
+    granted: Limits
+    rolled: Amounts
+
+
+def ended_since(session: Session, plans: Sequence[str], since: datetime, now: datetime) -> Iterator[EndedPeriod]:
+    """Yield the periods of these plans that ended between two moments."""
+    query = (
+        select(COUNTERS, PACKS.c.kind, PACKS.c.amount)
+        .outerjoin(PACKS, and_(PACKS.c.user_id == COUNTERS.c.user_id, PACKS.c.rolled_from == COUNTERS.c.period_start))
+        .where(COUNTERS.c.period_end > since, COUNTERS.c.period_end <= now, of_plans(plans))
+        .order_by(COUNTERS.c.user_id, COUNTERS.c.period_start)
+    )
+    found = session.execute(query.execution_options(yield_per=ROWS_AT_ONCE))
+    for _, rows in groupby(found, key=lambda row: (row.user_id, row.period_start)):
+        first, *others = rows
+        rolled = sum((Amounts(**{row.kind: row.amount}) for row in (first, *others) if row.kind), NOTHING)
+        ended = counter_row(first, first.plan)
+        yield EndedPeriod(first.user_id, first.plan, ended.used, raised(ended.limits, rolled), rolled)
 
 
 def limits_changed(session: Session, user_id: str, period_start: datetime) -> bool:

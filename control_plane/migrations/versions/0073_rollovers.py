@@ -11,6 +11,8 @@ from control_plane.platform.db.database import UtcDateTime
 revision = "0073"
 down_revision = "0072"
 
+REPLACED = {"credit_opened": "0022", "credit_answer": "0072", "credit_answer_many": "0065"}
+"""Functions that ask what rolls over, or leave packs out that have expired, and the version that wrote each before."""
 PACK_INDEX = "ix_credit_pack_rolled_from"
 JOURNAL_INDEX = "ix_credit_journal_limit_change"
 IS_ROLLED_OVER = sa.text("rolled_from IS NOT NULL")
@@ -42,12 +44,14 @@ def upgrade() -> None:
     )
     _make_journal_index(op.get_bind())
     if is_postgresql:
-        create_function("credit_opened", revision)
+        for function in REPLACED:
+            create_function(function, revision)
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        create_function("credit_opened", "0022")
+        for function, version in REPLACED.items():
+            create_function(function, version)
     op.drop_index(JOURNAL_INDEX, "credit_journal")
     op.drop_index(PACK_INDEX, "credit_pack")
     op.drop_column("credit_pack", "rolled_from")

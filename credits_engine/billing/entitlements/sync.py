@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
 from credits_engine.billing import metrics
+from credits_engine.billing.entitlements import rollovers
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
     entitlement_at,
@@ -121,6 +122,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
     limited = _limit(run, entitlement, known, running)
     changes += limited
+    changes += rollovers.settle(session, user_id, known, now=now, cause=cause)
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)
@@ -270,6 +272,9 @@ def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
 
 def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
     """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
-    done = period_rollover.open_missing_periods(session, user_ids, now)
+    done = period_rollover.open_missing_periods(session, user_ids, now, may_roll_over=rollovers.may_roll_over)
+    for opening in done.openings:
+        if opening.rolled_over:
+            rollovers.settle_opened(session, opening.user_id, now)
     metrics.report_resets(session, done.openings, now=now)
     return done
