@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from credits_engine.engines.amounts import KINDS, Amounts, Limit, Limits
-from credits_engine.engines.periods import Period, period_at
+from credits_engine.engines.periods import Period, billing_period, period_at
 
 MAX_PERCENT_MAX = 100
 PERIODS_MAX = 12
@@ -52,9 +52,12 @@ def raised(limits: Limits, by: Amounts) -> Limits:
     return Limits.of(lambda kind: None if (limit := limits[kind]) is None else limit + by[kind])
 
 
-def is_whole(period: Period, anchor: datetime | None) -> bool:
-    """Return whether a period ran from its regular start to its regular end, by the anchor that counts now."""
-    return period == period_at(anchor, period.start)
+def is_whole(period: Period) -> bool:
+    """Return whether a period is a month by some anchor: not cut short, by whatever.
+
+    The anchor that it was counted from may be gone, and was on the later of the days where a month clipped it.
+    """
+    return period in (billing_period(period.start, period.start), billing_period(period.end, period.start))
 
 
 def last_end(opened: Period, anchor: datetime | None, periods: int) -> datetime:

@@ -57,7 +57,7 @@ def roll_over(
 
     A period that was cut short, by whatever, rolls nothing over.
     """
-    if ended is None or ended.period.end != into.period.start or not is_whole(ended.period, into.anchor):
+    if ended is None or ended.period.end != into.period.start or not is_whole(ended.period):
         return False
     rules = CATALOGUE.plan(ended.plan).rollovers_of(ended.period.start)
     amounts = rolled_over(rules, ended.limits, ended.used)

@@ -57,6 +57,8 @@ def check_rollovers(seed: int) -> int:
         for charge in stripe.charges:
             begun = charge.start.replace(microsecond=0)
             period = Period(begun, months_after(begun, 1))
+            if period.end > now:
+                continue
             low = stripe.pays_for(charge.plan, period, now, extra_cents=2)
             high = stripe.pays_for(charge.plan, period, now, free=True)
             rolls = is_paid_through(charge.plan, period, known, CATALOGUE)
@@ -67,7 +69,7 @@ def check_rollovers(seed: int) -> int:
 
 @pytest.mark.parametrize("part", range(4))
 def test_what_rolls_over_is_left_of_periods_that_are_paid_for_to_their_end(part: int) -> None:
-    assert sum(check_rollovers(seed) for seed in range(part, HISTORIES, 4)) > HISTORIES
+    assert sum(check_rollovers(seed) for seed in range(part, HISTORIES, 4)) > HISTORIES // 4
 
 
 @pytest.mark.long
