@@ -15,6 +15,8 @@ from credits_engine.store import plan_users, plan_versions, rollovers
 from credits_engine.store.plan_users import PlanUsers
 
 PREVIEWED = timedelta(days=30)
+ROLLED_OVER = timedelta(days=31)
+"""Everybody had a period that ended in so many days."""
 USERS_MAX = 50
 
 
@@ -67,7 +69,7 @@ def rollover_previews(session: Session, versions: Sequence[PlanVersion], now: da
 def _rollover_preview(session: Session, version: PlanVersion, now: datetime) -> RolloverPreview:
     users: set[str] = set()
     periods, more = 0, NOTHING
-    for ended in rollovers.ended_since(session, _names(version.plan), now - PREVIEWED, now):
+    for ended in rollovers.ended_since(session, _names(version.plan), now - ROLLED_OVER, now):
         rules = with_seats(version.rollovers or {}, CATALOGUE.plan(ended.plan).seats)
         change = rolled_over(rules, ended.granted, ended.used) - ended.rolled
         more += change

@@ -29,7 +29,7 @@ def _lines(found: CatalogueDifference) -> list[str]:
         lines += [f"    {user_id}" for user_id in refused.first_users]
         if rolled := found.rollovers.get(each.plan):
             lines.append(
-                f"    Of the {rolled.periods:,} periods that ended in the last 30 days it would have let {rolled.more} "
+                f"    Of the {rolled.periods:,} periods that ended in the last 31 days it would have let {rolled.more} "
                 f"more roll over at most, to {rolled.users:,} users."
             )
         have = found.users[each.plan]
