@@ -15,7 +15,7 @@ from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.operations.rollovers import NextPeriod, lock_ended, roll_over
+from credits_engine.operations.rollovers import PeriodTurn, lock_ended, roll_over
 from credits_engine.store import accounts, books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import AccountView, CounterRow
@@ -192,7 +192,8 @@ def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -
     ):
         return row
     opened = books.open_period(session, account.user_id, _next_period(session, account, now), plan)
-    roll_over(session, ended, NextPeriod(account.user_id, opened.period, account.billing_anchor), now)
+    if ended:
+        roll_over(session, [PeriodTurn(account.user_id, ended, opened.period, account.billing_anchor)], now)
     return opened
 
 

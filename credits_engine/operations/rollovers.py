@@ -4,30 +4,43 @@ The credits leave the period: its limits are lowered by as much. Whoever still s
 lock or their clock is behind, finds what is left of it, and the rest in the pack.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.engines.amounts import NOTHING, Amounts, Kind
-from credits_engine.engines.packs import Allocation
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
-from credits_engine.engines.receipts import EntryType
 from credits_engine.engines.rollovers import is_whole, last_end, raised, rolled_over
-from credits_engine.store import journal, packs, rollovers
+from credits_engine.store import rollovers
 from credits_engine.store.books import CounterRow
+from credits_engine.store.rollovers import Unused
 
 SYSTEM = "credits"
 
-MayRollOver = Callable[[Session, str, CounterRow], bool]
-"""Whether a user's period may roll over that ran from its regular start to its regular end."""
+PlanCheck = Callable[[Session, str, CounterRow], bool]
+"""Whether a user's period had one plan though its limits changed: what was told late may have changed them."""
 
 
-def kept_one_plan(session: Session, user_id: str, ended: CounterRow) -> bool:
-    """Return whether the period had one plan's limits from its start to its end."""
-    return not rollovers.limits_changed(session, user_id, ended.period.start)
+@dataclass(frozen=True, slots=True)
+class PeriodTurn:
+    """A user's locked period that ended, and the one that is opened, with the anchor that this is counted from."""
+
+    user_id: str
+    ended: CounterRow
+    opened: Period
+    anchor: datetime | None
+
+    @property
+    def unused(self) -> Amounts:
+        """What rolls over by the rules; nothing where the period was cut short, or is not the one right before."""
+        period = self.ended.period
+        if period.end != self.opened.start or not is_whole(period):
+            return NOTHING
+        rules = CATALOGUE.plan(self.ended.plan).rollovers_of(period.start)
+        return rolled_over(rules, self.ended.limits, self.ended.used)
 
 
 def lock_ended(session: Session, user_ids: Sequence[str], now: datetime) -> dict[str, CounterRow]:
@@ -36,74 +49,35 @@ def lock_ended(session: Session, user_ids: Sequence[str], now: datetime) -> dict
     return rollovers.lock_ended(session, user_ids, plans, now) if plans else {}
 
 
-@dataclass(frozen=True, slots=True)
-class NextPeriod:
-    """The period of a user that is being opened, and the anchor that it is counted from."""
-
-    user_id: str
-    period: Period
-    anchor: datetime | None
+def never_late(_session: Session, _user_id: str, _ended: CounterRow) -> bool:
+    """Nothing is told late where nobody tells anything."""
+    return False
 
 
 def roll_over(
-    session: Session,
-    ended: CounterRow | None,
-    into: NextPeriod,
-    now: datetime,
-    *,
-    may_roll_over: MayRollOver = kept_one_plan,
-) -> bool:
-    """Move what the locked period `ended` left unused; returns whether there was anything.
+    session: Session, turns: Iterable[PeriodTurn], now: datetime, *, had_one_plan: PlanCheck = never_late
+) -> set[str]:
+    """Move what these periods left unused; returns the users who have anything of it."""
+    found = {(turn.user_id, turn.ended.period.start): turn for turn in turns if turn.unused != NOTHING}
+    if not found:
+        return set()
+    done, changed = (look(session, list(found)) for look in (rollovers.has_rolled, rollovers.changed_plan))
+    moved = [
+        turn
+        for key, turn in found.items()
+        if key not in done and (key not in changed or had_one_plan(session, turn.user_id, turn.ended))
+    ]
+    lowered = [replace(turn.ended, limits=raised(turn.ended.limits, -turn.unused)) for turn in moved]
+    left = zip(moved, lowered, strict=True)
+    rollovers.lower_limits(session, {(turn.user_id, row.period.start): row.limits for turn, row in left})
+    unused = [each for turn, row in zip(moved, lowered, strict=True) for each in _by_kind(turn, row)]
+    rollovers.add_each(session, unused, now, actor=SYSTEM)
+    return {turn.user_id for turn in moved}
 
-    A period that was cut short, by whatever, rolls nothing over.
-    """
-    if ended is None or ended.period.end != into.period.start or not is_whole(ended.period):
-        return False
-    rules = CATALOGUE.plan(ended.plan).rollovers_of(ended.period.start)
-    amounts = rolled_over(rules, ended.limits, ended.used)
-    if amounts == NOTHING or rollovers.has_rolled(session, into.user_id, ended.period.start):
-        return False
-    if not may_roll_over(session, into.user_id, ended):
-        return False
-    left = replace(ended, limits=raised(ended.limits, -amounts))
-    rollovers.lower_limits(session, into.user_id, left.period, left.limits)
-    for kind, amount in amounts.items():
+
+def _by_kind(turn: PeriodTurn, lowered: CounterRow) -> Iterator[Unused]:
+    rules = CATALOGUE.plan(lowered.plan).rollovers_of(lowered.period.start)
+    for kind, amount in turn.unused.items():
         if amount:
-            until = last_end(into.period, into.anchor, rules[kind].periods)
-            _add_pack(session, into.user_id, left, Unused(kind, amount, until), now)
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Unused:
-    """Credits of one kind that a period left unused, and until when they can be spent."""
-
-    kind: Kind
-    amount: int
-    until: datetime
-
-
-def _add_pack(session: Session, user_id: str, ended: CounterRow, unused: Unused, now: datetime) -> None:
-    start, kind, amount, until = ended.period.start, unused.kind, unused.amount, unused.until
-    pack_id = packs.add(session, user_id, kind, amount, bought_at=now, expires_at=until, rolled_from=start)
-    reason = (
-        f"{amount} {kind} were left unused at {ended.period.end:%Y-%m-%dT%H:%M:%SZ} "
-        f"and can be spent until {until:%Y-%m-%dT%H:%M:%SZ}."
-    )
-    journal_id = journal.append(
-        session,
-        {
-            "type": EntryType.ROLLOVER.value,
-            "occurred_at": now,
-            "user_id": user_id,
-            "requested": Amounts(**{kind: amount}),
-            "reason": reason,
-            "actor": SYSTEM,
-            "context": {"pack": pack_id, "expiresAt": until.isoformat(), "plan": ended.plan},
-            "v2_period_start": start,
-            "v2_period_end": ended.period.end,
-            "v2_used": ended.used,
-            "v2_limit": ended.limits,
-        },
-    )
-    packs.move(session, user_id, journal_id, (Allocation(pack_id, kind, amount),))
+            until = last_end(turn.opened, turn.anchor, rules[kind].periods)
+            yield Unused(turn.user_id, lowered, kind, amount, until)

@@ -84,16 +84,7 @@ def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, in
     return [(row.user_id, row.id) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 
-def add(
-    session: Session,
-    user_id: str,
-    kind: Kind,
-    amount: int,
-    *,
-    bought_at: datetime,
-    expires_at: datetime,
-    rolled_from: datetime | None = None,
-) -> int:
+def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: datetime, expires_at: datetime) -> int:
     """Store a new pack, empty until its first entry; returns its id."""
     row = {
         "user_id": user_id,
@@ -102,7 +93,6 @@ def add(
         "remaining": 0,
         "bought_at": bought_at,
         "expires_at": expires_at,
-        "rolled_from": rolled_from,
     }
     pack_id: int = execute_core(session, ADD, row).scalar_one()
     return pack_id

@@ -4,7 +4,7 @@ Like packs it is a function of the set of facts: a payment that comes late puts 
 spent stays spent.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -16,10 +16,9 @@ from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
 from credits_engine.billing.facts import Snapshot
-from credits_engine.billing.store import facts
+from credits_engine.billing.store import accounts, facts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, Catalogue
-from credits_engine.operations.rollovers import kept_one_plan
 from credits_engine.store import rollovers
 from credits_engine.store.books import CounterRow
 from credits_engine.store.rollovers import RolledOver
@@ -42,16 +41,14 @@ def is_paid_through(plan: str, period: Period, known: Iterable[History], plans: 
     return reached >= period.end
 
 
-def may_roll_over(session: Session, user_id: str, ended: CounterRow) -> bool:
-    """Return whether a period had one plan throughout, also where that was told after it had begun."""
-    if kept_one_plan(session, user_id, ended):
-        return True
+def had_one_plan(session: Session, user_id: str, ended: CounterRow) -> bool:
+    """Return whether a period had one plan all the same, where that was told after it had begun with another."""
     return is_paid_through(ended.plan, ended.period, _histories(session, user_id), catalogue())
 
 
-def settle_opened(session: Session, user_id: str, now: datetime) -> None:
-    """Settle what has just rolled over into a period that the clock opened."""
-    if CATALOGUE.rolling_plans:
+def settle_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
+    """Settle what has just rolled over into periods that the clock opened, of users who are known to billing."""
+    for user_id in accounts.known_users(session, user_ids):
         settle(session, user_id, _histories(session, user_id), now=now, cause="clock")
 
 
@@ -73,7 +70,10 @@ def settle(session: Session, user_id: str, known: Sequence[History], *, now: dat
 def _is_earned(session: Session, rolled: RolledOver, known: Sequence[History]) -> bool:
     if is_sold(rolled.plan, known, catalogue()):
         return is_paid_through(rolled.plan, rolled.period, known, catalogue())
-    return not rollovers.limits_changed(session, rolled.pack.user_id, rolled.period.start)
+    account = accounts.show_account(session, rolled.pack.user_id)
+    # Any other plan was sold with a subscription that is somebody else's by now.
+    is_given = account is None or rolled.plan in (FREE, account.original_plan)
+    return is_given and not rollovers.changed_plan(session, [(rolled.pack.user_id, rolled.period.start)])
 
 
 def _revoked(session: Session, rolled: RolledOver, change: ChangeContext) -> list[str]:

@@ -272,9 +272,7 @@ def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
 
 def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
     """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
-    done = period_rollover.open_missing_periods(session, user_ids, now, may_roll_over=rollovers.may_roll_over)
-    for opening in done.openings:
-        if opening.rolled_over:
-            rollovers.settle_opened(session, opening.user_id, now)
+    done = period_rollover.open_missing_periods(session, user_ids, now, had_one_plan=rollovers.had_one_plan)
+    rollovers.settle_opened(session, done.rolled_over, now)
     metrics.report_resets(session, done.openings, now=now)
     return done

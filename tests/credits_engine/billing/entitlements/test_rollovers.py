@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.inbox import merges
+from credits_engine.billing.store import accounts
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.receipts import EntryType, Receipt
@@ -186,6 +189,16 @@ def test_whoever_leaves_at_once_with_the_rest_given_back_leaves_it_behind(
     stripe.refund(held(stripe), 0.3)
     stripe.cancel(held(stripe), at_once=True)
     told_until(office, stripe, NEXT + 2 * HOUR)
+    assert left_over(office) == {}
+
+
+def test_a_merge_leaves_it_behind(office: Office, stripe: VirtualStripe) -> None:
+    """The subscription is another account's from then on, and with it whatever is asked back."""
+    told_until(office, stripe, NEXT + 2 * HOUR)
+    with transaction() as session:
+        accounts.lock_account(session, "ann", now=office.now, default_plan="free")
+        merges.merge(session, "ada", "ann", ChangeContext(office.now, "alice", "One person."))
+    assert office.user("ann")[0] == "pro"
     assert left_over(office) == {}
 
 
