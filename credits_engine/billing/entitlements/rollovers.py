@@ -46,13 +46,13 @@ def had_one_plan(session: Session, user_id: str, ended: CounterRow) -> bool:
     return is_paid_through(ended.plan, ended.period, _histories(session, user_id), catalogue())
 
 
-def settle_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
-    """Settle what has just rolled over into periods that the clock opened, of users who are known to billing."""
+def sync_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
+    """Sync what has just rolled over into periods that the clock opened, of users who are known to billing."""
     for user_id in accounts.known_users(session, user_ids):
-        settle(session, user_id, _histories(session, user_id), now=now, cause="clock")
+        sync_rollovers(session, user_id, _histories(session, user_id), now=now, cause="clock")
 
 
-def settle(session: Session, user_id: str, known: Sequence[History], *, now: datetime, cause: str) -> list[str]:
+def sync_rollovers(session: Session, user_id: str, known: Sequence[History], *, now: datetime, cause: str) -> list[str]:
     """Take back what rolled over from periods that are not paid for, and put back what was; a sentence for each.
 
     Call it with the user's books locked, as packs are locked behind them. `cause` is the event behind it.

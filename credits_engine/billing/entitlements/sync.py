@@ -122,7 +122,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
     limited = _limit(run, entitlement, known, running)
     changes += limited
-    changes += rollovers.settle(session, user_id, known, now=now, cause=cause)
+    changes += rollovers.sync_rollovers(session, user_id, known, now=now, cause=cause)
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)
@@ -273,6 +273,6 @@ def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
 def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
     """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
     done = period_rollover.open_missing_periods(session, user_ids, now, had_one_plan=rollovers.had_one_plan)
-    rollovers.settle_opened(session, done.rolled_over, now)
+    rollovers.sync_opened(session, done.rolled_over, now)
     metrics.report_resets(session, done.openings, now=now)
     return done
