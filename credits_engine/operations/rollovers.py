@@ -35,7 +35,7 @@ class PeriodTurn:
 
     @property
     def unused(self) -> Amounts:
-        """The amounts that roll over by the rules; nothing where the period was cut short, or is not the one right before."""
+        """The amounts that roll over by the rules; nothing of a period that was cut short, or is not right before."""
         period = self.ended.period
         if period.end != self.opened.start or not is_whole(period):
             return NOTHING

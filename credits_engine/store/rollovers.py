@@ -101,9 +101,7 @@ def lock_ended(session: Session, user_ids: Sequence[str], plans: Sequence[str], 
             COUNTERS.c.user_id.in_(user_ids),
             COUNTERS.c.period_start > now - 2 * LONGEST,
             COUNTERS.c.period_end <= now,
-            or_(
-                COUNTERS.c.plan.in_(plans), *(COUNTERS.c.plan.startswith(f"{plan}:", autoescape=True) for plan in plans)
-            ),
+            of_plans(plans),
         )
         .order_by(COUNTERS.c.user_id, COUNTERS.c.period_start)
         .with_for_update()

@@ -10,20 +10,25 @@ from sqlalchemy import select
 from sqlalchemy.exc import ObjectNotExecutableError
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.amounts import Amounts, Limits
+from credits_engine.administration import plan_catalogue
+from credits_engine.engines.amounts import KINDS, Amounts, Limits
 from credits_engine.engines.decisions import Outcome
+from credits_engine.engines.periods import calendar_month
+from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.expiry_jobs import sweep_packs
 from credits_engine.operations import period_rollover, reservations, rollovers
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation.journal import reconcile
+from credits_engine.store import plan_versions
 from credits_engine.store import rollovers as store
 from credits_engine.store.tables import COUNTERS, PACKS
 from flags.store import UserAttributes
 from tests.billing_office import Office
+from tests.credits_engine import organisation
 from tests.credits_engine.conftest import LEGACY_SERVES, Till
-from tests.credits_engine.rolling import rolling
+from tests.credits_engine.rolling import RULE, rolling
 from tests.statements import wait_until_somebody_waits
 
 MARCH, APRIL, MAY, JUNE = (datetime(2027, month, 1, tzinfo=UTC) for month in (3, 4, 5, 6))
@@ -187,6 +192,26 @@ def test_opened_together_or_alone_it_is_the_same(till: Till) -> None:
     for place in range(len(pairs)):
         assert left_over(till, f"a{place}") == left_over(till, f"b{place}")
         assert limits_of(f"a{place}") == limits_of(f"b{place}")
+
+
+def test_members_spend_what_the_period_of_their_organisation_left(till: Till, acme: None) -> None:
+    organisation.join("ada")
+    organisation.take("ada", "k1", analysis=30)
+    turn = calendar_month(organisation.LATER).end
+    taken = organisation.take("ada", "k2", turn, analysis=120)
+    assert (taken.user_id, taken.spent_from_packs) == ("acme", Amounts(20))
+
+
+def test_seats_multiply_what_rolls_over(till: Till) -> None:
+    till.user("ada", "team:3")
+    limits = dict.fromkeys(KINDS, (100, 100))
+    team = PlanVersion("team", "Team", MARCH - 90 * DAY, limits, "pro", per_seat=True, rollovers=RULE)
+    with transaction() as session:
+        plan_versions.add(session, team, now=MARCH, by="test")
+    plan_catalogue.reload(MARCH)
+    take(till, MARCH, "k1", analysis=1, roast=280)
+    take(till, APRIL, "k2", analysis=1)
+    assert [each[:2] for each in left_over(till)] == [("analysis", 180), ("roast", 20)]
 
 
 def test_two_that_open_a_period_at_once_roll_over_once(till: Till) -> None:
