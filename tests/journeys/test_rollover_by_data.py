@@ -19,7 +19,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import cli_support
 from control_plane.platform.settings import Settings
 from credits_engine.administration import plan_catalogue
-from credits_engine.billing.entitlements.period_rollover import PeriodRollover
+from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.cli import register
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Outcome
@@ -108,7 +108,7 @@ def test_a_rule_is_made_enforced_and_ended_by_data(run: Run) -> None:
     assert take("bob", "k3", second, analysis=1).outcome is Outcome.DENIED_LIMIT
     assert take("eve", "k3", second, analysis=60).spent_from_packs == Amounts(60)
     assert take("eve", "k4", third, roast=55).spent_from_packs == Amounts(0, 5)
-    PeriodRollover().tick(fourth)
+    PeriodSweep().tick(fourth)
     assert scheduled.check_books(fourth, "demand").found == 0
     with read_only() as session:
         assert run_aa_test(session, most=20).passed

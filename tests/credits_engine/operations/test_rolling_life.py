@@ -24,7 +24,7 @@ from credits_engine.expiry_jobs import sweep_packs
 from credits_engine.operations import rollovers
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
-from credits_engine.operations.period_rollover import open_missing_periods
+from credits_engine.operations.period_openings import open_missing_periods
 from credits_engine.reconciliation.journal import reconcile
 from flags.administration.overrides import put_override, remove_override
 from flags.store import Effect

@@ -17,7 +17,7 @@ from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.expiry_jobs import sweep_packs
-from credits_engine.operations import period_rollover, reservations, rollovers
+from credits_engine.operations import period_openings, reservations, rollovers
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation.journal import reconcile
@@ -186,7 +186,7 @@ def test_opened_together_or_alone_it_is_the_same(till: Till) -> None:
         till.take(user, "k1", analysis, roast or 1)
     till.now = APRIL
     with transaction() as session:
-        period_rollover.open_missing_periods(session, [user for user in users if user[0] == "a"], APRIL)
+        period_openings.open_missing_periods(session, [user for user in users if user[0] == "a"], APRIL)
     for user in users:
         till.take(user, "k2", 1)
     for place in range(len(pairs)):
@@ -238,7 +238,7 @@ def test_whoever_waited_for_the_lock_across_the_boundary_spends_nothing_twice(ti
         rollovers.lock_ended(session, ["ada"], APRIL)
         waiting.start()
         wait_until_somebody_waits()
-        period_rollover.open_missing_periods(session, ["ada"], APRIL)
+        period_openings.open_missing_periods(session, ["ada"], APRIL)
     waiting.join()
     spent = late[0].charged["analysis"]
     assert take(till, APRIL, "k3", analysis=160 - spent).outcome is Outcome.ALLOWED

@@ -8,7 +8,7 @@ import pytest
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.inbox import merges
 from credits_engine.billing.store import accounts
 from credits_engine.engines.amounts import Amounts
@@ -75,11 +75,11 @@ def told_until(office: Office, stripe: VirtualStripe, at: datetime) -> None:
 def test_whichever_opens_the_next_period_rolls_over_once(office: Office, stripe: VirtualStripe, by: str) -> None:
     take(START + DAY, "k1", 9_990)
     if by == "sweep":
-        period_rollover.PeriodRollover().tick(NEXT + HOUR)
+        period_sweep.PeriodSweep().tick(NEXT + HOUR)
     if by == "operation":
         assert take(NEXT + HOUR, "k2", 10_005).spent_from_packs == Amounts(5)
     told_until(office, stripe, NEXT + 2 * HOUR)
-    period_rollover.PeriodRollover().tick(NEXT + 3 * HOUR)
+    period_sweep.PeriodSweep().tick(NEXT + 3 * HOUR)
     assert left_over(office) == {"analysis": 5 if by == "operation" else 10, "roast": 500}
     assert len(office.rows(PACKS)) == 2
 
@@ -168,7 +168,7 @@ def test_a_dearer_plan_from_the_start_that_is_told_later_leaves_what_it_has(offi
     told_until(office, stripe, NEXT - HOUR)
     subscription.price = "pro_monthly"
     stripe.pass_time(NEXT + HOUR)
-    period_rollover.PeriodRollover().tick(NEXT + HOUR)
+    period_sweep.PeriodSweep().tick(NEXT + HOUR)
     office.tell(stripe.events, at=NEXT + 2 * HOUR)
     told_until(office, stripe, AFTERWARDS + 2 * HOUR)
     assert left_over(office) == {"analysis": 60, "roast": 500}
