@@ -23,7 +23,7 @@ from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.incident import incident_sentence, is_incident
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets
-from alerts.analysis.verdicts import Status, Verdict, to_json
+from alerts.analysis.verdicts import GRAVITY, Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.drill.flag import FLAG as DRILL
 from alerts.incident_costs import cost_sentence
@@ -37,6 +37,7 @@ from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.runtime import leases
 
 ACTOR = "guard"
+CALM = "The evidence stayed low."
 NOTICE_WINDOW_SECONDS = 60
 """For how long after its time a notice may still be written, by a leader that was away."""
 
@@ -212,15 +213,10 @@ def _act(
     session: Session, rollout: Rollout, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime
 ) -> Decision | None:
     """Rollback first, whatever the state; then hold; then release the guard's own hold."""
-    worst = max(verdicts, key=lambda verdict: list(Status).index(verdict.status), default=None)
+    worst = max(verdicts, key=lambda verdict: GRAVITY[verdict.status], default=None)
     if worst is None or rollout.latched:
         return None
     act: Callable[..., Decision]
-    migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
-    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
-    cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
-    sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
-    reason = f"{worst.alert}: {' '.join(filter(None, sentences))}"
     match worst.status:
         case Status.ROLLBACK:
             is_candidates = _are_candidates(verdicts, rules)
@@ -228,8 +224,18 @@ def _act(
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
             act = rollouts.hold
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
-            act, reason = rollouts.resume, "The evidence stayed low."
+            act = rollouts.resume
         case _:
             return None
+    reason = CALM if act is rollouts.resume else _reason(rollout, worst, verdicts, rules, now)
     evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
     return act(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence))
+
+
+def _reason(rollout: Rollout, worst: Verdict, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime) -> str:
+    """Say why the guard acts: what happened, what it costs, and the figures of the gravest verdict."""
+    migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
+    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
+    cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
+    sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
+    return f"{worst.alert}: {' '.join(filter(None, sentences))}"
