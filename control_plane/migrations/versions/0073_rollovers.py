@@ -50,6 +50,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
+        # Both at once: operations take them one after the other, and would be met in a circle.
+        lock_exclusively(op.get_bind(), "credit_pack", "credit_journal")
         for function, version in REPLACED.items():
             create_function(function, version)
     op.drop_index(JOURNAL_INDEX, "credit_journal")
