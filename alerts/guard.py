@@ -19,6 +19,7 @@ from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution
 from alerts.analysis.cohorts import Cohort, CohortCounts, most_certain
 from alerts.analysis.cohorts import update as update_cohorts
+from alerts.analysis.environments import applicable, with_environments
 from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.incident import incident_sentence, is_incident
@@ -32,7 +33,7 @@ from alerts.state_cache import TickInputs
 from alerts.store import AlertMemory, AlertStateUpdate
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.phases import Rollout, RolloutState, exposure
 from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.runtime import leases
 
@@ -68,28 +69,24 @@ def tick(
     revision = leases.heartbeat(session, now=now, term=term, ttl_seconds=lease_seconds)
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
-    counters = Counters.read(session, rules, now)
-    budgets = error_budgets(rules)
     decided = state_cache.active_decisions(session, now=now, term=term, revision=revision)
-    asked = TickInputs(rules, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
+    watching = with_environments(rules, [rollout.flag for rollout in decided.rollouts])
+    counters = Counters.read(session, watching, now)
+    budgets = error_budgets(watching)
+    asked = TickInputs(watching, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
     if not state_cache.is_news(session, asked, now=now, term=term):
         return []
     done = []
     for rollout, overridden in zip(decided.rollouts, asked.overridden, strict=True):
         ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
         verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
-        decision = _act(session, rollout, verdicts, rules, now) or blast_radius_guard.enforce(
+        decision = _act(session, rollout, verdicts, watching, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
         if isinstance(decision, Transition):
             log.warning("guard.acted", flag=rollout.flag, action=decision.action, reason=decision.reason)
             done.append(decision)
     return done
-
-
-def applicable(rules: Sequence[Rule], flag: str) -> list[Rule]:
-    """The rules that speak of `flag` in production."""
-    return [rule for rule in rules if rule.flag == flag and (not rule.environments or PRODUCTION in rule.environments)]
 
 
 def _judge_rollout(
@@ -103,7 +100,7 @@ def _judge_rollout(
     term: int,
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
-    exposed = not exposure(rollout, PRODUCTION).empty
+    exposed = not exposure(rollout, rollout.plan.environment).empty
     missing = any((rule.name, rule.fingerprint) not in remembered for rule, _ in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
