@@ -35,6 +35,7 @@ class CreditPlanVersion(Base):
     added_by: Mapped[str] = mapped_column(Text)
     grace_days: Mapped[int | None] = mapped_column(Integer)
     per_seat: Mapped[bool] = mapped_column(Boolean, default=False)
+    rollovers: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class AddedCreditKind(Base):

@@ -12,7 +12,7 @@ from credits_engine.store import packs
 from credits_engine.store.reservations import overdue
 
 SWEEP_SECONDS = 5.0
-PACKS_SECONDS = 60.0
+PACKS_SECONDS = 10.0
 PAGE = 200
 
 

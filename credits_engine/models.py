@@ -22,6 +22,8 @@ DIFFERING = text("variance <> 'match'")
 PENDING = text("state = 'pending'")
 # Whoever has spent their packs pays nothing for having had them.
 UNSPENT = text("remaining > 0")
+ROLLED_OVER = text("rolled_from IS NOT NULL")
+LIMIT_CHANGES = text("type = 'limit_change'")
 # Counters are updated in place all day: room in the page lets PostgreSQL do so without touching an index.
 ROOMY = {"postgresql_with": {"fillfactor": 70}}
 
@@ -77,6 +79,13 @@ class JournalEntry(Base):
         Index("ix_credit_journal_occurred", "occurred_at"),
         Index("ix_credit_journal_differing", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
         Index("ix_credit_journal_variance", "variance", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
+        Index(
+            "ix_credit_journal_limit_change",
+            "user_id",
+            "v2_period_start",
+            sqlite_where=LIMIT_CHANGES,
+            postgresql_where=LIMIT_CHANGES,
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, autoincrement=True)
@@ -167,7 +176,7 @@ class Reservation(Base):
 
 
 class Pack(Base):
-    """Credits of one kind that were bought besides the plan; `remaining` is what its entries add up to."""
+    """Credits of one kind besides the plan, bought or rolled over; `remaining` is what its entries add up to."""
 
     __tablename__ = "credit_pack"
     __table_args__ = (
@@ -176,6 +185,15 @@ class Pack(Base):
         CheckConstraint("amount > 0 AND remaining >= 0 AND remaining <= amount", name="ck_credit_pack_remaining"),
         Index("ix_credit_pack_user", "user_id", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
         Index("ix_credit_pack_expires", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
+        Index(
+            "ix_credit_pack_rolled_from",
+            "user_id",
+            "rolled_from",
+            "kind",
+            unique=True,
+            sqlite_where=ROLLED_OVER,
+            postgresql_where=ROLLED_OVER,
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, autoincrement=True)
@@ -185,6 +203,8 @@ class Pack(Base):
     remaining: Mapped[int] = mapped_column(BigInteger)
     bought_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    rolled_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """The start of the period that left these credits unused; None of what was bought."""
 
 
 class PackEntry(Base):

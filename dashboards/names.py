@@ -76,6 +76,7 @@ NAMES: Mapping[str, str] = {
     "top_up": N_("Top up"),
     "pack_expire": N_("Pack expire"),
     "pack_revoke": N_("Pack revoke"),
+    "rollover": N_("Rollover"),
     # rules of an evaluation
     "environment_variable": N_("Environment variable"),
     "rollback_latch": N_("Rollback latch"),
@@ -165,6 +166,7 @@ NOUNS: Mapping[str, tuple[str, str]] = {
     "more flag": NN_("%(count)s more flag", "%(count)s more flags"),
     "more known user": NN_("%(count)s more known user", "%(count)s more known users"),
     "operation": NN_("%(count)s operation", "%(count)s operations"),
+    "period": NN_("%(count)s period", "%(count)s periods"),
     "rollout": NN_("%(count)s rollout", "%(count)s rollouts"),
     "segment": NN_("%(count)s segment", "%(count)s segments"),
     "time": NN_("%(count)s time", "%(count)s times"),

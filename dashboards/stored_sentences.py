@@ -53,6 +53,7 @@ WRITTEN = (
         "refills at %(at)s."
     ),
     N_("%(wanted)s asked for, %(used)s of %(limit)s used this calendar month; the pool refills at %(at)s."),
+    N_("%(credits)s were left unused at %(at)s and can be spent until %(until)s."),
     # checks of checklists
     N_("No server has looked yet; one does within seconds."),
     N_("Last looked at %(at)s, which is too long ago; see that a server runs."),

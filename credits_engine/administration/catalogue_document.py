@@ -1,14 +1,17 @@
 """Kinds and plans of credits as they are written: YAML into versions, and back."""
 
+from dataclasses import asdict
 from datetime import datetime
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from credits_engine.administration import documents
 from credits_engine.administration.documents import Start, start_of
 from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Limit
-from credits_engine.engines.plan_versions import GRACE_DAYS_MAX, PlanVersion
+from credits_engine.engines.plan_versions import GRACE_DAYS_MAX, LIMIT_MAX, PlanVersion
+from credits_engine.engines.rollovers import MAX_PERCENT_MAX, PERIODS_MAX, Rollover, Rollovers
 
 VERSIONS_MAX = 200
 KINDS_MAX = 20
@@ -24,6 +27,22 @@ class LimitDocument(BaseModel):
     legacy: Limit
 
 
+class RolloverDocument(BaseModel):
+    """How much of one kind rolls over from a period of v2 at most, and in how many periods it may be spent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    max: int | None = Field(None, ge=0, le=LIMIT_MAX)
+    max_percent: int | None = Field(None, ge=0, le=MAX_PERCENT_MAX)
+    periods: int = Field(1, ge=1, le=PERIODS_MAX)
+
+    @model_validator(mode="after")
+    def _has_one_maximum(self) -> Self:
+        if (self.max is None) == (self.max_percent is None):
+            raise ValueError("say the most that rolls over, either as max or as max_percent")
+        return self
+
+
 class PlanDocument(BaseModel):
     """What a plan grants from a moment on; without a start from now on."""
 
@@ -36,13 +55,16 @@ class PlanDocument(BaseModel):
     limits: dict[str, LimitDocument]
     grace_days: int | None = Field(None, ge=0, le=GRACE_DAYS_MAX)
     per_seat: bool = False
+    rollovers: dict[str, RolloverDocument] | None = None
 
     def version(self, now: datetime) -> PlanVersion:
         """Return the version as it is stored."""
         limits = {kind: (each.v2, each.legacy) for kind, each in self.limits.items()}
         title = self.title or self.plan.capitalize()
         starts = start_of(self.starts, now)
-        return PlanVersion(self.plan, title, starts, limits, self.above, self.grace_days, self.per_seat)
+        written = self.rollovers
+        rules = None if written is None else {kind: Rollover(**each.model_dump()) for kind, each in written.items()}
+        return PlanVersion(self.plan, title, starts, limits, self.above, self.grace_days, self.per_seat, rules)
 
 
 class KindDocument(BaseModel):
@@ -94,4 +116,12 @@ def document_of(version: PlanVersion) -> dict[str, object]:
         "limits": limits,
         **grace,
         **({"per_seat": True} if version.per_seat else {}),
+        **({} if version.rollovers is None else {"rollovers": rollovers_document(version.rollovers)}),
+    }
+
+
+def rollovers_document(rules: Rollovers) -> dict[str, dict[str, int]]:
+    """Return the rules of what rolls over as they are written."""
+    return {
+        kind: {name: value for name, value in asdict(rule).items() if value is not None} for kind, rule in rules.items()
     }

@@ -1,4 +1,4 @@
-"""Whom other plans would have refused, and what becomes of those who have one now."""
+"""Whom other plans would have refused, what would have rolled over, and what becomes of those who have one now."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from credits_engine.engines.amounts import KINDS, Amounts
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.plans import CATALOGUE
-from credits_engine.store import plan_users, plan_versions
+from credits_engine.engines.rollovers import rolled_over, with_seats
+from credits_engine.store import plan_users, plan_versions, rollovers
 from credits_engine.store.plan_users import PlanUsers
 
 PREVIEWED = timedelta(days=30)
+ROLLED_OVER = timedelta(days=31)
+"""Everybody had a period that ended in so many days."""
 USERS_MAX = 50
 
 
@@ -47,6 +50,32 @@ def refusals(session: Session, versions: Sequence[PlanVersion], now: datetime) -
         )
         for each in versions
     }
+
+
+@dataclass(frozen=True, slots=True)
+class RolloverPreview:
+    """What more would have rolled over from the periods of the last days, were each of them whole and paid."""
+
+    periods: int
+    users: int
+    more: Amounts
+
+
+def rollover_previews(session: Session, versions: Sequence[PlanVersion], now: datetime) -> dict[str, RolloverPreview]:
+    """Return by plan what would have been granted besides, of versions that have rules of what rolls over."""
+    return {each.plan: _rollover_preview(session, each, now) for each in versions if each.rollovers is not None}
+
+
+def _rollover_preview(session: Session, version: PlanVersion, now: datetime) -> RolloverPreview:
+    users: set[str] = set()
+    periods, more = 0, NOTHING
+    for ended in rollovers.ended_since(session, _names(version.plan), now - ROLLED_OVER, now):
+        rules = with_seats(version.rollovers or {}, CATALOGUE.plan(ended.plan).seats)
+        change = rolled_over(rules, ended.granted, ended.used) - ended.rolled
+        more += change
+        periods += 1
+        users.update([ended.user_id] if change != NOTHING else [])
+    return RolloverPreview(periods, len(users), more)
 
 
 def users_of(session: Session, versions: Sequence[PlanVersion], now: datetime) -> dict[str, PlanUsers]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 
@@ -24,7 +24,13 @@ from credits_engine.administration.catalogue_document import (
     document_of,
     kind_document_of,
 )
-from credits_engine.administration.catalogue_preview import Refusals, refusals, users_of
+from credits_engine.administration.catalogue_preview import (
+    Refusals,
+    RolloverPreview,
+    refusals,
+    rollover_previews,
+    users_of,
+)
 from credits_engine.engines.added_kinds import AddedKind, added_kind_errors, with_kinds
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.plan_versions import PlanVersion, plans_at, version_errors
@@ -43,6 +49,8 @@ class CatalogueDifference:
     refusals: Mapping[str, Refusals]
     users: Mapping[str, PlanUsers]
     kinds: tuple[AddedKind, ...] = ()
+    rollovers: Mapping[str, RolloverPreview] = field(default_factory=dict)
+    """By plan what more would have rolled over."""
 
 
 def exported(session: Session) -> str:
@@ -81,7 +89,13 @@ def difference(session: Session, document: CatalogueDocument, now: datetime) -> 
     ]
     if found:
         raise Problem(422, INVALID, " ".join(found))
-    return CatalogueDifference(tuple(fresh), refusals(session, fresh, now), users_of(session, fresh, now), kinds)
+    return CatalogueDifference(
+        tuple(fresh),
+        refusals(session, fresh, now),
+        users_of(session, fresh, now),
+        kinds,
+        rollover_previews(session, fresh, now),
+    )
 
 
 def _fresh_kinds(session: Session, document: CatalogueDocument, now: datetime) -> tuple[AddedKind, ...]:

@@ -127,9 +127,14 @@ def _lower(session: Session, pack: Pack, by: int, type_: EntryType, change: Chan
         "requested": Amounts(**{pack.kind: -by}),
         "context": {"pack": pack.id},
     }
-    before = {"pack": pack.id, "remaining": pack.remaining}
-    after = {"pack": pack.id, "remaining": pack.remaining - by}
-    journal_id = post_adjustment(session, type_, columns, change, before=before, after=after)
+    if type_ is EntryType.PACK_EXPIRE and pack.rolled_from:
+        # By a rule, for every user at every month's turn: the journal tells of it, as it does of each period.
+        row = {"type": type_.value, "occurred_at": change.now, "reason": change.reason, "actor": change.actor}
+        journal_id = journal.append(session, {**row, **columns})
+    else:
+        before = {"pack": pack.id, "remaining": pack.remaining}
+        after = {"pack": pack.id, "remaining": pack.remaining - by}
+        journal_id = post_adjustment(session, type_, columns, change, before=before, after=after)
     if by:
         packs.move(session, pack.user_id, journal_id, (Allocation(pack.id, pack.kind, -by),))
     return TopUp(journal_id, _locked(session, pack.user_id, pack.id), -by)

@@ -28,11 +28,18 @@ def card_view() -> ResponseReturnValue:
     if form not in FORMS:
         raise Problem(400, "UNKNOWN_FORM", f"form is {form[:50]!r}; use {', '.join(FORMS)}.")
     with read_only() as session:
-        book, engine = users.serving_book(session, user_id, now)
-    document = users.summary(book, engine, now)
+        books, engine = users.serving_books(session, user_id, now)
+    document = users.summary(books, engine, now)
     if form == "json":
         return jsonify({"success": True, "data": document})
-    html = render_template("credits_card.html", card=document, period_end=book.period.end, whole=form == "page")
+    rolled_over = [pack for pack in books.packs if pack.rolled_from]
+    html = render_template(
+        "credits_card.html",
+        card=document,
+        period_end=books.of(engine).period.end,
+        rolled_over=rolled_over,
+        whole=form == "page",
+    )
     response = Response(html, mimetype="text/html")
     response.headers["Cache-Control"] = "private, no-store"
     return response

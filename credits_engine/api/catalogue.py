@@ -31,12 +31,15 @@ class PlanCatalogue(ResponseModel):
 
 
 class PlanCatalogueDifference(ResponseModel):
-    """The kinds and versions that are new, by plan whom they would have refused, and who has them now."""
+    """The kinds and versions that are new; by plan whom they would have refused, what more would have rolled over, and
+    who has them now.
+    """
 
     added: list[dict[str, object]]
     kinds: list[dict[str, object]]
     refusals: dict[str, dict[str, object]]
     users: dict[str, dict[str, object]]
+    rollovers: dict[str, dict[str, object]]
 
 
 @bp.get("")
@@ -87,5 +90,9 @@ def difference_document(found: CatalogueDifference) -> dict[str, object]:
                 "lastEnd": each.last_end.isoformat() if each.last_end else None,
             }
             for plan, each in found.users.items()
+        },
+        "rollovers": {
+            plan: {"periods": each.periods, "users": each.users, "more": each.more.by_name()}
+            for plan, each in found.rollovers.items()
         },
     }

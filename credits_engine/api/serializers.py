@@ -79,7 +79,7 @@ def refusal(receipt: Receipt) -> Problem | None:
 
 
 def pack_document(pack: Pack) -> Document:
-    """One pack that was bought."""
+    """One pack; `rolledFrom` is the start of the period that left it unused, null of one that was bought."""
     return {
         "packId": pack.id,
         "creditType": pack.kind,
@@ -87,13 +87,14 @@ def pack_document(pack: Pack) -> Document:
         "remaining": pack.remaining,
         "boughtAt": instant(pack.bought_at),
         "expiresAt": instant(pack.expires_at),
+        "rolledFrom": instant(pack.rolled_from) if pack.rolled_from else None,
     }
 
 
 def status_document(loaded: Books, engine: EngineName) -> Document:
     """The user's credits as the serving book has them; never a number of the other one.
 
-    `remaining` is what can be spent now: what the plan leaves, and `bought` of packs.
+    `remaining` is what can be spent now: what the plan leaves, and `bought` of packs, also of those that rolled over.
     """
     book = loaded.of(engine)
     return {

@@ -15,10 +15,11 @@ from credits_engine.api.product_users import acting_user
 from credits_engine.api.serializers import Document
 from credits_engine.engines import usage_levels
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
-from credits_engine.engines.decisions import Book, EngineName, Outcome, Request, remaining
+from credits_engine.engines.decisions import EngineName, Outcome, Request, remaining
 from credits_engine.engines.memberships import member_key
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import account_books
+from credits_engine.operations.account_books import Books
 from credits_engine.operations.consumption import ENGINES, UnknownUserError
 from credits_engine.operations.members import account_of, membership, within_limit
 from credits_engine.operations.routing import flag_lookup
@@ -62,7 +63,8 @@ def check_view() -> ResponseReturnValue:
     user_id, now = acting_user(), clock.now()
     amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
-        book, engine = serving_book(session, user_id, now, asked=amounts)
+        books, engine = serving_books(session, user_id, now, asked=amounts)
+    book = books.of(engine)
     decision = ENGINES.of(engine)(book, Request(user_id, amounts))
     return _enveloped(
         {
@@ -81,12 +83,14 @@ def summary_view() -> ResponseReturnValue:
     """Usage per kind with its level, the days left, and what to recommend."""
     user_id, now = acting_user(), clock.now()
     with read_only() as session:
-        book, engine = serving_book(session, user_id, now)
-    return _enveloped(summary(book, engine, now))
+        books, engine = serving_books(session, user_id, now)
+    return _enveloped(summary(books, engine, now))
 
 
-def serving_book(session: Session, user_id: str, now: datetime, *, asked: Amounts = NOTHING) -> tuple[Book, EngineName]:
-    """The book that serves this user now, which a member's own limit may close to what is asked.
+def serving_books(
+    session: Session, user_id: str, now: datetime, *, asked: Amounts = NOTHING
+) -> tuple[Books, EngineName]:
+    """The books, and the engine that serves this user now; a member's own limit may close them to what is asked.
 
     Raises UnknownUserError and UnknownPlanError.
     """
@@ -100,11 +104,12 @@ def serving_book(session: Session, user_id: str, now: datetime, *, asked: Amount
     books = account_books.read_books(session, account, now)
     if member:
         books = within_limit(session, member, books, asked)
-    return books.of(engine), engine
+    return books, engine
 
 
-def summary(book: Book, engine: EngineName, now: datetime) -> Document:
+def summary(books: Books, engine: EngineName, now: datetime) -> Document:
     """Return the figures of the card."""
+    book = books.of(engine)
     left = remaining(book.limits, book.used, bought=book.bought)
     usage = {}
     for kind in KINDS:
@@ -119,6 +124,11 @@ def summary(book: Book, engine: EngineName, now: datetime) -> Document:
         }
     return {
         "usage": usage,
+        "rolledOver": [
+            {"creditType": pack.kind, "remaining": pack.remaining, "expiresAt": serializers.instant(pack.expires_at)}
+            for pack in books.packs
+            if pack.rolled_from
+        ],
         "periodStart": serializers.instant(book.period.start),
         "periodEnd": serializers.instant(book.period.end),
         "daysLeft": usage_levels.days_left(book.period.end, now),

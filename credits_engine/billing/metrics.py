@@ -15,7 +15,7 @@ from control_plane.platform.observability.signals import Sample
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.operations.period_rollover import OpenedPeriod
+from credits_engine.operations.period_openings import OpenedPeriod
 
 FAILURE = "billing_webhook_failure"
 APPLIED_TWICE = "billing_applied_twice"

@@ -16,7 +16,7 @@ from credits_engine.billing import api, customer_api, metrics, prices
 from credits_engine.billing.auto_top_ups import api as auto_top_up_api
 from credits_engine.billing.auto_top_ups import change_limit
 from credits_engine.billing.auto_top_ups.job import AutoTopUps
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList, catalogue
 from credits_engine.billing.entitlements.prices import check_prices, is_mapped
 from credits_engine.billing.inbox import webhook
@@ -71,11 +71,11 @@ def init_app(app: Flask) -> None:
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
-    rollover = period_rollover.PeriodRollover()
+    periods = period_sweep.PeriodSweep()
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(PRICES_SECONDS, "billing-prices", reload_prices)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
-    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(rollover, now))
+    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(periods, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
     schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
     schedule.run_on_leader(CHECK_LOOK_SECONDS, "billing-check", lambda now, _term: check(now))
@@ -90,10 +90,10 @@ def work(worker: Worker, now: datetime) -> None:
         worker.work(until=now + SHIFT)
 
 
-def sweep_tables(rollover: period_rollover.PeriodRollover, now: datetime) -> None:
+def sweep_tables(periods: period_sweep.PeriodSweep, now: datetime) -> None:
     """Settle what has fallen due and open periods for the next page of users."""
-    period_rollover.sync_due(now)
-    rollover.tick(now)
+    period_sweep.sync_due(now)
+    periods.tick(now)
 
 
 def tidy(now: datetime) -> None:
@@ -103,7 +103,7 @@ def tidy(now: datetime) -> None:
         release_pointers(now)
     release_payers(now)
     purge_payloads(now)
-    period_rollover.check_limits(now)
+    period_sweep.check_limits(now)
 
 
 def check(now: datetime) -> None:

@@ -27,6 +27,11 @@ def _lines(found: CatalogueDifference) -> list[str]:
             f"refused {refused.operations:,} operations of {refused.users:,} users."
         )
         lines += [f"    {user_id}" for user_id in refused.first_users]
+        if rolled := found.rollovers.get(each.plan):
+            lines.append(
+                f"    Of the {rolled.periods:,} periods that ended in the last 31 days it would have let {rolled.more} "
+                f"more roll over at most, to {rolled.users:,} users."
+            )
         have = found.users[each.plan]
         if have.last_end:
             lines.append(

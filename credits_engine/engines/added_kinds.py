@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from credits_engine.engines.amounts import Limit
+from credits_engine.engines.catalogue_errors import kind_errors
 from credits_engine.engines.plan_versions import LIMIT_MAX
-from credits_engine.engines.plans import CreditKind, CreditPlan, granting, kind_errors
+from credits_engine.engines.plans import CreditKind, CreditPlan, granting
 
 PACK_MAX = 10**9
 

@@ -1,4 +1,4 @@
-"""Credits bought besides the plan: which pack an operation draws on, and where given back credits return to.
+"""Credits besides the plan, bought or rolled over: which pack an operation draws on, and where what is given back goes.
 
 A pack belongs to the user, not to an engine: both judge with it and its one counter is moved by what was served. The
 plan is spent first, then the pack that expires soonest.
@@ -14,7 +14,7 @@ from credits_engine.engines.decisions import Book
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One purchase: `amount` credits of one kind, of which `remaining` can be spent before `expires_at`."""
+    """`amount` credits of one kind, of which `remaining` can be spent before `expires_at`."""
 
     id: int
     user_id: str
@@ -23,6 +23,8 @@ class Pack:
     remaining: int
     bought_at: datetime
     expires_at: datetime
+    rolled_from: datetime | None = None
+    """The start of the period that left these credits unused; None of what was bought."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from credits_engine.engines.amounts import Limit, Limits
 from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import CreditKind, CreditPlan
+from credits_engine.engines.rollovers import Rollovers, rule_errors
 
 LIMIT_MAX = 10**12
 GRACE_DAYS_MAX = 90
@@ -32,6 +33,8 @@ class PlanVersion:
     """For payments that fail from then on; None leaves what it was."""
     per_seat: bool = False
     """Of a plan that is new: whether these are the limits of one seat."""
+    rollovers: Rollovers | None = None
+    """Of periods that begin from then on; None leaves what it was, and no rule at all ends it."""
 
     @property
     def legacy_starts_at(self) -> datetime:
@@ -70,15 +73,25 @@ def plans_at(
         if place is None:
             limits = version.v2(kinds, granted), version.legacy(kinds, granted)
             new = CreditPlan(
-                version.plan, version.title, *limits, graces=_graces(version, ()), per_seat=version.per_seat
+                version.plan,
+                version.title,
+                *limits,
+                graces=_graces(version, ()),
+                rollovers=_rollovers(version, ()),
+                per_seat=version.per_seat,
             )
             plans.insert(places[version.above] + 1 if version.above else len(plans), new)
             continue
         # A month that runs keeps its pools, as a billing period does.
         legacy = version.legacy(kinds, granted) if version.legacy_starts_at <= now else plans[place].legacy
-        graces = _graces(version, plans[place].graces)
-        v2 = version.v2(kinds, granted)
-        plans[place] = replace(plans[place], title=version.title, v2=v2, legacy=legacy, graces=graces)
+        plans[place] = replace(
+            plans[place],
+            title=version.title,
+            v2=version.v2(kinds, granted),
+            legacy=legacy,
+            graces=_graces(version, plans[place].graces),
+            rollovers=_rollovers(version, plans[place].rollovers),
+        )
     return tuple(plans)
 
 
@@ -88,6 +101,12 @@ def _graces(
     if version.grace_days is None:
         return before
     return (*before, (version.starts_at, timedelta(days=version.grace_days)))
+
+
+def _rollovers(
+    version: PlanVersion, before: tuple[tuple[datetime, Rollovers], ...]
+) -> tuple[tuple[datetime, Rollovers], ...]:
+    return before if version.rollovers is None else (*before, (version.starts_at, version.rollovers))
 
 
 def next_change(versions: Iterable[PlanVersion], now: datetime) -> datetime | None:
@@ -128,6 +147,7 @@ def _errors(
             found.append(f"a limit of {kind} is a whole number from 0, or null for none.")
     if each.grace_days is not None and not 0 <= each.grace_days <= GRACE_DAYS_MAX:
         found.append(f"the days of grace are 0 to {GRACE_DAYS_MAX}.")
+    found += rule_errors(each.rollovers or {}, {*kinds, *coming}, LIMIT_MAX)
     return found
 
 

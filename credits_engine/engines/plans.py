@@ -4,17 +4,17 @@ Both engines, the API, the backfill and the tests read it. A mistake in it stops
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from credits_engine.engines.amounts import KINDS, Kind, Limit, Limits
+from credits_engine.engines.catalogue_errors import catalogue_errors, kind_errors
+from credits_engine.engines.rollovers import NO_ROLLOVERS, Rollovers, with_seats
 
 SEATS_MAX = 100_000
 SEATS = re.compile(r"(?P<plan>.+):(?P<seats>[1-9][0-9]{0,5})")
-KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 GRACE = timedelta(days=5)
 """How long a plan is granted after its payment failed, where no version of the plan says otherwise."""
 
@@ -54,6 +54,8 @@ class CreditPlan:
     """Stripe price lookup keys that buy this plan."""
     graces: tuple[tuple[datetime, timedelta], ...] = ()
     """The days of grace by the moment from which on they are given, in that order."""
+    rollovers: tuple[tuple[datetime, Rollovers], ...] = ()
+    """The rules of what rolls over, by the moment from which on periods begin that have them, in that order."""
     per_seat: bool = False
     """Whether its limits are those of one seat, and a subscription's quantity says how many seats there are."""
     seats: int = 1
@@ -62,6 +64,11 @@ class CreditPlan:
         """Return the grace for a payment that failed at `moment`; what comes later changes nothing of it."""
         begun = [grace for start, grace in self.graces if start <= moment]
         return begun[-1] if begun else GRACE
+
+    def rollovers_of(self, period_start: datetime) -> Rollovers:
+        """Return by which rules a period rolls over that began then: a period keeps what it was opened with."""
+        begun = [rules for start, rules in self.rollovers if start <= period_start]
+        return begun[-1] if begun else NO_ROLLOVERS
 
     def with_seats(self, seats: int) -> "CreditPlan":
         """Return the plan of so many seats: one of its own, `team:5`, which grants that many times the limits.
@@ -78,6 +85,7 @@ class CreditPlan:
             title=f"{self.title}, {seats:,} seats",
             v2=v2,
             legacy=legacy,
+            rollovers=tuple((start, with_seats(rules, seats)) for start, rules in self.rollovers),
             aliases=(),
             price_keys=(),
             seats=seats,
@@ -185,6 +193,11 @@ class Catalogue:
         """Return whether `plan` is wanted to have just this difference in its limits of `kind`."""
         return any(each.name == kind and each.differences.get(plan.name) == difference for each in self.kinds)
 
+    @property
+    def rolling_plans(self) -> list[str]:
+        """The plans of which something rolls over, or did."""
+        return [plan.name for plan in self.plans if plan.rollovers]
+
     def is_upgrade(self, before: CreditPlan, after: CreditPlan) -> bool:
         """Return whether `after` stands higher in the catalogue than `before`."""
         return self.place(after) > self.place(before)
@@ -192,31 +205,6 @@ class Catalogue:
     def place(self, plan: CreditPlan) -> tuple[int, int]:
         """The place of a plan in the catalogue; more seats stand higher."""
         return self._rank[plan.base_name], plan.seats
-
-
-def catalogue_errors(plans: tuple[CreditPlan, ...]) -> list[str]:
-    """Every contradiction as a sentence; empty when both engines can rely on the catalogue."""
-    mistakes = [] if plans else ["A catalogue needs at least one plan."]
-    names = Counter(name for plan in plans for name in (plan.name, *plan.aliases))
-    mistakes += [f"Plan name or alias {name!r} is used {n} times." for name, n in names.items() if n > 1]
-    prices = Counter(key for plan in plans for key in plan.price_keys)
-    mistakes += [f"Price lookup key {key!r} buys {n} plans; it may buy one." for key, n in prices.items() if n > 1]
-    for plan in plans:
-        mistakes += _plan_errors(plan)
-    return mistakes
-
-
-def _plan_errors(plan: CreditPlan) -> list[str]:
-    blank = [name for name in (plan.name, *plan.aliases, *plan.price_keys) if name != name.strip() or not name]
-    mistakes = [f"Plan {plan.name!r}: {name!r} is blank or has blanks around it." for name in blank]
-    for engine, limits in (("v2", plan.v2), ("legacy", plan.legacy)):
-        for position, limit in enumerate(limits.figures):
-            kind = KINDS[position] if position < len(KINDS) else "new"
-            if limit is not None and (type(limit) is not int or limit < 0):
-                mistakes.append(
-                    f"Plan {plan.name!r}: {engine} {kind} limit is {limit!r}; write a whole number from 0, or None."
-                )
-    return mistakes
 
 
 def granting(plans: Iterable[CreditPlan], kind: CreditKind) -> tuple[CreditPlan, ...]:
@@ -229,22 +217,6 @@ def granting(plans: Iterable[CreditPlan], kind: CreditKind) -> tuple[CreditPlan,
         )
         for plan in plans
     )
-
-
-def kind_errors(kind: CreditKind, plans: Set[str], known: Set[str]) -> list[str]:
-    """Return why a kind can't be granted, a sentence each."""
-    mistakes = [] if KIND_NAME.fullmatch(kind.name) else [f"Kind {kind.name!r}: write small letters and digits."]
-    mistakes += [f"Kind {kind.name!r} is in the catalogue already."] if kind.name in known else []
-    for engine, limits in (("v2", kind.v2), ("legacy", kind.legacy)):
-        odd = sorted(limits.keys() ^ plans)
-        mistakes += (
-            [f"Kind {kind.name!r}: {engine} needs a limit for each plan and no other; see {', '.join(odd)}."]
-            if odd
-            else []
-        )
-    for name in kind.differences.keys() - plans:
-        mistakes.append(f"Kind {kind.name!r}: it declares a difference for {name!r}, which is no plan.")
-    return mistakes
 
 
 def _index(entries: Iterable[tuple[str, CreditPlan]]) -> Mapping[str, CreditPlan]:

@@ -36,6 +36,7 @@ class EntryType(StrEnum):
     TOP_UP = "top_up"
     PACK_EXPIRE = "pack_expire"
     PACK_REVOKE = "pack_revoke"
+    ROLLOVER = "rollover"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
+from credits_engine.operations.rollovers import PeriodTurn, lock_ended, roll_over
 from credits_engine.store import accounts, books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import AccountView, CounterRow
@@ -142,7 +143,10 @@ def load_for_update(
         account = accounts.refreshed(session, account)
     plan = CATALOGUE.plan(account.plan)
     # v2's row is locked before legacy's everywhere, so that two operations never wait for each other in a circle.
-    row = row or _open(session, account, plan, now)
+    if row is None:
+        row = _open(session, account, plan, now)
+        # What has just rolled over, by us or whoever opened the period before us, is spent by this operation already.
+        account = replace(account, has_packs=account.has_packs or bool(CATALOGUE.rolling_plans))
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
@@ -179,13 +183,18 @@ def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Per
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
     """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    # Before the lock on openings, as whoever applies events holds periods first, too.
+    ended = lock_ended(session, [account.user_id], now).get(account.user_id)
     # A row that does not exist can't be locked, so an advisory lock stands in for it. While we waited for that, another
     # request may have opened the period: then its row is taken.
     if books.lock_period_openings(session, account.user_id) and (
         row := books.lock_current(session, account.user_id, now)
     ):
         return row
-    return books.open_period(session, account.user_id, _next_period(session, account, now), plan)
+    opened = books.open_period(session, account.user_id, _next_period(session, account, now), plan)
+    if ended:
+        roll_over(session, [PeriodTurn(account.user_id, ended, opened.period, account.billing_anchor)], now)
+    return opened
 
 
 def _next_period(session: Session, account: Account, now: datetime) -> Period:

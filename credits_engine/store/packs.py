@@ -1,4 +1,4 @@
-"""Rows of bought packs, and of what moved them."""
+"""Rows of packs, bought or rolled over, and of what moved them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -59,12 +59,12 @@ COUNT = select(func.count()).select_from(PACKS)
 
 def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
     """Packs of a user that can be drawn on, the one that expires soonest first."""
-    return tuple(map(_pack, execute_core(session, USABLE, {"user_id": user_id, "now": now})))
+    return tuple(map(pack_of, execute_core(session, USABLE, {"user_id": user_id, "now": now})))
 
 
 def lock_usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
     """Lock and return the usable packs; the caller has locked the user's books before."""
-    return tuple(map(_pack, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
+    return tuple(map(pack_of, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
 
 
 def owner(session: Session, pack_id: int) -> str | None:
@@ -76,7 +76,7 @@ def owner(session: Session, pack_id: int) -> str | None:
 def lock(session: Session, user_id: str, pack_id: int) -> Pack | None:
     """One pack, locked."""
     row = execute_core(session, LOCK, {"user_id": user_id, "pack_id": pack_id}).one_or_none()
-    return None if row is None else _pack(row)
+    return None if row is None else pack_of(row)
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, int]]:
@@ -125,5 +125,7 @@ def differing(session: Session) -> tuple[int, tuple[int, ...]]:
     return execute_core(session, COUNT).scalar_one(), tuple(execute_core(session, DIFFERING).scalars())
 
 
-def _pack(row: ResultRow) -> Pack:
-    return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, row.bought_at, row.expires_at)
+def pack_of(row: ResultRow) -> Pack:
+    """The pack in a row of their table."""
+    moments = row.bought_at, row.expires_at, row.rolled_from
+    return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, *moments)

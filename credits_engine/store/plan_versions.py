@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Table, func, insert, literal, or_, select, text
 from sqlalchemy.orm import Session
@@ -15,6 +16,7 @@ from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Amounts, Limit, Limits
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.plans import SEATS_MAX, Catalogue, CreditPlan, UnknownPlanError
+from credits_engine.engines.rollovers import Rollover, Rollovers
 from credits_engine.store.tables import JOURNAL, USERS
 
 VERSIONS = cast(Table, CreditPlanVersion.__table__)
@@ -67,6 +69,7 @@ def every(session: Session) -> tuple[PlanVersion, ...]:
             row.above,
             row.grace_days,
             row.per_seat,
+            _read_rollovers(row.rollovers),
         )
         for row in rows
     )
@@ -81,6 +84,7 @@ def add(session: Session, version: PlanVersion, *, now: datetime, by: str) -> No
         "limits": _written(version.limits),
         "grace_days": version.grace_days,
         "per_seat": version.per_seat,
+        "rollovers": _written_rollovers(version.rollovers),
     }
     session.execute(insert(VERSIONS).values(**row, starts_at=version.starts_at, added_at=now, added_by=by))
 
@@ -124,6 +128,14 @@ def _written(limits: Mapping[str, tuple[Limit, Limit]]) -> dict[str, object]:
 
 def _read(limits: Mapping[str, Mapping[str, Limit]]) -> dict[str, tuple[Limit, Limit]]:
     return {name: (each["v2"], each["legacy"]) for name, each in limits.items()}
+
+
+def _written_rollovers(rules: Rollovers | None) -> dict[str, object] | None:
+    return None if rules is None else {kind: asdict(rule) for kind, rule in rules.items()}
+
+
+def _read_rollovers(rules: Mapping[str, Mapping[str, Any]] | None) -> Rollovers | None:
+    return None if rules is None else {kind: Rollover(**rule) for kind, rule in rules.items()}
 
 
 def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequence[str]) -> bool:

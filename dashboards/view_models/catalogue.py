@@ -17,6 +17,7 @@ from credits_engine.engines.amounts import Limit
 from credits_engine.engines.pack_prices import PackPrice
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.plans import CreditPlan
+from credits_engine.engines.rollovers import Rollovers
 from credits_engine.store import plan_versions
 from credits_engine.store.plan_versions import Author
 
@@ -31,6 +32,8 @@ class PlanView:
     prices: Sequence[str]
     since: datetime | None
     """None for what is built in."""
+    rollovers: Rollovers
+    """By which rules a period rolls over that begins now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def _plan(
 ) -> PlanView:
     limits = list(zip(kinds, plan.v2.figures, plan.legacy.figures, strict=False))
     bought = [each.price.price for each in added if each.price.plan in (plan.name, *plan.aliases)]
-    return PlanView(plan, limits, plan.grace_at(now), [*plan.price_keys, *bought], since.get(plan.name))
+    sold_for, rules = [*plan.price_keys, *bought], plan.rollovers_of(now)
+    return PlanView(plan, limits, plan.grace_at(now), sold_for, since.get(plan.name), rules)
 
 
 def _begun(versions: Sequence[PlanVersion], now: datetime) -> dict[str, list[datetime]]:

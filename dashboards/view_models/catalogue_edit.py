@@ -82,7 +82,9 @@ def _plan_entry(session: Session, plan: str, now: datetime) -> dict[str, object]
     limits_now = _limits(found or next(iter(plans.values())), kinds)
     named = {"plan": plan, "title": found.title} if found else {"plan": "team", "title": "Team", "above": [*plans][-2]}
     written = {kind: {"v2": v2, "legacy": legacy} for kind, (v2, legacy) in limits_now.items()}
-    return {"plans": [{**named, "starts": _next_month(now), "limits": written}]}
+    rules = found.rollovers_of(now) if found else {}
+    rolling = {"rollovers": catalogue_document.rollovers_document(rules)} if rules else {}
+    return {"plans": [{**named, "starts": _next_month(now), "limits": written, **rolling}]}
 
 
 def _price_entry() -> dict[str, object]:

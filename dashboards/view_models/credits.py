@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from credits_engine.engines.amounts import KINDS, Amounts, Kind
 from credits_engine.engines.decisions import Book, EngineName
+from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
 from credits_engine.operations.routing import flag_lookup
@@ -95,6 +96,8 @@ class CreditsScreen:
     problem: str | None
     entries: tuple[OperationView, ...]
     older: int | None
+    packs: tuple[Pack, ...] = ()
+    """Credits besides the plan, bought or rolled over."""
 
 
 def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
@@ -110,20 +113,20 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
         return CreditsScreen(now, user_id, None, (), "", detail, (), None)
     account, _ = found
     routed = flag_lookup(session, now)(account)
-    books, problem = _books(session, account, routed.engine, now)
+    books, packs, problem = _books(session, account, routed.engine, now)
     page = journal.entries(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
     entries = tuple(map(operation_view, page.rows))
-    return CreditsScreen(now, user_id, account, books, routed.reason, problem, entries, page.next_before)
+    return CreditsScreen(now, user_id, account, books, routed.reason, problem, entries, page.next_before, packs)
 
 
 def _books(
     session: Session, account: Account, serving: EngineName, now: datetime
-) -> tuple[tuple[BookView, ...], str | None]:
+) -> tuple[tuple[BookView, ...], tuple[Pack, ...], str | None]:
     try:
         both = account_books.read_books(session, account, now)
     except UnknownPlanError as error:
-        return (), str(error)
-    return tuple(_book(both.of(engine), engine, serving) for engine in (serving, serving.other)), None
+        return (), (), str(error)
+    return tuple(_book(both.of(engine), engine, serving) for engine in (serving, serving.other)), both.packs, None
 
 
 def _book(book: Book, engine: EngineName, serving: EngineName) -> BookView:

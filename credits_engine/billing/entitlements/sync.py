@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
 from credits_engine.billing import metrics
+from credits_engine.billing.entitlements import rollovers
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
     entitlement_at,
@@ -33,8 +34,8 @@ from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.operations import period_rollover
-from credits_engine.operations.period_rollover import OpenedPeriods
+from credits_engine.operations import period_openings
+from credits_engine.operations.period_openings import OpenedPeriods
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
 from credits_engine.store import journal, plan_versions
@@ -121,6 +122,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
     limited = _limit(run, entitlement, known, running)
     changes += limited
+    changes += rollovers.sync_rollovers(session, user_id, known, now=now, cause=cause)
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)
@@ -270,6 +272,7 @@ def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
 
 def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
     """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
-    done = period_rollover.open_missing_periods(session, user_ids, now)
+    done = period_openings.open_missing_periods(session, user_ids, now, had_one_plan=rollovers.had_one_plan)
+    rollovers.sync_opened(session, done.rolled_over, now)
     metrics.report_resets(session, done.openings, now=now)
     return done

@@ -3,6 +3,7 @@
 Billing moves the bounds of periods and never counts or uncounts a credit.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -137,6 +138,14 @@ def user_of(session: Session, customer_id: str) -> str | None:
 def is_known(session: Session, user_id: str) -> bool:
     """Return whether the directory has a user."""
     return session.scalar(select(USERS.c.user_id).where(USERS.c.user_id == user_id)) is not None
+
+
+def known_users(session: Session, user_ids: Collection[str]) -> list[str]:
+    """Return those of `user_ids` that have an account, in order."""
+    if not user_ids:
+        return []
+    query = select(ACCOUNTS.c.user_id).where(ACCOUNTS.c.user_id.in_(user_ids)).order_by(ACCOUNTS.c.user_id)
+    return list(session.scalars(query))
 
 
 def live_subscriptions(session: Session) -> dict[str, str]:

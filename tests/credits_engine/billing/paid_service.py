@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from credits_engine.engines.periods import Period
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.virtual_collection import dispute, give_up, pause, unpause
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -74,6 +75,23 @@ class PaidService(VirtualStripe):
         if now < self._leaves_at(now) and not self._is_refused(plan, now):
             allowed.append(PLANS.index(plan))
         return max(allowed, default=0)
+
+    def pays_for(self, plan: str, period: Period, now: datetime, *, extra_cents: int = 0, free: bool = False) -> bool:
+        """Whether all of a period is paid for with this plan by `now`; `free` counts what was given for nothing."""
+        settled = [each for each in self.charges if each.paid_at <= now < each.lost_at]
+        # A period with another anchor that was paid, if only for some days, ends what ran, from its own start on.
+        openings = [each.start for each in self.charges if each.opens_period and each.paid_at <= now]
+        found = [
+            (each, min([each.paid_until(now, extra_cents=extra_cents), *(at for at in openings if at > each.start)]))
+            for each in settled
+        ]
+        found += [(each, each.end) for each in self.charges if free and each.given_for_nothing_at <= now]
+        reached = period.start
+        for each, until in sorted(found, key=lambda of: of[0].start):
+            # Events tell whole seconds.
+            if each.plan == plan and each.start.replace(microsecond=0) <= reached:
+                reached = max(reached, until)
+        return reached >= period.end
 
     def _paid(self, now: datetime, *, extra_cents: int) -> list[Charge]:
         return [

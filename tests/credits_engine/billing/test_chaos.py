@@ -17,7 +17,7 @@ from sqlalchemy import case, func, select
 from control_plane.app import create_app
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.settings import SETTINGS
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.inbox.worker import LEASE
 from credits_engine.billing.models import ACCOUNTS, EVENTS
 from credits_engine.billing.store.inbox import IS_OPEN, State
@@ -87,7 +87,7 @@ class Sweeper:
     def settle(self, now: datetime, *, anything_new: bool) -> None:
         """Do the clock's part up to `now`; only events and itself can move what falls due next."""
         if anything_new or (self._next_at and self._next_at <= now):
-            while period_rollover.sync_due(now):
+            while period_sweep.sync_due(now):
                 pass
             with read_only() as session:
                 self._next_at = session.scalar(select(func.min(ACCOUNTS.c.due_at)))

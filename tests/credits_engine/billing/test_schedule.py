@@ -14,7 +14,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.runtime import jobs
 from credits_engine.billing import schedule
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.entitlements.prices import PlanWithoutPriceError, check_prices
 from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.webhook import RUSH_SECONDS, WAY_SECONDS, InboxWriter
@@ -64,7 +64,7 @@ def test_sweeping_and_tidying_leave_nothing_due(office: Office) -> None:
     stripe.cancel(stripe.checkout("ada", "pro_monthly"))
     office.tell(stripe.events, at=START)
     later = START + timedelta(days=40)
-    roll = period_rollover.PeriodRollover()
+    roll = period_sweep.PeriodSweep()
     schedule.sweep_tables(roll, later)
     schedule.tidy(later)
     assert office.user("ada") == ("free", None)
@@ -101,17 +101,17 @@ def test_a_user_on_an_unknown_plan_does_not_stop_the_roll(office: Office) -> Non
     office.tell(stripe.events, at=START)
     with transaction() as session:
         session.execute(update(USERS).where(USERS.c.user_id == "bob").values(plan="galaxy"))
-    assert period_rollover.PeriodRollover().tick(START + timedelta(days=40)) == 2
+    assert period_sweep.PeriodSweep().tick(START + timedelta(days=40)) == 2
 
 
 def test_the_roll_goes_round_the_directory_in_pages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(period_rollover, "PAGE", 2)
-    monkeypatch.setattr(period_rollover, "PAGES", 1)
+    monkeypatch.setattr(period_sweep, "PAGE", 2)
+    monkeypatch.setattr(period_sweep, "PAGES", 1)
     stripe = VirtualStripe()
     for number in range(5):
         stripe.checkout(f"user{number}", "pro_monthly")
     office.tell(stripe.events, at=START)
-    roll, later = period_rollover.PeriodRollover(), START + timedelta(days=40)
+    roll, later = period_sweep.PeriodSweep(), START + timedelta(days=40)
     assert [(roll.tick(later), roll.after) for _ in range(4)] == [(2, "user1"), (2, "user3"), (1, ""), (0, "user1")]
 
 

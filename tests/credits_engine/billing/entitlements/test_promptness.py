@@ -10,7 +10,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements import period_rollover, sync
+from credits_engine.billing.entitlements import period_sweep, sync
 from credits_engine.billing.reconciliation.comparison import reconcile
 from credits_engine.billing.store import accounts
 from credits_engine.billing.stripe_api.client import connect
@@ -63,7 +63,7 @@ def subscription(office: Office, counted: Look) -> tuple[VirtualStripe, Subscrip
 def test_a_reset_by_the_clock_is_late_from_a_quarter_of_an_hour_on(
     counted: Look, late: timedelta, expected: tuple[int, list[str]]
 ) -> None:
-    assert period_rollover.sync_due(NEXT + late) == 1
+    assert period_sweep.sync_due(NEXT + late) == 1
     assert counted(metrics.RESET_LATE) == expected
 
 
@@ -72,16 +72,16 @@ def test_the_roll_of_those_without_a_subscription_tells_the_same(
     office: Office, counted: Look, late: timedelta, expected: tuple[int, list[str]]
 ) -> None:
     free(office)
-    assert period_rollover.PeriodRollover().tick(START) == 1
+    assert period_sweep.PeriodSweep().tick(START) == 1
     assert counted(metrics.RESET_LATE) == NONE, "a first period resets nothing"
-    assert period_rollover.PeriodRollover().tick(START.replace(month=12, day=1, hour=0) + late) == 1
+    assert period_sweep.PeriodSweep().tick(START.replace(month=12, day=1, hour=0) + late) == 1
     assert counted(metrics.RESET_LATE) == expected
 
 
 @pytest.mark.usefixtures("subscription")
 def test_the_bound_is_the_one_of_the_alert(counted: Look) -> None:
     signals.set_bounds({metrics.RESET_LATE: 2.0})
-    period_rollover.sync_due(NEXT + 3 * SECOND)
+    period_sweep.sync_due(NEXT + 3 * SECOND)
     assert counted(metrics.RESET_LATE) == BAD
 
 
@@ -89,7 +89,7 @@ def test_the_bound_is_the_one_of_the_alert(counted: Look) -> None:
 def test_whoever_comes_before_the_clock_is_reset_in_time(office: Office, counted: Look) -> None:
     take(office, NEXT + SECOND)
     assert counted(metrics.RESET_LATE) == GOOD
-    period_rollover.PeriodRollover().tick(NEXT + DAY)
+    period_sweep.PeriodSweep().tick(NEXT + DAY)
     assert counted(metrics.RESET_LATE) == NONE
 
 
@@ -97,7 +97,7 @@ def test_whoever_comes_before_the_clock_is_reset_in_time(office: Office, counted
 @pytest.mark.parametrize(("months", "expected"), [(0, GOOD), (1, BAD), (7, BAD)])
 def test_a_cycle_without_a_period_was_skipped(counted: Look, months: int, expected: tuple[int, list[str]]) -> None:
     year, month = divmod(NEXT.month - 1 + months, 12)
-    period_rollover.sync_due(NEXT.replace(year=NEXT.year + year, month=month + 1))
+    period_sweep.sync_due(NEXT.replace(year=NEXT.year + year, month=month + 1))
     assert counted(metrics.RESET_SKIPPED) == expected
 
 
@@ -140,7 +140,7 @@ def test_a_downgrade_is_late_from_a_minute_after_its_period(
     stripe.cancel(ours)
     office.tell(stripe.events, at=stripe.now)
     assert counted(metrics.PLAN_LATE) == NONE, "it has not come into force"
-    period_rollover.sync_due(NEXT + late)
+    period_sweep.sync_due(NEXT + late)
     assert office.user("ada")[0] == "free"
     assert counted(metrics.PLAN_LATE) == expected
 
@@ -162,7 +162,7 @@ def test_a_change_that_came_to_light_by_asking_stripe_is_as_old_as_it_is_and_not
 
 @pytest.mark.usefixtures("subscription")
 def test_a_renewal_changes_no_plan(counted: Look) -> None:
-    period_rollover.sync_due(NEXT + DAY)
+    period_sweep.sync_due(NEXT + DAY)
     assert counted(metrics.PLAN_LATE) == NONE
 
 
@@ -176,23 +176,23 @@ def test_limits_that_never_follow_are_found(
 ) -> None:
     with transaction() as session:
         session.execute(update(COUNTERS).values(plan=limited_as))
-    assert period_rollover.check_limits(START + since) == expected
+    assert period_sweep.check_limits(START + since) == expected
     assert counted(metrics.PLAN_LATE) == (0, expected)
 
 
 def test_nobody_without_a_subscription_is_waited_for(office: Office) -> None:
     free(office)
-    period_rollover.PeriodRollover().tick(START)
+    period_sweep.PeriodSweep().tick(START)
     with transaction() as session:
         session.execute(update(USERS).values(plan="pro"))
-    assert period_rollover.check_limits(START + DAY) == []
+    assert period_sweep.check_limits(START + DAY) == []
 
 
 @pytest.mark.usefixtures("subscription")
 def test_what_is_rolled_back_is_not_told(counted: Look) -> None:
     def settle_in_vain() -> None:
         with transaction() as session:
-            period_rollover.sync_user(session, "ada", now=NEXT + DAY)
+            period_sweep.sync_user(session, "ada", now=NEXT + DAY)
             raise LookupError
 
     with pytest.raises(LookupError):

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.models import EVENTS, OPENINGS
 from credits_engine.engines.amounts import Amounts
@@ -123,7 +123,7 @@ def test_a_downgrade_waits_for_the_next_period(office: Office) -> None:
     stripe.change_price(subscription, "starter_monthly")
     office.tell(stripe.events, at=stripe.now)
     assert office.user("ada")[0] == "pro"
-    period_rollover.sync_due(NEXT)
+    period_sweep.sync_due(NEXT)
     assert office.user("ada")[0] == "starter"
     assert office.periods("ada")[-1] == (NEXT, NEXT.replace(year=2027, month=1), "starter")
 
@@ -197,7 +197,7 @@ def test_a_late_renewal_refuses_nobody_and_grants_nothing_twice(office: Office, 
     stripe.pass_time(NEXT + DAY)
     if late is not None:
         office.tell(stripe.events, at=NEXT + late)
-    period_rollover.sync_due(NEXT + 4 * DAY)
+    period_sweep.sync_due(NEXT + 4 * DAY)
     assert office.used("ada") == Amounts(900, 0)
     assert [start for start, _, _ in office.periods("ada")] == [START, NEXT]
     assert office.user("ada") == ("starter", START)
@@ -209,8 +209,8 @@ def test_a_cancellation_ends_with_its_period_by_the_clock_alone(office: Office) 
     stripe.cancel(subscription)
     office.tell(stripe.events, at=START)
     assert office.user("ada") == ("pro", START)
-    assert period_rollover.sync_due(NEXT - timedelta(seconds=1)) == 0
-    assert period_rollover.sync_due(NEXT) == 1
+    assert period_sweep.sync_due(NEXT - timedelta(seconds=1)) == 0
+    assert period_sweep.sync_due(NEXT) == 1
     assert office.user("ada") == ("free", None)
     assert office.periods("ada") == [
         (START, NEXT, "pro"),
@@ -225,7 +225,7 @@ def test_a_failing_payment_blocks_after_the_grace_time_by_the_clock_alone(office
     stripe.pass_time(NEXT + 2 * HOUR)
     office.tell(stripe.events, at=stripe.now)
     assert office.account("ada")["blocked"] is None
-    period_rollover.sync_due(NEXT + HOUR + 5 * DAY)
+    period_sweep.sync_due(NEXT + HOUR + 5 * DAY)
     assert "Payment has been failing since 2026-12-10T09:00:00Z" in office.account("ada")["blocked"]
     stripe.pass_time(NEXT + 8 * DAY)
     stripe.pay_open_invoice(subscription)
@@ -277,7 +277,7 @@ def test_the_sweep_opens_the_running_period_of_everybody_a_page_at_a_time(office
     for number in range(5):
         stripe.checkout(f"user{number}", "starter_monthly")
     office.tell(stripe.events, at=START)
-    roll = period_rollover.PeriodRollover()
+    roll = period_sweep.PeriodSweep()
     later = NEXT + HOUR
     assert roll.tick(later) == 5
     assert roll.tick(later) == 0

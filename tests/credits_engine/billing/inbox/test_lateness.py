@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile
@@ -31,7 +31,7 @@ def late(office: Office) -> VirtualStripe:
     take(office, "k1", 700, START + DAY)
     stripe.pass_time(MOVED)
     stripe.change_price(subscription, "pro_monthly", move_anchor=True)
-    assert period_rollover.sync_due(NEXT + HOUR)
+    assert period_sweep.sync_due(NEXT + HOUR)
     assert office.periods("ada")[-1][0] == NEXT
     return stripe
 
@@ -74,6 +74,6 @@ def test_an_upgrade_told_after_its_period_ended_leaves_the_limits_it_had(office:
     office.tell(stripe.events, at=START)
     stripe.pass_time(MOVED)
     stripe.change_price(subscription, "pro_monthly")
-    assert period_rollover.sync_due(NEXT + HOUR)
+    assert period_sweep.sync_due(NEXT + HOUR)
     office.tell(stripe.events, at=NEXT + 2 * HOUR)
     assert [plan for _, _, plan in office.periods("ada")] == ["pro", "pro"]

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
-from credits_engine.operations.period_rollover import OpenedPeriods, open_missing_periods
+from credits_engine.operations.period_openings import OpenedPeriods, open_missing_periods
 from credits_engine.store import accounts, migration
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
@@ -128,7 +128,7 @@ def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(till
     def roll() -> None:
         with till.app.app_context():
             for month in range(1, 13):
-                period_rollover.PeriodRollover().tick(datetime(2028, month, 1, tzinfo=UTC))
+                period_sweep.PeriodSweep().tick(datetime(2028, month, 1, tzinfo=UTC))
         done.set()
 
     def take(number: int) -> None:
@@ -162,12 +162,12 @@ def test_a_page_that_cannot_be_opened_does_not_keep_the_next_one_waiting(
             raise RuntimeError("disk full")
         return sweep_opened(users, now)
 
-    sweep_opened = period_rollover._open
-    monkeypatch.setattr(period_rollover, "PAGE", 1)
-    monkeypatch.setattr(period_rollover, "_open", opened)
+    sweep_opened = period_sweep._open
+    monkeypatch.setattr(period_sweep, "PAGE", 1)
+    monkeypatch.setattr(period_sweep, "_open", opened)
     till.user("ada")
     till.user("bob")
-    roll = period_rollover.PeriodRollover()
+    roll = period_sweep.PeriodSweep()
     with pytest.raises(RuntimeError, match="disk full"):
         roll.tick(NOW)
     assert roll.tick(NOW) == 1

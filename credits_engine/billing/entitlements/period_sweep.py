@@ -1,4 +1,4 @@
-"""Changes by the clock: periods roll over and entitlements expire, a bounded batch at each tick.
+"""Changes by the clock: periods begin and entitlements expire, a bounded batch at each tick.
 
 Nobody has to wait for it: an operation opens the period it needs. The sweep makes the tables say so too.
 """
@@ -59,7 +59,7 @@ def check_limits(now: datetime) -> list[str]:
 
 
 @dataclass(slots=True)
-class PeriodRollover:
+class PeriodSweep:
     """Goes round the directory, some pages at a tick, and opens the running period of whoever has none."""
 
     after: str = ""

@@ -1,0 +1,113 @@
+"""What rolled over from a period that is sold stays as long as all of that period is paid for, whatever is told when.
+
+Like packs it is a function of the set of facts: a payment that comes late puts back what a refund takes away. What was
+spent stays spent.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from credits_engine.administration import top_ups
+from credits_engine.billing.entitlements.coverage import coverages
+from credits_engine.billing.entitlements.history import History, histories
+from credits_engine.billing.entitlements.price_list import catalogue
+from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
+from credits_engine.billing.facts import Snapshot
+from credits_engine.billing.store import accounts, facts
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import CATALOGUE, Catalogue
+from credits_engine.store import rollovers
+from credits_engine.store.books import CounterRow
+from credits_engine.store.rollovers import RolledOver
+
+ACTOR = "billing"
+
+
+def is_sold(plan: str, known: Iterable[History], plans: Catalogue) -> bool:
+    """Return whether any subscription of theirs ever was for this plan, so that it has to be paid for."""
+    granting = (snapshot for history in known for snapshot in history.grants)
+    return plan != FREE and any(_plan_name(snapshot, plans) == plan for snapshot in granting)
+
+
+def is_paid_through(plan: str, period: Period, known: Iterable[History], plans: Catalogue) -> bool:
+    """Return whether this plan is paid for from the start of a period to its end, by however many invoices."""
+    reached = period.start
+    for span in sorted(_paid_spans(plan, known, plans)):
+        if span.start <= reached:
+            reached = max(reached, span.end)
+    return reached >= period.end
+
+
+def had_one_plan(session: Session, user_id: str, ended: CounterRow) -> bool:
+    """Return whether a period had one plan all the same, where that was told after it had begun with another."""
+    return is_paid_through(ended.plan, ended.period, _histories(session, user_id), catalogue())
+
+
+def sync_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
+    """Sync what has just rolled over into periods that the clock opened, of users who are known to billing."""
+    for user_id in accounts.known_users(session, user_ids):
+        sync_rollovers(session, user_id, _histories(session, user_id), now=now, cause="clock")
+
+
+def sync_rollovers(session: Session, user_id: str, known: Sequence[History], *, now: datetime, cause: str) -> list[str]:
+    """Take back what rolled over from periods that are not paid for, and put back what was; a sentence for each.
+
+    Call it with the user's books locked, as packs are locked behind them. `cause` is the event behind it.
+    """
+    if not CATALOGUE.rolling_plans:
+        return []
+    change = ChangeContext(now, ACTOR, f"Whether its period is paid for is told by {cause}.")
+    changes = []
+    for each in rollovers.lock_rolled_over(session, user_id, now):
+        is_earned = each.is_as_it_was and _is_earned(session, each, known)
+        changes += _restored(session, each, change) if is_earned else _revoked(session, each, change)
+    return changes
+
+
+def _is_earned(session: Session, rolled: RolledOver, known: Sequence[History]) -> bool:
+    if is_sold(rolled.plan, known, catalogue()):
+        return is_paid_through(rolled.plan, rolled.period, known, catalogue())
+    account = accounts.show_account(session, rolled.pack.user_id)
+    # Any other plan was sold with a subscription that is somebody else's by now.
+    is_given = account is None or rolled.plan in (FREE, account.original_plan)
+    return is_given and not rollovers.changed_plan(session, [(rolled.pack.user_id, rolled.period.start)])
+
+
+def _revoked(session: Session, rolled: RolledOver, change: ChangeContext) -> list[str]:
+    pack = rolled.pack
+    if pack.expires_at <= change.now:
+        return []
+    done = top_ups.revoke_locked(session, pack, change)
+    return [f"{-done.moved} {pack.kind} that rolled over are taken back: not all of their period is paid for."]
+
+
+def _restored(session: Session, rolled: RolledOver, change: ChangeContext) -> list[str]:
+    pack = rolled.pack
+    if pack.expires_at >= rolled.until or rolled.until <= change.now:
+        return []
+    if (back := facts.revoked(session, pack, actor=ACTOR)) <= 0:
+        return []
+    top_ups.restore(session, pack, back, rolled.until, change)
+    return [f"{back} {pack.kind} that rolled over are put back: their period is paid for after all."]
+
+
+def _histories(session: Session, user_id: str) -> list[History]:
+    # What an open dispute does is of no account here: a payment is one until it is lost.
+    return histories(facts.of_user(session, user_id))
+
+
+def _paid_spans(plan: str, known: Iterable[History], plans: Catalogue) -> Iterator[Period]:
+    for history in known:
+        if history.grants:
+            found = coverages(history.grants, history.payments, plans)
+            yield from (each.period for each in found if each.plan.name == plan)
+
+
+def _plan_name(snapshot: Snapshot, plans: Catalogue) -> str | None:
+    try:
+        return plan_of(snapshot, plans).name
+    except UnmappedPriceError:
+        return None
