@@ -59,6 +59,9 @@ NAMES: Mapping[str, str] = {
     "client": N_("Client"),
     "frontend": N_("Frontend"),
     "service": N_("Service"),
+    # how SDKs ask
+    "polling": N_("Polling"),
+    "streaming": N_("Streaming"),
     # rows of the journal
     "consume": N_("Consume"),
     "reserve": N_("Reserve"),
@@ -98,6 +101,18 @@ NAMES: Mapping[str, str] = {
     "database": N_("Database"),
     "writes": N_("Writes"),
     "requests": N_("Requests"),
+    "stop": N_("Stop"),
+    # notifications
+    "advance": N_("Advance"),
+    "step_back": N_("Step back"),
+    "hold": N_("Hold"),
+    "resume": N_("Resume"),
+    "roll_back": N_("Roll back"),
+    "rearm": N_("Rearm"),
+    "override": N_("Override"),
+    "quiet": N_("Quiet"),
+    "concern": N_("Concern"),
+    "undelivered": N_("Undelivered"),
     # entries of the audit trail that have no badge of their own
     "sign_in": N_("Sign in"),
     "sign_out": N_("Sign out"),
@@ -145,6 +160,17 @@ NAMES: Mapping[str, str] = {
     "entered_at": N_("Entered at"),
     "state_changed_at": N_("State changed at"),
     "expires_at": N_("Expires at"),
+    "latch": N_("Latch"),
+    "pack": N_("Pack"),
+    "user": N_("User"),
+    "kind": N_("Kind"),
+    "alert": N_("Alert"),
+    "changes": N_("Changes"),
+    "sentence": N_("Sentence"),
+    "outcome": N_("Outcome"),
+    "description": N_("Description"),
+    "tags": N_("Tags"),
+    "plan": N_("Plan"),
 }
 """By its identifier, each with the label that `filters.plain` makes of it in English."""
 

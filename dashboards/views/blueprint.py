@@ -37,7 +37,19 @@ LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 FILTERS = (
-    *("ago", "clock", "count", "day", "iso_day", "minute", "moment", "moments", "percentage", "plain", "pluralize"),
+    *(
+        "ago",
+        "clock",
+        "count",
+        "day",
+        "iso_day",
+        "minute",
+        "moment",
+        "moments",
+        "percentage",
+        "plain",
+        "pluralize",
+    ),
     *("first_sentence", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
 )
 """What templates call as `dashboards/filters.py` does."""
@@ -92,6 +104,7 @@ def init_app(app: Flask) -> None:
         verdict_reason=verdict_reason,
         badge=badge_style,
         cause=cause_sentence,
+        credits=filters.credit_amounts,
         localized=localized,
         mark=etag,
         meaning=meaning,
