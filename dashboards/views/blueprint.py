@@ -37,20 +37,8 @@ LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 FILTERS = (
-    *(
-        "ago",
-        "clock",
-        "count",
-        "day",
-        "iso_day",
-        "minute",
-        "moment",
-        "moments",
-        "percentage",
-        "plain",
-        "pluralize",
-    ),
-    *("first_sentence", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
+    *("ago", "clock", "count", "day", "iso_day", "joined", "minute", "moment", "moments", "percentage", "plain"),
+    *("first_sentence", "pluralize", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
 )
 """What templates call as `dashboards/filters.py` does."""
 
@@ -159,6 +147,7 @@ def template_globals() -> dict[str, object]:
     return {
         "me": me(),
         "may": may,
+        "places_owned": authorization.places_owned,
         "theme": theme(),
         "screens": [(name, gettext(label)) for name, label in SCREENS if may(NEEDED.get(name, "viewer"))],
         "language": language.language,
