@@ -9,9 +9,10 @@ from functools import lru_cache
 from babel.numbers import get_decimal_symbol
 from markupsafe import Markup
 
+from credits_engine.engines.amounts import KINDS, Amounts
 from dashboards import billing_sentences, definition_sentences, incident_sentences, plan_sentences
 from dashboards.billing_sentences import DIFFERENCES
-from dashboards.filters import IDENTIFIER, NARROW, figures_in, iso_day, plain, span, stored_sentence
+from dashboards.filters import IDENTIFIER, NARROW, credit_amounts, figures_in, iso_day, plain, span, stored_sentence
 from dashboards.language import N_, SOURCE, gettext, language, locale
 from dashboards.names import NAMES
 from dashboards.sentence_templates import template
@@ -23,6 +24,7 @@ ABOUT = re.compile(r"([a-z]+(?:_[a-z0-9]+)+): (.+)")
 END_OF_SENTENCE = re.compile(r"(?<=[.?!]) (?=[A-Z0-9`])")
 CONJUNCTIONS = (" and ", " or ")
 NEXT_DIFFERENCE = re.compile(rf", (?=(?:{'|'.join(each.partition(' %(')[0] for each in DIFFERENCES[:-1])}) )")
+CREDITS = re.compile(r"\d{1,9} [a-z_]+(?: and \d{1,9} [a-z_]+)*")
 WITHIN = "mistake"
 """The placeholder in whose place another sentence of these stands."""
 LENGTH = re.compile(r"(\d{1,6})([smhd])")
@@ -241,6 +243,10 @@ def _value(name: str, text: str) -> str:
 
 def localized_value(text: str) -> str:
     """Write a value in a sentence: a share, what is allowed, a part of the traffic, a length of time, a day, names."""
+    if CREDITS.fullmatch(text):
+        amounts = [each.split(" ") for each in text.split(" and ")]
+        if all(kind in KINDS for _, kind in amounts):
+            return credit_amounts(Amounts(**{kind: int(amount) for amount, kind in amounts}))
     if len(differences := NEXT_DIFFERENCE.split(text)) > 1:
         return ", ".join(map(localized_value, differences))
     for part in PARTS:
