@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page
+from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import sign_in
@@ -15,7 +15,10 @@ LATER_BYTES_MAX = 20_000
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => {
-  for (const each of list.getEntries()) if (!each.hadRecentInput) window.shifts.push(each.value);
+  for (const each of list.getEntries()) {
+    const moved = each.sources.map(({ node }) => node?.id || node?.className);
+    if (!each.hadRecentInput) window.shifts.push([each.value, moved]);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 
@@ -52,7 +55,8 @@ def watched(page: Page) -> Received:
 
     def note_end(event: dict[str, Any]) -> None:
         answer, size = answers[event["requestId"]], int(event["encodedDataLength"])
-        if "immutable" in answer["headers"].get("Cache-Control", ""):
+        headers = {name.lower(): value for name, value in answer["headers"].items()}
+        if "immutable" in headers.get("cache-control", ""):
             received.kept += size
         elif answer["mimeType"] != "text/event-stream":
             received.again += size
@@ -67,9 +71,18 @@ def watched(page: Page) -> Received:
 def test_a_screen_is_light_and_nothing_in_it_moves(open_page: OpenPage, signed_in: Any, address: str) -> None:
     page = open_page(storage_state=signed_in)
     page.add_init_script(SHIFTS)
+    page.route("**/live/**", lambda _: None)  # what happens later may well move what stands below it
     received = watched(page)
     page.goto(address)
     assert received.kept > 0
     assert 0 < received.again <= LATER_BYTES_MAX
     assert received.kept + received.again <= FIRST_BYTES_MAX
     assert page.evaluate("window.shifts") == []
+
+
+def test_nothing_moves_when_a_page_comes_alive(open_page: OpenPage, signed_in: Any) -> None:
+    page = open_page(storage_state=signed_in)
+    page.add_init_script(SHIFTS)
+    page.goto("/rollouts/WRITTEN")
+    expect(page.locator(".live-state")).to_have_text("Live")
+    assert [each for each in page.evaluate("window.shifts") if "as-of" in each[1]] == []
