@@ -171,6 +171,16 @@ NAMES: Mapping[str, str] = {
     "description": N_("Description"),
     "tags": N_("Tags"),
     "plan": N_("Plan"),
+    "since": N_("Since"),
+    "until": N_("Until"),
+    "accounts": N_("Accounts"),
+    "owed": N_("Owed"),
+    "books_differing": N_("Books differing"),
+    "trusted_attributes": N_("Trusted attributes"),
+    "flags": N_("Flags"),
+    "identity": N_("Identity"),
+    "event": N_("Event"),
+    "customers": N_("Customers"),
 }
 """By its identifier, each with the label that `filters.plain` makes of it in English."""
 

@@ -25,6 +25,11 @@ SENTENCES = (
     N_("%(key)s stands here twice; keep one."),
     N_("This is not valid YAML: %(why)s."),
     N_("Write the value again instead of an alias."),
+    N_("The file is longer than %(most)s characters."),
+    N_("The file holds too many values from here on."),
+    N_("It is nested too deeply to be a plan."),
+    N_("This is not the YAML of plans: leave out the tag %(tag)s."),
+    N_("A text holds a NUL or half of a surrogate pair, which can't be stored."),
     # of a plan
     N_("A plan needs at least one phase."),
     N_("A plan has at most %(most)s phases."),

@@ -161,6 +161,11 @@ WRITTEN = (
     N_("This holds at most."),
     N_("It rolls back if that lasts %(span)s."),
     N_("Held until the evidence stays low."),
+    # reasons of the owner of a demonstration
+    N_("A replay of the guide."),
+    N_("Soak times of seconds, so that somebody can watch."),
+    N_("This step has too few users to serve more operations."),
+    N_("The chance that a rate is over its threshold is at most %(share)s, which the owner accepts."),
     # what a rollback leaves to do
     N_(
         "%(candidate)s served %(operations)s operations of %(users)s users during the incident; %(accounts)s accounts "

@@ -13,11 +13,14 @@ from control_plane.platform.auth.audit import Entry
 from dashboards.badges import STYLES, badge_style
 from dashboards.filters import iso_duration, moment, moments, plain
 from dashboards.language import gettext
+from dashboards.stored_sentences import localized_value
 
 HIDDEN = ("evidence", "flag", "state_reason", "version")
 """Told elsewhere in the entry, or of no use to its reader."""
 
-PROGRAM = ("guard", "schedule", "system", "credits")
+PROGRAM = ("guard", "schedule", "system", "credits", "rehearsal")
+WORDS = ("role", "type")
+"""Fields whose values are names of ours."""
 NOTHING: tuple[object, ...] = (None, [], {})
 GUARD_ACTIONS = ("rollout.hold", "rollout.roll_back", "rollout.step_back")
 CHANGES_MAX = 40
@@ -131,8 +134,10 @@ def _format(name: str, value: object) -> str:
     if name == "state" and value in STYLES:
         return badge_style(str(value)).label
     text = str(value)[:CHARACTERS_MAX].replace("_", " ")
+    if name in WORDS:
+        return plain(str(value)).lower()
     if not name.endswith("_at"):
-        return moments(text)
+        return moments(localized_value(text))
     try:
         return moment(datetime.fromisoformat(str(value)))
     except ValueError:

@@ -91,7 +91,7 @@ def _filled() -> Iterator[str]:
 @contextmanager
 def _application(url: str) -> Iterator[Flask]:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(database_url=url, instance_dir=Path(folder), background=False)
+        settings = Settings(database_url=url, instance_dir=Path(folder), secret_key="-", background=False)
         with application(settings) as app:
             yield app
 
@@ -119,7 +119,7 @@ def _of_pages(url: str) -> Iterator[bool]:
                 assert alice.get(address).status_code == 200, address
                 taken.append((time.perf_counter() - began) * 1000)
                 computed.append((time.process_time() - used) * 1000)
-            with noted() as sent:
+            with app.app_context(), noted() as sent:
                 alice.get(address)
             p95, cpu = (statistics.quantiles(each[WARM:], n=20)[-1] for each in (taken, computed))
             yield _said(

@@ -44,6 +44,8 @@ WRITERS = (
     *(f"flags/unleash/canonical/{name}.py" for name in ("constraints", "definitions", "issues", "patterns")),
     *(f"flags/unleash/canonical/{name}.py" for name in ("strategies", "variants")),
     *(f"control_plane/core/{name}.py" for name in ("phase_gates", "plan_errors")),
+    "control_plane/plans/document.py",
+    "control_plane/plans/yaml_text.py",
     "credits_engine/billing/entitlements/purchases.py",
     "credits_engine/billing/entitlements/sync.py",
     "credits_engine/billing/entitlements/unpaid.py",
@@ -57,6 +59,7 @@ OF_NO_PAGE = (
     "The stored body is no JSON",
     "An object with features and segments is needed.",
     "7 is needed; 7.",
+    "The flag it is for.",
     "Invoice 7 was 7,",
 )
 """Sentences that only a log, an API or a hostile document sees, and those of which a value is words: told below."""
