@@ -60,6 +60,7 @@ OF_NO_PAGE = (
     "An object with features and segments is needed.",
     "7 is needed; 7.",
     "The flag it is for.",
+    "is no field here7.",
     "Invoice 7 was 7,",
 )
 """Sentences that only a log, an API or a hostile document sees, and those of which a value is words: told below."""
