@@ -149,7 +149,7 @@ def template_globals() -> dict[str, object]:
         "may": may,
         "places_owned": authorization.places_owned,
         "theme": theme(),
-        "screens": [(name, gettext(label)) for name, label in SCREENS if may(NEEDED.get(name, "viewer"))],
+        "screens": screens,
         "language": language.language,
         "languages": LANGUAGES,
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
@@ -212,6 +212,11 @@ def may(role: str, flag: str = "") -> bool:
     """Return whether the person signed in has at least this role on `flag`, or on what the page is about."""
     held = None if me() is None else authorization.role_here(flag)
     return held is not None and held.includes(Role(role))
+
+
+def screens() -> list[tuple[str, str]]:
+    """Return the screens of the navigation that the person signed in may open, with their labels."""
+    return [(name, gettext(label)) for name, label in SCREENS if may(NEEDED.get(name, "viewer"))]
 
 
 def row_id(text: str) -> int:
