@@ -37,6 +37,8 @@ from tests.statements import noted
 STOCK = Stock(users=100_000, rows=1_000_000)
 FLAGS, OVERRIDES, OPEN_PAGES = 500, 100_000, 100
 REQUESTS, WARM, LOADS = 100, 5, 10
+SECONDS_MAX = 15
+"""How long one page is asked for, where it is so slow that fewer requests have to do."""
 WANTED_MS, WANTED_QUERIES, WANTED_PAINT_MS, WANTED_LIVE_MS = 60.0, 12, 500.0, 1_000.0
 USER = "user-90001"
 PAGES = {
@@ -114,7 +116,8 @@ def _of_pages(url: str) -> Iterator[bool]:
         alice = people.signed_in(app, "alice")
         for name, address in PAGES.items():
             taken, computed = [], []
-            for _ in range(WARM + REQUESTS):
+            give_up = time.monotonic() + SECONDS_MAX
+            while len(taken) < WARM + REQUESTS and (len(taken) < 2 * WARM or time.monotonic() < give_up):
                 began, used = time.perf_counter(), time.process_time()
                 assert alice.get(address).status_code == 200, address
                 taken.append((time.perf_counter() - began) * 1000)
