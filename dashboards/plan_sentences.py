@@ -18,6 +18,8 @@ SENTENCES = (
     N_("is no group of fields; begin with `phases:`."),
     N_("is no text; put it in quotes."),
     N_("takes a local time; leave out the offset."),
+    N_("can't be used: %(why)s."),
+    N_("can't be read: %(why)s."),
     N_("is no field here; did you mean %(field)s."),
     N_("is no field here."),
     N_("is not allowed; write %(choices)s."),
