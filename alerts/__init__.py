@@ -67,7 +67,7 @@ def _register_with_rollouts() -> None:
 
 def _register_checks() -> None:
     """Register what checklists may ask the guard."""
-    register_check("alert", checks.alert_check)
-    register_check("below", checks.below_check)
-    register_check("guard-drill", checks.drill_check, of_installation=True)
-    register_check("notification-target", checks.target_check, of_installation=True)
+    register_check("alert", checks.alert_check, of_production=False)
+    register_check("below", checks.below_check, of_production=False)
+    register_check("guard-drill", checks.drill_check, of_production=False)
+    register_check("notification-target", checks.target_check, of_production=False)

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts import store
+from alerts.analysis.environments import alert_name, applicable
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.drill import store as drills
-from alerts.guard import applicable
 from alerts.notifications import targets
 from control_plane.core.checklist import CheckResult, failed, passed, unknown
 from control_plane.core.phases import Rollout
@@ -20,7 +20,7 @@ ABOVE = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
 def alert_check(_session: Session, rollout: Rollout, argument: str, _now: datetime) -> CheckResult:
     """Passed where each alert in `argument`, with commas between, watches this flag."""
     known = {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}
-    missing = [name for name in argument.split(",") if name not in known]
+    missing = [name for name in argument.split(",") if alert_name(name, rollout.flag) not in known]
     if missing:
         return failed(f"alerts.yaml has no {' and no '.join(missing)} for {rollout.flag}.")
     return passed(f"Watched by {argument.replace(',', ' and ')}.")
@@ -29,7 +29,8 @@ def alert_check(_session: Session, rollout: Rollout, argument: str, _now: dateti
 def below_check(session: Session, rollout: Rollout, argument: str, _now: datetime) -> CheckResult:
     """Passed where the alerts in `argument`, or all that are judged, are below their thresholds in this attempt."""
     found = {each.alert: each for each in store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)}
-    wanted = argument.split(",") if argument else [name for name, each in found.items() if _counts(each)]
+    named = [alert_name(name, rollout.flag) for name in argument.split(",")] if argument else []
+    wanted = named or [name for name, each in found.items() if _counts(each)]
     if not wanted:
         return unknown("The guard has not judged this attempt yet.")
     above = [found[name] for name in wanted if name in found and found[name].status in ABOVE]

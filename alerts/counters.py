@@ -198,7 +198,7 @@ class Counters:
         return cls(
             tally,
             signals.minutes(session, since),
-            signals.slices(session, wanted),
+            signal_points.slices(session, wanted),
             _LongWindows.read(session, rules, int(since.timestamp()) // 60, now),
             {key: MigrationCounts.of(rule, tally) for key, rule in {_key(rule): rule for rule in rules}.items()},
         )

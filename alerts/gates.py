@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from alerts import store
 from alerts.alert_states import still_good
+from alerts.analysis.environments import applicable
 from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
@@ -14,7 +15,6 @@ from alerts.analysis.safety_evidence import SafetyEvidence, safety_evidence
 from alerts.analysis.verdicts import RELEASE_LOG_E, Status, Verdict
 from alerts.counters import Counters
 from alerts.definitions import rules_file
-from alerts.guard import applicable
 from alerts.store import AlertMemory
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import Rollout
@@ -120,7 +120,9 @@ def _without_rules() -> str | None:
 
 def _unwatched(rollout: Rollout) -> str:
     if rollout.plan.is_of_one_environment:
-        return f"The guard judges what production shows, so nothing guards {rollout_title(rollout.flag)}."
+        return (
+            f"No alert judges what {rollout.plan.environment} shows, so nothing guards {rollout_title(rollout.flag)}."
+        )
     return f"No alert in alerts.yaml speaks of {rollout.flag}, so nothing guards it."
 
 

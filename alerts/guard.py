@@ -19,11 +19,12 @@ from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution
 from alerts.analysis.cohorts import Cohort, CohortCounts, most_certain
 from alerts.analysis.cohorts import update as update_cohorts
+from alerts.analysis.environments import applicable, with_environments
 from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.incident import incident_sentence, is_incident
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets
-from alerts.analysis.verdicts import Status, Verdict, to_json
+from alerts.analysis.verdicts import GRAVITY, Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.drill.flag import FLAG as DRILL
 from alerts.incident_costs import cost_sentence
@@ -32,11 +33,12 @@ from alerts.state_cache import TickInputs
 from alerts.store import AlertMemory, AlertStateUpdate
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.phases import Rollout, RolloutState, exposure
 from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.runtime import leases
 
 ACTOR = "guard"
+CALM = "The evidence stayed low."
 NOTICE_WINDOW_SECONDS = 60
 """For how long after its time a notice may still be written, by a leader that was away."""
 
@@ -67,28 +69,24 @@ def tick(
     revision = leases.heartbeat(session, now=now, term=term, ttl_seconds=lease_seconds)
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
-    counters = Counters.read(session, rules, now)
-    budgets = error_budgets(rules)
     decided = state_cache.active_decisions(session, now=now, term=term, revision=revision)
-    asked = TickInputs(rules, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
+    watching = with_environments(rules, [rollout.flag for rollout in decided.rollouts])
+    counters = Counters.read(session, watching, now)
+    budgets = error_budgets(watching)
+    asked = TickInputs(watching, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
     if not state_cache.is_news(session, asked, now=now, term=term):
         return []
     done = []
     for rollout, overridden in zip(decided.rollouts, asked.overridden, strict=True):
         ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
         verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
-        decision = _act(session, rollout, verdicts, rules, now) or blast_radius_guard.enforce(
+        decision = _act(session, rollout, verdicts, watching, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
         if isinstance(decision, Transition):
             log.warning("guard.acted", flag=rollout.flag, action=decision.action, reason=decision.reason)
             done.append(decision)
     return done
-
-
-def applicable(rules: Sequence[Rule], flag: str) -> list[Rule]:
-    """The rules that speak of `flag` in production."""
-    return [rule for rule in rules if rule.flag == flag and (not rule.environments or PRODUCTION in rule.environments)]
 
 
 def _judge_rollout(
@@ -102,7 +100,7 @@ def _judge_rollout(
     term: int,
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
-    exposed = not exposure(rollout, PRODUCTION).empty
+    exposed = not exposure(rollout, rollout.plan.environment).empty
     missing = any((rule.name, rule.fingerprint) not in remembered for rule, _ in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
@@ -212,15 +210,10 @@ def _act(
     session: Session, rollout: Rollout, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime
 ) -> Decision | None:
     """Rollback first, whatever the state; then hold; then release the guard's own hold."""
-    worst = max(verdicts, key=lambda verdict: list(Status).index(verdict.status), default=None)
+    worst = max(verdicts, key=lambda verdict: GRAVITY[verdict.status], default=None)
     if worst is None or rollout.latched:
         return None
     act: Callable[..., Decision]
-    migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
-    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
-    cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
-    sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
-    reason = f"{worst.alert}: {' '.join(filter(None, sentences))}"
     match worst.status:
         case Status.ROLLBACK:
             is_candidates = _are_candidates(verdicts, rules)
@@ -228,8 +221,18 @@ def _act(
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
             act = rollouts.hold
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
-            act, reason = rollouts.resume, "The evidence stayed low."
+            act = rollouts.resume
         case _:
             return None
+    reason = CALM if act is rollouts.resume else _reason(rollout, worst, verdicts, rules, now)
     evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
     return act(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence))
+
+
+def _reason(rollout: Rollout, worst: Verdict, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime) -> str:
+    """Say why the guard acts: what happened, what it costs, and the figures of the gravest verdict."""
+    migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
+    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
+    cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
+    sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
+    return f"{worst.alert}: {' '.join(filter(None, sentences))}"

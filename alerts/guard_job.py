@@ -11,7 +11,7 @@ from control_plane.core.transitions import Transition
 from control_plane.experiments.registry import registered_migrations, set_declared_migrations
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
-from control_plane.platform.observability import account_failures, cohort_counts, signals
+from control_plane.platform.observability import account_failures, cohort_counts, signal_points, signals
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings, current
 
@@ -48,7 +48,7 @@ def _tick(now: datetime, term: int) -> None:
 
 def _forget(now: datetime, _term: int) -> None:
     with transaction() as session:
-        signals.forget_slices(session, now)
+        signal_points.forget_slices(session, now)
         account_failures.forget(session, now)
         cohort_counts.forget(session, now)
         cohort_store.forget(session, now)

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from alerts.analysis.environments import applicable
 from alerts.definitions import rules_file
 from control_plane.core.transitions import Action
 from control_plane.experiments.registry import migration_of
@@ -16,5 +17,5 @@ def on_change(session: Session, changed: RolloutChanged) -> None:
         flag = changed.after.flag
         migration = migration_of(flag)
         # Alerts may guard a flag that has no migration by what is counted for others.
-        by_rules = {rule.metric.signal for rule in rules_file.current().rules if rule.flag == flag}
+        by_rules = {rule.metric.signal for rule in applicable(rules_file.current().rules, flag)}
         account_failures.begin_attempt(session, by_rules.union(migration.signals.all if migration else ()))

@@ -1,7 +1,7 @@
 """All SQL of the alerts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
@@ -201,7 +201,11 @@ def _step_start(stored: list[Any] | None) -> StepStart | None:
 
 def _operations(rule: Rule, memory: AlertMemory) -> dict[str, list[int]]:
     """Return what was seen in operations where that is something else than what was seen."""
-    return {"operations": [*astuple(memory.seen_operations)]} if rule.by_account else {}
+    return {"operations": _pair(memory.seen_operations)} if rule.by_account else {}
+
+
+def _pair(counts: Counts) -> list[int]:
+    return [counts.bad, counts.total]
 
 
 def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
@@ -218,13 +222,13 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
             "pairs_total": memory.seen_pairs.total,
             "silence": silences.to_json(memory.silence),
             **_operations(judged.rule, memory),
-            "control": [memory.seen_control.bad, memory.seen_control.total],
-            "served": [memory.seen_served.bad, memory.seen_served.total],
+            "control": _pair(memory.seen_control),
+            "served": _pair(memory.seen_served),
             "served_evidence": evidences.to_json(memory.served),
             "bursts": bursts_to_json(memory.bursts),
             "excess": memory.excess,
             "excess_before": memory.excess_before,
-            "step": memory.step and [memory.step.entered_at.isoformat(), *astuple(memory.step.before)],
+            "step": memory.step and [memory.step.entered_at.isoformat(), *_pair(memory.step.before)],
         },
         "evidence": evidences.to_json(memory.evidence),
         "pairs": evidences.to_json(memory.pairs) if judged.rule.attributable else None,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 Evidence = Mapping[str, object]
+CONSOLE = "console:"
+"""How the name of an actor begins who runs commands on a host."""
 
 
 @dataclass(frozen=True, slots=True)

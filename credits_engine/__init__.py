@@ -69,9 +69,9 @@ def _register_with_rollouts() -> None:
 def _register_checks() -> None:
     """Register what checklists may ask the credits."""
     register_check("books", checks.books_check)
-    register_check("credit-functions", checks.functions_check, of_installation=True)
+    register_check("credit-functions", checks.functions_check, of_production=False)
     register_check("webhooks", webhooks_check)
     register_check("everybody-migrated", checks.everybody_check, every=checks.LONG)
     register_check("legacy-may-retire", checks.retirement_check)
     register_check("load-test", load_test_check)
-    register_check("restore-test", checks.restore_test_check, of_installation=True)
+    register_check("restore-test", checks.restore_test_check, of_production=False)

@@ -4,7 +4,7 @@ English is the gate's own reason. Another language has a sentence of its own for
 else's, or one whose figures say too little, stands as it was written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from control_plane.core.gates import GateResult, GateStatus
@@ -36,7 +36,7 @@ def _approvals(gate: GateResult) -> str:
     given, quorum = _listed(gate, "approved_by"), _number(gate, "quorum")
     if gate.status is OPEN:
         return gettext("Approved by %(names)s.", names=", ".join(given))
-    return ngettext(
+    missing = ngettext(
         "%(given)s of %(quorum)s approvals; %(missing)s more is needed, by somebody who neither made this plan nor "
         "asks for the step.",
         "%(given)s of %(quorum)s approvals; %(missing)s more are needed, by people who neither made this plan nor "
@@ -45,6 +45,19 @@ def _approvals(gate: GateResult) -> str:
         given=len(given),
         quorum=quorum,
         missing=quorum - len(given),
+    )
+    not_counted = gate.evidence.get("not_counted")
+    return " ".join([missing, *map(_shared_access, not_counted if isinstance(not_counted, list) else [])])
+
+
+def _shared_access(names: Sequence[str]) -> str:
+    actor, giver, account = names
+    return gettext(
+        "The approval of %(actor)s does not count: %(giver)s gave %(account)s access, or changed it, in this step or "
+        "in the week before.",
+        actor=actor,
+        giver=giver,
+        account=account,
     )
 
 
@@ -152,6 +165,10 @@ def _for_every_answer(name: str, sentence: Sentence) -> dict[tuple[str, GateStat
 SENTENCES: Mapping[tuple[str, GateStatus], Sentence] = {
     ("soak", OPEN): lambda _gate: gettext("The soak time of this step is over."),
     ("soak", CLOSED): _soaking,
+    ("flag_hold", CLOSED): lambda gate: gettext(
+        "The whole flag is held, so nobody gains it in this environment either: %(reason)s Resume it first.",
+        reason=gate.evidence["held"],
+    ),
     **_for_every_answer("approvals", _approvals),
     **_for_every_answer("calendar", _calendar),
     **_for_every_answer("drill", _last_run),

@@ -10,6 +10,7 @@ from dashboards.language import N_, NN_
 NAMES: Mapping[str, str] = {
     # gates
     "soak": N_("Soak"),
+    "flag_hold": N_("Flag hold"),
     "guardrails": N_("Guardrails"),
     "safety": N_("Safety"),
     "served": N_("Served"),
@@ -136,6 +137,7 @@ NAMES: Mapping[str, str] = {
     "required_days": N_("Required days"),
     "approved_by": N_("Approved by"),
     "quorum": N_("Quorum"),
+    "not_counted": N_("Not counted"),
     "bad": N_("Bad"),
     "total": N_("Total"),
     "granted": N_("Granted"),

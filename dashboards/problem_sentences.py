@@ -125,6 +125,9 @@ SENTENCES: Mapping[str, str] = {
     "NO_APPROVAL_NEEDED": N_("The plan asks for no approval in this phase."),
     "OPERATION_NOT_FOUND": N_("The journal has no entry of this number."),
     "OTHER_ATTEMPT": N_("The cause belongs to another attempt than the present one."),
+    "ACCESS_SHARED": N_(
+        "An approval does not count if one person gave both of you access, or one of you the other, in the week before."
+    ),
     "OWN_PLAN": N_("Whoever changed the plan last can't approve it; somebody else has to."),
     "PLAN_INVALID": N_("The plan can't be used."),
     "PLAN_VERSION_NOT_FOUND": N_("The plan has no version of this number."),

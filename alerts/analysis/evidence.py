@@ -91,12 +91,9 @@ def restart(evidence: Evidence, still_good: int = 0) -> Evidence:
     return Evidence(*counts, evidence.window if still_good else None, 0, still_good)
 
 
-FIELDS = Evidence._fields
-
-
 def to_json(evidence: Evidence) -> dict[str, Any]:
     """`evidence` as plain JSON values."""
-    return {name: getattr(evidence, name) for name in FIELDS}
+    return evidence._asdict()
 
 
 def from_json(stored: Mapping[str, Any]) -> Evidence:

@@ -157,7 +157,9 @@ FIELDS = Verdict._fields
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """`verdict` as plain JSON values, its unit only where that is news to a worker of the version before."""
-    values = {name: getattr(verdict, name) for name in FIELDS if name != "per" or verdict.per is not Per.OPERATION}
+    values = verdict._asdict()
+    if verdict.per is Per.OPERATION:
+        del values["per"]
     times = {name: values[name].isoformat() for name in TIMES if values[name]}
     counts = {name: {"bad": values[name].bad, "total": values[name].total} for name in ("counts", "window")}
     return values | times | counts

@@ -1,5 +1,7 @@
 """Results of migrations that services run themselves: `flags.client` reports them, the guard judges them."""
 
+from collections.abc import Mapping
+
 import structlog
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -13,12 +15,17 @@ from control_plane.experiments.migration import Migration
 from control_plane.experiments.publication import SLOW_SECONDS
 from control_plane.experiments.registry import declared_migrations, migration_of
 from control_plane.platform import clock
-from control_plane.platform.auth.authorization import actor, require_token
-from control_plane.platform.db.database import transaction
+from control_plane.platform.auth.authorization import actor, require_own_environment, require_token, token
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
+from control_plane.platform.identity_types import EVERY
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.cohort_counts import KnownCohorts
 from control_plane.platform.problems import Problem
+from control_plane.platform.settings import current
+from control_plane.rollout_names import PRODUCTION, rollout_name
+from control_plane.rollouts import store as rollout_store
+from control_plane.signal_names import in_environment
 
 RESULTS: RateLimitItem = parse("120000/minute")
 """Of one token and process: two thousand a second, which is more than a flood needs to be told."""
@@ -44,11 +51,16 @@ def index() -> ResponseReturnValue:
 
 
 @bp.post("/api/experiments/<name>/results")
-@require_token("service", "admin")
+@require_token("service", "admin", any_environment=True)
 def post(name: str) -> ResponseReturnValue:
-    """Count a batch of results for the guard of the flag; sent again, it counts nothing."""
+    """Count a batch of results for the guard of the flag; sent again, it counts nothing.
+
+    The environment of the token says where they come from. Where the flag has a rollout of its own there, they are
+    evidence of that one alone; else of the flag's, and then only from the environment of this server.
+    """
+    environment = _counted_apart(name)
     migration = _declared(name)
-    flag = migration.flag
+    flag, names = rollout_name(migration.flag, environment), _names(migration, environment)
     report = ExperimentReport.model_validate(request.get_json())
     sender, now = actor(), clock.now()
     if not LIMITER.get().hit(RESULTS, sender, cost=max(1, len(report.results))):
@@ -56,19 +68,41 @@ def post(name: str) -> ResponseReturnValue:
         raise Problem(429, "TOO_MANY_RESULTS", detail, headers={"Retry-After": str(RETRY_SECONDS)})
     slow_seconds = signals.bound_seconds(migration.signals.slow, SLOW_SECONDS)
     with transaction() as session:
-        fresh = store.remember_batch(session, f"{sender} {flag}", report.batchId, now=now)
+        fresh = store.remember_batch(session, f"{sender} {migration.flag}", report.batchId, now=now)
         if fresh:
             samples = samples_of(migration, report, slow_seconds=slow_seconds)
             known = KNOWN.get().setdefault(flag, KnownCohorts())
-            signals.add_samples(session, samples, lost_counts(migration, report.lost), now, known=known)
-    if fresh and (lost := report.lost.control + report.lost.candidate):
-        log.warning("experiments.results_lost", flag=flag, sender=sender, lost=lost)
+            lost = lost_counts(migration, report.lost)
+            signals.add_samples(session, samples, lost, now, known=known, names=names)
+    if fresh and (number := report.lost.control + report.lost.candidate):
+        log.warning("experiments.results_lost", flag=flag, sender=sender, lost=number)
     return jsonify(counted=fresh), 202
 
 
 def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
+
+
+def _counted_apart(flag: str) -> str | None:
+    """Return the environment of this token if `flag` has a rollout of its own there; else it has to be this server's.
+
+    Raises a 403 Problem.
+    """
+    held = token()
+    environment = current().environment if held.environment == EVERY else held.environment
+    if environment != PRODUCTION:
+        with read_only() as session:
+            if rollout_store.load(session, rollout_name(flag, environment)):
+                return environment
+    require_own_environment(held)
+    return None
+
+
+def _names(migration: Migration, environment: str | None) -> Mapping[str, str]:
+    if environment is None:
+        return signals.AS_THEY_ARE
+    return {signal: in_environment(signal, environment) for signal in migration.signals.all}
 
 
 def _declared(flag: str) -> Migration:

@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from alerts.analysis.environments import with_environments
 from alerts.analysis.rules import Rule, Severity
 from alerts.notifications import messages, outbox
 from alerts.overrides import store
 from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth import accounts, audit
+from control_plane.core.gates.approvals import shared_access_sentence
+from control_plane.platform.auth import audit
 from control_plane.platform.identity_types import Role
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -53,7 +55,7 @@ def grant(
     asked = store.pending(session, wish.flag, wish.alert, attempt=rollout.attempt, since=now - ASKED_FOR)
     if asked is not None and not approvals.still_counts(session, wish.flag, asked.actor, Role.OWNER):
         asked = None  # who asked was locked out since, or is no owner any more
-    if rule.severity is Severity.CRITICAL and (asked is None or _is_one_person(session, asked.actor, actor)):
+    if rule.severity is Severity.CRITICAL and (asked is None or _is_one_person(session, asked.actor, actor, now)):
         return _ask(session, wish, attempt=rollout.attempt, now=now, actor=actor)
     store.end(session, wish.flag, wish.alert, now=now, actor=actor)
     until = now + timedelta(minutes=wish.minutes)
@@ -90,16 +92,29 @@ def _ask(session: Session, wish: OverrideRequest, *, attempt: int, now: datetime
     return asked
 
 
-def _is_one_person(session: Session, first: str, second: str) -> bool:
-    """Return whether one person stands behind both names: nobody becomes a second owner by a token of their own."""
-    return bool(accounts.people_behind(session, first) & accounts.people_behind(session, second))
+def _is_one_person(session: Session, first: str, second: str, now: datetime) -> bool:
+    """Return whether one person stands behind both names: nobody becomes a second owner by a token of their own.
+
+    Nor by an account that either of them gave access to of late, or that somebody else did to both: raises Problem.
+    """
+    asked, granted = (approvals.principal(session, actor, at=now) for actor in (first, second))
+    if asked.people & granted.people:
+        return True
+    if shared := granted.common_with(asked):
+        detail = f"{first} asked for it, and a second owner is needed. {shared_access_sentence(second, *shared)}"
+        raise Problem(409, "ACCESS_SHARED", detail)
+    return False
 
 
 def _rule(rules: Sequence[Rule], wish: OverrideRequest) -> Rule:
-    found = next((rule for rule in rules if (rule.flag, rule.name) == (wish.flag, wish.alert)), None)
+    found = next((rule for rule in with_environments(rules, [wish.flag]) if _is_wished(rule, wish)), None)
     if found is None:
         raise Problem(404, "ALERT_NOT_FOUND", f"alerts.yaml has no alert {wish.alert!r} of {wish.flag}.")
     return found
+
+
+def _is_wished(rule: Rule, wish: OverrideRequest) -> bool:
+    return (rule.flag, rule.name) == (wish.flag, wish.alert)
 
 
 def _check(rule: Rule, wish: OverrideRequest) -> None:

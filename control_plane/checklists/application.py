@@ -14,8 +14,8 @@ def init_app(app: Flask) -> None:
     """Join the application; inside an application context."""
     api.init_app(app)
     check_job.init_app(app)
-    checks.register_check("schema", schema_check, of_installation=True)
-    checks.register_check("route", route_check, every=timedelta(minutes=5), of_installation=True)
+    checks.register_check("schema", schema_check, of_production=False)
+    checks.register_check("route", route_check, every=timedelta(minutes=5), of_production=False)
     rollouts.on_change("checklists", outdated_signatures.on_change)
     rollouts.register_gate(gate.GATE, gate.gate)
     rollouts.register_plan_check("checklists", plan_check.unknown_checks)

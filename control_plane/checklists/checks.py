@@ -19,18 +19,18 @@ OFTEN = timedelta(seconds=20)
 class _RegisteredCheck:
     check: Check
     every: timedelta
-    of_installation: bool
+    of_production: bool
 
 
 CHECKS = AppState[dict[str, _RegisteredCheck]]("checklist_checks", dict)
 
 
-def register_check(kind: str, check: Check, *, every: timedelta = OFTEN, of_installation: bool = False) -> None:
+def register_check(kind: str, check: Check, *, every: timedelta = OFTEN, of_production: bool = True) -> None:
     """Let plans name `check` as `kind` or `kind:argument`; one that costs much is run less often.
 
-    What is `of_installation` says the same in every environment; anything else looks at production.
+    With `of_production` it looks at production, and says nothing of another environment.
     """
-    CHECKS.get()[kind] = _RegisteredCheck(check, every, of_installation)
+    CHECKS.get()[kind] = _RegisteredCheck(check, every, of_production)
 
 
 def every(name: str) -> timedelta:
@@ -50,7 +50,7 @@ def run(session: Session, rollout: Rollout, name: str, now: datetime) -> CheckRe
     found = CHECKS.get().get(kind)
     if found is None:
         return unknown(f"No check {kind!r} is known here.")
-    if rollout.plan.is_of_one_environment and not found.of_installation:
+    if rollout.plan.is_of_one_environment and found.of_production:
         return unknown(
             f"This looks at production, which says nothing of {rollout.plan.environment}; a person signs it."
         )

@@ -157,6 +157,10 @@ class Rollout:
         wide = self.latches_all or self.plan.is_of_one_environment
         return self.latched and (wide or environment not in PRE_PRODUCTION)
 
+    def held_in(self, environment: str) -> bool:
+        """Return whether a hold of the flag is in force there: like a rollback, not in development and staging."""
+        return self.state is RolloutState.HELD and environment not in PRE_PRODUCTION
+
 
 def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
     """The first attempt of `flag`, at the plan's lowest step."""

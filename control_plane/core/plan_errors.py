@@ -18,8 +18,7 @@ TAG_MAX = 50
 NOTIFY_MAX = 10
 NAME_MAX = 100
 CAP_MAX = 10**12
-UNMEASURED = frozenset({"served_minimum", "users_maximum", "operations_maximum", "credits_maximum", "safety_risk"})
-"""Figures of production's traffic, which say nothing of another environment."""
+CAPS = ("credits_maximum", "operations_maximum", "users_maximum")
 SOAK_MAX = timedelta(days=3650)
 
 
@@ -55,9 +54,9 @@ def _environment_errors(plan: Plan) -> Iterator[str]:
                 f"Phase {phase.name!r}: a plan of {plan.environment} opens that environment alone, not "
                 f"{' and '.join(others)}."
             )
-        for name in sorted(UNMEASURED):
+        for name in CAPS:
             if getattr(phase, name):
-                yield f"Phase {phase.name!r}: nobody counts what is served in {plan.environment}; leave out {name}."
+                yield f"Phase {phase.name!r}: caps are measured in production alone; leave out {name}."
 
 
 def _is_out_of_range(instant: datetime) -> bool:

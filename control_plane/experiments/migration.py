@@ -4,7 +4,10 @@ Alerts, gates and pages read these fields and know no implementation by name.
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+
+from control_plane.rollout_names import SEPARATOR
+from control_plane.signal_names import ENVIRONMENT, in_environment
 
 SIGNAL_PATTERN = "[a-z][a-z0-9_]{0,63}"
 NAME_PATTERN = "[a-z][a-z0-9_-]{0,31}"
@@ -35,7 +38,7 @@ class MigrationSignals:
 
     def __post_init__(self) -> None:
         names = self.all
-        wrong = [name for name in names if not re.fullmatch(SIGNAL_PATTERN, name)]
+        wrong = [name for name in names if not re.fullmatch(SIGNAL_PATTERN, name.partition(ENVIRONMENT)[0])]
         if wrong:
             raise ValueError(f"{wrong[0]!r} is not the name of a signal; write it like price_failure.")
         if len(set(names)) < len(names):
@@ -68,6 +71,12 @@ class Migration:
     def control_title(self) -> str:
         """The control's name at the beginning of a sentence."""
         return self.control[:1].upper() + self.control[1:]
+
+    def in_environment(self, environment: str) -> "Migration":
+        """Return it as the rollout of one environment takes users through it, counted there alone."""
+        names = {field.name: getattr(self.signals, field.name) for field in fields(MigrationSignals)}
+        signals = MigrationSignals(**{kind: in_environment(name, environment) for kind, name in names.items()})
+        return replace(self, flag=f"{self.flag}{SEPARATOR}{environment}", signals=signals)
 
     @classmethod
     def named(cls, flag: str, *, control: str, candidate: str, prefix: str) -> "Migration":

@@ -7,7 +7,7 @@ from flask import current_app
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.platform.extensions import AppState
-from control_plane.rollout_names import flag_of
+from control_plane.rollout_names import environment_of, flag_of
 
 MIGRATIONS = AppState[dict[str, Migration]]("migrations", dict)
 DECLARED = AppState[Callable[[], Iterable[Migration]]]("declared_migrations", lambda: tuple)
@@ -46,8 +46,10 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def migration_of(flag: str) -> Migration | None:
-    """Return the migration that `flag` steers; None for a flag without one."""
-    return next((each for each in migrations() if each.flag == flag), None)
+    """Return the migration that a rollout of this name steers; None for a flag without one."""
+    environment = environment_of(flag)
+    found = next((each for each in migrations() if each.flag == flag_of(flag)), None)
+    return found.in_environment(environment) if found and environment else found
 
 
 def names_of(flag: str) -> Migration:

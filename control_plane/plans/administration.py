@@ -57,7 +57,7 @@ def propose(
         return Refusal(Action.EDIT_PLAN, (*stale(before, expected_version), *reasons)), {}
     after = with_plan(before, plan, now=change.now)
     loss = losses.loss_between(session, before, after, change.now)
-    weaker = approvals.objections(session, before, after, change.actor)
+    weaker = approvals.objections(session, before, after, change)
     found = [*rollouts.plan_objections(session, before.flag, plan), *weaker]
     objections, evidence = losses.split_confirmed(found, confirm_losing=confirm_losing)
     if loss and confirm_losing:

@@ -4,18 +4,20 @@ An approval holds for one plan and one entry into a step. Any move and any edit 
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.approval_paths import is_weaker, opened_with_fewer
-from control_plane.core.gates.approvals import Approval, approvals_gate
+from control_plane.core.gates.approvals import Approval, Principal, approvals_gate, shared_access_sentence
 from control_plane.core.gates.result import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Approvals
 from control_plane.core.phases import Phase, Plan, Rollout
 from control_plane.core.transitions import Reason, stale
 from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth.access_changes import LATELY, access_givers
 from control_plane.platform.db.database import dialect_insert
 from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem
@@ -45,9 +47,8 @@ def approve(
         raise Problem(403, "ROLE_REQUIRED", detail)
     if not change.reason.strip():
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
-    if wanted and _planners(session, rollout) & accounts.people_behind(session, change.actor):
-        detail = f"{change.actor} made this plan, or a token of whoever did; somebody else approves its steps."
-        raise Problem(409, "OWN_PLAN", detail)
+    if wanted:
+        _check_independence(session, rollout, change)
     if _add(session, rollout, change, role):
         after = {"phase": rollout.phase.name, "percentage": rollout.percentage, "plan_version": rollout.plan_version}
         audit.record(session, change, action="rollout.approve", subject=f"rollout:{rollout.flag}", after=after)
@@ -63,7 +64,7 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
         ApprovalRow.entered_at == rollout.entered_at,
     )
     found = [
-        Approval(row.actor, accounts.people_behind(session, row.actor), row.role, row.reason, row.at)
+        Approval(_in_step(session, rollout, row.actor, row.at), row.role, row.reason, row.at)
         for row in session.scalars(query.order_by(ApprovalRow.at))
     ]
     if not found:
@@ -73,8 +74,17 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
     return [
         each
         for each in found
-        if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.people)
+        if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.by.people)
     ]
+
+
+def principal(session: Session, actor: str, *, at: datetime, since: datetime | None = None) -> Principal:
+    """Return who acts under this name at `at`, and who gave it access in the week before, or `since` then."""
+    begun = min(at - LATELY, since or at)
+    people = accounts.people_behind(session, actor)
+    givers = access_givers(session, since=begun, until=at)
+    reachable = accounts.people_behind(session, actor, givers=givers)
+    return Principal(actor, people, reachable - people - accounts.RESERVED)
 
 
 def still_counts(session: Session, flag: str, actor: str, role: Role) -> bool:
@@ -98,19 +108,22 @@ def _still_has(roles: Mapping[str, Role | None], name: str, role: str) -> bool:
     return present is not None and present.includes(Role(role))
 
 
-def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str) -> GateResult:
+def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str, now: datetime) -> GateResult:
     """Evaluate the gate for an advance that `asker` asks for."""
-    excluded = _planners(session, rollout) | (accounts.people_behind(session, asker) if asker else frozenset())
+    planner = _planner(session, rollout)
+    excluded = [planner] if planner else []
+    if asker:
+        excluded.append(_in_step(session, rollout, asker, now))
     return approvals_gate(wanted, given(session, rollout), excluded=excluded)
 
 
-def gate_of_plan(session: Session, rollout: Rollout, asker: str) -> GateResult | None:
+def gate_of_plan(session: Session, rollout: Rollout, change: ChangeContext) -> GateResult | None:
     """Evaluate the approvals that the plan asks for anywhere; None where it asks for none."""
     wanted = _strongest(rollout.plan.phases)
-    return gate(session, rollout, wanted, asker) if wanted else None
+    return gate(session, rollout, wanted, change.actor, change.now) if wanted else None
 
 
-def objections(session: Session, rollout: Rollout, after: Rollout, asker: str) -> list[Reason]:
+def objections(session: Session, rollout: Rollout, after: Rollout, change: ChangeContext) -> list[Reason]:
     """Refuse an edit that asks for fewer approvals than the plan does, unless as many as it asks for want it so."""
     wanted = _strongest(rollout.plan.phases)
     if wanted is None:
@@ -118,7 +131,7 @@ def objections(session: Session, rollout: Rollout, after: Rollout, asker: str) -
     weaker = dict.fromkeys([*_weaker(rollout, after.plan, wanted), *opened_with_fewer(rollout, after)])
     if not weaker:
         return []
-    found = gate(session, rollout, wanted, asker)
+    found = gate(session, rollout, wanted, change.actor, change.now)
     if found.status is GateStatus.OPEN:
         return []
     sentence = (
@@ -145,9 +158,26 @@ def _strongest(phases: tuple[Phase, ...]) -> Approvals | None:
     return max(found, key=lambda each: each.quorum, default=None)
 
 
-def _planners(session: Session, rollout: Rollout) -> frozenset[str]:
+def _planner(session: Session, rollout: Rollout) -> Principal | None:
     version = store.plan_version(session, rollout.flag, rollout.plan_version)
-    return accounts.people_behind(session, version.actor) if version else frozenset()
+    return principal(session, version.actor, at=version.at) if version else None
+
+
+def _in_step(session: Session, rollout: Rollout, actor: str, at: datetime) -> Principal:
+    return principal(session, actor, at=at, since=rollout.entered_at)
+
+
+def _check_independence(session: Session, rollout: Rollout, change: ChangeContext) -> None:
+    """Raise Problem for whoever made the plan, or may act under one name with them."""
+    planner, approver = _planner(session, rollout), _in_step(session, rollout, change.actor, change.now)
+    if planner is None:
+        return
+    if planner.people & approver.people:
+        detail = f"{change.actor} made this plan, or a token of whoever did; somebody else approves its steps."
+        raise Problem(409, "OWN_PLAN", detail)
+    if shared := approver.common_with(planner):
+        detail = f"{planner.actor} made this plan. {shared_access_sentence(change.actor, *shared)}"
+        raise Problem(409, "ACCESS_SHARED", detail)
 
 
 def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str) -> bool:

@@ -173,7 +173,7 @@ def _was_complete(session: Session, flag: str) -> bool:
 
 
 def _unapproved(session: Session, rollout: Rollout, change: ChangeContext) -> list[Reason]:
-    found = approvals.gate_of_plan(session, rollout, change.actor)
+    found = approvals.gate_of_plan(session, rollout, change)
     if found is None or found.status is GateStatus.OPEN:
         return []
     sentence = (

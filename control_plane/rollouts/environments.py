@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.gates import GateStatus
+from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import LOWEST, PRE_PRODUCTION, Rollout
 from control_plane.core.plan_edits import gains
 from control_plane.core.transitions import (
@@ -45,10 +45,12 @@ def takeover_reasons(session: Session, made: Rollout, change: ChangeContext) -> 
     if whole.archived:
         return [Reason("ROLLOUT_ARCHIVED", f"{whole.flag} is archived; revive it first.")]
     # Else a plan that asks nobody would be a way around one that does.
-    found = approvals.objections(session, whole, replace(whole, plan=made.plan, position=LOWEST), change.actor)
+    found = approvals.objections(session, whole, replace(whole, plan=made.plan, position=LOWEST), change)
     if whole.latched_in(made.plan.environment):
         sentence = f"{whole.flag} is rolled back in {made.plan.environment}; re-arm it before {title} takes over."
         found.append(Reason("ROLLED_BACK", sentence))
+    if whole.held_in(made.plan.environment) and any(gains(whole, made)):
+        found.append(Reason("FLAG_HELD", _held_sentence(whole, made.plan.environment)))
     if loss := losses.loss_between(session, whole, made, change.now):
         found.append(replace(loss, cause=f"Planning {title}").reason)
     return found
@@ -87,6 +89,8 @@ def give_back(
     if loss and not confirm_losing:
         reasons.append(replace(loss, cause=f"Without {rollout_title(name)}, {whole.flag} decides and").reason)
     if gained:
+        if held := next((each for each in (before, whole) if each.held_in(before.plan.environment)), None):
+            reasons.append(Reason("FLAG_HELD", _held_sentence(held, before.plan.environment)))
         reasons += _gain_reasons(session, before, gained, change, confirmed=confirm_gaining)
     if reasons:
         return Refusal(Action.DELETE, tuple(reasons))
@@ -105,10 +109,21 @@ def rearm_reasons(session: Session, rollout: Rollout) -> list[Reason]:
         return []
     # Whoever rolls the flag back at this moment is waited for, or waits.
     store.lock(session, flag_of(rollout.flag))
-    whole = store.load(session, flag_of(rollout.flag))
-    if whole is None or not whole.latched_in(rollout.plan.environment):
-        return []
-    return [Reason("ROLLED_BACK", f"{whole.flag} is rolled back in {rollout.plan.environment} too; re-arm that first.")]
+    whole, environment = store.load(session, flag_of(rollout.flag)), rollout.plan.environment
+    if whole is not None and whole.latched_in(environment):
+        return [Reason("ROLLED_BACK", f"{whole.flag} is rolled back in {environment} too; re-arm that first.")]
+    if whole is not None and whole.held_in(environment):
+        return [Reason("FLAG_HELD", _held_sentence(whole, environment))]
+    return []
+
+
+def hold_gates(session: Session, rollout: Rollout) -> Iterator[GateResult]:
+    """Close an advance of one environment while the flag is held there."""
+    environment = environment_of(rollout.flag)
+    whole = store.load(session, flag_of(rollout.flag)) if environment else None
+    if whole is not None and whole.held_in(rollout.plan.environment):
+        reason, evidence = _held_sentence(whole, rollout.plan.environment), {"held": whole.state_reason}
+        yield GateResult("flag_hold", GateStatus.CLOSED, reason, evidence)
 
 
 def locked_for_rollback(session: Session, flag: str, *, in_all: bool) -> list[Rollout]:
@@ -138,6 +153,11 @@ def _names(session: Session, flag: str) -> list[str]:
     return [] if environment_of(flag) else [each.flag for each in store.of_single_environments(session, flag)]
 
 
+def _held_sentence(held: Rollout, environment: str) -> str:
+    sentence = f"{rollout_title(held.flag)} is held, so nobody gains the flag in {environment}: {held.state_reason}"
+    return f"{sentence} Resume it first."
+
+
 def _return_reasons(before: Rollout, whole: Rollout) -> Iterator[Reason]:
     if before.archived or whole.archived:
         yield Reason("ARCHIVED", f"{whole.flag} is archived with all its environments; delete it as a whole.")
@@ -149,7 +169,7 @@ def _gain_reasons(
     if before.latched and change.now < (ends := cool_down_ends(before)):
         sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
         yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
-    found = approvals.gate_of_plan(session, before, change.actor)
+    found = approvals.gate_of_plan(session, before, change)
     if found is not None and found.status is not GateStatus.OPEN:
         yield Reason("APPROVAL_REQUIRED", f"Its plan takes approvals before anybody gains the flag. {found.reason}")
     if not confirmed:

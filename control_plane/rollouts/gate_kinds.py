@@ -42,9 +42,9 @@ def _calendar(_session: Session, rollout: Rollout, now: datetime, _asker: str) -
         yield calendar_gate(calendar, now)
 
 
-def _approvals(session: Session, rollout: Rollout, _now: datetime, asker: str) -> Iterator[GateResult]:
+def _approvals(session: Session, rollout: Rollout, now: datetime, asker: str) -> Iterator[GateResult]:
     if wanted := rollout.phase.gates.approvals:
-        yield approvals.gate(session, rollout, wanted, asker)
+        yield approvals.gate(session, rollout, wanted, asker, now)
 
 
 def _recency(session: Session, rollout: Rollout, now: datetime, _asker: str) -> Iterator[GateResult]:

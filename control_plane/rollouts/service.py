@@ -96,7 +96,8 @@ def gates(
     """Evaluate every gate of an advance that `asker` asks for, the soak time first; skip those named in `but`."""
     evaluated = [gate for name, gate in ADVANCE_GATES.get().items() if name not in but]
     planned = plan_gates(session, rollout, now, asker)
-    return [soak_gate(rollout, now), *planned, *(gate(session, rollout, now) for gate in evaluated)]
+    held = environments.hold_gates(session, rollout)
+    return [soak_gate(rollout, now), *held, *planned, *(gate(session, rollout, now) for gate in evaluated)]
 
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
@@ -168,6 +169,8 @@ def advance(
     """
     # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
     # meanwhile.
+    if environment_of(flag):  # whoever holds or rolls back the whole flag at this moment is waited for, or waits
+        store.lock(session, flag_of(flag))
     rollout = find(session, flag)
     results = gates(session, rollout, change.now, asker=change.actor)
     loss = losses.loss_by_advance(session, rollout, change.now)

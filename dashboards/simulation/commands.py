@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,6 @@ from pathlib import Path
 
 import click
 from flask import Flask
-from rich.console import Console
-from rich.progress import Progress
 from sqlalchemy.engine import make_url
 
 from control_plane.app import create_app
@@ -78,9 +77,9 @@ def replay(
 def _simulate(path: Path, found: Survey, run: Replay, *, quiet: bool) -> Report:
     assert found.begins_at is not None
     run.prepare(found.begins_at)
-    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
-        task = bar.add_task("Rehearsing", total=found.usable)
-        return run.run(_usable(path), lambda done: bar.advance(task, done))
+    is_hidden = quiet or not sys.stderr.isatty()
+    with click.progressbar(length=found.usable, label="Rehearsing", file=sys.stderr, hidden=is_hidden) as bar:
+        return run.run(_usable(path), bar.update)
 
 
 def _usable(path: Path) -> Iterator[UsageRow]:

@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
+from alerts.analysis.environments import applicable, with_environments
 from alerts.analysis.rules import ErrorBudget, error_budgets
 from alerts.analysis.verdicts import Verdict
 from alerts.definitions import rules_file
 from alerts.definitions.explanation import ErrorsNeeded, errors_needed
-from alerts.guard import applicable
 from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
 from alerts.overrides.approval import ASKED_FOR
@@ -107,8 +107,7 @@ class AlertScreen:
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
     """All alerts."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
-    planned = [each for each in store.load_all(session) if not each.archived]
-    in_use = [each for each in planned if not each.plan.is_of_one_environment]
+    in_use = [each for each in store.load_all(session) if not each.archived]
     guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
     flags = tuple((rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in guarded)
     unguarded = tuple(rollout.flag for rollout in in_use if rollout not in guarded)
@@ -164,7 +163,7 @@ def read_one(
             continue
         for alert in views(session, rollout, minutes, window=window, now=now, frame=WIDE):
             if alert.name == name:
-                budget = error_budgets(rules_file.current().rules)[name]
+                budget = error_budgets(with_environments(rules_file.current().rules, [rollout.flag]))[name]
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
                 override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
                 requested = pending(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
+from alerts.analysis.environments import applicable
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
-from alerts.guard import applicable
 from control_plane import rollouts
 from control_plane.core import listing
 from control_plane.core.gates import GateResult, GateStatus

@@ -13,7 +13,7 @@ from alerts.guard_job import run_guard
 from control_plane.core.gates import GateStatus
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.signals import Sample
 from tests.alerts.conftest import Desk
 
@@ -87,8 +87,8 @@ def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm
 def test_ten_seconds_that_no_window_begins_in_are_forgotten() -> None:
     count(3, MINUTE)
     with transaction() as session:
-        signals.forget_slices(session, MINUTE + timedelta(hours=1))
+        signal_points.forget_slices(session, MINUTE + timedelta(hours=1))
     assert seen("1h", MINUTE + timedelta(hours=1)) == 3
     with transaction() as session:
-        signals.forget_slices(session, MINUTE + timedelta(hours=3))
-        assert signals.slices(session, [int(MINUTE.timestamp()) // 10]) == {}
+        signal_points.forget_slices(session, MINUTE + timedelta(hours=3))
+        assert signal_points.slices(session, [int(MINUTE.timestamp()) // 10]) == {}

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from datetime import datetime
+from itertools import combinations, count
 
 from flask import Flask
 from hypothesis.stateful import RuleBasedStateMachine, invariant
@@ -16,8 +17,11 @@ from control_plane.core.gates import GateStatus
 from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.core.plan_edits import environments_of
 from control_plane.core.transitions import Decision, Transition, cool_down_ends
+from control_plane.platform.auth import audit
+from control_plane.platform.auth.access_changes import LATELY
 from control_plane.platform.db.database import transaction
-from control_plane.rollouts import store
+from control_plane.platform.problems import Problem
+from control_plane.rollouts import approvals, store
 from tests.control_plane.plans_at_random import START
 
 NUMBERS = count(1)
@@ -35,8 +39,10 @@ class HeldToPromises(RuleBasedStateMachine):
         self.flag, self.now = f"F{next(NUMBERS)}", START
         self.status = GateStatus.OPEN
         self.worker = 0
-        self.approved: set[str] = set()
-        self.author = ""
+        self.approved: dict[str, datetime] = {}
+        self.approved_before: dict[str, datetime] = {}
+        self.author, self.planned_at = "", START
+        self.gave_access: list[tuple[datetime, str, str]] = []
         self.stored: list[Rollout] = []
 
     @invariant()
@@ -59,7 +65,7 @@ class HeldToPromises(RuleBasedStateMachine):
             after = rollouts.find(session, self.flag)
         self._compare(action, before, after)
         if (after.plan_version, after.entered_at) != (before.plan_version, before.entered_at):
-            self.approved_before, self.approved = self.approved, set()
+            self.approved_before, self.approved = self.approved, {}
         else:
             self.approved_before = self.approved
         return before, after
@@ -111,7 +117,46 @@ class HeldToPromises(RuleBasedStateMachine):
         if phase.gates.calendar:
             assert phase.gates.calendar.objection(self.now) is None
         if phase.gates.approvals:
-            assert len(self.approved_before - {who, self.author}) >= phase.gates.approvals.quorum
+            assert self._independent(before, who) >= phase.gates.approvals.quorum
+
+    def _approve(self, who: str) -> None:
+        with self._session() as session:
+            found = rollouts.find(session, self.flag)
+            change = ChangeContext(self.now, who, "Read it.")
+            try:
+                approvals.approve(session, found, change, role="owner", expected_version=found.version)
+            except Problem:
+                return
+        self.approved[who] = self.now
+
+    def _renew_password(self, giver: str, account: str) -> None:
+        with self._session() as session:
+            change = ChangeContext(self.now, giver, "Forgotten.")
+            audit.record(session, change, action="person.change_password", subject=f"person:{account}")
+        self.gave_access.append((self.now, giver, account))
+
+    def _independent(self, before: Rollout, who: str) -> int:
+        """Return how many approved of whom nobody can act for another, for the planner or for who asks."""
+        taken = [self._in_control(self.author, self.planned_at), self._in_control(who, self.now, before.entered_at)]
+        reached = [self._in_control(name, at, before.entered_at) for name, at in self.approved_before.items()]
+        apart = [each for each in reached if all(each.isdisjoint(other) for other in taken)]
+        return max(
+            size
+            for size in range(len(apart) + 1)
+            for chosen in combinations(apart, size)
+            if len(set[str]().union(*chosen)) == sum(map(len, chosen))
+        )
+
+    def _in_control(self, name: str, at: datetime, since: datetime | None = None) -> set[str]:
+        """Return everybody who may act under a name: itself, and who gave access to it or to any of those."""
+        begun, found = min(at - LATELY, since or at), {name}
+        while more := {
+            giver
+            for given_at, giver, account in self.gave_access
+            if begun <= given_at <= at and account in found and giver not in found
+        }:
+            found |= more
+        return found
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -101,13 +101,13 @@ def test_a_plan_names_what_does_not_fit_into_one_environment(alice: FlaskClient)
                 "soak": "P1D",
                 "environments": ["x"],
             },
-            {**EVERYONE, "served_minimum": 5},
+            {**EVERYONE, "users_maximum": 5},
         ],
     }
     refused = call(alice, "POST", "/rollouts", flag=FLAG, plan=plan)
     assert (refused.status_code, refused.json["code"]) == (422, "INVALID_PLAN")
     assert "a plan of staging opens that environment alone, not x" in refused.json["detail"]
-    assert "nobody counts what is served in staging; leave out served_minimum" in refused.json["detail"]
+    assert "caps are measured in production alone; leave out users_maximum" in refused.json["detail"]
 
 
 @pytest.mark.parametrize("template", ["guide", "kill-switch", "percentage-ramp", "new-users-only", "region-by-region"])

@@ -97,7 +97,7 @@ def require_token(
     """Let in tokens of these types. With `unleash`, refuse in the very words its SDKs and their tests expect.
 
     A service token opens the server of its own environment alone, except with `any_environment`: that is for flags,
-    which answer for the environment of the token.
+    which answer for the environment of the token, and for what is counted by environment.
     """
     allowed = frozenset(TokenType(each) for each in types)
 
@@ -106,7 +106,7 @@ def require_token(
         def checked(*arguments: P.args, **options: P.kwargs) -> R:
             _require_token(allowed, unleash=unleash)
             if not any_environment:
-                _require_environment(token())
+                require_own_environment(token())
             return view(*arguments, **options)
 
         return checked
@@ -261,7 +261,8 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
             _refuse("Send a token in the Authorization header.", failed=False, unleash=unleash)
 
 
-def _require_environment(held: Token) -> None:
+def require_own_environment(held: Token) -> None:
+    """Refuse a service's token that is for the server of another environment."""
     here = settings.current().environment
     if held.type is TokenType.SERVICE and held.environment not in (EVERY, here):
         detail = f"The token {held.name!r} is for {held.environment}, this server is {here}; use a token for {here}."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hmac import compare_digest
+from types import MappingProxyType
 from typing import Protocol
 
 from flask import Flask
@@ -40,6 +41,7 @@ WRITE_SECONDS = 60
 ACTOR_PREFIX = "token:"
 """How the name of an actor begins that is a token."""
 FILE_NAME = "tokens.json"
+NO_GIVERS: Mapping[str, Collection[str]] = MappingProxyType({})
 UNKNOWN = TokenRefusal("This installation does not know the token; check that all of it was copied.")
 
 
@@ -106,10 +108,11 @@ def list_tokens(session: Session) -> list[Token]:
     return account_store.tokens(session)
 
 
-def people_behind(session: Session, actor: str) -> frozenset[str]:
+def people_behind(session: Session, actor: str, *, givers: Mapping[str, Collection[str]] = NO_GIVERS) -> frozenset[str]:
     """Return the people who act under this name: a token counts as whoever made it, also through other tokens.
 
-    Tokens may share a name, so there may be several; those that have ended count as well.
+    Tokens may share a name, so there may be several; those that have ended count as well. An account counts as those
+    who gave it access besides, where `givers` names some.
     """
     makers: dict[str, set[str]] = {}
     for each in account_store.tokens(session):
@@ -124,6 +127,7 @@ def people_behind(session: Session, actor: str) -> frozenset[str]:
             waiting.extend(makers[name])
         else:
             found.add(name)
+            waiting.extend(givers.get(name, ()))
     return frozenset(found or {actor})
 
 

@@ -1,13 +1,21 @@
-"""The counts of signals added up: by equal steps of time for charts of a day or a month, and over a long window."""
+"""The counts of signals by time: by equal steps for charts of a day or a month, over a long window, by ten seconds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.observability.signals import MINUTE, Count, SeriesKey
+from control_plane.platform.observability.signals import (
+    MINUTE,
+    SLICE,
+    SLICE_SECONDS,
+    SLICES_KEPT_SECONDS,
+    Count,
+    SeriesKey,
+)
 
 POINT = (MINUTE.c.minute // bindparam("step", type_=BigInteger)).label("point")
 POINTS = (
@@ -30,6 +38,9 @@ SUMS = CompiledStatement(
     .where(MINUTE.c.minute >= bindparam("first"), MINUTE.c.minute < bindparam("end"))
     .group_by(*MINUTE.c["signal", "engine", "role"])
 )
+SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
+    SLICE.c.slice.in_(bindparam("wanted", expanding=True))
+)
 POINTS_OF_SIGNALS = POINTS.where(MINUTE.c.signal.in_(bindparam("signals", expanding=True)))
 
 
@@ -47,3 +58,15 @@ def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
     """Counts per series over the minutes of the epoch from `first` on, before `end`."""
     rows = SUMS.fetch_all(session, {"first": first, "end": end})
     return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
+
+
+def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
+    """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
+    rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
+    return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
+
+
+def forget_slices(session: Session, now: datetime) -> None:
+    """Drop the ten seconds that no window begins in any more; their minutes stay."""
+    oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS
+    database.execute_core(session, SLICE.delete().where(SLICE.c.slice < oldest))

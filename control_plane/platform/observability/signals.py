@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
@@ -30,6 +31,7 @@ from control_plane.signal_names import EXCESS
 BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)
 BUDGETS = AppState[Mapping[str, int]]("signal_budgets", dict)
 IS_RESERVED = AppState[Callable[[str], bool] | None]("reserved_signals", lambda: None)
+AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 SLICE_SECONDS = 10
 SLICES_KEPT_SECONDS = 3600
 
@@ -52,9 +54,6 @@ MINUTES = CompiledStatement(
     select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
     .where(MINUTE.c.minute >= bindparam("since"))
     .order_by(MINUTE.c.minute)
-)
-SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
-    SLICE.c.slice.in_(bindparam("wanted", expanding=True))
 )
 ADD_TOTAL, ADD_MINUTE, ADD_SLICE = _add_counts(TOTAL), _add_counts(MINUTE), _add_counts(SLICE)
 
@@ -90,7 +89,13 @@ class Count:
 class SignalBuffer:
     """Counts since the last flush."""
 
-    def __init__(self, known: KnownCohorts | None = None, accounts: AccountBuffer | None = None) -> None:
+    def __init__(
+        self,
+        known: KnownCohorts | None = None,
+        accounts: AccountBuffer | None = None,
+        names: Mapping[str, str] = AS_THEY_ARE,
+    ) -> None:
+        self.names = names  # where the outcomes of one environment are counted apart
         self._lock = threading.Lock()
         self._good, self._bad = Counter[Series](), Counter[Series]()
         self._failures = Counter[Failure]()
@@ -102,10 +107,11 @@ class SignalBuffer:
         """Count outcomes, those with cohorts of one operation."""
         in_cohorts = []
         with self._lock:
-            for signal, bad, engine, role, account, operation, cohorts in observations:
+            for asked, bad, engine, role, account, operation, cohorts in observations:
+                signal = self.names.get(asked, asked)
                 if cohorts:
                     in_cohorts.append(CohortSample(signal, bad, engine, account, operation, cohorts))
-                if account is not None and signal in self.accounts.signals:
+                if account is not None and asked in self.accounts.signals:
                     self.accounts.add(signal, engine, account, bad=bad)
                 if not bad:
                     self._good[signal, engine, role] += 1
@@ -121,7 +127,8 @@ class SignalBuffer:
     def add_counts(self, counts: Iterable[tuple[SeriesKey, Count]]) -> None:
         """Add what was counted elsewhere."""
         with self._lock:
-            for series, count in counts:
+            for (asked, *engine_and_role), count in counts:
+                series = SeriesKey(self.names.get(asked, asked), *engine_and_role)
                 self._good[series] += count.total - count.bad
                 self._bad[series] += count.bad
             self.counted.set()
@@ -166,6 +173,11 @@ def set_bounds(seconds: Mapping[str, float]) -> None:
 def count_by_account(names: Collection[str]) -> None:
     """Say of which signals accounts are counted as well, as the alerts in force have it; in an application context."""
     BUFFER.get().accounts.signals = frozenset(names)
+
+
+def set_names(names: Mapping[str, str]) -> None:
+    """Say under which names this process counts what a rollout of its own environment decides; in a context."""
+    BUFFER.get().names = names
 
 
 def bound_seconds(signal: str, default: float) -> float:
@@ -213,10 +225,11 @@ def add_samples(
     now: datetime,
     *,
     known: KnownCohorts,
+    names: Mapping[str, str] = AS_THEY_ARE,
 ) -> None:
     """Add outcomes, by operation, and counts that somebody else observed, in the caller's transaction."""
     ours = BUFFER.get().accounts
-    buffer = SignalBuffer(known, AccountBuffer(ours.known, ours.signals))
+    buffer = SignalBuffer(known, AccountBuffer(ours.known, ours.signals), names)
     for samples in operations:
         buffer.add(*samples)
     buffer.add_counts(counts)
@@ -266,18 +279,6 @@ def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Co
     """Counts per series and minute of the epoch, from the minute of `since` on."""
     rows = MINUTES.fetch_all(session, {"since": int(since.timestamp()) // 60})
     return {(SeriesKey(*series), minute): Count(bad, total) for *series, minute, bad, total in rows}
-
-
-def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
-    """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
-    rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
-    return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
-
-
-def forget_slices(session: Session, now: datetime) -> None:
-    """Drop the ten seconds that no window begins in any more; their minutes stay."""
-    oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS
-    database.execute_core(session, SLICE.delete().where(SLICE.c.slice < oldest))
 
 
 def _write(session: Session, good: Counter[SeriesKey], bad: Counter[SeriesKey], now: datetime) -> None:

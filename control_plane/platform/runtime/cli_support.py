@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import CONSOLE
 from control_plane.platform import clock
 from control_plane.platform.db import errors, lock_holders
 from control_plane.platform.db.database import db, transaction
@@ -40,7 +41,7 @@ class CommandFailed(click.ClickException):
 
 def actor() -> str:
     """Return the name of the console's user for the audit trail."""
-    return f"console:{getpass.getuser()}"
+    return f"{CONSOLE}{getpass.getuser()}"
 
 
 def application(*, may_create_database: bool = False) -> Flask:

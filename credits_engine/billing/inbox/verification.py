@@ -12,8 +12,6 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import stripe
-
 from control_plane.core.phases import PRODUCTION
 from control_plane.platform.settings import Settings
 from credits_engine.billing.stripe_api.json_fields import Json
@@ -61,6 +59,8 @@ def _is_text(body: bytes) -> bool:
 
 
 def _signed(body: bytes, header: str, secret: str) -> bool:
+    import stripe  # noqa: PLC0415 - heavy, and only an installation that bills is told anything
+
     try:
         # The time is checked by us, both ways and by the clock of the request.
         stripe.WebhookSignature.verify_header(body, header, secret, tolerance=None)

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-import stripe
 import structlog
 
 from control_plane.platform import clock
@@ -21,6 +20,9 @@ from control_plane.platform.extensions import AppState
 from credits_engine.billing.facts import Fact, Source
 from credits_engine.billing.stripe_api import events, invoices
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, list_at, value_at
+
+if TYPE_CHECKING:
+    import stripe
 
 API_VERSION = "2026-10-28.endive"
 CONNECT_SECONDS = 3.0
@@ -80,11 +82,34 @@ class StripeUnavailableError(Exception):
     """Stripe gave no usable answer; the message says what it was."""
 
 
+class RefusedRequestError(Exception):
+    """Stripe answered and would not do it; the fields are those of its answer."""
+
+    def __init__(self, message: str, *, code: str | None, http_status: int | None, user_message: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.http_status = http_status
+        self.user_message = user_message
+
+    @classmethod
+    def of(cls, error: "stripe.StripeError") -> Self:
+        """Return the official library's error as one of ours."""
+        return cls(str(error), code=error.code, http_status=error.http_status, user_message=error.user_message)
+
+
+class InvalidRequestError(RefusedRequestError):
+    """What was asked for is not there, or not to be had like that."""
+
+
+class CardError(RefusedRequestError):
+    """The card that was to pay did not."""
+
+
 @dataclass(frozen=True, slots=True)
 class StripeGateway:
     """Stripe's own word on subscriptions."""
 
-    client: stripe.StripeClient
+    client: "stripe.StripeClient"
     breaker: Breaker = field(default_factory=lambda: Breaker(time.monotonic))
 
     def subscription(self, subscription_id: str) -> tuple[Fact, ...]:
@@ -94,7 +119,7 @@ class StripeGateway:
         """
         try:
             found = self.ask(lambda: self.client.v1.subscriptions.retrieve(subscription_id, {"expand": [EXPAND]}))
-        except stripe.InvalidRequestError as error:
+        except InvalidRequestError as error:
             if error.code == "resource_missing":
                 return ()
             raise StripeUnavailableError(str(error)) from error
@@ -142,7 +167,7 @@ class StripeGateway:
     def _answer(self, call: Callable[[], Any]) -> Json:
         try:
             found: Json = self.ask(call).to_dict()
-        except stripe.InvalidRequestError as error:
+        except InvalidRequestError as error:
             raise StripeUnavailableError(str(error)) from error
         return found
 
@@ -158,7 +183,7 @@ class StripeGateway:
             params = {"limit": PAGE, **wanted, **after}
             try:
                 page = self.ask(partial(ask, params))
-            except stripe.InvalidRequestError as error:
+            except InvalidRequestError as error:
                 raise StripeUnavailableError(str(error)) from error
             objects = [each.to_dict() for each in page.data]
             yield objects, _answered_at(page)
@@ -167,15 +192,18 @@ class StripeGateway:
             after = {"starting_after": objects[-1]["id"]}
 
     def ask(self, call: Callable[[], Any]) -> Any:
-        """Return the answer. Raises BreakerOpenError, StripeUnavailableError, and of stripe InvalidRequestError and
-        CardError.
-        """
+        """Return the answer. Raises BreakerOpenError, StripeUnavailableError, InvalidRequestError and CardError."""
+        import stripe  # noqa: PLC0415 - heavy, and nothing is asked without an API key
+
         self.breaker.enter()
         try:
             answer = call()
-        except (stripe.InvalidRequestError, stripe.CardError):
-            self.breaker.succeeded()  # it answered: we asked for the wrong thing, or a card is not good
-            raise
+        except stripe.InvalidRequestError as error:
+            self.breaker.succeeded()  # it answered: we asked for the wrong thing
+            raise InvalidRequestError.of(error) from error
+        except stripe.CardError as error:
+            self.breaker.succeeded()  # it answered: the card is not good
+            raise CardError.of(error) from error
         except stripe.StripeError as error:
             self.breaker.failed()
             log.warning("stripe.unavailable", error=type(error).__name__, status=error.http_status)
@@ -190,6 +218,8 @@ STRIPE_GATEWAY = AppState[StripeGateway | None]("stripe_gateway")
 
 def connect(api_key: str, *, base_url: str | None = None) -> StripeGateway:
     """A way to ask Stripe, or whoever serves its API at `base_url`."""
+    import stripe  # noqa: PLC0415 - heavy, and nothing is asked without an API key
+
     http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
     addresses: Any = {"api": base_url} if base_url else {}
     client = stripe.StripeClient(
@@ -224,7 +254,7 @@ def price_names(price: Json) -> list[str]:
     return [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
 
 
-def _answered_at(answer: stripe.StripeObject) -> datetime:
+def _answered_at(answer: "stripe.StripeObject") -> datetime:
     """When Stripe gave this answer, by its own clock: ours may differ, and events are dated by Stripe's."""
     response = answer.last_response
     date = response.headers.get("date") or response.headers.get("Date") if response else None

@@ -7,14 +7,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import stripe
+from typing import TYPE_CHECKING, Any
 
 from credits_engine.billing.facts import Fact
 from credits_engine.billing.stripe_api import events
-from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError
+from credits_engine.billing.stripe_api.client import InvalidRequestError, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.json_fields import Json, created, identifier, value_at
+
+if TYPE_CHECKING:
+    from stripe import StripeClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Listed:
     """How one kind of object is listed and fetched, and the type of event that tells of it."""
 
     event_type: str
-    list: Callable[[stripe.StripeClient], Callable[[Any], Any]]
-    fetch: Callable[[stripe.StripeClient], Callable[[str], Any]]
+    list: Callable[["StripeClient"], Callable[[Any], Any]]
+    fetch: Callable[["StripeClient"], Callable[[str], Any]]
     wanted: Mapping[str, object]
 
 
@@ -67,7 +68,7 @@ def fetch_as_event(gateway: StripeGateway, kind: str, object_id: str, *, now: da
     listed = LISTS[kind]
     try:
         found: Json = gateway.ask(lambda: listed.fetch(gateway.client)(object_id)).to_dict()
-    except stripe.InvalidRequestError as error:
+    except InvalidRequestError as error:
         raise StripeUnavailableError(str(error)) from error
     return found if kind == EVENT else as_event(kind, found, now)
 
@@ -87,14 +88,14 @@ def follow(gateway: StripeGateway, thin: Json) -> tuple[Fact, ...]:
         if snapshot := identifier(thin.get("snapshot_event")):
             return events.facts(gateway.ask(lambda: gateway.client.v1.events.retrieve(snapshot)).to_dict())
         found = gateway.ask(lambda: _raw(gateway.client, str(related.get("url"))))
-    except stripe.InvalidRequestError as error:
+    except InvalidRequestError as error:
         raise StripeUnavailableError(str(error)) from error
     # Its own id and time: told again by a snapshot of the same event, most facts have the same identity.
     seconds = int(created(thin).timestamp())
     return events.facts({"id": thin.get("id"), "type": kind, "created": seconds, "data": {"object": found}})
 
 
-def _raw(client: stripe.StripeClient, url: str) -> Json:
+def _raw(client: "StripeClient", url: str) -> Json:
     if not url.startswith("/v1/"):
         raise StripeUnavailableError(f"A thin event points at {url[:100]!r}, which is no address of Stripe's API.")
     found: Json = json.loads(client.raw_request("get", url).body)

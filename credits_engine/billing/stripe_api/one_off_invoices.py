@@ -9,9 +9,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import stripe
-
-from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError
+from credits_engine.billing.stripe_api.client import (
+    CardError,
+    InvalidRequestError,
+    StripeGateway,
+    StripeUnavailableError,
+)
 from credits_engine.billing.stripe_api.json_fields import Json, list_at, value_at
 
 KEY = "auto_top_up"
@@ -29,7 +32,7 @@ def find_price(gateway: StripeGateway, name: str) -> Json | None:
             return page[0]
     try:
         return _active(gateway.ask(lambda: gateway.client.v1.prices.retrieve(name)).to_dict())
-    except stripe.InvalidRequestError:
+    except InvalidRequestError:
         return None
 
 
@@ -97,9 +100,9 @@ def _made(gateway: StripeGateway, create: Callable[..., Any], params: Mapping[st
 def _answer(gateway: StripeGateway, call: Callable[[], Any]) -> Json:
     try:
         found: Json = gateway.ask(call).to_dict()
-    except stripe.CardError as error:
+    except CardError as error:
         raise NotPaidError(error.user_message or str(error)) from error
-    except stripe.InvalidRequestError as error:
+    except InvalidRequestError as error:
         if error.http_status == 429 or error.code == "lock_timeout":
             raise StripeUnavailableError(str(error)) from error
         raise NotPaidError(error.user_message or str(error)) from error

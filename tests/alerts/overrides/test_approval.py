@@ -16,6 +16,7 @@ from alerts.overrides.store import Override, PendingOverride
 from control_plane.core.phases import FLAG, RolloutState
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Role
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.problems import Problem
@@ -189,6 +190,16 @@ def test_a_token_is_no_second_owner_for_whoever_made_it(desk: Desk) -> None:
     names = ("alice", mine, other, grandchild, "alice", other)
     assert all(isinstance(granted(desk.now, CRITICAL, actor=name), PendingOverride) for name in names)
     assert isinstance(granted(desk.now, CRITICAL, actor=token("oscars", "oscar", desk.now)), Override)
+
+
+def test_an_account_that_the_first_owner_made_is_no_second_owner(desk: Desk) -> None:
+    with transaction() as session:
+        accounts.create_person(
+            session, "sock", password="a long one for tests 1", role=Role.OWNER, now=desk.now, actor="alice"
+        )
+    granted(desk.now, CRITICAL)
+    with pytest.raises(Problem, match="alice gave sock access"):
+        granted(desk.now, CRITICAL, actor="sock")
 
 
 def test_of_tokens_that_share_a_name_each_maker_counts(desk: Desk) -> None:

@@ -99,3 +99,9 @@ def test_a_list_of_many_takes_few_queries(app: Flask, sign_in: SignIn, many: Non
     with app.app_context(), noted() as statements:
         victor.get("/")
     assert len(statements) <= 12, statements
+    with app.app_context(), noted() as statements:
+        assert len(victor.get("/api/rollouts").json["rollouts"]) == 120
+    assert len(statements) <= 10, statements
+    with looking(app) as session, noted() as statements:
+        screens.read(session, now=datetime.now(UTC), lease_seconds=30)
+    assert len(statements) <= 10, statements
