@@ -6,8 +6,7 @@ from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
-from dashboards.audience_sentences import joined
-from dashboards.filters import pluralize
+from dashboards.filters import joined, pluralize
 from dashboards.language import gettext, ngettext
 from dashboards.latch_sentences import serves_sentence
 from dashboards.summaries import advance_label, step_back_label

@@ -1,11 +1,11 @@
 """Whom a phase admits, in the language of the page; an audience of somebody else's kind speaks for itself. Pure."""
 
-from collections.abc import Sequence
-
 from control_plane.audiences.base import AudienceKind, audience_kind
 from control_plane.audiences.constraint import listed
 from control_plane.core.phases import Phase
-from dashboards.language import gettext
+from dashboards.constraint_sentences import constraint_sentence
+from dashboards.filters import joined
+from dashboards.language import SOURCE, gettext, language
 
 
 def audience_sentence(phase: Phase, cutover: str) -> str:
@@ -18,7 +18,7 @@ def audience_sentence(phase: Phase, cutover: str) -> str:
         case AudienceKind.NEW_SIGNUPS:
             return gettext("Those who signed up after %(day)s", day=cutover)
         case AudienceKind.ATTRIBUTES:
-            return gettext("Customers whose %(conditions)s", conditions=listed(phase.constraints))
+            return gettext("Customers whose %(conditions)s", conditions=_conditions(phase))
         case AudienceKind.EVERYONE:
             return gettext("All production users")
         case _:
@@ -35,16 +35,18 @@ def audience_reach(phase: Phase, share: str) -> str:
         case AudienceKind.NEW_SIGNUPS:
             return gettext("%(share)s of new signups", share=share)
         case AudienceKind.ATTRIBUTES:
-            return gettext(
-                "%(share)s of customers whose %(conditions)s", share=share, conditions=listed(phase.constraints)
-            )
+            return gettext("%(share)s of customers whose %(conditions)s", share=share, conditions=_conditions(phase))
         case AudienceKind.EVERYONE:
             return gettext("%(share)s of everyone", share=share)
         case _:
             return audience_kind(phase.audience).reach(phase, share)
 
 
-def joined(names: Sequence[str]) -> str:
-    """Join names as a sentence lists them: `a, b and c`."""
-    *others, last = names
-    return gettext("%(others)s and %(last)s", others=", ".join(others), last=last) if others else last
+def _conditions(phase: Phase) -> str:
+    if language() == SOURCE:
+        return listed(phase.constraints)
+    wires = [
+        {"contextName": each.context_name, "operator": each.operator, "values": each.values, "inverted": each.inverted}
+        for each in phase.constraints
+    ]
+    return joined([constraint_sentence(wire) for wire in wires])

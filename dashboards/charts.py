@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import floor, log10
 
 from dashboards.language import gettext
@@ -12,6 +13,8 @@ MINUTES_OF_DAY = 24 * 60
 TICKS = 3
 MARK_GAP = 12.0
 """Lines nearer to each other than this, in SVG units, can't be told apart."""
+LABEL_WIDTH, LABEL_HEIGHT = 110.0, 14.0
+"""The place that the words on the limit take, above it."""
 HEADROOM = 1.15
 SCALE_MINIMUM = 1e-6
 """Where nothing is allowed and nothing happened the scale still needs a height."""
@@ -116,6 +119,8 @@ class Chart:
     marks: tuple[Mark, ...]
     limit_y: float | None
     frame: Frame
+    label_at_start: bool = False
+    """Whether the words on the limit stand at its start, because more would cross them at its end."""
     left: float = LEFT
     top: float = TOP
 
@@ -166,16 +171,21 @@ def line_chart(
     def y(value: float) -> float:
         return _place(value / ticks[-1], frame.bottom, TOP)
 
+    lines = tuple(
+        _line(name, [(x(s.at), None if s.value is None else y(s.value), s) for s in samples], limit)
+        for name, samples in thinned
+    )
+    grouped = _grouped([(x(at), at, name) for at, name in sorted(marks) if start <= at <= end])
+    limit_y = None if limit is None else y(limit)
     return Chart(
-        lines=tuple(
-            _line(name, [(x(s.at), None if s.value is None else y(s.value), s) for s in samples], limit)
-            for name, samples in thinned
-        ),
+        lines=lines,
         y_ticks=tuple(Tick(y(value), value) for value in ticks),
         x_ticks=tuple(Tick(x(at), at) for at in (start, (start + end) / 2, end)),
-        marks=_grouped([(x(at), at, name) for at, name in sorted(marks) if start <= at <= end]),
-        limit_y=None if limit is None else y(limit),
+        marks=grouped,
+        limit_y=limit_y,
         frame=frame,
+        label_at_start=limit_y is not None
+        and _crossings(lines, grouped, LEFT, limit_y) < _crossings(lines, grouped, frame.right - LABEL_WIDTH, limit_y),
     )
 
 
@@ -203,6 +213,18 @@ def nice_ticks(highest: float, count: int = TICKS) -> tuple[float, ...]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     steps = max(1, -floor(-highest / step + 1e-9))
     return tuple(float(f"{index * step:.6g}") for index in range(steps + 1))
+
+
+def _crossings(lines: Iterable[Line], marks: Iterable[Mark], left: float, limit_y: float) -> int:
+    """Count what would cross words of LABEL_WIDTH that begin at `left` and stand on the limit."""
+    right, top = left + LABEL_WIDTH, limit_y - LABEL_HEIGHT
+    pieces = [pair for line in lines for pair in pairwise(line.dots)]
+    crossing = [
+        (one, two)
+        for one, two in pieces
+        if one.x <= right and two.x >= left and min(one.y, two.y) < limit_y and max(one.y, two.y) > top
+    ]
+    return len(crossing) + sum(left <= mark.position <= right for mark in marks)
 
 
 def _grouped(placed: Sequence[tuple[float, float, str]]) -> tuple[Mark, ...]:

@@ -1,13 +1,14 @@
 """Figures in words that people read: spans, instants, shares and counts. Pure, and the templates' filters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from babel.dates import format_skeleton
 from babel.numbers import get_decimal_symbol
 
 from control_plane.rollout_names import environment_of, flag_of
+from credits_engine.engines.amounts import Amounts
 from dashboards.language import gettext, locale, ngettext
 from dashboards.names import NAMES, NOUNS
 
@@ -119,6 +120,22 @@ def count(number: int) -> str:
 def pluralize(number: int, noun: str) -> str:
     """A count with its noun, which stands in NOUNS: `1 gate`, `4 gates`."""
     return ngettext(*NOUNS[noun], number, count=count(number))
+
+
+def joined(words: Sequence[str]) -> str:
+    """Join words as a sentence lists them: `a, b and c`."""
+    *others, last = words
+    return gettext("%(others)s and %(last)s", others=", ".join(others), last=last) if others else last
+
+
+def credit_amounts(amounts: Amounts) -> str:
+    """Credits with their kinds, as a sentence has them: `1 analysis credit and 8 roast credits`, `no credits`."""
+    given = [
+        ngettext("%(count)s %(kind)s credit", "%(count)s %(kind)s credits", abs(amount), count=count(amount), kind=kind)
+        for kind, amount in amounts.items()
+        if amount
+    ]
+    return joined(given) if given else gettext("no credits")
 
 
 def sentence_case(text: str) -> str:

@@ -23,6 +23,10 @@ WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
 SeriesKey = tuple[str, str, str]
 Minutes = Collection[tuple[tuple[SeriesKey, int], Countable]]
 """Counts, each under its (signal, engine, role) and minute of the epoch."""
+Sources = Mapping[tuple[str, str], Sequence[tuple[int, Countable]]]
+"""The same by signal and engine, each with its minute."""
+NOTHING = (0, 0)
+"""Neither bad nor any at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +163,12 @@ def alert_views(
     """
     scale = scale or time_scale(ChartWindow.HOUR, now)
     by_alert = {verdict.alert: verdict for verdict in verdicts}
-    budgets = error_budgets(rules)
+    budgets, sources = error_budgets(rules), _by_source(minutes)
     views = [
         AlertView(
             rule=rule,
             verdict=by_alert.get(rule.name),
-            chart=_history(rule, minutes, scale=scale, changes=changes, frame=frame),
+            chart=_history(rule, sources, scale=scale, changes=changes, frame=frame),
             bar=_bar(by_alert.get(rule.name), budgets[rule.name]),
             scale=scale,
         )
@@ -209,17 +213,25 @@ def _bar(verdict: Verdict | None, budget: ErrorBudget) -> EvidenceBar:
     return evidence_bar(evidence, log10_hold=budget.hold_log10, log10_rollback=budget.rollback_log10)
 
 
+def _by_source(minutes: Minutes) -> Sources:
+    """Put what was counted together by its signal and its engine, so that each alert reads only its own."""
+    found: dict[tuple[str, str], list[tuple[int, Countable]]] = {}
+    for ((signal, engine, _role), minute), count in minutes:
+        found.setdefault((signal, engine), []).append((minute, count))
+    return found
+
+
 def _history(
-    rule: Rule, minutes: Minutes, *, scale: TimeScale, changes: Sequence[tuple[datetime, str]], frame: Frame
+    rule: Rule, sources: Sources, *, scale: TimeScale, changes: Sequence[tuple[datetime, str]], frame: Frame
 ) -> Chart:
     """The bad rate over the alert's own window, or a step where that is longer, as the guard would have read it."""
     width = scale.points(timedelta(seconds=rule.window_seconds))
-    series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, minutes)]
+    series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, sources)]
     marks = [(at.timestamp() / 60, name) for at, name in changes]
     return line_chart(series, start=scale.start, end=scale.end, limit=rule.threshold, marks=marks, frame=frame)
 
 
-def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int, int]]]]:
+def _series(rule: Rule, sources: Sources) -> list[tuple[str, dict[int, tuple[int, int]]]]:
     if rule.compare is Compare.DISCORDANT:
         return []
     names = (
@@ -228,23 +240,26 @@ def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int
         else (rule.metric.engine or "",)
     )
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
-    for ((signal, engine, _role), minute), count in minutes:
+    for (signal, engine), counts in sources.items():
         name = engine if rule.metric.engine else ""
         is_ours = signal == rule.signal if rule.metric.engine else reads(rule, signal, engine)
-        if is_ours and name in found:
+        if not is_ours or name not in found:
+            continue
+        takes_bad = not (rule.metric.legacy_apart and engine == rule.migration.control)
+        for minute, count in counts:
             bad, total = found[name].get(minute, (0, 0))
-            candidates = 0 if rule.metric.legacy_apart and engine == rule.migration.control else count.bad
-            found[name][minute] = (bad + candidates, total + count.total)
+            found[name][minute] = (bad + count.bad * takes_bad, total + count.total)
     return [(name or gettext("all"), counts) for name, counts in found.items()]
 
 
 def _rates(counts: Mapping[int, tuple[int, int]], scale: TimeScale, width: int) -> list[Sample]:
+    before = [counts.get(point, NOTHING) for point in range(scale.first - width, scale.first)]
+    bad, total = (sum(column) for column in zip(*before, strict=True))
     samples = []
     for point in range(scale.first, scale.last + 1):
-        window = [counts[each] for each in range(point - width + 1, point + 1) if each in counts]
-        bad = sum(each[0] for each in window)
-        total = max(bad, sum(each[1] for each in window))  # who came before the window may turn bad in it
-        rate = bad / total if total else None
-        # The first step may have begun before what is shown.
+        came, left = counts.get(point, NOTHING), counts.get(point - width, NOTHING)
+        bad, total = bad + came[0] - left[0], total + came[1] - left[1]
+        # Who came before the window may turn bad in it; the first step may have begun before what is shown.
+        rate = bad / max(bad, total) if bad or total else None
         samples.append(Sample(max(point * scale.step, scale.start), rate))
     return samples

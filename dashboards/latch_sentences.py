@@ -3,7 +3,7 @@
 from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout
 from control_plane.experiments.migration import Migration
-from dashboards.audience_sentences import joined
+from dashboards.filters import joined
 from dashboards.language import gettext, ngettext
 
 

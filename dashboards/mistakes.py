@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from control_plane.platform.problems import Problem
 from dashboards.language import N_, SOURCE, gettext, language
 from dashboards.problem_sentences import problem_sentence
+from dashboards.stored_sentences import localized_text
 
 MISTAKES_MAX = 20
 NOT_A_NUMBER = N_("a whole number is needed.")
@@ -55,4 +56,4 @@ def _of_field(error: Mapping[str, Any]) -> str:
 
 
 def _sentence(error: Mapping[str, str]) -> str:
-    return f"{error['field']}: {error['message']}"
+    return f"{error['field']}: {localized_text(error['message'])}"

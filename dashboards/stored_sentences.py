@@ -4,25 +4,29 @@ A text that fits no template stands as it was written, in English, and is marked
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from babel.numbers import get_decimal_symbol
 from markupsafe import Markup
 
-from dashboards import incident_sentences
-from dashboards.filters import IDENTIFIER, NARROW, figures_in, iso_day, plain, span, stored_sentence
+from credits_engine.engines.amounts import KINDS, Amounts
+from dashboards import billing_sentences, definition_sentences, incident_sentences, plan_sentences
+from dashboards.billing_sentences import DIFFERENCES
+from dashboards.filters import IDENTIFIER, NARROW, credit_amounts, figures_in, iso_day, plain, span, stored_sentence
 from dashboards.language import N_, SOURCE, gettext, language, locale
 from dashboards.names import NAMES
+from dashboards.sentence_templates import template
 
 CHARACTERS_MAX = 2000
 CACHE_SIZE = 4096
-PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 ABOUT = re.compile(r"([a-z]+(?:_[a-z0-9]+)+): (.+)")
 """A sentence about an alert, as the guard begins it."""
 END_OF_SENTENCE = re.compile(r"(?<=[.?!]) (?=[A-Z0-9`])")
-AND = " and "
+CONJUNCTIONS = (" and ", " or ")
+NEXT_DIFFERENCE = re.compile(rf", (?=(?:{'|'.join(each.partition(' %(')[0] for each in DIFFERENCES[:-1])}) )")
+CREDITS = re.compile(r"\d{1,9} [a-z_]+(?: and \d{1,9} [a-z_]+)*")
+WITHIN = "mistake"
+"""The placeholder in whose place another sentence of these stands."""
 LENGTH = re.compile(r"(\d{1,6})([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 DECIMAL = re.compile(rf"(?<=\d)\.(?=\d+(?:{NARROW}%|$))")
@@ -158,27 +162,19 @@ WRITTEN = (
     N_("This holds at most."),
     N_("It rolls back if that lasts %(span)s."),
     N_("Held until the evidence stays low."),
+    # reasons of the owner of a demonstration
+    N_("A replay of the guide."),
+    N_("Soak times of seconds, so that somebody can watch."),
+    N_("This step has too few users to serve more operations."),
+    N_("The chance that a rate is over its threshold is at most %(share)s, which the owner accepts."),
     # what a rollback leaves to do
     N_(
         "%(candidate)s served %(operations)s operations of %(users)s users during the incident; %(accounts)s accounts "
         "are owed credits."
     ),
-    # Stripe's events, and what differs from Stripe
-    N_("Price %(price)s is on sale at Stripe and buys no plan of the catalogue."),
-    N_("Customer %(customer)s is not linked to a user; use `rollout billing link`."),
-    N_("Stripe has it as %(status)s, we know it not at all."),
-    N_("An event was missed or is on its way."),
-    N_("Invoice %(invoice)s is paid, and we do not know."),
-    N_("Stripe made %(type)s, and no delivery brought it."),
-    N_("Stripe has %(object)s of %(at)s, and no event told us."),
-    N_("Stripe lists events for 30 days; those from %(since)s to %(until)s were not read."),
-    N_("An earlier event said the same."),
-    N_("Stored; it takes effect once its invoice is known."),
-    N_("Stored; no subscription grants anything yet."),
-    N_("Credits do not depend on %(type)s."),
-    N_("The customer is user %(user)s."),
-    N_("This purchase is known already."),
-    N_("No subscription is theirs any more."),
+    *billing_sentences.SENTENCES,
+    *definition_sentences.SENTENCES,
+    *plan_sentences.SENTENCES,
     *incident_sentences.SENTENCES.values(),
     *incident_sentences.OF_MIGRATIONS,
     incident_sentences.BY_ITSELF,
@@ -186,41 +182,10 @@ WRITTEN = (
 """In the order in which they are tried: what fits a special one must not be taken for a general one before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A message, its texts between the placeholders, and the names of those."""
-
-    message: str
-    literals: Sequence[str]
-    names: Sequence[str]
-
-    def values(self, text: str) -> Mapping[str, str] | None:
-        """Return what stands in `text` for each name; None where it does not fit.
-
-        Each value ends where the next literal first occurs: nothing is tried twice, however hostile the text.
-        """
-        first, *others = self.literals
-        if not text.startswith(first) or not text.endswith(self.literals[-1]):
-            return None
-        place, found = len(first), {}
-        for index, (name, literal) in enumerate(zip(self.names, others, strict=True), start=1):
-            end = len(text) - len(literal) if index == len(self.names) else text.find(literal, place + 1)
-            if end <= place:
-                return None
-            found[name] = text[place:end]
-            place = end + len(literal)
-        return found if place == len(text) else None
-
-
-def _template(message: str) -> Template:
-    literals = PLACEHOLDER.split(message)
-    return Template(message, literals[::2], literals[1::2])
-
-
-TEMPLATES = tuple(map(_template, WRITTEN))
+TEMPLATES = tuple(map(template, WRITTEN))
 PARTS = tuple(
     map(
-        _template,
+        template,
         (
             N_("%(bad)s of %(total)s users (%(share)s)"),
             N_("%(bad)s of %(total)s (%(share)s)"),
@@ -231,10 +196,13 @@ PARTS = tuple(
             N_("of kind %(name)s"),
             N_("of account %(name)s"),
             N_("near the limit"),
+            *DIFFERENCES,
         ),
     )
 )
 """What may stand in a sentence in place of a value, and has words of ours itself."""
+WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no")}
+"""Values that are words of ours."""
 
 
 def localized(text: str) -> str | Markup:
@@ -267,24 +235,41 @@ def _sentences(text: str) -> str | None:
 
 
 def _sentence(text: str) -> str | None:
-    for template in TEMPLATES:
-        values = template.values(text)
+    for each in TEMPLATES:
+        values = each.values(text)
         if values is not None:
-            shown = {name: localized_value(value) for name, value in values.items()}
-            return gettext(template.message, **shown)
+            shown = {name: _value(name, value) for name, value in values.items()}
+            return gettext(each.message, **shown)
     return None
+
+
+def _value(name: str, text: str) -> str:
+    return localized_text(text) if name == WITHIN else localized_value(text)
 
 
 def localized_value(text: str) -> str:
     """Write a value in a sentence: a share, what is allowed, a part of the traffic, a length of time, a day, names."""
+    if CREDITS.fullmatch(text):
+        amounts = [each.split(" ") for each in text.split(" and ")]
+        if all(kind in KINDS for _, kind in amounts):
+            return credit_amounts(Amounts(**{kind: int(amount) for amount, kind in amounts}))
+    if len(differences := NEXT_DIFFERENCE.split(text)) > 1:
+        return ", ".join(map(localized_value, differences))
     for part in PARTS:
         values = part.values(text)
         if values is not None:
-            return gettext(part.message, **{name: _figure(value) for name, value in values.items()})
+            return gettext(part.message, **{name: _word_or_figure(value) for name, value in values.items()})
     if length := LENGTH.fullmatch(text):
         return span(int(length[1]) * SECONDS[length[2]])
     named = IDENTIFIER.sub(lambda found: plain(found[0]) if found[0] in NAMES else found[0], text)
-    return iso_day(_figure(named)).replace(AND, gettext(AND))
+    told = iso_day(_figure(named))
+    for conjunction in CONJUNCTIONS:
+        told = told.replace(conjunction, gettext(conjunction))
+    return told
+
+
+def _word_or_figure(text: str) -> str:
+    return gettext(WORDS[text]) if text in WORDS else _figure(text)
 
 
 def _figure(text: str) -> str:

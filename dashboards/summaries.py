@@ -20,13 +20,14 @@ from control_plane.core.phases import (
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.rollout_names import environment_of, flag_of
-from dashboards.audience_sentences import audience_reach, audience_sentence, joined
+from dashboards.audience_sentences import audience_reach, audience_sentence
 from dashboards.delivered_texts import delivered
 from dashboards.filters import (
     ago,
     day,
     duration,
     first_sentence,
+    joined,
     percentage,
     pluralize,
     sentence,

@@ -15,8 +15,9 @@ from control_plane.audiences.constraint import Operator
 ABSENT = object()
 """Written in place of a value that the document is to have no more."""
 DURATION = TypeAdapter(timedelta)
-UNITS = (("day", 86_400, "P{}D"), ("hour", 3600, "PT{}H"), ("minute", 60, "PT{}M"), ("second", 1, "PT{}S"))
-DURATION_TEXT = re.compile(r"(\d{1,6}) *(day|hour|minute|second)s?", re.IGNORECASE)
+UNITS = (("d", 86_400, "P{}D"), ("h", 3600, "PT{}H"), ("min", 60, "PT{}M"), ("s", 1, "PT{}S"))
+"""By symbols that are the same in every language; English words are read as well."""
+DURATION_TEXT = re.compile(r"(\d{1,6})\s*(d|h|min|s|day|hour|minute|second)s?", re.IGNORECASE)
 CONSTRAINT_TEXT = re.compile(rf"(\S+) +(not +)?({'|'.join(Operator)})(?: +(.*))?", re.IGNORECASE)
 AT_TIMES = "at_times"
 
@@ -129,8 +130,7 @@ def _read_duration(value: object) -> str | None:
     if seconds < 0 or seconds != int(seconds):
         return _read_text(value)
     unit, length = next((unit, length) for unit, length, _iso in UNITS if seconds % length == 0)
-    count = int(seconds) // length
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return f"{int(seconds) // length} {unit}"
 
 
 def _read_day(value: object) -> str | None:
@@ -144,7 +144,7 @@ def _duration(written: str) -> str:
     found = DURATION_TEXT.fullmatch(written.strip())
     if found is None:
         return written
-    iso = next(iso for unit, _length, iso in UNITS if unit == found[2].lower())
+    iso = next(iso for unit, _length, iso in UNITS if unit[0] == found[2][0].lower())
     return iso.format(int(found[1]))
 
 

@@ -74,12 +74,14 @@ def approval_reason(owner: AutoOwner, rollout: Rollout, gates: list[GateResult],
     unknown = {gate.name: gate for gate in gates if gate.status is GateStatus.UNKNOWN}
     if not unknown or now - rollout.entered_at < owner.patience * rollout.phase.soak or unknown.keys() - OWNERS:
         return ""
-    reasons = [f"Too few users to prove more: {unknown[SERVED].reason}"] if SERVED in unknown else []
+    reasons = ["This step has too few users to serve more operations."] if SERVED in unknown else []
     if SAFETY in unknown:
         chances = [_chance(each) for each in unknown[SAFETY].evidence.values()]
         if owner.risk is None or not chances or any(chance is None or chance > owner.risk for chance in chances):
             return ""
-        reasons.append(f"The owner takes a risk of {owner.risk:.0%}: {unknown[SAFETY].reason}")
+        reasons.append(
+            f"The chance that a rate is over its threshold is at most {owner.risk:.0%}, which the owner accepts."
+        )
     return " ".join(reasons)
 
 

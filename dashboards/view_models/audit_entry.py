@@ -10,13 +10,17 @@ from alerts.analysis.verdicts import Verdict
 from alerts.analysis.verdicts import from_json as verdict_from_json
 from control_plane.core.phases import Rollout
 from control_plane.platform.auth.audit import Entry
+from dashboards.badges import STYLES, badge_style
 from dashboards.filters import iso_duration, moment, moments, plain
 from dashboards.language import gettext
+from dashboards.stored_sentences import localized_value
 
 HIDDEN = ("evidence", "flag", "state_reason", "version")
 """Told elsewhere in the entry, or of no use to its reader."""
 
-PROGRAM = ("guard", "schedule", "system", "credits")
+PROGRAM = ("guard", "schedule", "system", "credits", "rehearsal")
+WORDS = ("role", "type")
+"""Fields whose values are names of ours."""
 NOTHING: tuple[object, ...] = (None, [], {})
 GUARD_ACTIONS = ("rollout.hold", "rollout.roll_back", "rollout.step_back")
 CHANGES_MAX = 40
@@ -32,6 +36,8 @@ class FieldChange:
     after: str
     was_set: bool
     """Whether there was anything before."""
+    is_path: bool
+    """Whether the name is a path into a document, such as `plan.phases.1.soak`, and no label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,9 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
     left, right = _children(before), _children(after)
     if not left and not right:
         if before != after:
-            shown = _format if len(path) == 1 else _content
-            name, was_set = plain(" ".join(path)), before is not None
-            yield FieldChange(name, shown(path[-1], before), shown(path[-1], after), was_set)
+            is_path, was_set = len(path) > 1, before is not None
+            shown, name = (_content, ".".join(path)) if is_path else (_format, plain(path[0]))
+            yield FieldChange(name, shown(path[-1], before), shown(path[-1], after), was_set, is_path)
         return
     for name in [*right, *(name for name in left if name not in right)]:
         yield from _differences((*path, name), left.get(name), right.get(name))
@@ -125,9 +131,13 @@ def _format(name: str, value: object) -> str:
     """A stored value in words; instants were stored as ISO text."""
     if value in NOTHING:
         return gettext("none")
+    if name == "state" and value in STYLES:
+        return badge_style(str(value)).label
     text = str(value)[:CHARACTERS_MAX].replace("_", " ")
+    if name in WORDS:
+        return plain(str(value)).lower()
     if not name.endswith("_at"):
-        return moments(text)
+        return moments(localized_value(text))
     try:
         return moment(datetime.fromisoformat(str(value)))
     except ValueError:

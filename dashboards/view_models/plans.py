@@ -21,6 +21,7 @@ from control_plane.rollouts import store
 from control_plane.rollouts.store import PlanVersion
 from dashboards.language import N_, gettext
 from dashboards.problem_sentences import reason_sentence
+from dashboards.stored_sentences import localized_text
 
 AUDIENCES: Mapping[str, str] = {
     AudienceKind.ENVIRONMENTS: N_("Everybody in some environments"),
@@ -71,7 +72,7 @@ class PlanScreen:
     def mistake_of(self, name: str) -> str:
         """Return what is wrong with the field of this name, or with something in it."""
         found = [each.sentence for each in self.mistakes if f"{each.place}.".startswith(f"{name}.")]
-        return " ".join(f"It {sentence}" for sentence in found[:1])
+        return gettext("It %(mistake)s", mistake=localized_text(found[0])) if found else ""
 
 
 def new(flag: str, template: str, now: datetime) -> PlanScreen:

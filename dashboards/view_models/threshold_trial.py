@@ -18,6 +18,7 @@ from control_plane.platform.observability import signal_points
 from control_plane.platform.observability.signals import Count
 from dashboards.filters import moment
 from dashboards.language import N_, gettext
+from dashboards.stored_sentences import localized_value
 
 PERIOD = timedelta(days=7)
 STEP_MINUTES = 5
@@ -132,10 +133,10 @@ def _sentence(rule: Rule, run: Backtest) -> str:
 def _counted(rule: Rule, run: Backtest) -> str:
     if not run.counts.total:
         return gettext("Nothing that it counts happened in the last 7 days.")
-    counted = gettext("In the last 7 days %(bad)s were bad.", bad=bad_of(run.counts, rule.per))
+    counted = gettext("In the last 7 days %(bad)s were bad.", bad=localized_value(bad_of(run.counts, rule.per)))
     if not run.counts.bad:
         return counted
-    worst = gettext("The worst window had %(bad)s.", bad=bad_of(run.highest, rule.per))
+    worst = gettext("The worst window had %(bad)s.", bad=localized_value(bad_of(run.highest, rule.per)))
     return f"{counted} {worst}"
 
 

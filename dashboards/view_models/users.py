@@ -1,5 +1,6 @@
 """Users whom the flag treats by name, and the beta allowlist."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +13,7 @@ from flags import store
 from flags.administration.overrides import unsent_warning
 from flags.store import StoredOverride, UserAttributes
 
-BETA_MAX = 200
-OVERRIDES_MAX = 500
+PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +32,44 @@ class UsersScreen:
     flags: tuple[str, ...]
     flag: str
     overrides: tuple[OverrideView, ...]
-    more: int
-    """Overrides that are not shown."""
+    next_override: str | None
+    """The user after whom the overrides go on; None on their last page."""
     warning: str | None
     """Where not all of them travel to SDKs."""
     beta: tuple[UserAttributes, ...]
     beta_size: int
+    next_member: str | None
+    """The user after whom the allowlist goes on; None on its last page."""
     directory_size: int
     plans: tuple[str, ...]
 
 
-def read(session: Session, *, flag: str, now: datetime) -> UsersScreen:
-    """The screen of `flag`, or of the first flag where it is none."""
+def read(session: Session, *, flag: str, now: datetime, after: str = "", beta_after: str = "") -> UsersScreen:
+    """The screen of `flag`, or of the first flag where it is none: overrides and the allowlist behind these users."""
     flags = tuple(dict.fromkeys(flag_of(rollout.flag) for rollout in rollout_store.load_all(session)))
     flag = flag if flag in flags else next(iter(flags), "")
-    stored = store.list_overrides(session, flag, limit=OVERRIDES_MAX) if flag else []
-    named = store.count_overrides(session, flag, now)
+    stored = store.list_overrides(session, flag, after=after, limit=PAGE + 1) if flag else []
+    shown = _whole(stored)
+    members = store.beta_page(session, after=beta_after, limit=PAGE + 1)
     return UsersScreen(
         now=now,
         flags=flags,
         flag=flag,
-        overrides=tuple(OverrideView(each, _expired(each, now)) for each in stored),
-        more=max(named - OVERRIDES_MAX, 0),
+        overrides=tuple(OverrideView(each, _expired(each, now)) for each in shown),
+        next_override=shown[-1].user_id if len(stored) > len(shown) else None,
         warning=unsent_warning(session, flag, now),
-        beta=tuple(store.first_beta_members(session, limit=BETA_MAX)),
+        beta=tuple(members[:PAGE]),
         beta_size=store.count_beta_members(session),
+        next_member=members[PAGE - 1].user_id if len(members) > PAGE else None,
         directory_size=store.count_users(session),
         plans=tuple(plan.name for plan in CATALOGUE),
     )
+
+
+def _whole(stored: Sequence[StoredOverride]) -> Sequence[StoredOverride]:
+    """Cut a page where a user ends, who may have two overrides: the next one begins behind a user."""
+    cut = PAGE - (len(stored) > PAGE and stored[PAGE - 1].user_id == stored[PAGE].user_id)
+    return stored[:cut]
 
 
 def _expired(override: StoredOverride, now: datetime) -> bool:

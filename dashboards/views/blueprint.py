@@ -37,8 +37,8 @@ LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 FILTERS = (
-    *("ago", "clock", "count", "day", "iso_day", "minute", "moment", "moments", "percentage", "plain", "pluralize"),
-    *("first_sentence", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
+    *("ago", "clock", "count", "day", "iso_day", "joined", "minute", "moment", "moments", "percentage", "plain"),
+    *("first_sentence", "pluralize", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
 )
 """What templates call as `dashboards/filters.py` does."""
 
@@ -92,6 +92,7 @@ def init_app(app: Flask) -> None:
         verdict_reason=verdict_reason,
         badge=badge_style,
         cause=cause_sentence,
+        credits=filters.credit_amounts,
         localized=localized,
         mark=etag,
         meaning=meaning,
@@ -146,8 +147,9 @@ def template_globals() -> dict[str, object]:
     return {
         "me": me(),
         "may": may,
+        "places_owned": authorization.places_owned,
         "theme": theme(),
-        "screens": [(name, gettext(label)) for name, label in SCREENS if may(NEEDED.get(name, "viewer"))],
+        "screens": screens,
         "language": language.language,
         "languages": LANGUAGES,
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
@@ -210,6 +212,11 @@ def may(role: str, flag: str = "") -> bool:
     """Return whether the person signed in has at least this role on `flag`, or on what the page is about."""
     held = None if me() is None else authorization.role_here(flag)
     return held is not None and held.includes(Role(role))
+
+
+def screens() -> list[tuple[str, str]]:
+    """Return the screens of the navigation that the person signed in may open, with their labels."""
+    return [(name, gettext(label)) for name, label in SCREENS if may(NEEDED.get(name, "viewer"))]
 
 
 def row_id(text: str) -> int:

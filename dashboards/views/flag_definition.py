@@ -15,6 +15,7 @@ from control_plane.platform.problems import Problem
 from control_plane.strict_json import MalformedJSON, loads
 from dashboards.language import gettext
 from dashboards.mistakes import mistakes_of
+from dashboards.stored_sentences import localized_text
 from dashboards.view_models import flags as screens
 from dashboards.view_models.flags import DefinitionScreen
 from dashboards.views.blueprint import bp
@@ -69,7 +70,7 @@ def _change(flag: str, environment: str) -> list[str]:
             version=wanted.version,
             confirm_moving=wanted.confirm_moving,
         )
-    return [each["message"] for each in repairs]
+    return [localized_text(each["message"]) for each in repairs]
 
 
 def _fields(text: str) -> dict[str, object]:

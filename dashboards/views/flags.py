@@ -1,5 +1,7 @@
 """The list of flags without a rollout, and a new one."""
 
+from http import HTTPStatus
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
@@ -9,11 +11,12 @@ from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import require_role_on
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import EVERY
 from control_plane.platform.problems import Problem
 from dashboards.language import gettext
 from dashboards.mistakes import mistakes_of
 from dashboards.view_models import flags as screens
-from dashboards.views.blueprint import bp, row_id
+from dashboards.views.blueprint import bp, may, row_id
 from flags.administration.definitions import create_flag
 from flags.administration.queries import FlagQuery, list_environments
 from flags.api.requests import FlagRequest
@@ -30,9 +33,9 @@ def flags() -> ResponseReturnValue:
 
 
 @bp.post("/flags", endpoint="create_flag")
-@authorization.require_role("owner")
+@authorization.require_role("viewer")
 def create_flag_page() -> ResponseReturnValue:
-    """Make a flag that is off for everybody in the environments ticked."""
+    """Make a flag that is off for everybody in the environments ticked, by an owner of each."""
     form = request.form
     try:
         wanted = FlagRequest.model_validate(
@@ -49,7 +52,8 @@ def create_flag_page() -> ResponseReturnValue:
             create_flag(session, wanted.name, wanted.environments, change, description=wanted.description)
     except (Problem, ValidationError) as refusal:
         flash("\n".join([gettext("Nothing was made."), *mistakes_of(refusal)]), "refusal")
-        return _page(), 422
+        forbidden = isinstance(refusal, Problem) and refusal.status == HTTPStatus.FORBIDDEN
+        return _page(), 403 if forbidden else 422
     flash(gettext("Made, and off everywhere."), "success")
     return redirect(url_for("pages.flag", flag=wanted.name), 303)
 
@@ -61,4 +65,5 @@ def _page() -> str:
         page = request.args.get("page", 1, type=row_id)
         screen = screens.read_list(session, wanted, page=page, now=clock.now())
         environments = [each["name"] for each in list_environments(session)]
-    return render_template("flags.html", screen=screen, address=asked, environments=environments)
+    owned = [each for each in environments if may("owner", f"{EVERY}@{each}")]
+    return render_template("flags.html", screen=screen, address=asked, environments=environments, owned=owned)

@@ -17,6 +17,7 @@ from control_plane.platform.problems import Problem
 from dashboards.language import gettext
 from dashboards.mistakes import mistakes_of
 from dashboards.problem_sentences import unchanged
+from dashboards.stored_sentences import localized_text
 from dashboards.view_models import segments as screens
 from dashboards.view_models.segments import PreviewView, SegmentForm
 from dashboards.views.blueprint import bp, row_id
@@ -151,7 +152,7 @@ def _constraints(text: str) -> object:
         found, _ = yaml_text.load(text)
     except MalformedYAML as malformed:
         where = gettext("Line %(line)s", line=malformed.line)
-        raise Problem(422, "MALFORMED_YAML", f"{where}: {malformed}") from malformed
+        raise Problem(422, "MALFORMED_YAML", f"{where}: {localized_text(str(malformed))}") from malformed
     return [] if found is None else found
 
 

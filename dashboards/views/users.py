@@ -22,6 +22,7 @@ from flags.administration.overrides import put_override, remove_override
 from flags.administration.users import UserChange, import_users
 from flags.store import Effect
 
+USER_CHARACTERS = 200
 HOURS = {"1": N_("1 hour"), "24": N_("1 day"), "168": N_("7 days"), "720": N_("30 days")}
 TO_PUT = {Effect.ALLOW: "owner", Effect.DENY: "operator"}
 TO_END = {Effect.ALLOW: "operator", Effect.DENY: "owner"}
@@ -120,7 +121,8 @@ def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
 
 def _page(flag: str) -> str:
     with read_only() as session:
-        screen = screens.read(session, flag=flag, now=clock.now())
+        places = {name: request.args.get(name, "")[:USER_CHARACTERS] for name in ("after", "beta_after")}
+        screen = screens.read(session, flag=flag, now=clock.now(), **places)
     return render_template("users.html", screen=screen, hours={hours: gettext(label) for hours, label in HOURS.items()})
 
 

@@ -57,10 +57,10 @@ def index() -> ResponseReturnValue:
 
 
 @bp.post("/flags")
-@require_role("owner")
+@require_role("viewer")
 @openapi_doc(body=FlagRequest, answers={201: responses.FlagSummary})
 def create() -> ResponseReturnValue:
-    """Make a flag that is on or off for everybody in each environment."""
+    """Make a flag that is on or off for everybody in each environment; that takes an owner of each."""
     wanted = parse_body(FlagRequest)
     require_role_on("owner", wanted.name, wanted.environments)
     with transaction() as session:

@@ -52,9 +52,10 @@ def beta_members(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(select(DirectoryUser.user_id).where(ON_THE_LIST)))
 
 
-def first_beta_members(session: Session, *, limit: int) -> list[UserAttributes]:
-    """Return the first users on the beta allowlist, by user id."""
-    query = select(DirectoryUser).where(ON_THE_LIST).order_by(DirectoryUser.user_id).limit(limit)
+def beta_page(session: Session, *, after: str = "", limit: int) -> list[UserAttributes]:
+    """Return users on the beta allowlist by user id, of those `after` a user at most so many."""
+    listed = ON_THE_LIST & (DirectoryUser.user_id > after)
+    query = select(DirectoryUser).where(listed).order_by(DirectoryUser.user_id).limit(limit)
     return [_attributes(row) for row in session.scalars(query)]
 
 

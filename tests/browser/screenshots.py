@@ -8,16 +8,20 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from control_plane.core.phases import FLAG
-from tests import chromium
+from control_plane.platform.settings import Settings
+from tests import chromium, people
+from tests.applications import application
 from tests.browser.pages import ROOT
 from tests.dashboards.simulation.commands import command, wait_for
 from tests.processes import free_port
+from tests.serving import serving
 
 FOLDER = ROOT / "build" / "screenshots"
 DEVICES = {"desktop": {"width": 1280, "height": 860}, "telephone": {"width": 390, "height": 844}}
@@ -64,6 +68,8 @@ BEFORE = {
     "glossary": "/glossary",
     "not-found": "/rollouts/NOTHING",
 }
+FIRST = {"welcome": "/", "welcome-flags": "/flags", "welcome-credits": "/credits", "welcome-alerts": "/alerts"}
+"""Of an installation in which nobody has done anything."""
 AFTER = {
     "after-rollouts": "/",
     "after-rollout": f"/rollouts/{FLAG}",
@@ -80,13 +86,27 @@ AFTER = {
 def main() -> None:
     """Take them all; `python -m tests.browser.screenshots es` takes those of the pages in Spanish."""
     code = sys.argv[1] if len(sys.argv) > 1 else "en"
+    with fresh_installation() as address, chromium_of_ours() as browser:
+        state = _sign_in(browser, address, "alice", people.PASSWORD)
+        _shoot_each(browser, address, state, FIRST, code)
     with demonstration() as (address, password), chromium_of_ours() as browser:
-        state = _sign_in(browser, address, password)
+        state = _sign_in(browser, address, "owner", password)
         _furnish(browser, address, state)
         _shoot_each(browser, address, state, BEFORE, code)
         _roll_back(browser, address, state)
         _shoot_each(browser, address, state, AFTER, code)
     click.echo(f"{len(list(FOLDER.rglob('*.png')))} screenshots in {FOLDER}")
+
+
+@contextmanager
+def fresh_installation() -> Iterator[str]:
+    """Serve an installation with its people and nothing else; yield its address."""
+    with tempfile.TemporaryDirectory() as name:
+        settings = Settings(database_url=f"sqlite:///{name}/rollout.db", instance_dir=Path(name), background=False)
+        with application(settings) as app:
+            people.invite(app, datetime.now(UTC))
+        with serving(Path(name)) as served:
+            yield served.url
 
 
 @contextmanager
@@ -114,13 +134,13 @@ def chromium_of_ours() -> Iterator[Browser]:
         browser.close()
 
 
-def _sign_in(browser: Browser, address: str, password: str) -> Path:
+def _sign_in(browser: Browser, address: str, name: str, password: str) -> Path:
     state = FOLDER / "state.json"
     FOLDER.mkdir(parents=True, exist_ok=True)
     with browser.new_context(base_url=address, locale=LOCALES["en"]) as context:
         page = context.new_page()
         page.goto("/sign-in")
-        page.locator("#username").fill("owner")
+        page.locator("#username").fill(name)
         page.locator("#password").fill(password)
         page.get_by_role("button", name="Sign in", exact=True).click()
         expect(page.get_by_role("heading", name="Rollouts", level=1)).to_be_visible()

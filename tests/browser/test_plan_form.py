@@ -32,7 +32,7 @@ def test_the_yaml_follows_the_form_and_the_form_the_yaml(page: Page) -> None:
     expect(page.get_by_text("It can be taken as it is.")).to_be_visible()
     yaml.fill(yaml.input_value().replace("title: Everyone", "title: Every customer"))
     expect(page.get_by_label("Title").nth(1)).to_have_value("Every customer")
-    expect(page.get_by_label("Soak time of each step").first).to_have_value("3 days")
+    expect(page.get_by_label("Soak time of each step").first).to_have_value("3 d")
     assert_accessible(page)
 
 

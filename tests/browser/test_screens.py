@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from control_plane.core.phases import FLAG
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import VIEWPORT, OpenPage
 from tests.browser.pages import assert_accessible, sign_in
 
 SCREENS = {
@@ -43,6 +43,9 @@ SCREENS = {
     "system": "/system",
 }
 TELEPHONE = {"width": 390, "height": 844}
+PAPER = {"width": 794, "height": 1123}
+"""A4 at 96 dots per inch."""
+WIDTHS = (320, 390, 768, 1024, 1280, 1920)
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -73,15 +76,29 @@ def alice(open_page: OpenPage, scheme: str, signed_in: Any) -> Page:
 
 
 @pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
-def test_a_screen_is_accessible(alice: Page, address: str) -> None:
-    alice.goto(address)
-    assert_accessible(alice)
+def test_a_screen_is_accessible_light_on_a_desk_and_dark_on_a_telephone(
+    open_page: OpenPage, signed_in: Any, address: str
+) -> None:
+    page = open_page(color_scheme="light", storage_state=signed_in)
+    page.goto(address)
+    assert_accessible(page)
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size(TELEPHONE)
+    page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
+    assert_accessible(page)
 
 
-def test_the_dialog_is_accessible(alice: Page) -> None:
+def test_each_dialog_is_accessible(alice: Page) -> None:
     alice.goto(SCREENS["rollout"])
-    alice.get_by_role("link", name="Roll back…").click()
-    assert_accessible(alice)
+    openers = alice.locator("[data-dialog]")
+    assert openers.count() >= 3
+    for viewport in (VIEWPORT, TELEPHONE):
+        alice.set_viewport_size(viewport)
+        for opener in openers.all():
+            opener.click()
+            expect(alice.get_by_role("dialog")).to_be_visible()
+            assert_accessible(alice)
+            alice.keyboard.press("Escape")
 
 
 def test_signing_in_is_accessible(open_page: OpenPage, scheme: str) -> None:
@@ -97,10 +114,25 @@ def test_a_problem_is_a_page_and_accessible(alice: Page, complaints: list[str]) 
 
 
 @pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
-def test_a_screen_fits_a_telephone(open_page: OpenPage, signed_in: Any, address: str) -> None:
-    page = open_page(viewport=TELEPHONE, storage_state=signed_in)
+def test_a_screen_fits_every_width(open_page: OpenPage, signed_in: Any, address: str) -> None:
+    page = open_page(storage_state=signed_in)
     page.goto(address)
-    assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("address", [SCREENS[name] for name in ("rollout", "audit", "variances", "plan", "system")])
+def test_a_screen_is_printed_in_light_colours_without_what_one_presses(
+    open_page: OpenPage, signed_in: Any, address: str
+) -> None:
+    page = open_page(color_scheme="dark", viewport=PAPER, storage_state=signed_in)
+    page.goto(address)
+    page.emulate_media(media="print")
+    expect(page.locator("html")).to_have_css("background-color", "rgb(247, 246, 242)")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("nav, button, .action-bar").locator("visible=true")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER["width"]
 
 
 def test_the_cells_of_a_table_keep_apart_whatever_their_alignment(alice: Page) -> None:

@@ -29,9 +29,9 @@ operator  alert_overrides.end billing.event_view billing.replay_all_view billing
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
-owner     pages.change_definition pages.change_flag pages.create_flag pages.definition pages.operation
+owner     pages.change_definition pages.change_flag pages.definition pages.operation
 owner     pages.restore_flag pages.variances
-viewer    pages.flag pages.flags
+viewer    definitions.create pages.create_flag pages.flag pages.flags
 operator  pages.roll_back
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
 owner     billing.apply_view billing.dismiss_view billing.merge_view billing.prices_apply_view pages.close_finding
@@ -40,7 +40,7 @@ owner     credits_admin.freeze_view credits_admin.reset_view credits_admin.revok
 owner     credits_admin.unfreeze_view credits_admin.user_view credits_admin.variances_view credits_remediation.approve
 owner     credits_remediation.index credits_remediation.operations credits_remediation.show
 owner     credits_account_usage.account_view credits_account_usage.top_view
-owner     credits_review.aa_test_view credits_review.analytics_view credits_review.preview_view definitions.create
+owner     credits_review.aa_test_view credits_review.analytics_view credits_review.preview_view
 owner     definitions.delete definitions.import_view overrides.allow overrides.end_deny pages.approve_corrections
 owner     pages.correct_credits pages.credits pages.override_alert pages.remediation rollouts.advance rollouts.rearm
 owner     flag_edits.change flag_edits.change_in flag_edits.remove_from

@@ -44,6 +44,23 @@ def test_samples_above_the_limit_are_breaches_and_the_limit_itself_is_not() -> N
     assert [dot.at for dot in line.breaches] == [1]
 
 
+@pytest.mark.parametrize(
+    ("found", "events", "at_start"),
+    [
+        ([0.0] * 60, [], False),
+        ([0.0] * 50 + [0.05] * 10, [], True),
+        ([0.05] * 10 + [0.0] * 50, [], False),
+        ([0.0] * 60, [(58, "Rolled back")], True),
+        ([0.0] * 60, [(2, "Planned"), (58, "Rolled back")], False),
+    ],
+)
+def test_the_words_on_the_limit_stand_where_less_crosses_them(
+    found: list[float], events: list[tuple[float, str]], at_start: bool
+) -> None:
+    samples = [Sample(float(at), value) for at, value in enumerate(found)]
+    assert line_chart([("v2", samples)], start=0, end=59, limit=0.01, marks=events).label_at_start is at_start
+
+
 def test_a_chart_of_nothing_is_empty_and_still_has_its_scale() -> None:
     chart = line_chart([("v2", [])], start=0, end=60, limit=0.01)
     assert chart.empty

@@ -40,6 +40,30 @@ CHECKS = (
     "credits_engine/migration/checks.py",
 )
 RESULTS = ("passed", "failed", "unknown")
+WRITERS = (
+    *(f"flags/unleash/canonical/{name}.py" for name in ("constraints", "definitions", "issues", "patterns")),
+    *(f"flags/unleash/canonical/{name}.py" for name in ("strategies", "variants")),
+    *(f"control_plane/core/{name}.py" for name in ("phase_gates", "plan_errors")),
+    "control_plane/plans/document.py",
+    "control_plane/plans/yaml_text.py",
+    "credits_engine/billing/entitlements/purchases.py",
+    "credits_engine/billing/entitlements/sync.py",
+    "credits_engine/billing/entitlements/unpaid.py",
+    "credits_engine/billing/inbox/handler.py",
+    "credits_engine/billing/reconciliation/comparison.py",
+)
+"""Modules whose every sentence is one that a page shows."""
+OF_NO_PAGE = (
+    "is being worked on by somebody else.",
+    "new_signups_after is no date that every time zone has.",
+    "The stored body is no JSON",
+    "An object with features and segments is needed.",
+    "7 is needed; 7.",
+    "The flag it is for.",
+    "is no field here7.",
+    "Invoice 7 was 7,",
+)
+"""Sentences that only a log, an API or a hostile document sees, and those of which a value is words: told below."""
 
 
 def spanish(text: str) -> str:
@@ -58,6 +82,54 @@ def sentences_of(path: str) -> Iterator[str]:
                 yield str(said.value)
             elif isinstance(said, ast.JoinedStr):
                 yield "".join(str(part.value) if isinstance(part, ast.Constant) else "seven" for part in said.values)
+
+
+def written_in(path: str) -> Iterator[str]:
+    """Every sentence that a module writes, with a figure in place of each value."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if id(node) in docstrings | parts:
+            continue
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            said = node.value
+        elif isinstance(node, ast.JoinedStr):
+            said = "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
+        else:
+            continue
+        if re.search(r"[A-Za-z]+ [a-z].*\.$", said) and not any(each in said for each in OF_NO_PAGE):
+            yield said.removeprefix("7 ") if said.startswith(("7 A", "7 E", "7 I")) else said
+
+
+@pytest.mark.parametrize("path", WRITERS)
+def test_each_sentence_about_flags_plans_and_billing_is_told(path: str) -> None:
+    sentences = list(written_in(path))
+    assert len(sentences) > 1
+    assert [text for text in sentences if spanish(text) == stored_sentence(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Strict JSON is needed; it ends too early.", "Hace falta JSON estricto; it ends too early."),
+        (
+            "Invoice in_1 was voided, so nothing pays for this period; the next paid one ends this.",
+            "La factura in_1 se anuló, así que nada paga este periodo; la próxima pagada acaba con esto.",
+        ),
+        (
+            "Stripe has prices a, b instead of c, status active instead of none, and we know it as of 7.",
+            "Stripe tiene precios a, b en lugar de c, estado active en lugar de ninguno, y la conocemos a fecha de 7.",
+        ),
+        ("Phase 'a': steps must ascend, each once.", "Fase 'a': los pasos deben ascender, cada uno una vez."),
+        (
+            "Price a or b is on sale at Stripe and buys no plan of the catalogue.",
+            "El precio a o b está a la venta en Stripe y no compra ningún plan del catálogo.",
+        ),
+    ],
+)
+def test_words_of_ours_within_a_sentence_are_told(said: str, told: str) -> None:
+    assert spanish(said) == told
 
 
 @pytest.mark.parametrize("path", CHECKS)

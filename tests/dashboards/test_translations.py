@@ -38,7 +38,7 @@ NOT_TRANSLATED = {
 }
 """Texts of the templates that stay as they are, each with the reason."""
 WORD = re.compile(r"[A-Za-z]{2,}")
-SENTENCE = re.compile(r"[A-Z][a-z]+($|[ :,.…?])|[a-z]+ [a-z]+ [a-z]+")
+SENTENCE = re.compile(r"[A-Z][a-z]+($|[ :,.…?])|^[A-Z] [a-z]+ [a-z]+|[a-z]+ [a-z]+ [a-z]+")
 GAP = "q "
 """In place of what a template computes, also of the name of an element: a letter, and no word."""
 Key = tuple[str | None, str]
@@ -157,6 +157,7 @@ def test_a_template_holds_no_bare_text(template: Path) -> None:
         ('{% if x %}<p class="quiet">{{ x }} of</p>{% endif %}', ["q of"]),
         ("<code>rollout plan</code>", []),
         ('{{ empty("No rollout yet") }}', ["No rollout yet"]),
+        ('{{ field("A moment in UTC.") }}', ["A moment in UTC."]),
         ('{{ empty(_("No rollout yet")) }}', []),
     ],
 )

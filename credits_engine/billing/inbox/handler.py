@@ -244,7 +244,7 @@ def _outcome(stated: Sequence[Fact], state: SyncState, user_id: str) -> Outcome:
         return Outcome(State.APPLIED, "This purchase is known already.")
     if state.entitlement is None:
         return Outcome(State.APPLIED, "Stored; no subscription grants anything yet.")
-    return Outcome(State.APPLIED, f"Confirmed: {state.entitlement.reason}")
+    return Outcome(State.APPLIED, f"Confirmed. {state.entitlement.reason}")
 
 
 def _newer(stated: Sequence[Fact], state: SyncState) -> Snapshot | None:

@@ -154,6 +154,8 @@ def _period_end(snapshot: Snapshot) -> datetime | None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else str(value or "none")
 
 
@@ -191,10 +193,12 @@ def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *,
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, name, user_id, str(error))
     if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):
         return None
-    plan = account.plan if account else "nothing"
-    return Discrepancy(
-        DiscrepancyKind.WRONG_PLAN, name, user_id, f"The directory says {plan}; it follows that {found.reason}"
+    sentence = (
+        f"The directory has plan {account.plan}, and Stripe's facts give another one."
+        if account
+        else "The directory has no plan, and Stripe's facts give one."
     )
+    return Discrepancy(DiscrepancyKind.WRONG_PLAN, name, user_id, f"{sentence} {found.reason}")
 
 
 def _corrected(

@@ -81,6 +81,6 @@ def shorten(soak: timedelta, now: datetime) -> None:
     with transaction() as session:
         found = rollouts.find(session, FLAG)
         phases = tuple(replace(phase, soak=soak, served_minimum=0) for phase in found.plan.phases)
-        change = ChangeContext(now, ACTOR, "So that somebody can watch.")
+        change = ChangeContext(now, ACTOR, "Soak times of seconds, so that somebody can watch.")
         plan = replace(found.plan, phases=phases)
         administration.edit(session, FLAG, plan, change, expected_version=found.version)

@@ -91,6 +91,15 @@ def test_words_of_people_become_values_of_the_plan() -> None:
     assert document.parse(yaml).flag == "SEARCH"
 
 
+@pytest.mark.parametrize("written", ["36 h", "36h", "36 hours", "36\u202fh", "2160 min", "129600 s"])
+def test_a_length_of_time_is_written_with_a_symbol_or_a_word(written: str) -> None:
+    plan = document.parse(changed(GOOD, soak=written)).plan
+    assert plan.phases[0].soak.total_seconds() == 36 * 3600
+    shown = form.read(document.to_yaml(plan))
+    assert shown is not None
+    assert shown.named()["phases.0.soak"] == "36 h"
+
+
 def test_times_of_advance_come_and_go() -> None:
     timed = changed(
         GOOD, advance="at_times", advance__at="2026-12-07T09:00, 2026-12-08T09:00", advance__zone="Europe/Madrid"

@@ -24,7 +24,7 @@ def approved(owner: AutoOwner, *gates: GateResult, soaks: float = 2) -> str:
 
 
 def test_too_few_users_are_approved_after_the_owners_patience() -> None:
-    assert approved(DEFAULT, SERVED) == "Too few users to prove more: v2 served 3 of the 20 operations."
+    assert approved(DEFAULT, SERVED) == "This step has too few users to serve more operations."
     assert not approved(DEFAULT, SERVED, soaks=1.9)
     assert approved(AutoOwner(patience=0), SERVED, soaks=0)
 
@@ -43,7 +43,7 @@ def test_a_risk_is_taken_up_to_what_the_owner_said(gate: GateResult, passes: boo
     assert bool(approved(RISKY, gate)) is passes
     assert not approved(DEFAULT, gate), "without a risk nothing unsafe is approved"
     if passes:
-        assert approved(RISKY, gate, SERVED).endswith("The owner takes a risk of 20%: Not shown yet.")
+        assert approved(RISKY, gate, SERVED).endswith("is at most 20%, which the owner accepts.")
 
 
 def test_no_other_gate_is_opened_by_hand() -> None:

@@ -57,7 +57,7 @@ def test_the_journal_continues_without_a_gap(app: Flask, consumed: int) -> None:
 def test_operations_on_which_the_engines_differ_are_listed_with_both_answers(sign_in: SignIn, consumed: int) -> None:
     page = words(sign_in("alice").get("/credits").get_data(as_text=True))
     assert "Differs by policy The limits of the plan differ." in page
-    assert "v2 would charge 0 Legacy would charge 1 roast" in page
+    assert "v2 would charge no credits Legacy would charge 1 roast credit" in page
 
 
 def test_without_any_difference_it_says_so(sign_in: SignIn) -> None:
@@ -68,7 +68,7 @@ def test_credits_are_given_back_in_both_books(sign_in: SignIn, consumed: int) ->
     page = send(sign_in("alice"), "adjust", analysis=45, roast=-1, reason="Charged twice.")
     assert "Adjusted in both books." in page
     assert "legacy Serves Analysis 100 of 1 000 900 left. Roast 12 of 100 88 left." in page
-    assert "Adjust : v2 moved by -45 analysis and 1 roast" in page
+    assert "Adjust : v2 moved by -45 analysis credits and 1 roast credit" in page
     assert "Charged twice. No." in page
 
 

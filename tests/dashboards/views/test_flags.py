@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Rollout
-from control_plane.platform.auth import audit
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.identity_types import Grant, Person, Role
 from dashboards.view_models import flags as screens
 from flags import store
 from flags.administration.definitions import create_flag
@@ -218,6 +219,33 @@ def test_a_new_flag_is_off_everywhere(app: Flask, sign_in: SignIn) -> None:
     status, text = send(alice, "/flags", **form)
     assert (status, "Made, and off everywhere." in text, "production Off" in text) == (200, True, True)
     assert send(sign_in("olga"), "/flags", **form)[0] == 403
+
+
+def test_an_owner_of_one_environment_makes_a_flag_there_alone(
+    app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
+) -> None:
+    with changing(app) as session:
+        grants = [Grant(Role.OWNER, environment="qa")]
+        accounts.change_grants(session, cast["victor"].id, grants=grants, now=NOW, actor="tests")
+    victor = sign_in("victor")
+    page = victor.get("/flags").text
+    assert re.findall(r'name="environment" value="(\w+)"', page) == ["qa"]
+    assert "You own flags in qa; owners elsewhere add this one to theirs." in words(page)
+    form = {"name": "search", "reason": "A test."}
+    assert send(victor, "/flags", **form, environment="production")[0] == 403
+    status, text = send(victor, "/flags", **form, environment="qa")
+    assert (status, "Made, and off everywhere." in text) == (200, True)
+    with looking(app) as session:
+        assert list(store.definitions_of(session, "search")) == ["qa"]
+
+
+def test_each_card_offers_what_its_environment_allows(app: Flask, sign_in: SignIn, cast: Mapping[str, Person]) -> None:
+    with changing(app) as session:
+        grants = [Grant(Role.OWNER, environment="qa")]
+        accounts.change_grants(session, cast["victor"].id, grants=grants, now=NOW, actor="tests")
+    page = sign_in("victor").get("/flag/checkout").text
+    assert re.findall(r'href="/flag/checkout/environments/(\w+)"', page) == ["qa"]
+    assert re.findall(r'action="/flag/checkout/environments/(\w+)/o', page) == ["qa"]
 
 
 def test_each_change_leaves_an_entry_with_its_person_and_reason(app: Flask, sign_in: SignIn) -> None:

@@ -93,7 +93,7 @@ def test_every_mistake_is_named_with_its_line_and_the_text_stays(sign_in: SignIn
 def test_a_plan_that_is_too_long_is_refused_whole_and_never_cut(app: Flask, sign_in: SignIn) -> None:
     form = {"flag": "SEARCH_V2", "text": f"{RAMP}#{'x' * CHARACTERS_MAX}\nbeyond: 1\n", "do": "save"}
     page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
-    assert (page.status_code, "longer than 200,000 characters" in words(page.text)) == (422, True)
+    assert (page.status_code, "longer than 200 000 characters" in words(page.text)) == (422, True)
     assert "beyond: 1" in text_of(page.text)
 
 

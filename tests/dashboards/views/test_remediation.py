@@ -60,8 +60,11 @@ def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolle
     with app.app_context():
         preparation.prepare(datetime.now(UTC))
     page = words(browser.get(PAGE).text)
-    assert "v2 served 1 operation of 1 user. It charged 10 analysis; legacy would have charged 5 analysis." in page
-    assert "1 account is owed 5 analysis. An owner has to approve that it is given back." in page
+    assert (
+        "v2 served 1 operation of 1 user. It charged 10 analysis credits; legacy would have charged 5 analysis credits."
+        in page
+    )
+    assert "1 account is owed 5 analysis credits. An owner has to approve that it is given back." in page
     assert REPORT not in browser.get(PAGE).text
 
 
@@ -69,7 +72,7 @@ def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolle
 def test_an_owner_sees_the_accounts_and_approves_once(sign_in: SignIn) -> None:
     browser = sign_in("alice")
     page = words(browser.get(REPORT).text)
-    assert "u-1 1 0 0 10 analysis 5 analysis 5 analysis Proposed" in page
+    assert "u-1 1 0 0 10 analysis credits 5 analysis credits 5 analysis credits Proposed" in page
     refused = browser.post(REPORT, data={"reason": ""}, follow_redirects=True).text
     assert "a reason is required" in words(refused)
     for _ in range(2):

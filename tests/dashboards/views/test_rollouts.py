@@ -1,6 +1,6 @@
 """The list of rollouts: what needs attention first, and a way to start when there is nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout, default_plan
+from control_plane.platform.auth import accounts
+from control_plane.platform.identity_types import Grant, Person, Role
 from dashboards.view_models import rollouts as screens
 from tests.dashboards.browsing import changing, looking, words
 from tests.statements import noted
@@ -28,6 +30,17 @@ def test_an_empty_list_says_how_to_begin(sign_in: SignIn) -> None:
     page = words(sign_in("victor").get("/").get_data(as_text=True))
     assert "No rollout yet" in page
     assert "rollout plan" in page
+
+
+def test_an_owner_of_one_environment_reads_who_begins_a_rollout_there(
+    app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
+) -> None:
+    sentence = "You own staging. A rollout there takes over from that of the whole flag"
+    assert sentence not in words(sign_in("victor").get("/").text)
+    with changing(app) as session:
+        grants, now = [Grant(Role.OWNER, environment="staging")], datetime.now(UTC)
+        accounts.change_grants(session, cast["victor"].id, grants=grants, now=now, actor="tests")
+    assert sentence in words(sign_in("victor").get("/").text)
 
 
 def test_the_urgent_come_first(app: Flask, planned: Rollout) -> None:

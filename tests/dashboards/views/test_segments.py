@@ -151,7 +151,7 @@ def test_what_is_too_long_is_refused_whole_and_never_cut(app: Flask, sign_in: Si
     before, alice = stored(app), sign_in("alice")
     text = f"- {{contextName: plan, operator: IN, values: [pro]}}\n#{'x' * CHARACTERS_MAX}\n- {{contextName: b}}\n"
     answer = alice.post(f"{PLACE}/edit", data=editor(alice, text=text), headers=HTML)
-    assert (answer.status_code, "The file is longer than 200,000 characters." in words(answer.text)) == (422, True)
+    assert (answer.status_code, "The file is longer than 200 000 characters." in words(answer.text)) == (422, True)
     assert "- {contextName: b}" in answer.text
     assert stored(app) == before
 

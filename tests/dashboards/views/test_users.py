@@ -1,7 +1,9 @@
 """Users by name: let in, kept out, put on the beta allowlist, each by those whose role covers it."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -10,8 +12,9 @@ from flask.testing import FlaskClient
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
+from dashboards.view_models.users import PAGE
 from flags import store
-from flags.store import Effect, StoredOverride
+from flags.store import Effect, StoredOverride, UserAttributes
 from tests.dashboards.browsing import changing, looking, words
 
 pytestmark = pytest.mark.database("sqlite")
@@ -136,6 +139,27 @@ def overrides(app: Flask) -> list[StoredOverride]:
     """Every override of the flag."""
     with looking(app) as session:
         return store.list_overrides(session, FLAG)
+
+
+def test_overrides_and_the_allowlist_go_on_from_page_to_page(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    now = datetime.now(UTC)
+    names = [f"u-{number:03}" for number in range(PAGE + 1)]
+    with changing(app) as session:
+        store.upsert_users(session, [UserAttributes(name, "pro", now, beta=True) for name in names], now=now)
+        for name in names:
+            store.put_override(session, FLAG, name, Effect.ALLOW, ChangeContext(now, "olga", "Asked for."))
+        # The last one of the first page has two, which belong together.
+        store.put_override(session, FLAG, names[PAGE - 2], Effect.DENY, ChangeContext(now, "olga", "Asked for."))
+    browser = sign_in("victor")
+    first = browser.get("/users").text
+    overrides, members = (unescape(each) for each in re.findall(r'href="([^"]*after=[^"]*)"', first))
+    assert overrides.endswith(f"after={names[PAGE - 2]}")
+    assert listed(browser.get(overrides).text)[:2] == names[PAGE - 1 :]
+    assert listed(browser.get(members).text)[-1:] == names[PAGE:]
+
+
+def listed(page: str) -> list[str]:
+    return re.findall(r'<a class="flag" href="/explain[^"]*">([^<]+)</a>', page)
 
 
 def test_a_page_with_more_users_than_travel_to_sdks_says_so(app: Flask, sign_in: SignIn, planned: Rollout) -> None:

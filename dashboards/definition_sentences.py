@@ -1,0 +1,80 @@
+"""What is wrong with the definition of a flag or a segment, and what was repaired in it, as templates. Pure."""
+
+from dashboards.language import N_
+
+SENTENCES = (
+    # what any field may be refused for
+    N_("An object is needed, not %(value)s."),
+    N_("A list is needed, not %(value)s."),
+    N_("true or false is needed, not %(value)s."),
+    N_("Text is needed, not %(value)s."),
+    N_("Text is needed; engines differ on what an empty one matches."),
+    N_("One of %(choices)s is needed, not %(value)s."),
+    N_("SDKs have no use for %(fields)s, which is left out."),
+    N_("SDKs need text: %(value)s is sent as %(text)s."),
+    N_("The white space around %(text)s is left out."),
+    N_("%(name)s is listed twice."),
+    N_("That moves users, so it takes a confirmation."),
+    # flags
+    N_("No address leads to a flag called %(name)s; choose another name."),
+    N_("A name with %(separator)s is that of a rollout of one environment, unlike %(name)s."),
+    N_("A name has up to %(most)s visible characters and no quotes, unlike %(name)s."),
+    N_("Engines differ on who gets which where the feature's name is not ASCII."),
+    N_("A feature can't depend on itself."),
+    N_("It needs segment %(segment)s, which is refused."),
+    N_("Segment %(segment)s is missing; an empty one takes its place."),
+    # strategies
+    N_("Every strategy is disabled, so nobody is in; SDKs get one strategy that says so."),
+    N_("An empty list means everybody; the strategy default says so."),
+    N_("A segment id is a whole number from 0 to %(most)s, not %(value)s."),
+    N_("It is disabled, which SDKs would ignore; it is left out."),
+    N_("SDKs forget custom strategies such as %(name)s; say it with constraints."),
+    N_("Engines differ on IPv6 here; a constraint IN_CIDR on remoteAddress says it to all."),
+    N_("A whole percentage from 0 to 100 is needed, not %(value)s."),
+    N_("Engines differ without one; %(flag)s is sent, which most take."),
+    N_("Up to 200 ASCII characters without quotes and backslashes, not %(value)s."),
+    N_("Quotes and a backslash at the end switch the whole flag off in some engines."),
+    # variants
+    N_("Another variant is called %(name)s."),
+    N_("Weights of 0 stop some engines; without any variant all answer the same."),
+    N_("Some engines go by another stickiness than %(attribute)s, so all variants have it."),
+    N_("Engines differ on overrides in a strategy's variants; a strategy of their own says it to all."),
+    N_("A whole number from 0 to %(most)s is needed, not %(value)s."),
+    N_("%(flag)s depends on a variant of %(other)s, which gives none to some users; engines differ on that."),
+    N_("A finite number as JSON writes it is needed; %(why)s."),
+    N_("Strict JSON is needed; %(why)s."),
+    N_("A shorter text is needed; %(why)s."),
+    # constraints
+    N_("No engine knows the operator %(operator)s."),
+    N_(
+        "%(field)s goes with DATE_AFTER and DATE_BEFORE, and these with nothing else: the Node SDK compares dates with "
+        "the current time whatever field is named."
+    ),
+    N_("Compare other dates as numbers."),
+    N_("A context field has up to 100 of A-Z a-z 0-9 _ . : @ ~ -, unlike %(name)s."),
+    N_("%(text)s ends in a backslash, which switches the whole flag off in some engines."),
+    N_("It ends in a backslash, which switches the whole flag off in some engines."),
+    N_("%(operator)s needs a list of values."),
+    N_("%(operator)s needs a value."),
+    N_("%(value)s is no address or network, so that no engine matches it; it is left out."),
+    N_("Nothing is left to match."),
+    N_("%(value)s is written as %(text)s, which every engine reads."),
+    N_("A number with up to 15 digits before and after the point is needed, not %(value)s."),
+    N_("A date like 2026-07-01T00:00:00.000Z is needed, not %(value)s."),
+    N_("%(value)s is no semantic version without a build, such as 1.20.3 or 2.0.0-rc.1."),
+    N_("Engines differ on the opposite of that."),
+    N_("It matches nobody, and is sent as a list without entries."),
+    # patterns
+    N_("A pattern has at most %(most)s characters, this one %(length)s."),
+    N_("%(text)s has nothing to repeat."),
+    N_("%(text)s follows a repetition or an anchor; add parentheses."),
+    N_("%(text)s ends before it begins."),
+    N_("%(text)s repeats too often; %(most)s times is the most."),
+    N_("%(text)s begins what no engine reads: look-around or a back-reference."),
+    N_("Engines differ on %(text)s; write it another way, or escape it."),
+    N_("The range %(range)s needs a character on either side."),
+    N_("The range %(range)s ends before it begins."),
+    N_("A parenthesis is not closed."),
+    N_("A parenthesis is closed that was not opened."),
+    N_("The pattern ends too early."),
+)
