@@ -1,5 +1,6 @@
-"""What people write as YAML: read with the place of every mistake, and moments as they are meant."""
+"""What people write as YAML: read with the line and the place of every mistake, and moments as they are meant."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -7,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from control_plane.plans import yaml_text
-from control_plane.plans.yaml_text import MalformedYAML
+from control_plane.plans.yaml_text import MalformedYAML, Place
 from control_plane.platform.problems import Problem
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -17,14 +18,15 @@ YEARS = range(2000, 2201)
 
 
 def parsed(source: str, model: type[Document], code: str) -> Document:
-    """Read a document. Raises Problem with `code`, and the place of each mistake."""
+    """Read a document. Raises Problem with `code`, and the line and the place of each mistake."""
+    lines: Mapping[Place, int] = {}
     try:
-        value, _ = yaml_text.load(source)
+        value, lines = yaml_text.load(source)
         return model.model_validate(value)
     except MalformedYAML as error:
         raise Problem(422, code, f"Line {error.line}: {error}") from error
     except ValidationError as error:
-        found = [_sentence(each) for each in error.errors(include_url=False, include_context=False)]
+        found = [_sentence(each, lines) for each in error.errors(include_url=False, include_context=False)]
         more = [f"and {len(found) - MISTAKES_MAX} more"] if len(found) > MISTAKES_MAX else []
         raise Problem(422, code, "; ".join([*found[:MISTAKES_MAX], *more])) from error
 
@@ -34,10 +36,17 @@ def start_of(written: datetime | None, now: datetime) -> datetime:
     return _in_utc(written or now)
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _sentence(error: ErrorDetails, lines: Mapping[Place, int]) -> str:
     place = ".".join(map(str, error["loc"])) or "The document"
     # pydantic names our own class there.
-    return f"{place}: {'names and their values are needed' if error['type'] == 'model_type' else error['msg']}"
+    said = "names and their values are needed" if error["type"] == "model_type" else error["msg"]
+    return f"Line {_line(error['loc'], lines)}: {place}: {said.removeprefix('Value error, ')}"
+
+
+def _line(place: Place, lines: Mapping[Place, int]) -> int:
+    """Return the line of a value; of one that is missing, that of what should hold it."""
+    around = (place[:length] for length in range(len(place), -1, -1))
+    return next((lines[each] for each in around if each in lines), 1)
 
 
 def _in_utc(written: datetime) -> datetime:
