@@ -16,7 +16,7 @@ from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
 from credits_engine.billing.facts import Snapshot
-from credits_engine.billing.store import accounts, facts
+from credits_engine.billing.store import accounts, facts, merges
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.store import rollovers
@@ -70,10 +70,19 @@ def sync_rollovers(session: Session, user_id: str, known: Sequence[History], *, 
 def _is_earned(session: Session, rolled: RolledOver, known: Sequence[History]) -> bool:
     if is_sold(rolled.plan, known, catalogue()):
         return is_paid_through(rolled.plan, rolled.period, known, catalogue())
-    account = accounts.show_account(session, rolled.pack.user_id)
-    # Any other plan was sold with a subscription that is somebody else's by now.
-    is_given = account is None or rolled.plan in (FREE, account.original_plan)
-    return is_given and not rollovers.changed_plan(session, [(rolled.pack.user_id, rolled.period.start)])
+    user_id = rolled.pack.user_id
+    return _is_given(session, user_id, rolled.plan) and not rollovers.changed_plan(
+        session, [(user_id, rolled.period.start)]
+    )
+
+
+def _is_given(session: Session, user_id: str, plan: str) -> bool:
+    """Return whether a plan that no subscription of theirs is for is their own: the directory may give any."""
+    if plan == FREE or merges.current(session, user_id) == user_id:
+        return True
+    # Of whoever was merged any other plan was sold with a subscription that is somebody else's by now.
+    account = accounts.show_account(session, user_id)
+    return account is None or plan == account.original_plan
 
 
 def _revoked(session: Session, rolled: RolledOver, change: ChangeContext) -> list[str]:

@@ -22,6 +22,7 @@ from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stripe_objects import Subscription
 from tests.credits_engine.billing.virtual_collection import dispute, refund_fails
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+from tests.credits_engine.conftest import Till
 from tests.credits_engine.rolling import rolling
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -200,6 +201,17 @@ def test_a_merge_leaves_it_behind(office: Office, stripe: VirtualStripe) -> None
         merges.merge(session, "ada", "ann", ChangeContext(office.now, "alice", "One person."))
     assert office.user("ann")[0] == "pro"
     assert left_over(office) == {}
+
+
+def test_a_plan_that_the_directory_gives_a_customer_leaves_what_it_has(office: Office) -> None:
+    """They have bought a pack before, perhaps, so billing knows them; the plan was never sold."""
+    with transaction() as session:
+        accounts.lock_account(session, "ada", now=START, default_plan="free")
+    Till(office.app).user("ada", "pro")
+    take(START.replace(day=1) + DAY, "k1", 1)
+    period_sweep.PeriodSweep().tick(NEXT + HOUR)
+    office.now = NEXT + HOUR
+    assert left_over(office) == {"analysis": 60, "roast": 500}
 
 
 def test_neither_order_nor_number_of_deliveries_matters(office: Office) -> None:
