@@ -15,7 +15,8 @@ from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.operations.rollovers import PeriodTurn, lock_ended, roll_over
+from credits_engine.engines.rollovers import month_without
+from credits_engine.operations.rollovers import PeriodTurn, lock_ended, moved_from, roll_over
 from credits_engine.store import accounts, books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import AccountView, CounterRow
@@ -147,6 +148,9 @@ def load_for_update(
         row = _open(session, account, plan, now)
         # What has just rolled over, by us or whoever opened the period before us, is spent by this operation already.
         account = replace(account, has_packs=account.has_packs or bool(CATALOGUE.rolling_plans))
+    moved = moved_from(session, account.user_id, row)
+    if moved != NOTHING:
+        account = replace(account, has_packs=True)
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
@@ -155,7 +159,11 @@ def load_for_update(
     else:
         used, known = _month(session, account, month, key=key, known=known, is_unopened=view is not None)
     bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
-    return _books(account, plan, row, (month, used), bought), known
+    loaded = _books(account, plan, row, (month, used), bought)
+    if moved != NOTHING and row.period == month:
+        # Legacy's month lacks it too, or whoever waited for the lock across the boundary would spend it a second time.
+        loaded = replace(loaded, legacy=replace(loaded.legacy, limits=month_without(plan.legacy, moved)))
+    return loaded, known
 
 
 def _month(

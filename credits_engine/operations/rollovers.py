@@ -49,6 +49,17 @@ def lock_ended(session: Session, user_ids: Sequence[str], now: datetime) -> dict
     return rollovers.lock_ended(session, user_ids, plans, now) if plans else {}
 
 
+def moved_from(session: Session, user_id: str, row: CounterRow) -> Amounts:
+    """Return what a locked period lacks because it has rolled over, as it has for whoever's clock is behind.
+
+    Of a period with the limits that its plan has now nothing can have.
+    """
+    plan = CATALOGUE.plan(row.plan)
+    if row.limits == plan.v2 or not plan.rollovers_of(row.period.start):
+        return NOTHING
+    return rollovers.moved_from(session, user_id, row.period.start)
+
+
 def never_late(_session: Session, _user_id: str, _ended: CounterRow) -> bool:
     """Nothing is told late where nobody tells anything."""
     return False

@@ -36,6 +36,12 @@ CHANGED = (
 ROLLED = select(PACKS.c.user_id, PACKS.c.rolled_from).where(
     PACKS.c.user_id.in_(USER_IDS), PACKS.c.rolled_from.in_(STARTS)
 )
+OF_PERIOD = CompiledStatement(
+    select(PACKS.c.kind, PACKS.c.amount).where(
+        PACKS.c.user_id == bindparam("user_id"),
+        PACKS.c.rolled_from == bindparam("start", type_=PACKS.c.rolled_from.type),
+    )
+)
 LOWER = CompiledStatement(
     update(COUNTERS)
     .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
@@ -150,6 +156,12 @@ def changed_plan(session: Session, periods: Sequence[PeriodKey]) -> set[PeriodKe
 def has_rolled(session: Session, periods: Sequence[PeriodKey]) -> set[PeriodKey]:
     """Return those of these periods that rolled over before."""
     return _found(session, ROLLED, periods)
+
+
+def moved_from(session: Session, user_id: str, start: datetime) -> Amounts:
+    """Return what has rolled over from a period."""
+    found = OF_PERIOD.fetch_all(session, {"user_id": user_id, "start": start})
+    return sum((Amounts(**{row.kind: row.amount}) for row in found), NOTHING)
 
 
 def lower_limits(session: Session, limits: Mapping[PeriodKey, Limits]) -> None:

@@ -245,6 +245,35 @@ def test_whoever_waited_for_the_lock_across_the_boundary_spends_nothing_twice(ti
     assert take(till, APRIL, "k4", analysis=1).outcome is Outcome.DENIED_LIMIT
 
 
+@pytest.mark.parametrize("v2", [True, False])
+def test_whoever_has_a_clock_that_is_behind_spends_nothing_twice_whoever_serves(till: Till, v2: bool) -> None:
+    """Of March's 100 credits 40 are used and 60 are April's by then, which can be spent once."""
+    take(till, MARCH, "k1", analysis=40)
+    take(till, APRIL, "k2", analysis=1)
+    till.v2 = v2
+    late = take(till, APRIL - INSTANT, "k3", analysis=60)
+    assert (late.spent_from_packs, late.comparison.variance) == (Amounts(60), "match")
+    assert take(till, APRIL, "k4", analysis=99).outcome is Outcome.ALLOWED
+    assert take(till, APRIL, "k5", analysis=1).outcome is Outcome.DENIED_LIMIT
+
+
+@pytest.mark.parametrize("spent", [0, 60])
+def test_a_clock_that_is_behind_spends_nothing_twice_over_http(till: Till, spent: int) -> None:
+    """Legacy serves; also where nothing is left of the pack, and on PostgreSQL the function was asked."""
+    office = Office(till.app)
+    office.plan()
+    office.watch()
+    office.users(UserAttributes("eve", "free", MARCH - 90 * DAY))
+    office.publish()
+    asked = [("k1", 40, MARCH), ("k2", 100 + spent, APRIL)]
+    for key, amount, at in asked:
+        assert run_operation(Operation("eve", key, Amounts(amount), "test"), now=at).outcome is Outcome.ALLOWED
+    late = run_operation(Operation("eve", "k3", Amounts(60), "test"), now=APRIL - INSTANT)
+    again = run_operation(Operation("eve", "k4", Amounts(60), "test"), now=APRIL + DAY)
+    assert (late.served.engine, late.comparison.variance) == ("legacy", "match")
+    assert late.charged["analysis"] + again.charged["analysis"] == 60 - spent
+
+
 @pytest.mark.database("postgresql")
 def test_the_function_of_the_database_leaves_such_a_period_to_python(till: Till) -> None:
     office = Office(till.app)
