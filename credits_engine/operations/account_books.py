@@ -159,11 +159,7 @@ def load_for_update(
     else:
         used, known = _month(session, account, month, key=key, known=known, is_unopened=view is not None)
     bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
-    loaded = _books(account, plan, row, (month, used), bought)
-    if moved != NOTHING and row.period == month:
-        # Legacy's month lacks it too, or whoever waited for the lock across the boundary would spend it a second time.
-        loaded = replace(loaded, legacy=replace(loaded.legacy, limits=month_without(plan.legacy, moved)))
-    return loaded, known
+    return _without(moved, _books(account, plan, row, (month, used), bought)), known
 
 
 def _month(
@@ -187,6 +183,17 @@ def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Per
         packs=usable,
         legacy_retired=account.legacy_retired,
     )
+
+
+def _without(moved: Amounts, loaded: Books) -> Books:
+    """Let legacy's month lack what rolled over from v2's, as its limits do.
+
+    Whoever waited for the lock across the boundary would spend it a second time.
+    """
+    legacy = loaded.legacy
+    if moved == NOTHING or legacy.period != loaded.v2.period:
+        return loaded
+    return replace(loaded, legacy=replace(legacy, limits=month_without(legacy.limits, moved)))
 
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:

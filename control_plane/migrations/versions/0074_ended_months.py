@@ -1,4 +1,4 @@
-"""PostgreSQL's functions leave an operation of a period that rolled over to Python, which knows what legacy lacks of it."""
+"""PostgreSQL's functions leave an operation of a period that rolled over to Python, which knows what legacy lacks."""
 
 from alembic import op
 
