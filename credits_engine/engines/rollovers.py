@@ -52,11 +52,6 @@ def raised(limits: Limits, by: Amounts) -> Limits:
     return Limits.of(lambda kind: None if (limit := limits[kind]) is None else limit + by[kind])
 
 
-def month_without(limits: Limits, moved: Amounts) -> Limits:
-    """Return legacy's limits of a month without what rolled over from v2's period, which was the same month."""
-    return Limits.of(lambda kind: None if (limit := limits[kind]) is None else max(limit - moved[kind], 0))
-
-
 def is_whole(period: Period) -> bool:
     """Return whether a period is a month by some anchor: not cut short, by whatever.
 

@@ -15,7 +15,7 @@ from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.engines.rollovers import month_without
+from credits_engine.engines.rollovers import raised
 from credits_engine.operations.rollovers import PeriodTurn, lock_ended, moved_from, roll_over
 from credits_engine.store import accounts, books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
@@ -193,7 +193,7 @@ def _without(moved: Amounts, loaded: Books) -> Books:
     legacy = loaded.legacy
     if moved == NOTHING or legacy.period != loaded.v2.period:
         return loaded
-    return replace(loaded, legacy=replace(legacy, limits=month_without(legacy.limits, moved)))
+    return replace(loaded, legacy=replace(legacy, limits=raised(legacy.limits, -moved)))
 
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
