@@ -151,7 +151,7 @@ def status_sentence(
             return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
             stands = gettext(
-                "Rolled back %(ago)s, %(serves)s: %(why)s",
+                "Rolled back %(ago)s; %(serves)s. %(why)s",
                 ago=ago(rollout.state_changed_at, now),
                 serves=serves_sentence(rollout, migration),
                 why=why,

@@ -27,6 +27,7 @@ from control_plane.core.phases import FLAG, new_rollout, positions
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store
+from credits_engine.administration import usage_rollup
 from tests import chromium, people, postgres
 from tests.applications import application
 from tests.bench.credit_stock import Stock, fill
@@ -89,6 +90,7 @@ def _filled() -> Iterator[str]:
             people.invite(app, datetime.now(UTC))
             fill(Office(app), STOCK)
             _add_rollouts(app)
+            _add_up(app)
         yield url
 
 
@@ -111,6 +113,14 @@ def _add_rollouts(app: Flask) -> None:
             session.execute(text(LET_IN), {"flag": FLAG, "now": now, "rows": OVERRIDES})
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("ANALYZE"))
+
+
+def _add_up(app: Flask) -> None:
+    """Do what the leader of a server has done by then: usage is added up to days."""
+    with app.app_context():
+        before = -1
+        while (reached := usage_rollup.roll_up_usage()) != before:
+            before = reached
 
 
 def _of_pages(url: str) -> Iterator[bool]:
