@@ -120,8 +120,8 @@ def _book_line(name: EngineName, document: serializers.Document) -> str:
 
 def _pack_line(pack: Pack) -> str:
     until = serializers.instant(pack.expires_at)
-    origin = "rolled over" if pack.rolled_from else "bought"
-    return f"  pack {pack.id}: {pack.remaining:,} of {pack.amount:,} {pack.kind} {origin} left, until {until}"
+    origin = "rolled-over" if pack.rolled_from else "bought"
+    return f"  pack {pack.id}: {pack.remaining:,} of {pack.amount:,} {origin} {pack.kind} left, until {until}"
 
 
 def _figures(kind: serializers.Document) -> str:

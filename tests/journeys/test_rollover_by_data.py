@@ -205,6 +205,6 @@ def test_people_see_what_rolled_over_and_until_when(
         history = client.get("/api/user/credits/history?creditType=roast", headers=headers).get_json()
         (entry,) = history["data"]["entries"]
         assert (entry["type"], "5 roast were left unused" in entry["reason"]) == ("rollover", True)
-        assert "25 of 30 analysis rolled over left, until" in run("credits", "status", "bob").output
+        assert "25 of 30 rolled-over analysis left, until" in run("credits", "status", "bob").output
         page = words(sign_in("alice").get("/credits?user=bob").text)
         assert "Analysis: 25 of 30 that rolled over from the period of" in page

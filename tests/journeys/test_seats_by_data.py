@@ -143,9 +143,10 @@ def test_seats_that_were_given_by_hand_count_as_well(app: Flask) -> None:
 def test_another_limit_of_a_seat_counts_for_every_number_of_seats(app: Flask) -> None:
     shop = Shop(app, GENERATIONS[-1], 3)
     later = NOW + 62 * DAY
-    document = DOCUMENT.replace("    above: plus\n    per_seat: true\n", f"    starts: {(NOW + DAY).isoformat()}\n")
+    fewer, starts = DOCUMENT.replace("10", "7"), f"    starts: {(NOW + DAY).isoformat()}\n"
+    document = fewer.replace("    above: plus\n    per_seat: true\n", starts)
     with transaction() as session:
-        plan_catalogue.apply(session, catalogue_document.parsed(document.replace("10", "7")), CHANGE)
+        plan_catalogue.apply(session, catalogue_document.parsed(document), CHANGE)
     plan_catalogue.reload(later)
     plan_catalogue.write(later, 0)
     shop.stripe.pass_time(later)
