@@ -84,5 +84,5 @@ def test_the_banner_and_the_list_say_what_was_wrong_in_the_readers_language(sign
     client, spanish = sign_in("victor"), {"Accept-Language": "es"}
     found = "Fallos al consumir créditos: v2 falló en 60 de 60 operaciones."
     for address in (PAGE, "/"):
-        assert f"legacy atiende a todos en producción: {found}" in words(client.get(address, headers=spanish).text)
+        assert f"legacy atiende a todos en producción. {found}" in words(client.get(address, headers=spanish).text)
     assert "Por encima de su umbral, y la culpa es solo de v2." in words(client.get(PAGE, headers=spanish).text)
