@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from flask import Flask
 from sqlalchemy import MetaData, Table, inspect, select, text
 
 from control_plane import migrations
 from control_plane.change_context import ChangeContext
-from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.store.accounts import lock_account
@@ -26,27 +24,13 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.store import migration
 from tests.credits_engine.conftest import Till, till
 from tests.faults.ledger import assert_whole
+from tests.faults.next_version import upgrade_to_next_version
 
 __all__ = ["till"]
 
 TTL = timedelta(minutes=15)
 BEFORE_KEYS = "0067"
 """The version before keys began with the account."""
-NEXT_VERSION = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "9998"
-down_revision = {newest!r}
-
-
-def upgrade():
-    # In the order in which an operation takes them, or the two would wait for each other.
-    op.add_column("usage_counters", sa.Column("region", sa.Text, nullable=False, server_default="eu"))
-    op.create_index("ix_usage_counters_region", "usage_counters", ["region"])
-    op.add_column("credit_journal", sa.Column("region", sa.Text))
-    op.create_table("credit_region", sa.Column("name", sa.Text, primary_key=True))
-"""
 
 
 @pytest.fixture
@@ -170,17 +154,9 @@ def test_workers_keep_serving_while_the_keys_change_down_and_up(lived: Till, wor
 def test_a_worker_keeps_serving_while_a_newer_version_upgrades(
     lived: Till, workers: list[Worker], tmp_path: Path
 ) -> None:
-    versions = Path(migrations.__file__).parent / "versions"
-    (tmp_path / "9998_region.py").write_text(NEXT_VERSION.format(newest=migrations.head()))
-    config = Config()
-    config.set_main_option("script_location", str(versions.parent))
-    config.set_main_option("path_separator", "os")
-    config.set_main_option("version_locations", f"{versions}:{tmp_path}")
     for worker in workers:
         worker.wait_for_more()
-    with db.engine.connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "9998")
+    upgrade_to_next_version(tmp_path)
     for worker in workers:
         worker.wait_for_more()
         worker.ended.set()

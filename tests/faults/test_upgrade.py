@@ -4,16 +4,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from flask import Flask
 
-from control_plane import migrations
-from control_plane.platform.db.database import db
 from tests.billing_office import Office
 from tests.faults.ledger import assert_whole
+from tests.faults.next_version import upgrade_to_next_version
 from tests.faults.test_credits_killed import Crowd, prepared
-from tests.faults.test_credits_migrations import NEXT_VERSION
 from tests.serving import serving
 
 pytestmark = pytest.mark.faults
@@ -35,22 +31,10 @@ def test_two_servers_answer_while_a_newer_version_upgrades(app: Flask, database_
             for crowd in crowds:
                 load.enter_context(crowd)
                 crowd.wait_for_more()
-            upgrade(app, tmp_path)
+            with app.app_context():
+                upgrade_to_next_version(tmp_path)
             for crowd in crowds:
                 crowd.wait_for_more()
     assert [each for crowd in crowds for each in crowd.failures] == []
     charged = {row["operation_key"] for row in assert_whole(app) if row["charged"]["analysis"]}
     assert charged == {key for crowd in crowds for key in crowd.answered}
-
-
-def upgrade(app: Flask, folder: Path) -> None:
-    """Add what the next version adds: columns of the two largest tables, an index, a table."""
-    versions = Path(migrations.__file__).parent / "versions"
-    (folder / "9998_region.py").write_text(NEXT_VERSION.format(newest=migrations.head()))
-    config = Config()
-    config.set_main_option("script_location", str(versions.parent))
-    config.set_main_option("path_separator", "os")
-    config.set_main_option("version_locations", f"{versions}:{folder}")
-    with app.app_context(), db.engine.connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "9998")

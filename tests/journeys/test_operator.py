@@ -17,8 +17,8 @@ import requests
 from control_plane import migrations
 from control_plane.core.phases import FLAG
 from tests import postgres
+from tests.faults.next_version import NEXT_VERSION
 from tests.faults.test_credits_killed import CLIENTS, Crowd
-from tests.faults.test_credits_migrations import NEXT_VERSION
 from tests.journeys.production import Browser, Production, lost, production
 from tests.monitoring import alertmanager, prometheus
 from tests.nginx import Proxy
