@@ -60,5 +60,5 @@ class _CompiledTemplates(BytecodeCache):
 
 
 Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": _CompiledTemplates()}
-Rule.compile = _compiled_once(Rule.compile)  # type: ignore[method-assign]
+Rule.compile = _compiled_once(Rule.compile)  # type: ignore[method-assign, assignment]
 parser._composed = cache(parser._composed)

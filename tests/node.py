@@ -38,7 +38,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def _install(place: Path, name: str) -> None:
-    command = [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command: list[str | Path] = [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"npm could not install {name}'s packages: {done.stderr.strip()[-600:]}")

@@ -32,7 +32,7 @@ class Served:
 
 
 @contextmanager
-def serving(instance: Path, *, command: Path = COMMAND, **environment: str) -> Iterator[Served]:
+def serving(instance: Path, *, command: Path | str = COMMAND, **environment: str) -> Iterator[Served]:
     """Serve the installation in `instance` while the block lasts; settings go in by their environment names."""
     port = int(environment.get("PORT") or free_port())
     settings = {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml"), "PORT": str(port)}

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from UnleashClient import UnleashClient
+from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
 from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
@@ -124,8 +124,8 @@ def with_imported_flags() -> Iterator[Goal]:
         with _streams(served, office, STREAMS) as count:
             yield Goal("streams open on one worker", f">= {STREAMS}", f"{count}", count >= STREAMS)
             for name, (asked, _) in wanted.items():
-                goal = alone[name].per_second * SLOWED_AT_MOST
-                yield _rate(f"{name}, {STREAMS} streams open", goal, load(served.url, asked, seconds=SECONDS))
+                least = alone[name].per_second * SLOWED_AT_MOST
+                yield _rate(f"{name}, {STREAMS} streams open", least, load(served.url, asked, seconds=SECONDS))
 
 
 def on_sqlite() -> Iterator[Goal]:
@@ -153,8 +153,8 @@ def _propagation(name: str, served: Served, office: Office) -> Iterator[Goal]:
         millis = []
         for number in range(CHANGES):
             wanted = number % 2 == 0
-            body = {"enabled": wanted, "reason": "A measurement."}
-            session.put(path, json=body, headers=headers, timeout=10).raise_for_status()
+            change = {"enabled": wanted, "reason": "A measurement."}
+            session.put(path, json=change, headers=headers, timeout=10).raise_for_status()
             committed = time.perf_counter()
             while client.is_enabled("switched") is not wanted:
                 time.sleep(0.0005)

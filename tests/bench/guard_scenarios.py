@@ -28,7 +28,8 @@ from alerts.analysis.verdicts import Status
 from control_plane.core.phases import Position, RolloutState
 from control_plane.platform.settings import Settings
 from credits_engine.engines import legacy, v2
-from credits_engine.engines.plans import CATALOGUE, Catalogue, Limits
+from credits_engine.engines.amounts import Limits
+from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.operations import account_books
 from tests.alerts.drill.watching import watching
 from tests.applications import application

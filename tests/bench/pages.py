@@ -127,7 +127,8 @@ def _of_pages(url: str) -> Iterator[bool]:
     with _application(url) as app:
         alice = people.signed_in(app, "alice")
         for name, address in PAGES.items():
-            taken, computed = [], []
+            taken: list[float] = []
+            computed: list[float] = []
             give_up = time.monotonic() + SECONDS_MAX
             while len(taken) < WARM + REQUESTS and (len(taken) < 2 * WARM or time.monotonic() < give_up):
                 began, used = time.perf_counter(), time.process_time()

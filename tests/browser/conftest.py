@@ -13,6 +13,7 @@ from control_plane.platform.settings import Settings
 from tests import chromium, people
 from tests.applications import application
 from tests.browser import stage
+from tests.browser.pages import sign_in
 from tests.serving import serving
 
 VIEWPORT = {"width": 1200, "height": 860}
@@ -43,6 +44,14 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         people.invite(app, datetime.now(UTC))
     with serving(instance) as served:
         yield served.url
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, base_url: str) -> Any:
+    """What a browser keeps once the owner has signed in."""
+    with browser.new_context(base_url=base_url) as context:
+        sign_in(context.new_page(), "alice")
+        return context.storage_state()
 
 
 @pytest.fixture(scope="package")

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
-from tests.browser.pages import assert_accessible, sign_in
+from tests.browser.pages import assert_accessible
 
 SCREENS = {
     "list": "/",
@@ -59,14 +59,6 @@ def scheme(request: pytest.FixtureRequest) -> str:
 def base_url(staged: str) -> str:
     """The rollouts that are worth looking at."""
     return staged
-
-
-@pytest.fixture(scope="module")
-def signed_in(browser: Browser, base_url: str) -> Any:
-    """What a browser keeps once the owner has signed in."""
-    with browser.new_context(base_url=base_url) as context:
-        sign_in(context.new_page(), "alice")
-        return context.storage_state()
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.pages import sign_in
 from tests.browser.test_screens import SCREENS
 
 FIRST_BYTES_MAX = 60_000
@@ -27,14 +26,6 @@ new PerformanceObserver((list) => {
 def base_url(staged: str) -> str:
     """The rollouts that are worth looking at."""
     return staged
-
-
-@pytest.fixture(scope="module")
-def signed_in(browser: Browser, base_url: str) -> Any:
-    """What a browser keeps once the owner has signed in."""
-    with browser.new_context(base_url=base_url) as context:
-        sign_in(context.new_page(), "alice")
-        return context.storage_state()
 
 
 @dataclass

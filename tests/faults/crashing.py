@@ -43,7 +43,7 @@ class Crashable:
         """Start again on what the disk holds; ready once the log has been replayed."""
         port = urlsplit(self.url).port
         settings = [f"--{name}={value}" for name, value in (postgres.SERVER | postgres.FORGETFUL).items()]
-        command = [self.programs / "postgres", "-D", self.data, f"--port={port}", *settings]
+        command: list[Path | str] = [self.programs / "postgres", "-D", self.data, f"--port={port}", *settings]
         self.server = postgres._run(command, self.log, self.user)
         assert postgres._is_ready(self.server, self.data / "postmaster.pid"), self.log.read_text()[-600:]
 

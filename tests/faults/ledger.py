@@ -25,7 +25,9 @@ def assert_whole(app: Flask) -> list[Mapping[str, Any]]:
     """Books and packs equal the journal, no key charged twice, usage continuous; gives the journal, oldest first."""
     with app.app_context(), read_only() as session:
         found = reconcile(session)
-        rows = [dict(row) for row in session.execute(select(JOURNAL).order_by(JOURNAL.c.id)).mappings()]
+        rows: list[Mapping[str, Any]] = [
+            dict(row) for row in session.execute(select(JOURNAL).order_by(JOURNAL.c.id)).mappings()
+        ]
         answers = {(row.user_id, row.key): row.journal_id for row in session.execute(select(KEYS))}
     assert found.clean, (found.found, found.differences[:3], found.packs)
     assert charged_twice(rows) == []

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -15,11 +12,9 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only, transaction
-from control_plane.platform.runtime import cli_support
 from control_plane.platform.settings import SETTINGS
 from credits_engine.administration import plan_catalogue
 from credits_engine.billing import prices, schedule
-from credits_engine.cli import register
 from credits_engine.engines.amounts import KINDS, Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.plans import CATALOGUE
@@ -33,6 +28,7 @@ from tests.billing_office import Office as Installation
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_shop import sell
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
+from tests.journeys.conftest import Run
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -53,8 +49,8 @@ plans:
     grace_days: 2
     limits: {analysis: {v2: 20, legacy: 20}, roast: {v2: 5, legacy: 5}}
 """
+APPLY = ("credits", "catalogue", "apply", "--reason", "New.")
 PRICES = "prices: [{price: team_weekly, plan: team}, {price: team_quarterly, plan: team}]"
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -74,23 +70,8 @@ def installed(app: Flask) -> Iterator[None]:
     vars(CATALOGUE).update(catalogue)
 
 
-@pytest.fixture
-def run(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command of `rollout` with a document as its file where it takes one."""
-    monkeypatch.setattr(cli_support, "application", lambda **_: app)
-    rollout = click.Group()
-    register(rollout)
-
-    def run(*arguments: str, document: str = "") -> Result:
-        path = tmp_path / "document.yaml"
-        path.write_text(document)
-        return CliRunner().invoke(rollout, [*arguments, *([str(path), "--reason", "New."] if document else [])])
-
-    return run
-
-
 def apply(run: Run, document: str = DOCUMENT) -> datetime:
-    done = run("credits", "catalogue", "apply", document=document)
+    done = run(*APPLY, document=document)
     assert done.exit_code == 0, done.output
     now = datetime.now(UTC)
     plan_catalogue.reload(now)
@@ -133,10 +114,10 @@ def test_a_kind_that_no_release_knew_is_granted_enforced_and_sold(app: Flask, ru
 def test_what_was_added_is_exported_and_adds_nothing_when_applied_again(run: Run) -> None:
     apply(run)
     exported = run("credits", "catalogue", "export").output
-    assert run("credits", "catalogue", "apply", document=exported).output.startswith("0 new.")
-    assert run("credits", "catalogue", "apply", document=DOCUMENT).output.startswith("0 new.")
+    assert run(*APPLY, document=exported).output.startswith("0 new.")
+    assert run(*APPLY, document=DOCUMENT).output.startswith("0 new.")
     changed = DOCUMENT.replace("packs: [20]", "packs: [30]")
-    refused = run("credits", "catalogue", "apply", document=changed)
+    refused = run(*APPLY, document=changed)
     assert (refused.exit_code, "'image' is in the catalogue already" in refused.output) == (1, True)
 
 

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
@@ -14,10 +11,8 @@ from sqlalchemy import text
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime import cli_support
 from credits_engine.administration import plan_catalogue
 from credits_engine.billing import prices, schedule
-from credits_engine.cli import register
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.periods import calendar_month
@@ -29,8 +24,10 @@ from credits_engine.reconciliation import scheduled
 from tests.billing_office import Office as Installation
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
+from tests.journeys.conftest import Run
 
 NOW = datetime.now(UTC)
+COMMAND = ("credits", "catalogue")
 DAY = timedelta(days=1)
 TEAM = """
 plans:
@@ -43,7 +40,6 @@ plans:
   - plan: free
     limits: {analysis: {v2: 10, legacy: 10}, roast: {v2: 1, legacy: 1}}
 """
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -56,22 +52,6 @@ def installed(app: Flask) -> Iterator[None]:
     with app.app_context():
         yield
     vars(CATALOGUE).update(before)
-
-
-@pytest.fixture
-def run(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run `rollout credits catalogue …` with a document as its file."""
-    monkeypatch.setattr(cli_support, "application", lambda **_: app)
-    rollout = click.Group()
-    register(rollout)
-
-    def run(command: str, document: str = "", *arguments: str) -> Result:
-        path = tmp_path / "plans.yaml"
-        path.write_text(document)
-        file = [str(path)] if document else []
-        return CliRunner().invoke(rollout, ["credits", "catalogue", command, *file, *arguments])
-
-    return run
 
 
 def take(user: str, key: str, now: datetime, **amounts: int) -> Receipt:
@@ -92,7 +72,7 @@ def enter(app: Flask, user: str, plan: str) -> None:
 def test_a_plan_that_no_release_knew_is_sold_granted_and_enforced(app: Flask, run: Run) -> None:
     with pytest.raises(UnknownPlanError):
         CATALOGUE.plan("team")
-    done = run("apply", TEAM, "--reason", "A new offer.")
+    done = run(*COMMAND, "apply", "--reason", "A new offer.", document=TEAM)
     assert done.exit_code == 0, done.output
     now = datetime.now(UTC)
     plan_catalogue.reload(now)
@@ -115,14 +95,14 @@ def test_a_plan_that_no_release_knew_is_sold_granted_and_enforced(app: Flask, ru
     with read_only() as session:
         (entry,) = (each for each in audit.latest(session) if each.action == "credits.plan")
     assert (entry.subject, entry.reason) == ("plan:team", "A new offer.")
-    assert run("apply", TEAM, "--reason", "Again.").output.startswith("0 new.")
-    assert "plan: team" in run("export").output
+    assert run(*COMMAND, "apply", "--reason", "Again.", document=TEAM).output.startswith("0 new.")
+    assert "plan: team" in run(*COMMAND, "export").output
 
 
 def test_running_periods_keep_their_limit_and_the_next_ones_have_the_new(app: Flask, run: Run) -> None:
     enter(app, "bob", "free")
     assert take("bob", "k1", NOW, analysis=50).outcome is Outcome.ALLOWED
-    assert run("apply", LESS, "--reason", "Less for nothing.").exit_code == 0
+    assert run(*COMMAND, "apply", "--reason", "Less for nothing.", document=LESS).exit_code == 0
     now = datetime.now(UTC)
     plan_catalogue.reload(now)
     same = take("bob", "k2", now, analysis=1)
@@ -142,7 +122,7 @@ def test_whom_it_would_have_refused_is_said_before(app: Flask, run: Run, sign_in
         enter(app, user, "free")
         take(user, "k1", NOW, analysis=6)
     take("bob", "k2", NOW, analysis=6)
-    lines = run("diff", LESS).output.splitlines()
+    lines = run(*COMMAND, "diff", document=LESS).output.splitlines()
     assert lines[1].endswith("it would have refused 1 operations of 1 users.")
     assert lines[2] == "    bob"
     url, body = "/api/admin/credits/catalogue", {"plans": LESS, "reason": "Less for nothing."}
@@ -169,7 +149,7 @@ def test_whom_it_would_have_refused_is_said_before(app: Flask, run: Run, sign_in
     ],
 )
 def test_what_can_not_be_applied_is_refused_and_changes_nothing(run: Run, document: str, words: str) -> None:
-    done = run("apply", document, "--reason", "Wrong.")
+    done = run(*COMMAND, "apply", "--reason", "Wrong.", document=document)
     assert done.exit_code == 1
     assert words in done.output
-    assert run("export").output == "plans: []\n"
+    assert run(*COMMAND, "export").output == "plans: []\n"

@@ -3,12 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import click
 import jwt
 import pytest
-from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -16,11 +13,9 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime import cli_support
 from control_plane.platform.settings import Settings
 from credits_engine.administration import plan_catalogue
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
-from credits_engine.cli import register
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.periods import billing_period
@@ -34,6 +29,7 @@ from flags.store import Effect, UserAttributes, put_override
 from tests.billing_office import Office
 from tests.credits_engine.rolling import rolling
 from tests.dashboards.browsing import words
+from tests.journeys.conftest import Run
 
 DAY = timedelta(days=1)
 LIMITS = "{analysis: {v2: 100, legacy: 100}, roast: {v2: 10, legacy: 50}}"
@@ -41,7 +37,6 @@ RULE = "{analysis: {max: 60}, roast: {max_percent: 50, periods: 2}}"
 DOCUMENT = f"plans: [{{plan: free, title: Free, limits: {LIMITS}, rollovers: {RULE}}}]"
 ENDED = f"plans: [{{plan: free, title: Free, limits: {LIMITS}, rollovers: {{}}}}]"
 HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -58,21 +53,6 @@ def installed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with app.app_context():
         yield
     vars(CATALOGUE).update(catalogue)
-
-
-@pytest.fixture
-def run(app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command of `rollout` with a document as its file where it takes one."""
-    monkeypatch.setattr(cli_support, "application", lambda **_: app)
-    rollout = click.Group()
-    register(rollout)
-
-    def run(*arguments: str, document: str = "") -> Result:
-        path = tmp_path / "document.yaml"
-        path.write_text(document)
-        return CliRunner().invoke(rollout, [*arguments, *([str(path)] if document else [])])
-
-    return run
 
 
 def apply(run: Run, document: str = DOCUMENT) -> datetime:

@@ -60,7 +60,8 @@ class Cell:
 
 def of_plan(name: str, draw: Draw) -> np.ndarray:
     """Fail one plan."""
-    return draw.plans == list(PLANS).index(name)
+    found: np.ndarray = draw.plans == list(PLANS).index(name)
+    return found
 
 
 def of_kind(draw: Draw) -> np.ndarray:

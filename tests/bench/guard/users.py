@@ -3,14 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from math import inf
+from math import exp, inf
 
 import numpy as np
 
 from alerts.analysis.evidence import Counts
 from alerts.analysis.safety_evidence import certificate
 from alerts.definitions import parser
-from control_plane.platform.observability.account_failures import DAY_HOURS, countable
+from control_plane.platform.observability.account_failures import SHARE_HOURS, countable
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START, Guard, Watched
 from tests.bench.guard.report import ALPHAS, Goal, Section, seldom
@@ -43,7 +43,7 @@ class Cell:
 
 def of_hours(share: float, per_hour: float) -> float:
     """Return the failures per operation at which this share of a user's hours is bad."""
-    return share * (1 - np.exp(-per_hour)) / per_hour
+    return share * (1 - exp(-per_hour)) / per_hour
 
 
 CELLS = (
@@ -72,7 +72,7 @@ class Run:
 
 @dataclass(slots=True)
 class Hours:
-    """What was counted so far, and each user's share of the day."""
+    """What was counted so far, and each user's share, which lasts four weeks."""
 
     bad: int = 0
     total: int = 0
@@ -112,7 +112,7 @@ def run(rng: np.random.Generator, watched: Watched, users: Users) -> Run:
     """Return what becomes of one run."""
     guard, found, hours = Guard(watched.rule, watched.alphas), Run(), Hours()
     for hour in range(round(users.days * 24)):
-        if hour % DAY_HOURS == 0:
+        if hour % SHARE_HOURS == 0:
             hours.counted = Counter()
         for minute, came, turned in _minutes(*_first(rng, users)):
             counting = countable(hours.counted, {str(user): 1 for user in turned})

@@ -66,7 +66,7 @@ def _act(choose: random.Random, stripe: VirtualStripe, subscription: Subscriptio
         "part of the money back": lambda: stripe.refund(subscription, 0.5),
         "all of it back": lambda: stripe.refund(subscription),
         "cancel or stay": lambda: (stripe.stay if subscription.ends_with_period else stripe.cancel)(subscription),
-        "leave at once": lambda: choose.random() < 0.3 and stripe.cancel(subscription, at_once=True),
+        "leave at once": lambda: stripe.cancel(subscription, at_once=True) if choose.random() < 0.3 else None,
         "nothing": lambda: None,
         "nothing at all": lambda: None,
     }
