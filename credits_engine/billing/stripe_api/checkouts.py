@@ -12,6 +12,7 @@ from credits_engine.billing.stripe_api.json_fields import (
     guest,
     identifier,
     instant,
+    integer_or_none,
     list_at,
     named_user,
     object_at,
@@ -71,6 +72,7 @@ def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
             payment_intent=intent,
             user_id=_user(session),
             invoice_id=identifier(session.get("invoice")),
+            total=integer_or_none(session.get("amount_total")),
         )
 
 
