@@ -224,7 +224,7 @@ def _of_its_subscription(invoice: Json) -> list[Json]:
 
 
 def _credited_of_others(invoice: Json) -> int:
-    """What is credited for subscriptions that somebody left, and waited for the next invoice of theirs."""
+    """Return the credits for other subscriptions: those that somebody left wait for the next invoice of theirs."""
     names = (None, _subscription_id(invoice))
     amounts = (line.get("amount") for line in list_at(invoice.get("lines")) if _subscription_of(line) not in names)
     return sum(-amount for amount in amounts if type(amount) is int and amount < 0)
