@@ -131,7 +131,12 @@ def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
 
 
 def _paid_for(history: History, catalogue: Catalogue) -> list[Coverage]:
-    return coverages(history.grants, history.payments, catalogue)
+    found = coverages(history.grants, history.payments, catalogue)
+    newest = history.newest
+    if newest.status not in TERMINAL:
+        return found
+    ended_at = newest.ended_at or newest.at
+    return [left for each in found if (left := each.until(ended_at) if each.is_trial else each)]
 
 
 def _overlap(one: Period, other: Period) -> bool:
