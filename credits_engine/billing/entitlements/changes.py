@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from credits_engine.billing.entitlements.history import History
-from credits_engine.billing.entitlements.moved_anchors import opened_at
+from credits_engine.billing.entitlements.moved_anchors import counted_from, opened_at
 from credits_engine.billing.entitlements.prices import highest, rank
 from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
@@ -58,7 +58,7 @@ def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catal
     due = [moment for each, _ in rights for moment in each.due]
     return Entitlement(
         plan=best.plan,
-        anchor=best.anchor,
+        anchor=best.anchor and counted_from(best.anchor, known, now, catalogue),
         blocked=best.blocked,
         reason=best.reason,
         due_at=min(due, default=None),

@@ -1,11 +1,16 @@
 """An anchor that moves opens a period for new money alone, not for what was credited for the rest of the one before."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
 
 import pytest
 
-from tests.credits_engine.billing.stories import stands
+from credits_engine.billing.entitlements.period_sweep import PeriodSweep
+from credits_engine.engines.periods import months_after
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.stories import created, stands
 from tests.credits_engine.billing.stripe_objects import NEW, OLD, Json, Subscription
 from tests.credits_engine.billing.virtual_shop import invoices_of
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -49,14 +54,50 @@ def test_flips_between_a_month_and_a_year_open_one_period(stripe: VirtualStripe)
     assert opened_at(stripe) is None, "the year was paid by what was credited for the same year"
 
 
-def test_who_leaves_with_the_rest_credited_and_comes_again_opens_nothing(stripe: VirtualStripe) -> None:
+def come_again(stripe: VirtualStripe) -> None:
+    """Leave with the rest credited, and subscribe anew."""
     held = stripe.checkout("ada", "pro_monthly")
     stripe.now += DAY
     stripe._settle(held, stripe._objects.invoice(held, "subscription_update", [line(stripe, held, -2_800)]))
     stripe.cancel(held, at_once=True)
     stripe.now += HOUR
     stripe.checkout("ada", "pro_monthly")
+
+
+def go_to_a_year_and_back(stripe: VirtualStripe) -> None:
+    held = stripe.checkout("ada", "pro_monthly")
+    switch(stripe, held, "pro_yearly", 365, cents=29_000, credit=2_800)
+    switch(stripe, held, "pro_monthly", 30, cents=2_900, credit=28_900)
+
+
+def move_the_anchor_for_nothing(stripe: VirtualStripe) -> None:
+    held = stripe.checkout("ada", "pro_monthly")
+    stripe.now += 20 * DAY
+    stripe._change(held, anchor=stripe.now, start=stripe.now, end=stripe.now + 30 * DAY)
+
+
+def test_who_leaves_with_the_rest_credited_and_comes_again_opens_nothing(stripe: VirtualStripe) -> None:
+    come_again(stripe)
     assert opened_at(stripe) is None
+
+
+@pytest.mark.parametrize(
+    ("act", "anchor"),
+    [(come_again, START), (go_to_a_year_and_back, START + DAY), (move_the_anchor_for_nothing, START)],
+)
+def test_no_short_period_before_the_new_anchor_is_a_second_allowance(
+    office: Office, stripe: VirtualStripe, act: Callable[[VirtualStripe], None], anchor: datetime
+) -> None:
+    act(stripe)
+    assert (found := stands(stripe.events, stripe.now))
+    assert found.anchor == anchor
+    stripe.pass_time(START + 80 * DAY)
+    for at, told in groupby(stripe.events, key=created):
+        office.tell(told, at=at)
+        PeriodSweep().tick(at + MINUTE)
+    PeriodSweep().tick(START + 80 * DAY)
+    starts = [start for start, _, _ in office.periods("ada") if start >= anchor]
+    assert starts == [months_after(anchor, number) for number in range(3)]
 
 
 @pytest.mark.parametrize(("credit", "is_opened"), [(2_800, False), (300, True)])
