@@ -6,76 +6,72 @@ as before: a short period up to the new anchor would be a second allowance too.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from credits_engine.billing.entitlements.coverage import coverages
 from credits_engine.billing.entitlements.history import History
 from credits_engine.billing.entitlements.subscriptions import SHORT
 from credits_engine.billing.facts import InvoicePaid
-from credits_engine.engines.periods import billing_period, months_after
+from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue
 
 
 def opened_at(anchor: datetime, own: History, known: Iterable[History], now: datetime) -> datetime | None:
     """Return the anchor if a payment opened the period that begins there; None while it has not come."""
-    if anchor > now:
-        return None
-    paid = _by_time(known)
-    of_it = [each for each in own.paid if each.period and each.period.start == anchor and each.total > 0]
-    return anchor if any(_opens(each, paid[: paid.index(each)], own) for each in of_it) else None
+    is_opened = any(each.period.start == anchor for each in _openings(known, anchor) if each.history is own)
+    return anchor if is_opened and anchor <= now else None
 
 
 def counted_from(anchor: datetime, known: Sequence[History], now: datetime, catalogue: Catalogue) -> datetime:
     """Return the anchor that months are counted from: this one, or the last paid one if its credits last until then."""
-    paid = _by_time(known)
-    opened = [
-        start
-        for history in known
-        for invoice in history.paid
-        if (start := _start_of_opened(invoice, history, paid, now)) is not None
-    ]
+    opened = [each.period.start for each in _openings(known, anchor) if each.period.start <= now]
     if not opened or anchor in opened:
         return anchor
     last = max(opened)
-    month = billing_period(last, anchor)
     spans = (each.period for history in known for each in coverages(history.grants, history.payments, catalogue))
-    return last if any(span.start < anchor and month.start < span.end for span in spans) else anchor
+    return last if _goes_on(last, anchor, spans) else anchor
 
 
-def _start_of_opened(
-    invoice: InvoicePaid, history: History, paid: Sequence[InvoicePaid], now: datetime
-) -> datetime | None:
-    """Return the start of the period that an invoice opened; None for one that only goes on."""
-    start = invoice.period.start if invoice.period and invoice.total > 0 else None
-    if start is None or start > now or all(each.anchor != start for each in history.snapshots):
-        return None
-    return start if _opens(invoice, paid[: paid.index(invoice)], history) else None
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A payment for a period that begins with an anchor, and with nothing used."""
+
+    history: History
+    period: Period
 
 
-def _by_time(known: Iterable[History]) -> list[InvoicePaid]:
-    return sorted((each for history in known for each in history.paid), key=lambda each: (each.at, each.invoice_id))
-
-
-def _opens(invoice: InvoicePaid, earlier: Sequence[InvoicePaid], own: History) -> bool:
-    return _is_new_money(invoice, earlier) and not _is_within_a_month(invoice, earlier, own)
-
-
-def _is_new_money(invoice: InvoicePaid, earlier: Sequence[InvoicePaid]) -> bool:
-    """Return whether at least half of it is paid by something else than credits for what was paid before."""
+def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
+    """Return what opened a period, at this anchor or an earlier one, in the order of the payments."""
+    paid = [(invoice, history) for history in known for invoice in history.paid]
+    found: list[_Opening] = []
+    earlier: list[InvoicePaid] = []
     balance = 0
-    for each in earlier:
+    for invoice, history in sorted(paid, key=lambda each: (each[0].at, each[0].invoice_id)):
+        period = invoice.period
+        if period and _is_new_money(invoice, balance) and _is_at_anchor(period, history, anchor):
+            last = found[-1].period.start if found else None
+            granted = (each.period for each in earlier if each.period and each.total > 0)
+            # A weekly price has a month's credits once a month, however often it is bought.
+            if last is None or period.end - period.start >= SHORT or not _goes_on(last, period.start, granted):
+                found.append(_Opening(history, period))
+        if history.payments.paid_share_of(invoice) > 0:
+            earlier.append(invoice)
         # An invoice below zero is put on the customer's balance, from which the next ones are paid.
-        balance = max(0, balance - each.total)
-    return 2 * (invoice.total - balance) >= invoice.total + invoice.credited_of_others
+        balance = max(0, balance - invoice.total)
+    return found
 
 
-def _is_within_a_month(invoice: InvoicePaid, earlier: Sequence[InvoicePaid], own: History) -> bool:
-    """Return whether it is for less than a month of which the credits were granted already by a payment before."""
-    period = invoice.period
-    if period is None or period.end - period.start >= SHORT:
-        return False
-    return any(
-        each.period and each.total > 0 and each.period.start < period.start < months_after(each.period.start, 1)
-        for each in earlier
-        if own.payments.paid_share_of(each) > 0
-    )
+def _is_at_anchor(period: Period, history: History, anchor: datetime) -> bool:
+    return period.start == anchor or any(each.anchor == period.start for each in history.snapshots)
+
+
+def _is_new_money(invoice: InvoicePaid, balance: int) -> bool:
+    """Return whether at least half of it is paid by something else than credits for what was paid before."""
+    return invoice.total > 0 and 2 * (invoice.total - balance) >= invoice.total + invoice.credited_of_others
+
+
+def _goes_on(last: datetime, anchor: datetime, spans: Iterable[Period]) -> bool:
+    """Return whether the month that holds `anchor`, counted from `last`, was paid for in part before that."""
+    month = billing_period(last, anchor)
+    return any(span.start < anchor and month.start < span.end for span in spans)
