@@ -12,7 +12,7 @@ from flags.unleash.feature_payload import FeaturePayload
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 STATES_PER_REVISION = 16
 ID_LIMIT = 2**31
-"""Above all ids: the official engines read an event's id as 32 bits, and take nothing of an event with a greater one."""
+"""Above all ids: official engines read an event's id as 32 bits, and take nothing of an event with a greater one."""
 
 
 @dataclass(frozen=True, slots=True)
