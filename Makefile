@@ -8,7 +8,7 @@ SHELL := /bin/sh
 	translations clean
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 UPGRADE ?=
 LOCALE ?= en
 
