@@ -43,13 +43,15 @@ class _Opening:
 
 def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
     """Return what opened a period, at this anchor or an earlier one, in the order of the payments."""
-    paid = [(invoice, history) for history in known for invoice in history.paid]
+    histories = list(known)
+    anchors = {each.subscription_id: {anchor, *(state.anchor for state in each.snapshots)} for each in histories}
+    paid = [(invoice, history) for history in histories for invoice in history.paid]
     found: list[_Opening] = []
     earlier: list[InvoicePaid] = []
     balance = 0
     for invoice, history in sorted(paid, key=lambda each: (each[0].at, each[0].invoice_id)):
         period = invoice.period
-        if period and _is_new_money(invoice, balance) and _is_at_anchor(period, history, anchor):
+        if period and period.start in anchors[history.subscription_id] and _is_new_money(invoice, balance):
             last = found[-1].period.start if found else None
             granted = (each.period for each in earlier if each.period and each.total > 0)
             # A weekly price has a month's credits once a month, however often it is bought.
@@ -60,10 +62,6 @@ def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
         # An invoice below zero is put on the customer's balance, from which the next ones are paid.
         balance = max(0, balance - invoice.total)
     return found
-
-
-def _is_at_anchor(period: Period, history: History, anchor: datetime) -> bool:
-    return period.start == anchor or any(each.anchor == period.start for each in history.snapshots)
 
 
 def _is_new_money(invoice: InvoicePaid, balance: int) -> bool:
