@@ -51,7 +51,7 @@ def client(address: str, token: str, place: Path, *, mode: str) -> Iterator[Unle
         custom_headers={"Authorization": token},
         refresh_interval=1,
         metrics_interval=1,
-        experimental_mode={"type": mode},
+        experimental_mode={"type": mode},  # type: ignore[arg-type] # one of its two words
         cache=FileCache(f"shop-{mode}", directory=str(place)),
     )
     with made:
