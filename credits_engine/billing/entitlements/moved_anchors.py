@@ -60,8 +60,14 @@ def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
         if history.payments.paid_share_of(invoice) > 0:
             earlier.append(invoice)
         # An invoice below zero is put on the customer's balance, from which the next ones are paid.
-        balance = max(0, balance - invoice.total)
+        balance = max(0, balance - invoice.total) if invoice.total > 0 else balance + _credited(invoice)
     return found
+
+
+def _credited(invoice: InvoicePaid) -> int:
+    """Return what an invoice below zero credits for time that was paid for; what was given away is as good as new."""
+    for_time = sum(-line.amount for line in invoice.lines if line.amount < 0)
+    return min(-invoice.total, for_time) if invoice.lines else -invoice.total
 
 
 def _is_new_money(invoice: InvoicePaid, balance: int) -> bool:

@@ -12,7 +12,7 @@ from credits_engine.engines.periods import months_after
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import created, stands
 from tests.credits_engine.billing.stripe_objects import NEW, OLD, Json, Subscription
-from tests.credits_engine.billing.virtual_shop import invoices_of
+from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -143,5 +143,8 @@ def test_a_week_that_is_bought_again_has_a_months_credits_once_a_month(
 def test_a_balance_that_somebody_was_given_opens_a_period(stripe: VirtualStripe) -> None:
     held = stripe.checkout("ada", "pro_monthly")
     for invoice in invoices_of(stripe):
-        invoice["amount_paid"] = 0
-    assert opened_at(stripe) == held.anchor
+        goodwill = one_off_line(stripe, 1, amount=-50_000)
+        invoice |= {"total": invoice["total"] - 50_000, "amount_paid": 0}
+        invoice["lines"] |= {"data": [*invoice["lines"]["data"], goodwill]}
+    switch(stripe, held, "pro_yearly", 365, cents=29_000, credit=2_800)
+    assert opened_at(stripe) == START + DAY
