@@ -54,7 +54,7 @@ def test_going_down_and_up_again_loses_nothing(app: Flask, now: datetime) -> Non
 
 
 def test_a_schema_that_is_up_to_date_takes_no_lock(app: Flask) -> None:
-    """Or an emergency stop would wait for somebody else's writing, or for an upgrade that hangs, to find nothing to do."""
+    """Or a stop would wait for somebody else's writing, or for an upgrade that hangs, to find nothing to do."""
     statements: list[str] = []
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
