@@ -114,6 +114,7 @@ METRICS = {
     "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
     "credit_retry": Metric("credit_retry", notifies_only=True),
     "api_error_rate": Metric("api_error_rate", engine_unknown=True),
+    "api_database_unavailable": Metric("api_database_unavailable", engine_unknown=True),
     "billing_webhook_failure": Metric("billing_webhook_failure", engine_unknown=True),
     "billing_lag_slow": Metric("billing_lag_slow", Unit.DURATION, engine_unknown=True),
     "billing_dead_letter": Metric("billing_dead_letter", engine_unknown=True),

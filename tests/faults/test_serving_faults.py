@@ -137,8 +137,23 @@ def test_retries_of_what_fails_around_the_engine_count_once(product: Product, pl
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_database_that_goes_away_around_the_engine_is_no_failure_of_it(product: Product, place: str) -> None:
-    crash(product, place, of_v2, OperationalError("UPDATE", {}, Exception("server closed the connection")))
+def test_what_the_database_refuses_to_v2_alone_is_rolled_back(product: Product, place: str) -> None:
+    """Its statements time out, or its rows can't be written: users see 503, and no outage is to blame."""
+    crash(
+        product, place, of_v2, OperationalError("UPDATE", {}, Exception("canceling statement due to statement timeout"))
+    )
+    assert ask_beta(product, until=RolloutState.ROLLED_BACK) <= BETA
+    assert product.rollout.state_reason.startswith("api_database_unavailable")
+    assert "v2 alone is to blame" in product.rollout.state_reason
+    assert product.verdict(SERVING).counts.bad == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_database_that_goes_away_around_the_engines_is_no_failure_of_v2(product: Product, place: str) -> None:
+    crash(product, place, of_both, OperationalError("UPDATE", {}, Exception("server closed the connection")))
+    for number in range(20):
+        product.ask(f"u{number}")
     assert ask_beta(product, until=RolloutState.ROLLED_BACK) > BETA
     assert product.verdict(SERVING).counts.bad == 0
-    assert product.rollout.state is RolloutState.RUNNING
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+    assert "legacy fails as well" in product.verdict("api_database_unavailable").reason
