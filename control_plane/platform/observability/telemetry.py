@@ -44,12 +44,6 @@ STATEMENTS = Histogram("rollout_database_statement_seconds", "Time of one databa
 SLOW_STATEMENTS = Counter("rollout_database_slow_statements", "Statements slower than their limit, or timed out.")
 POOL_WAITS = Histogram("rollout_database_pool_wait_seconds", "Wait of a request for a connection.", buckets=SECONDS)
 
-API_ERRORS, UNAVAILABLE = "api_error_rate", "api_database_unavailable"
-DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
-NO_ENGINES_FAULT = frozenset(
-    {"ACCOUNT_BUSY", DATABASE_UNAVAILABLE, "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"}
-)
-"""Codes of answers that failed because something could not answer that every engine needs, or that none does."""
 STATEMENT_GOOD = Sample("database_query_slow", bad=False)
 STATEMENT_BAD = Sample("database_query_slow", bad=True)
 ANSWERED = Sample("database_error", bad=False)
@@ -168,7 +162,7 @@ def _finish(response: Response) -> Response:
     seconds = perf_counter() - found[STARTED]
     route = route_label(rule.rule) if rule else UNMATCHED
     failed = status >= 500
-    nobodys_fault = found.get(PROBLEM_CODE) in NO_ENGINES_FAULT
+    nobodys_fault = found.get(PROBLEM_CODE) in request_outcomes.NO_ENGINES_FAULT
     # Whatever a caller invents as a method or a path must not become a series of its own.
     method = found["REQUEST_METHOD"] if found["REQUEST_METHOD"] in tracing.METHODS else "OTHER"
     observe(method, route, status, seconds)
@@ -176,25 +170,13 @@ def _finish(response: Response) -> Response:
         SERVER_ERRORS.labels(route).inc()
     endpoint = rule.endpoint if rule else ""
     if _is_guarded(route):
-        _count_outcome(found.get(PROBLEM_CODE), failed=failed, nobodys_fault=nobodys_fault)
+        request_outcomes.observe_answer(found.get(PROBLEM_CODE), failed=failed)
     _count_answer(status, endpoint, seconds)
     request_outcomes.end(failed=failed, nobodys_fault=failed and nobodys_fault)
     if endpoint not in QUIET_ENDPOINTS.get():
         _log(found, route, status, seconds)
     response.headers["X-Request-Id"] = g.request_id
     return response
-
-
-def _count_outcome(code: str | None, *, failed: bool, nobodys_fault: bool) -> None:
-    """Tell the guard whether the request failed, and whether the database was away.
-
-    Nobody is at fault in an outage, and it shows under the arms of both engines; what the database refuses to one of
-    them alone is that one's.
-    """
-    account, operation = request_outcomes.account(), request_outcomes.operation()
-    request_outcomes.observe(Sample(UNAVAILABLE, code == DATABASE_UNAVAILABLE, account=account, operation=operation))
-    if not nobodys_fault:
-        request_outcomes.observe(Sample(API_ERRORS, failed, account=account, operation=operation))
 
 
 def _count_answer(status: int, endpoint: str, seconds: float) -> None:
