@@ -31,7 +31,7 @@ STARTED = "rollout.started"
 ACTOR = "rollout.actor"
 """Where in the WSGI environment the name of who acts is left for the access log."""
 UNMATCHED = "(unmatched)"
-FLAG_PREFIXES = ("/api/client", "/api/frontend")
+GUARDED_PREFIXES, FLAG_PREFIXES = ("/api/", "/embed/"), ("/api/client", "/api/frontend")
 SLOW_STATEMENT_SECONDS = 0.5
 SLOW_CHECKOUT_SECONDS = 0.1
 # The guide's limits are bounds of their own, so that Prometheus counts exactly what the guard counts.
@@ -190,10 +190,8 @@ def _count_answer(status: int, endpoint: str, seconds: float) -> None:
 
 
 def _is_guarded(route: str) -> bool:
-    """Return whether the guard counts this route: the product's API, but not the polling of flags, which would drown
-    it.
-    """
-    return route.startswith("/api/") and not route.startswith(FLAG_PREFIXES)
+    """Return whether the guard counts this route: the product's API and card; polling of flags would drown them."""
+    return route.startswith(GUARDED_PREFIXES) and not route.startswith(FLAG_PREFIXES)
 
 
 def _log(found: Environ, route: str, status: int, seconds: float) -> None:
