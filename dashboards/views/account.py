@@ -84,7 +84,7 @@ def enable_second_factor() -> ResponseReturnValue:
         with transaction() as database_session:
             secret = str(cookie.get(SETUP, ""))
             codes = second_factor.enable(database_session, person, secret, form.get("code", ""), now=now)
-            own_sessions.keep(database_session, person)
+            own_sessions.renew(database_session, person)
     except Problem as problem:
         flash(unchanged(problem), "refusal")
         return redirect(url_for("pages.account"), 303)
@@ -128,7 +128,7 @@ def add_passkey() -> ResponseReturnValue:
         answer, name = form.get("credential", ""), form.get("name", "")
         with transaction() as database_session:
             made = passkeys.add(database_session, person, state, answer, host=request.host, name=name, now=now)
-            own_sessions.keep(database_session, person)
+            own_sessions.renew(database_session, person)
         flash(
             gettext("The passkey %(name)s was added.\nEverywhere else you were signed out.", name=made.name), "success"
         )
@@ -144,7 +144,7 @@ def remove_passkey() -> ResponseReturnValue:
         authorization.check_password(person, form.get("present", ""), now=now)
         with transaction() as database_session:
             gone = passkeys.remove(database_session, person, form.get("passkey", ""), now=now)
-            own_sessions.keep(database_session, person)
+            own_sessions.renew(database_session, person)
         flash(gettext("The passkey %(name)s was removed.", name=gone.name), "success")
     return redirect(url_for("pages.account"), 303)
 

@@ -145,7 +145,7 @@ def add_session(session: Session, person: Person, begun: PersonSession) -> None:
     session.flush()
 
 
-def keep_session(session: Session, session_id: str, version: int) -> None:
+def renew_session(session: Session, session_id: str, version: int) -> None:
     """Let this session go on under another version of its person."""
     session.execute(update(PersonSessionRow).where(PersonSessionRow.id == session_id).values(version=version))
 

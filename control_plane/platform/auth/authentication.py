@@ -196,7 +196,7 @@ def change_own_password(found: Person, present: str, password: str, *, now: date
         raise Problem(422, "WEAK_PASSWORD", "The new password is the present one; choose another.")
     with transaction() as database_session:
         accounts.change_password(database_session, found.id, password=password, now=now, actor=found.username)
-        own_sessions.keep(database_session, found)
+        own_sessions.renew(database_session, found)
 
 
 def check_password(found: Person, password: str, *, now: datetime) -> None:

@@ -34,10 +34,10 @@ def begin(session: Session, person: Person, *, address: str, now: datetime) -> s
     return accounts.begin_session(session, person, now=now, lifetime=SESSION_LIFETIME, address=address, browser=browser)
 
 
-def keep(session: Session, person: Person) -> None:
+def renew(session: Session, person: Person) -> None:
     """Let the session of this browser go on after a change that ends all others of this person."""
     version = accounts.session_version(session, person.id)
-    account_store.keep_session(session, str(cookie.get("id", "")), version)
+    account_store.renew_session(session, str(cookie.get("id", "")), version)
     cookie["version"] = version
 
 
