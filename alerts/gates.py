@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from alerts import store
 from alerts.alert_states import still_good
-from alerts.analysis.environments import applicable
+from alerts.analysis.environments import alerts_of_production, applicable
 from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
@@ -25,6 +25,8 @@ from control_plane.rollout_names import rollout_title
 
 NOTHING = AlertMemory(Counts(), Evidence(), Counts(), Evidence(), None, DataGap())
 ALARMING = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
+PRODUCTION_ALONE = "production_alone"
+"""In the evidence of a rollout of one environment: the alerts that say nothing of it."""
 SUSPECT_LOG10 = RELEASE_LOG_E / LN_10
 """A window over its threshold is mostly chance; it closes the gate only with evidence that would keep a hold."""
 
@@ -65,7 +67,13 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
         return GateResult("guardrails", GateStatus.UNKNOWN, _unwatched(rollout), evidence)
     if not verdicts and not rollout.latched:
         return GateResult("guardrails", GateStatus.UNKNOWN, "The guard has not judged this attempt yet.", evidence)
-    return GateResult("guardrails", GateStatus.OPEN, "No alert stands against it.", evidence)
+    reason = "No alert stands against it."
+    if unknown := alerts_of_production(rules_file.current().rules, rollout.flag):
+        reason += (
+            f" What {', '.join(unknown)} would say of {rollout.plan.environment} is not known: they judge production."
+        )
+        return GateResult("guardrails", GateStatus.OPEN, reason, {**evidence, PRODUCTION_ALONE: unknown})
+    return GateResult("guardrails", GateStatus.OPEN, reason, evidence)
 
 
 def safety(session: Session, rollout: Rollout, now: datetime) -> GateResult:

@@ -107,7 +107,12 @@ def _safety(gate: GateResult) -> str:
 def _guardrails(gate: GateResult) -> str:
     match gate.status:
         case GateStatus.OPEN:
-            return gettext("No alert stands against it.")
+            sentence = gettext("No alert stands against it.")
+            if "production_alone" in gate.evidence:
+                names = ", ".join(_listed(gate, "production_alone"))
+                more = gettext("These judge production alone and say nothing here: %(names)s.", names=names)
+                return f"{sentence} {more}"
+            return sentence
         case GateStatus.CLOSED:
             return gettext("An alert stands against it: the alerts on this page say which.")
         case GateStatus.UNKNOWN:

@@ -31,6 +31,7 @@ SENTENCES: Mapping[str, str] = {
         "An hour had more than twice, or less than half, the operations of the same hour of other weeks."
     ),
     "api_error_rate": N_("%(bad)s of %(total)s requests failed."),
+    "api_database_unavailable": N_("The database did not answer %(bad)s of %(total)s requests."),
     "database_query_slow": N_("%(bad)s of %(total)s statements of the database were too slow."),
     "credit_status_slow": N_("%(bad)s of %(total)s readings of a user's credits were too slow."),
     "credit_api_slow": N_("%(bad)s of %(total)s requests for credits were too slow."),

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import account_store, accounts, authentication
+from control_plane.platform.auth.own_sessions import SESSION_LIFETIME
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person, Role
 
@@ -38,7 +39,9 @@ def signed_in(app: Flask, name: str) -> FlaskClient:
         with transaction() as session:
             person, _ = accounts.claimed(session, name)
             assert person is not None
-            session_id = accounts.begin_session(session, person, now=now, lifetime=authentication.SESSION_LIFETIME)
+            session_id = accounts.begin_session(
+                session, person, now=now, lifetime=SESSION_LIFETIME, address="::1", browser=""
+            )
         authentication.remember(person, session_id, now=now)
         kept.update(flask.session)
     return client

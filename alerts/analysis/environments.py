@@ -7,7 +7,7 @@ the whole service, of books and of billing does not.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from alerts.analysis.rules import Rule
+from alerts.analysis.rules import Action, Rule
 from control_plane.rollout_names import PRODUCTION, SEPARATOR, environment_of, flag_of
 from control_plane.signal_names import in_environment
 
@@ -23,6 +23,14 @@ def applicable(rules: Sequence[Rule], name: str) -> list[Rule]:
     environment = environment_of(name)
     ours = [rule for rule in rules if rule.flag == flag_of(name) and _is_watched(rule, environment or PRODUCTION)]
     return [_of_environment(rule, name, environment) for rule in ours if _is_separable(rule)] if environment else ours
+
+
+def alerts_of_production(rules: Sequence[Rule], name: str) -> list[str]:
+    """Return the alerts that say nothing of the rollout of one environment: they judge production alone."""
+    if environment_of(name) is None:
+        return []
+    ours = (rule for rule in rules if rule.flag == flag_of(name) and _is_watched(rule, PRODUCTION))
+    return [rule.name for rule in ours if rule.action is not Action.NOTIFY and not _is_separable(rule)]
 
 
 def with_environments(rules: Sequence[Rule], names: Iterable[str]) -> Sequence[Rule]:

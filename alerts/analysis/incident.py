@@ -22,6 +22,7 @@ PHRASES: Mapping[str, str] = {
     "billing_webhook_failure": "{bad} of {total} webhooks of Stripe failed",
     "traffic_unusual": "An hour had more than twice, or less than half, the operations of the same hour of other weeks",
     "api_error_rate": "{bad} of {total} requests failed",
+    "api_database_unavailable": "The database did not answer {bad} of {total} requests",
     "database_query_slow": "{bad} of {total} statements of the database were too slow",
     "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
     "credit_api_slow": "{bad} of {total} requests for credits were too slow",

@@ -85,13 +85,10 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
     }
 
 
-METRICS = {
+CREDIT_METRICS = {
     **metrics_of(CREDITS),
     "credit_new_error_type": Metric("credit_new_error_type"),
-    "credit_api_slow": Metric("credit_api_slow", Unit.DURATION, engine_unknown=True),
     "credit_drift": Metric("credit_drift", compare=Compare.DRIFT, legacy_apart=True),
-    "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
-    "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
     "credit_refused_by_v2_only": Metric(
         "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_cohorts=True, has_accounts=True
     ),
@@ -102,12 +99,22 @@ METRICS = {
         "credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True, has_accounts=True
     ),
     "credit_slower_by_v2_only": Metric("credit_slower_by_v2_only", compare=Compare.PAIRED),
-    "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
-    "credit_retry": Metric("credit_retry", notifies_only=True),
     "credits_at_risk": Metric("credits_at_risk", budget_setting="CREDITS_AT_RISK_MAX"),
     "credit_ledger_difference": Metric("credit_ledger_difference", legacy_apart=True),
     "credit_double_charge": Metric("credit_double_charge"),
+    "credit_period_overlap": Metric("credit_period_overlap"),
+}
+"""What the credits count of their two engines: it speaks of their flag alone."""
+
+METRICS = {
+    **CREDIT_METRICS,
+    "credit_api_slow": Metric("credit_api_slow", Unit.DURATION, engine_unknown=True),
+    "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
+    "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
+    "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
+    "credit_retry": Metric("credit_retry", notifies_only=True),
     "api_error_rate": Metric("api_error_rate", engine_unknown=True),
+    "api_database_unavailable": Metric("api_database_unavailable", engine_unknown=True),
     "billing_webhook_failure": Metric("billing_webhook_failure", engine_unknown=True),
     "billing_lag_slow": Metric("billing_lag_slow", Unit.DURATION, engine_unknown=True),
     "billing_dead_letter": Metric("billing_dead_letter", engine_unknown=True),
@@ -131,7 +138,6 @@ METRICS = {
     "database_lock_failure": Metric("database_lock_failure", engine_unknown=True),
     "database_pool_saturated": Metric("database_pool_saturated", engine_unknown=True),
     "database_pool_wait_slow": Metric("database_pool_wait_slow", Unit.DURATION, engine_unknown=True),
-    "credit_period_overlap": Metric("credit_period_overlap"),
     "credit_manual_correction": Metric("credit_manual_correction", engine_unknown=True),
     "credit_engine_flapping": Metric("credit_engine_flapping", engine_unknown=True),
     "flags_stale": Metric("flags_stale", Unit.DURATION, engine_unknown=True),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alerts.analysis.metrics import Compare, Metric, metrics_of, metrics_with
+from alerts.analysis.metrics import CREDIT_METRICS, Compare, Metric, metrics_of, metrics_with
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 
@@ -24,6 +24,7 @@ class KnownMetrics:
         """Add what `migrations` count to what is built in."""
         known = {each.flag: each for each in (CREDITS, *migrations)}
         owners = {name: each for each in known.values() for name in metrics_of(each)}
+        owners |= dict.fromkeys(CREDIT_METRICS, CREDITS)
         return cls(metrics_with(known.values()), known, owners)
 
     def metric(self, name: str, values: Mapping[str, Any]) -> Metric | None:

@@ -135,8 +135,8 @@ def _contradictions(name: str, values: Mapping[str, Any], known: KnownMetrics) -
     is_built_in = metric in known.metrics.values()
     yield from _threshold_contradictions(metric, threshold, values, is_built_in=is_built_in)
     yield from _metric_contradictions(metric, values, is_built_in=is_built_in)
-    owner = known.owners.get(values.get("metric", name), CREDITS)
-    if owner is not CREDITS and values.get("flag", owner.flag) != owner.flag:
+    owner = known.owners.get(values.get("metric", name))
+    if owner and values.get("flag", owner.flag) != owner.flag:
         yield "flag", f"{metric.signal} is counted for {owner.flag}; write that, or leave the flag out."
     if values.get("per") is Per.ACCOUNT:
         yield from _account_contradictions(metric, threshold, values, known)

@@ -4,7 +4,7 @@ from alerts.drill.faults import ACCOUNTS, DrillOperation, Fault, InjectedError, 
 from alerts.drill.flag import DRILL, SLOW_SECONDS
 from control_plane.experiments.experiment import Experiment
 from control_plane.experiments.publication import run_and_count
-from control_plane.experiments.shadow_budget import ShadowBudget
+from control_plane.experiments.shadow_budget import ShadowBudgets
 
 UNBOUNDED = 10**12
 RETRYING_ACCOUNTS = 2
@@ -21,7 +21,7 @@ class Operator:
             DRILL,
             self._control,
             self._candidate,
-            budget=ShadowBudget(budget_us=UNBOUNDED),
+            budgets=ShadowBudgets(UNBOUNDED),
             timer=self._time,
             copy=lambda operation: operation,
         )

@@ -7,11 +7,15 @@ from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, NaiveDatetime
+from pydantic import AfterValidator, BeforeValidator, ConfigDict
+
+from control_plane.core.value_types import LocalTime
 
 HORIZON_DAYS = 400
 MINUTE = timedelta(minutes=1)
 FREEZES_MAX = 50
+OF_THE_HOST = ("localtime", "posixrules", "Factory")
+"""Names that each machine may read differently."""
 
 
 class Weekday(StrEnum):
@@ -34,6 +38,12 @@ def known_zone(name: str) -> str:
         raise ValueError(f"{name[:40]!r} is no time zone; write one like Europe/Madrid or UTC.") from None
 
 
+def zone_errors(zone: str) -> Iterator[str]:
+    """Yield why the zone can't be used although there is one of that name."""
+    if zone in OF_THE_HOST:
+        yield f"{zone} is another zone on each machine; write one like Europe/Madrid or UTC."
+
+
 def written_time(value: object) -> object:
     """`value` unless it is a number, which would be read as seconds; raises ValueError."""
     if isinstance(value, int | float):
@@ -51,8 +61,8 @@ class Freeze:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    starts: NaiveDatetime
-    until: NaiveDatetime
+    starts: LocalTime
+    until: LocalTime
     reason: str = ""
 
 
@@ -91,6 +101,7 @@ class Calendar:
 
     def errors(self) -> Iterator[str]:
         """Yield every reason why the calendar can't be used."""
+        yield from zone_errors(self.zone)
         if any(each.tzinfo for each in (self.opens, self.closes or self.opens)):
             yield "a calendar opens and closes by local time; leave out the offset, and name the zone."
             return

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from pydantic import ConfigDict
 
+from control_plane.core.value_types import Duration
+
 NAME_MAX, TITLE_MAX, CHECK_MAX = 100, 200, 500
 AFTER_COMPLETE_MAX = timedelta(days=3650)
 CLOCK_SKEW = timedelta(minutes=1)
@@ -49,7 +51,7 @@ class Checklist:
     title: str
     items: tuple[ChecklistItem, ...]
     phases: tuple[str, ...] = ()
-    after_complete: timedelta | None = None
+    after_complete: Duration | None = None
     once: bool = False
 
 

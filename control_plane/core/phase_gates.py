@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, NaiveDatetime
+from pydantic import BeforeValidator, ConfigDict
 
-from control_plane.core.calendars import Calendar, Zone, is_out_of_range, nonexistent, to_instant
+from control_plane.core.calendars import Calendar, Zone, is_out_of_range, nonexistent, to_instant, zone_errors
+from control_plane.core.value_types import Duration, LocalTime, WholeNumber
 
 STRICT = ConfigDict(extra="forbid")
 QUORUM_MAX = 20
@@ -53,8 +54,8 @@ class Schedule:
     __pydantic_config__ = STRICT
 
     at: Annotated[
-        tuple[NaiveDatetime, ...],
-        BeforeValidator(_listed, json_schema_input_type=NaiveDatetime | tuple[NaiveDatetime, ...]),
+        tuple[LocalTime, ...],
+        BeforeValidator(_listed, json_schema_input_type=LocalTime | tuple[LocalTime, ...]),
     ]
     zone: Zone = "UTC"
 
@@ -64,6 +65,7 @@ class Schedule:
 
     def errors(self) -> Iterator[str]:
         """Yield every reason why the schedule can't be kept."""
+        yield from zone_errors(self.zone)
         if not self.at or len(self.at) > INSTANTS_MAX:
             yield f"a schedule has 1 to {INSTANTS_MAX} times."
         if any(later <= earlier for earlier, later in pairwise(self.at)):
@@ -81,7 +83,7 @@ class Approvals:
 
     __pydantic_config__ = STRICT
 
-    quorum: int = 1
+    quorum: WholeNumber = 1
     roles: tuple[ApproverRole, ...] = (ApproverRole.OWNER,)
 
     def errors(self) -> Iterator[str]:
@@ -100,8 +102,8 @@ class HttpCheck:
 
     name: str
     url: str
-    status: int = 200
-    max_age: timedelta = timedelta(minutes=5)
+    status: WholeNumber = 200
+    max_age: Duration = timedelta(minutes=5)
 
     def errors(self) -> Iterator[str]:
         """Yield every reason why the address can't be asked."""
@@ -123,9 +125,9 @@ class PhaseGates:
 
     calendar: Calendar | None = None
     approvals: Approvals | None = None
-    drill_days: int | None = None
+    drill_days: WholeNumber | None = None
     """A drill of the guard must have passed within so many days."""
-    restore_test_days: int | None = None
+    restore_test_days: WholeNumber | None = None
     """A restore test must have passed within so many days."""
     http_checks: tuple[HttpCheck, ...] = ()
 

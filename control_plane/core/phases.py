@@ -4,7 +4,7 @@ Pure values, no clock and no I/O. `transitions.py` decides how one rollout becom
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from control_plane.audiences.constraint import Constraint
 from control_plane.audiences.exposure import PRODUCTION, Exposure
 from control_plane.core.checklist import Checklist
 from control_plane.core.phase_gates import NO_GATES, AdvanceMode, OnBreach, PhaseGates, Schedule
+from control_plane.core.value_types import Day, Duration, Instant, WholeNumber
 
 __all__ = ["PRODUCTION", "AudienceKind", "Exposure"]
 """What other packages import from here although it is the audiences' own."""
@@ -54,22 +55,22 @@ class Phase:
     name: str
     title: str
     audience: Annotated[str, AfterValidator(known_audience)]
-    steps: tuple[int, ...]
-    soak: timedelta
+    steps: tuple[WholeNumber, ...]
+    soak: Duration
     environments: tuple[str, ...] = ()
-    served_minimum: int = 0
+    served_minimum: WholeNumber = 0
     """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
     safety_risk: float | None = None
     """The chance that a rate is above its threshold, at most 20 %, with which the step may still advance; None asks for
     evidence that is wrong at most one time in twenty, whenever one looks."""
-    users_maximum: int | None = None
+    users_maximum: WholeNumber | None = None
     """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
-    operations_maximum: int | None = None
-    credits_maximum: int | None = None
+    operations_maximum: WholeNumber | None = None
+    credits_maximum: WholeNumber | None = None
     """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
     constraints: tuple[Constraint, ...] = ()
     """What a customer has to be, in a phase of attributes: every one of these."""
-    planned_start: date | None = None
+    planned_start: Day | None = None
     """The day on which the phase should begin; later than that is late."""
     advance: AdvanceMode | Schedule = AdvanceMode.BY_HAND
     """How its steps are left: by a person, at local times, or by themselves. Never past a gate that is not open."""
@@ -87,7 +88,7 @@ class Plan:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     phases: tuple[Phase, ...]
-    new_signups_after: datetime
+    new_signups_after: Instant
     checklists: tuple[Checklist, ...] = ()
     description: str = ""
     owner: str = ""

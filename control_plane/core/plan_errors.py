@@ -117,6 +117,8 @@ def _phase_errors(phase: Phase) -> list[str]:
     caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)
     if any(cap is not None and not 0 <= cap <= CAP_MAX for cap in caps):
         mistakes.append(f"Phase {phase.name!r}: a cap is 0 to {CAP_MAX:,}.")
+    if not 0 <= phase.served_minimum <= CAP_MAX:
+        mistakes.append(f"Phase {phase.name!r}: served_minimum is 0 to {CAP_MAX:,}.")
     if phase.safety_risk is not None and not 0 < phase.safety_risk <= HIGHEST_RISK:
         mistakes.append(f"Phase {phase.name!r}: safety_risk is above 0 and at most {HIGHEST_RISK}, a chance of 20 %.")
     if not timedelta(0) <= phase.soak <= SOAK_MAX:

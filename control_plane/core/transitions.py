@@ -162,7 +162,7 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
     """End a hold. The guard ends only its own."""
     reasons = needs_reason(reason)
     if rollout.state is not RolloutState.HELD:
-        reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state}, not held."))
+        reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state.replace('_', ' ')}, not held."))
     elif by_guard and not rollout.held_by_guard:
         reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
     if reasons:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Check, Observation, Timer, accept_all
-from control_plane.experiments.shadow_budget import ShadowBudget
+from control_plane.experiments.shadow_budget import ShadowBudgets
 
 Request = TypeVar("Request")
 Decision = TypeVar("Decision")
@@ -64,7 +64,7 @@ class Experiment(Generic[Request, Decision]):
     """Whether a difference is wanted: the request, the control's decision and the candidate's."""
     check: Check = accept_all
     copy: Callable[[Request], Request] = deepcopy
-    budget: ShadowBudget = field(default_factory=ShadowBudget)
+    budgets: ShadowBudgets = field(default_factory=ShadowBudgets)
     timer: Timer = perf_counter_ns
 
     def run(self, request: Request, *, candidate_serves: bool) -> Result[Decision]:
@@ -77,7 +77,7 @@ class Experiment(Generic[Request, Decision]):
         return Result(served, shadow, self._difference(request, served, shadow))
 
     def _copied(self, name: str, request: Request) -> Observation[str, Request]:
-        if not self.budget.admits(self.timer()):
+        if not self.budgets.of(name).admits(self.timer()):
             return Observation.skip(name)
         return Observation.of(name, lambda: self.copy(request), timer=self.timer)
 
@@ -93,7 +93,7 @@ class Experiment(Generic[Request, Decision]):
             timer=self.timer,
         )
         # The caller waits for the copy as well.
-        self.budget.spend(copied.duration_us + observation.duration_us, self.timer())
+        self.budgets.of(name).spend(copied.duration_us + observation.duration_us, self.timer())
         return observation
 
     def _difference(

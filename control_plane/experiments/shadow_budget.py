@@ -16,7 +16,7 @@ NANOSECONDS_PER_SECOND = 1_000_000_000
 
 @dataclass(slots=True)
 class ShadowBudget:
-    """One process's account of it; threads share it."""
+    """One process's account of one shadow; threads share it."""
 
     budget_us: int = BUDGET_US
     _overruns: int = 0
@@ -45,3 +45,17 @@ class ShadowBudget:
             self._overruns += 1
             if self._overruns >= OVERRUNS:
                 self._resumes_ns = now_ns + PAUSE_SECONDS * NANOSECONDS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowBudgets:
+    """One process's budgets by the side that shadows: one that is too slow is skipped alone, and still compared where
+    it serves.
+    """
+
+    budget_us: int = BUDGET_US
+    _budgets: dict[str, ShadowBudget] = field(default_factory=dict)
+
+    def of(self, side: str) -> ShadowBudget:
+        """Return the budget of this side as the shadow."""
+        return self._budgets.get(side) or self._budgets.setdefault(side, ShadowBudget(self.budget_us))

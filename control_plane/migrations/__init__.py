@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import deadlocks, direct
+from control_plane.platform.db.database import READ_ONLY
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -35,12 +36,24 @@ def upgrade(revision: str = "head") -> str | None:
     Raises SchemaError when the database is newer than the code.
     """
     with direct.connection() as connection:
+        # Read first: whoever finds nothing to upgrade must not wait for whoever writes, an emergency stop least of all.
+        if (before := _read(connection)) == (head() if revision == "head" else revision):
+            return before
         if connection.dialect.name != "postgresql":
             with connection.begin():
                 return upgrade_within(connection, revision)
         before = _prepare(connection, revision)
         after = _upgrade(connection, revision)
         return before or after
+
+
+def _read(connection: Connection) -> str | None:
+    """Return the version without a lock that somebody else could hold."""
+    try:
+        with connection.execution_options(**{READ_ONLY: True}).begin():
+            return _current(connection)
+    finally:
+        connection.execution_options(**{READ_ONLY: False})
 
 
 def _prepare(connection: Connection, revision: str) -> str | None:

@@ -10,6 +10,7 @@ from control_plane.strict_json import is_storable
 CHARACTERS_MAX = 200_000
 DEPTH_MAX = 20
 EVENTS_MAX = 50_000
+DIGITS_MAX = 4000
 """A value is one, a list or an object two: what is short and has more takes seconds to read."""
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
@@ -42,9 +43,17 @@ for tag, pattern, first in (
 ):
     for reader_or_writer in (_Loader, _Dumper):
         reader_or_writer.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
+
+
+def _integer(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > DIGITS_MAX:
+        raise MalformedYAML(node.start_mark.line + 1, f"A number has more than {DIGITS_MAX:,} digits.")
+    return int(node.value)
+
+
 _Loader.yaml_constructors = {
     **yaml.SafeLoader.yaml_constructors,
-    "tag:yaml.org,2002:int": lambda loader, node: int(loader.construct_scalar(node)),
+    "tag:yaml.org,2002:int": _integer,
 }
 
 

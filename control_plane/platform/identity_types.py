@@ -144,6 +144,16 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonSession:
+    """One browser in which somebody is signed in: since when, from which address, and what it says of itself."""
+
+    id: str = field(repr=False)
+    started_at: datetime
+    address: str
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A token as it is stored: never its secret, only the digest that proves it."""
 

@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from sqlalchemy.orm import Session
 
 from control_plane.experiments.observation import Timer
-from control_plane.experiments.shadow_budget import ShadowBudget
+from control_plane.experiments.shadow_budget import ShadowBudgets
 from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
@@ -69,7 +69,7 @@ class EnginePolicy:
     is refused as undecided.
     """
 
-    shadow: ShadowBudget = field(default_factory=ShadowBudget)
+    shadows: ShadowBudgets = field(default_factory=ShadowBudgets)
     allowed_on_error: frozenset[Kind] = frozenset()
     engines: Engines = ENGINES
     timer: Timer = perf_counter_ns
@@ -195,7 +195,7 @@ def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: 
     """Run the shadow within its budget; skip a retired one."""
     if loaded.legacy_retired and name is EngineName.LEGACY:
         return retired(name)
-    budget, timer = policy.shadow, policy.timer
+    budget, timer = policy.shadows.of(name), policy.timer
     # Skipped rather than slow: the caller waits for the shadow too, so a slow one may take only its share of the time.
     if not budget.admits(timer()):
         return shed(name)

@@ -18,6 +18,7 @@ from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.consumption import EnginePolicy, Evaluate, Operation, consume
 from credits_engine.operations.members import reservation_place
+from credits_engine.operations.routing import note_reservation
 from credits_engine.store import journal, members, packs, reservations
 from credits_engine.store.reservations import ReservationState, StoredReservation
 
@@ -136,6 +137,7 @@ def _locked(session: Session, user_id: str, key: str) -> StoredReservation:
     stored = reservations.lock(session, user_id, key)
     if stored is None:
         raise UnknownReservationError(f"Nothing is reserved for {user_id!r} under {own_key(key)!r}; reserve first.")
+    note_reservation(stored.engine, stored.user_id)
     return stored
 
 

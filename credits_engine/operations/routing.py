@@ -58,14 +58,21 @@ def note_route(engine: EngineName, user_id: str, cohorts: Cohorts) -> None:
     """
     if is_load_test_account(user_id):
         return
-    names = CREDITS.signals
     signals.record(ROUTED[engine is EngineName.V2])
     request_outcomes.set_arm(
-        FLAG,
-        engine.value,
-        failure=Sample(names.serving_failure, bad=True, engine=engine.value, account=user_id, cohorts=cohorts),
-        missing=MISSING[engine],
+        FLAG, engine.value, failure=_serving_failure(engine, user_id, cohorts), missing=MISSING[engine]
     )
+
+
+def note_reservation(engine: EngineName, user_id: str) -> None:
+    """Tell the guard whose reservation a request settles: one that can't be settled failed where that engine serves."""
+    if not is_load_test_account(user_id):
+        request_outcomes.set_arm(FLAG, engine.value, failure=_serving_failure(engine, user_id, ()))
+
+
+def _serving_failure(engine: EngineName, user_id: str, cohorts: Cohorts) -> Sample:
+    name = CREDITS.signals.serving_failure
+    return Sample(name, bad=True, engine=engine.value, account=user_id, cohorts=cohorts)
 
 
 def note_failed_route(user_id: str, now: datetime) -> None:

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, authentication, authorization, passkeys, second_factor
+from control_plane.platform.auth import accounts, authentication, authorization, own_sessions, passkeys, second_factor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
@@ -27,7 +27,12 @@ PASSKEY_SETUP = "passkey_setup"
 def account() -> ResponseReturnValue:
     """Show one's own account and the forms that change it."""
     person = _person()
-    return render_template("account.html", person=person, required=authentication.lacks_second_factor(person))
+    return render_template(
+        "account.html",
+        person=person,
+        required=authentication.lacks_second_factor(person),
+        sessions=own_sessions.own_sessions(person, clock.now()),
+    )
 
 
 @bp.post("/account/password")
@@ -37,6 +42,24 @@ def change_own_password() -> ResponseReturnValue:
     with flash_refusal():
         _change_password(_person())
         flash(gettext("Your password was changed.\nEverywhere else you were signed out."), "success")
+    return redirect(url_for("pages.account"), 303)
+
+
+@bp.post("/account/sessions/end")
+@authorization.require_role("viewer")
+def end_own_session() -> ResponseReturnValue:
+    """Sign out one browser of one's own, also this one."""
+    own_sessions.end(_person(), request.form.get("session", ""), now=clock.now())
+    flash(gettext("That browser was signed out."), "success")
+    return redirect(url_for("pages.account"), 303)
+
+
+@bp.post("/account/sessions/end-others")
+@authorization.require_role("viewer")
+def end_other_sessions() -> ResponseReturnValue:
+    """Sign out every browser of one's own but this one."""
+    own_sessions.end_others(_person(), now=clock.now())
+    flash(gettext("Everywhere else you were signed out."), "success")
     return redirect(url_for("pages.account"), 303)
 
 
@@ -61,7 +84,7 @@ def enable_second_factor() -> ResponseReturnValue:
         with transaction() as database_session:
             secret = str(cookie.get(SETUP, ""))
             codes = second_factor.enable(database_session, person, secret, form.get("code", ""), now=now)
-            cookie["version"] = accounts.session_version(database_session, person.id)
+            own_sessions.renew(database_session, person)
     except Problem as problem:
         flash(unchanged(problem), "refusal")
         return redirect(url_for("pages.account"), 303)
@@ -105,7 +128,7 @@ def add_passkey() -> ResponseReturnValue:
         answer, name = form.get("credential", ""), form.get("name", "")
         with transaction() as database_session:
             made = passkeys.add(database_session, person, state, answer, host=request.host, name=name, now=now)
-            cookie["version"] = accounts.session_version(database_session, person.id)
+            own_sessions.renew(database_session, person)
         flash(
             gettext("The passkey %(name)s was added.\nEverywhere else you were signed out.", name=made.name), "success"
         )
@@ -121,7 +144,7 @@ def remove_passkey() -> ResponseReturnValue:
         authorization.check_password(person, form.get("present", ""), now=now)
         with transaction() as database_session:
             gone = passkeys.remove(database_session, person, form.get("passkey", ""), now=now)
-            cookie["version"] = accounts.session_version(database_session, person.id)
+            own_sessions.renew(database_session, person)
         flash(gettext("The passkey %(name)s was removed.", name=gone.name), "success")
     return redirect(url_for("pages.account"), 303)
 

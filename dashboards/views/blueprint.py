@@ -18,6 +18,7 @@ from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.strict_json import is_storable
 from dashboards import actions, assets, filters, language
 from dashboards.badges import badge_style
+from dashboards.browser_names import browser_name
 from dashboards.chart_windows import window_labels
 from dashboards.charts import Chart
 from dashboards.delivered_texts import delivered
@@ -80,6 +81,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update({name: getattr(filters, name) for name in FILTERS})
     app.jinja_env.filters.update(
         chart_time=lambda number, chart: (filters.day_and_minute if chart.over_days else filters.minute)(number),
+        browser_name=browser_name,
         problem_sentence=problem_sentence,
         problem_title=problem_title,
         reason_sentence=reason_sentence,

@@ -64,6 +64,13 @@ def test_a_signal_of_one_migration_is_refused_for_another_flag() -> None:
         parse(f"alerts:\n  price_failure: {ALERT}, flag: {CREDITS.flag}}}\n", [PRICES])
 
 
+@pytest.mark.parametrize("metric", ["credit_consumption_failure", "credit_drift", "credit_double_charge"])
+def test_what_the_credits_count_of_their_engines_judges_no_other_flag(metric: str) -> None:
+    """Or v2's failures would roll back the price list, which has nothing to do with them."""
+    with pytest.raises(InvalidRules, match=f"{metric} is counted for {CREDITS.flag}"):
+        parse(f"alerts:\n  prices: {ALERT}, metric: {metric}, flag: {PRICES.flag}}}\n", [PRICES])
+
+
 def test_without_the_migration_its_signal_is_unknown() -> None:
     with pytest.raises(InvalidRules, match="nothing is measured under the name 'price_failure'"):
         parse(f"alerts:\n  price_failure: {ALERT}}}\n")

@@ -15,6 +15,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import BUFFER, Sample
+from credits_engine.api import users
 from tests.faults.product import Product
 
 ERRORS, SLOW = "api_error_rate", "database_query_slow"
@@ -44,6 +45,23 @@ def test_errors_and_statements_of_a_consumption_are_those_of_the_engine_that_ser
     labels = {arm_label(FLAG, side) for side in ("v2", "legacy")}
     for signal in (ERRORS, SLOW, "database_error", "credit_api_slow"):
         assert {series.engine for series in good if series.signal == signal} == labels, signal
+
+
+def test_a_card_that_the_engine_can_not_fill_counts_under_the_engine_that_serves(
+    app: Flask, service_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what users see of their credits; what fails there failed unseen."""
+    product = Product(app, monkeypatch, service_token, Position(3, 3))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(users, "summary", fail)
+    BUFFER.get().take()
+    answer = product.client.get("/embed/credits?userId=u1", headers=product.headers)
+    assert answer.status_code == 500
+    _, _, failures = BUFFER.get().take()
+    assert {each.engine for each in failures if each.signal == ERRORS} == {arm_label(FLAG, "v2")}
 
 
 def record(engine: str, bad: int, total: int, now: datetime) -> None:

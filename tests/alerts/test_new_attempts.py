@@ -62,9 +62,9 @@ def test_a_step_back_of_the_guard_is_another_attempt_and_one_of_a_person_is_not(
 
 
 def test_a_flag_without_a_migration_begins_anew_as_well(now: datetime) -> None:
-    text = "alerts: {credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical, flag: NEW_CHECKOUT}}"
-    rules_file.current().rules = parse(text)
-    signals.record(Sample(FAILURE, bad=True, engine="v2", account="broken"))
+    alert = "{metric: checkout_failure, threshold: 1%, window: 5m, severity: critical, flag: NEW_CHECKOUT}"
+    rules_file.current().rules = parse(f"alerts: {{checkout_failure: {alert}}}")
+    signals.record(Sample("checkout_failure", bad=True, account="broken"))
     signals.flush(now)
     after = replace(rollout(), flag="NEW_CHECKOUT")
     with transaction() as session:

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts import gates, thresholds
+from alerts.definitions.parser import parse
 from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.guard_job import run_guard
 from alerts.overrides import approval
@@ -159,6 +160,20 @@ def test_a_difference_there_holds_it_until_the_evidence_is_gone_and_closes_its_g
     assert states()[1] is not RolloutState.RUNNING
     assert gate(gates.guardrails, STAGING, planned).status is GateStatus.CLOSED
     assert gate(gates.guardrails, FLAG, planned).status is GateStatus.OPEN
+
+
+def test_a_gate_says_which_alerts_know_nothing_of_one_environment(planned: datetime, report: Report) -> None:
+    """Of the whole service, books and billing nothing tells where it comes from: an open gate must not seem to."""
+    report("staging", 1)
+    run_guard(planned + SECOND, 1)
+    errors = (
+        f"alerts: {{errors: {{metric: api_error_rate, flag: {FLAG}, threshold: 1%, window: 5m, severity: critical}}}}"
+    )
+    RULES_FILE.get().rules = (*RULES_FILE.get().rules, *parse(errors, registered_migrations()))
+    found = gate(gates.guardrails, STAGING, planned)
+    assert found.status is GateStatus.OPEN
+    assert found.reason.endswith("What errors would say of staging is not known: they judge production.")
+    assert "not known" not in gate(gates.guardrails, FLAG, planned).reason
 
 
 def test_an_alert_may_be_of_some_environments_alone(planned: datetime, report: Report) -> None:

@@ -20,6 +20,7 @@ viewer    pages.glossary pages.segment pages.segments
 
 viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor
 viewer    pages.add_passkey pages.change_language pages.new_passkey_question pages.remove_passkey
+viewer    pages.end_other_sessions pages.end_own_session
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show

@@ -61,6 +61,9 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         "tests/dashboards/views/test_passkeys.py",
     ),
     "pages.change_language": "tests/dashboards/views/test_language.py",
+    **dict.fromkeys(
+        ("pages.end_own_session", "pages.end_other_sessions"), "tests/dashboards/views/test_own_sessions.py"
+    ),
     "pages.sign_in": "tests/control_plane/platform/auth/test_sign_in_failures.py",
     "pages.confirm": "tests/control_plane/platform/auth/test_sign_in_failures.py",
     "rollouts.advance": "tests/control_plane/rollouts/test_service.py",

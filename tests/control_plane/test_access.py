@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from control_plane.platform.auth import account_store, accounts, authentication
+from control_plane.platform.auth.own_sessions import SESSION_LIFETIME
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Grant, Role
 from tests.control_plane.access_table import BY_WORD, ELSEWHERE, OPEN, ROLES, TOKENS
@@ -120,7 +121,9 @@ def _signed_in(app: Flask, username: str, first: Grant, *rest: Grant) -> FlaskCl
             assert added is not None
             accounts.change_grants(session, added.id, grants=rest, now=now, actor="system")
             person = accounts.find_person(session, added.id)
-            number = accounts.begin_session(session, person, now=now, lifetime=authentication.SESSION_LIFETIME)
+            number = accounts.begin_session(
+                session, person, now=now, lifetime=SESSION_LIFETIME, address="::1", browser=""
+            )
         authentication.remember(person, number, now=now)
         cookie.update(flask.session)
     return client

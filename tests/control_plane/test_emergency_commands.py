@@ -1,7 +1,9 @@
 """The commands of an emergency work from any folder, whatever has become of alerts.yaml."""
 
 import secrets
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -37,6 +39,19 @@ def alerts_file(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_an_emergency_command_needs_no_alerts(rollout: Run, alerts_file: str, arguments: tuple[str, ...]) -> None:
     rollout("plan")
     done = rollout(*arguments, ALERTS_FILE=alerts_file)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("audit", "verify")], ids=" ".join)
+@pytest.mark.database("sqlite")
+def test_whoever_holds_the_write_lock_keeps_no_command_from_looking(
+    rollout: Run, sqlite_url: str, arguments: tuple[str, ...]
+) -> None:
+    """Each command brings the schema up first, and used to wait for the lock to find nothing to do."""
+    rollout("plan")
+    with closing(sqlite3.connect(make_url(sqlite_url).database or "", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = rollout(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import SchemaItem
 
@@ -51,6 +51,16 @@ def test_going_down_and_up_again_loses_nothing(app: Flask, now: datetime) -> Non
             assert audit.verify(session).first_broken is None
             assert user(session, "u1") is not None
             assert len(accounts.list_people(session)) == 1
+
+
+def test_a_schema_that_is_up_to_date_takes_no_lock(app: Flask) -> None:
+    """Or a stop would wait for somebody else's writing, or for an upgrade that hangs, to find nothing to do."""
+    statements: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+        assert migrations.upgrade() == migrations.head()
+    assert statements
+    assert not [each for each in statements if "lock" in each]
 
 
 def test_owners_of_before_become_admins_and_going_back_gives_nobody_more(

@@ -121,9 +121,19 @@ class Product:
 
     def ask(self, user: str, *, key: str | None = None, kind: str = "analysis", amount: int = 1) -> int:
         """Consume over HTTP once; the status of the answer."""
-        asked = {"userId": user, "creditType": kind, "amount": amount}
+        return self._post("consume", {"userId": user, "creditType": kind, "amount": amount}, key)
+
+    def reserve(self, user: str, *, key: str) -> int:
+        """Reserve one credit over HTTP; the status of the answer."""
+        return self._post("reserve", {"userId": user, "creditType": "analysis", "amount": 1}, key)
+
+    def settle(self, user: str, *, key: str, path: str) -> int:
+        """Commit or release a reservation over HTTP; the status of the answer."""
+        return self._post(path, {"userId": user}, key)
+
+    def _post(self, path: str, body: dict[str, object], key: str | None) -> int:
         headers = self.headers | {"Idempotency-Key": key or f"k{next(self.keys)}"}
-        return self.client.post("/api/credits/consume", json=asked, headers=headers).status_code
+        return self.client.post(f"/api/credits/{path}", json=body, headers=headers).status_code
 
     def operate(self, operations: int, *, user: str | None = None, key: str | None = None) -> None:
         """Consume over HTTP, and let the guard look; ends early once it has rolled back."""

@@ -1,16 +1,20 @@
 """What fails where an engine serves, outside of the engine: eight beta users of v2 among four hundred."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from control_plane.core.phases import Position, RolloutState
 from credits_engine.api import serializers
 from credits_engine.engines import v2
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations import consumption
+from credits_engine.operations import consumption, reservations
+from credits_engine.operations.reservations import ReservationResult
+from credits_engine.store.reservations import StoredReservation
 from tests.faults.product import BETA, USERS, Product, always, failing
 
 # On PostgreSQL one statement decides, writes and answers.
@@ -75,6 +79,32 @@ def test_v2_failing_only_where_it_serves_is_rolled_back_within_three_answers(pro
     assert product.verdict(FAILURE).counts.bad == 0, "its engine answered"
 
 
+@pytest.mark.parametrize(
+    ("engine", "users", "state", "told"),
+    [
+        ("v2", BETA_USERS, RolloutState.ROLLED_BACK, "v2 alone is to blame"),
+        ("legacy", [f"u{number}" for number in range(20)], RolloutState.HELD, "it is legacy that fails"),
+    ],
+)
+def test_a_reservation_that_cant_be_settled_is_a_failure_of_the_engine_that_granted_it(
+    product: Product, engine: str, users: list[str], state: RolloutState, told: str
+) -> None:
+    whole = reservations._finalize
+
+    def crashing(session: Session, stored: StoredReservation, *arguments: Any, **options: Any) -> ReservationResult:
+        if stored.engine == engine:
+            raise RuntimeError
+        return whole(session, stored, *arguments, **options)
+
+    product.patch.setattr(reservations, "_finalize", crashing)
+    for number, user in enumerate(users):
+        assert product.reserve(user, key=f"r{number}") == 200
+        assert product.settle(user, key=f"r{number}", path=("commit", "release")[number % 2]) == 500
+    product.watch()
+    assert product.rollout.state is state
+    assert told in product.rollout.state_reason
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_what_fails_wherever_an_engine_serves_is_held(product: Product, place: str) -> None:
     crash(product, place, of_both)
@@ -107,8 +137,23 @@ def test_retries_of_what_fails_around_the_engine_count_once(product: Product, pl
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_database_that_goes_away_around_the_engine_is_no_failure_of_it(product: Product, place: str) -> None:
-    crash(product, place, of_v2, OperationalError("UPDATE", {}, Exception("server closed the connection")))
+def test_what_the_database_refuses_to_v2_alone_is_rolled_back(product: Product, place: str) -> None:
+    """Its statements time out, or its rows can't be written: users see 503, and no outage is to blame."""
+    crash(
+        product, place, of_v2, OperationalError("UPDATE", {}, Exception("canceling statement due to statement timeout"))
+    )
+    assert ask_beta(product, until=RolloutState.ROLLED_BACK) <= BETA
+    assert product.rollout.state_reason.startswith("api_database_unavailable")
+    assert "v2 alone is to blame" in product.rollout.state_reason
+    assert product.verdict(SERVING).counts.bad == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_database_that_goes_away_around_the_engines_is_no_failure_of_v2(product: Product, place: str) -> None:
+    crash(product, place, of_both, OperationalError("UPDATE", {}, Exception("server closed the connection")))
+    for number in range(20):
+        product.ask(f"u{number}")
     assert ask_beta(product, until=RolloutState.ROLLED_BACK) > BETA
     assert product.verdict(SERVING).counts.bad == 0
-    assert product.rollout.state is RolloutState.RUNNING
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+    assert "legacy fails as well" in product.verdict("api_database_unavailable").reason

@@ -63,12 +63,14 @@ def test_nobody_is_sent_to_a_legacy_that_fails_alone(begin: Begin, position: Pos
         assert "it is legacy that fails" in product.verdict(ERRORS).reason
 
 
-def test_a_database_that_does_not_answer_moves_nothing(begin: Begin) -> None:
-    product = begin(HALF)
+@pytest.mark.parametrize("position", [HALF, EVERYBODY])
+def test_a_database_that_does_not_answer_holds_and_is_told(begin: Begin, position: Position) -> None:
+    product = begin(position)
     product.operate(50)
     product.lose_database()
     product.operate(100)
-    assert product.rollout.state is RolloutState.RUNNING
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+    assert "The database did not answer" in product.rollout.state_reason
     assert product.verdict(ERRORS).counts.bad == 0
 
 

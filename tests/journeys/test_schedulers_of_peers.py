@@ -133,3 +133,25 @@ def test_a_plan_that_waits_for_evidence_moves_once_the_guard_has_it_and_nobody_l
         assert find(FLAG).percentage == 100
         assert moved
         assert moved[0] > 1, "it waited for evidence"
+
+
+@pytest.mark.parametrize(("worse", "state"), [("tiered", RolloutState.ROLLED_BACK), ("list", RolloutState.RUNNING)])
+def test_the_side_that_is_worse_is_blamed_and_not_the_one_it_is_compared_with(
+    app: Flask, now: datetime, change: ChangeContext, worse: str, state: RolloutState
+) -> None:
+    """growthbook#5906: its analyses took the control for the variation, until #6020 turned them round."""
+    with app.app_context():
+        register_migration(PRICES)
+        rules_file.current().rules = parse(
+            "alerts:\n  price_failure: {threshold: 5%, window: 5m, severity: critical}\n", [PRICES]
+        )
+        do(rollouts.plan, FLAG, planned(now, AdvanceMode.BY_HAND, 50, 100), change)
+        run_guard(now, 1)
+        names = PRICES.signals
+        alone = names.failed_candidate_only if worse == "tiered" else names.failed_control_only
+        for user in map(str, range(40)):
+            for engine, role in (("tiered", "served"), ("list", "shadow")):
+                signals.record(Sample(names.failure, bad=engine == worse, engine=engine, role=role, account=user))
+            signals.record(Sample(alone, bad=True, account=user))
+        run_guard(now + SECOND, 1)
+        assert find(FLAG).state is state

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.auth.models import ApiTokenRow, PersonRow, PersonSessionRow
 from control_plane.platform.auth.passwords import NOBODY
 from control_plane.platform.db import database
-from control_plane.platform.identity_types import Grant, Passkey, Person, Role, Token, TokenType
+from control_plane.platform.identity_types import Grant, Passkey, Person, PersonSession, Role, Token, TokenType
 
 # What another process changed meanwhile counts, even where this session has seen the row before.
 PEOPLE = select(PersonRow).execution_options(populate_existing=True)
@@ -139,10 +139,23 @@ def change_person(session: Session, person_id: int, **columns: object) -> None:
     session.execute(update(PersonRow).where(PersonRow.id == person_id).values(changed))
 
 
-def add_session(session: Session, session_id: str, person_id: int, *, now: datetime) -> None:
+def add_session(session: Session, person: Person, begun: PersonSession) -> None:
     """Begin a session of somebody."""
-    session.add(PersonSessionRow(id=session_id, person_id=person_id, started_at=now))
+    session.add(PersonSessionRow(**asdict(begun), person_id=person.id, version=person.session_version))
     session.flush()
+
+
+def renew_session(session: Session, session_id: str, version: int) -> None:
+    """Let this session go on under another version of its person."""
+    session.execute(update(PersonSessionRow).where(PersonSessionRow.id == session_id).values(version=version))
+
+
+def sessions_of(session: Session, person: Person, *, since: datetime) -> list[PersonSession]:
+    """Return the sessions of somebody that began since this instant and have not ended, the newest first."""
+    columns = PersonSessionRow.id, PersonSessionRow.started_at, PersonSessionRow.address, PersonSessionRow.browser
+    theirs = PersonSessionRow.person_id == person.id, PersonSessionRow.version == person.session_version
+    query = select(*columns).where(*theirs, PersonSessionRow.started_at >= since)
+    return [PersonSession(*row) for row in session.execute(query.order_by(PersonSessionRow.started_at.desc()))]
 
 
 def person_of_session(session: Session, session_id: str) -> Person | None:

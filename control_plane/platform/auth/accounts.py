@@ -26,7 +26,7 @@ from control_plane.platform.auth.tokens import (
     revoke_token,
     revoked_actors,
 )
-from control_plane.platform.identity_types import Grant, Person, Role
+from control_plane.platform.identity_types import Grant, Person, PersonSession, Role
 from control_plane.platform.problems import Problem
 
 __all__ = [
@@ -129,11 +129,13 @@ def account_name(username: str) -> str:
     return username.strip().lower()
 
 
-def begin_session(session: Session, person: Person, *, now: datetime, lifetime: timedelta) -> str:
+def begin_session(
+    session: Session, person: Person, *, now: datetime, lifetime: timedelta, address: str, browser: str
+) -> str:
     """Begin a session of somebody and forget those that are too old to count; returns its id."""
     session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
     account_store.remove_sessions(session, before=now - lifetime)
-    account_store.add_session(session, session_id, person.id, now=now)
+    account_store.add_session(session, person, PersonSession(session_id, now, address, browser))
     return session_id
 
 

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,12 @@ from control_plane.platform.settings import current
 HEAD = 1
 PURPOSE = b"audit trail"
 UNSEALED = "unsealed"
+ADVICE = (
+    "Run `rollout audit seal` with the SECRET_KEY or INSTANCE_DIR of the installation; this process has another key."
+)
+"""For whoever writes with a key of their own, as from a folder that had none: only here is it known who does."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ def extend(session: Session, entries: Sequence[AuditEntry], last_id: int) -> Non
     # A trail without a seal is sealed from this entry on. The head says from which, so a seal that was removed shows
     # too.
     if head.seal:
+        if head.seal != UNSEALED and not is_sealed(head):
+            log.warning("audit.sealed_with_another_key", advice=ADVICE)
         fits = fits and is_sealed(head)
     else:
         head.sealed_from = entries[0].id

@@ -4,13 +4,14 @@ A token presented is the only thing looked at: a request that carries one never 
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from flask import Flask, request, session
 
 from control_plane.platform import clock, settings
-from control_plane.platform.auth import accounts, passwords, rate_limit, second_factor, sign_in_failures
+from control_plane.platform.auth import accounts, own_sessions, passwords, rate_limit, second_factor, sign_in_failures
+from control_plane.platform.auth.own_sessions import SESSION_LIFETIME
 from control_plane.platform.auth.session_cookie import SessionCookie
 from control_plane.platform.auth.sign_in_failures import Limit
 from control_plane.platform.current_request import environ
@@ -22,7 +23,6 @@ from control_plane.platform.problems import Problem
 PRINCIPAL = "rollout.caller"
 BY_PROVIDER = "by_provider"
 """In the cookie of a session that an identity provider began."""
-SESSION_LIFETIME = timedelta(hours=12)
 TOUCH_SECONDS = 60
 """How old the note of the last use may become before the cookie is written again."""
 ACCOUNT_CHARACTERS = 64
@@ -170,7 +170,7 @@ def check_code(found: Person, code: str, *, now: datetime) -> None:
 def start_session(found: Person, *, now: datetime, method: str = "password") -> None:
     """Begin a session of somebody who has proved who they are, in this browser and in the audit trail."""
     with transaction() as database_session:
-        session_id = accounts.begin_session(database_session, found, now=now, lifetime=SESSION_LIFETIME)
+        session_id = own_sessions.begin(database_session, found, address=address(), now=now)
         accounts.record_sign_in(database_session, found, address=address(), method=method, now=now)
     remember(found, session_id, now=now)
     log.info("person.signed_in", person=found.username, address=address(), method=method)
@@ -196,7 +196,7 @@ def change_own_password(found: Person, present: str, password: str, *, now: date
         raise Problem(422, "WEAK_PASSWORD", "The new password is the present one; choose another.")
     with transaction() as database_session:
         accounts.change_password(database_session, found.id, password=password, now=now, actor=found.username)
-        session["version"] = accounts.session_version(database_session, found.id)
+        own_sessions.renew(database_session, found)
 
 
 def check_password(found: Person, password: str, *, now: datetime) -> None:

@@ -41,13 +41,19 @@ class PersonRow(Base):
 
 
 class PersonSessionRow(Base):
-    """A session of a person, from signing in to signing out; its cookie is worth nothing without this row."""
+    """A session of a person, from signing in to signing out; its cookie is worth nothing without this row.
+
+    `version` is the person's at which the session counts, `browser` what the browser says of itself.
+    """
 
     __tablename__ = "person_session"
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     person_id: Mapped[int] = mapped_column(RowId, ForeignKey("person.id"))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    address: Mapped[str] = mapped_column(Text, server_default="")
+    browser: Mapped[str] = mapped_column(Text, server_default="")
+    version: Mapped[int] = mapped_column(server_default="0")
 
 
 class SignInFailureRow(Base):

@@ -15,6 +15,8 @@ DIFFERENT_MIN = 5
 BESIDE_NAME_MIN = 8
 GUESSED_MAX = 64
 """Nobody guesses longer ones by a rule."""
+SCORE_MIN = 3
+"""Of zxcvbn's four: 10^8 guesses, more than a throttled sign-in lets anybody make in a lifetime."""
 # A real hash of a password nobody knows: checking a stranger costs what checking a person costs.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$iNAeqLcoQSZmJ4C4UOMFdg$n04JXV18rrMxnqUb2ZsGU6o1KeeddOsa3x3Bh5q+Sbo"
 
@@ -65,7 +67,14 @@ def _weakness(password: str, username: str) -> str:
     # A word written twice lies within its own double, not only at both ends.
     if password in (password + password)[1:-1]:
         return "is the same word again and again"
-    return ""
+    return "is among those that are tried first, as one of many that leaked" if _is_common(password, username) else ""
+
+
+def _is_common(password: str, username: str) -> bool:
+    """Return whether lists of leaked passwords, words, names, dates and rows of keys soon lead to it."""
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists take a tenth of a second, and hardly any process needs them
+
+    return zxcvbn(password, user_inputs=[username])["score"] < SCORE_MIN
 
 
 def is_password(password_hash: str, password: str) -> bool:

@@ -20,6 +20,12 @@ PROVED = "rollout.proved"
 ACCOUNT = "rollout.account"
 OPERATION = "rollout.operation"
 ARMS = "rollout.arms"
+API_ERRORS, UNAVAILABLE = "api_error_rate", "api_database_unavailable"
+DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+NO_ENGINES_FAULT = frozenset(
+    {"ACCOUNT_BUSY", DATABASE_UNAVAILABLE, "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"}
+)
+"""Codes of answers that failed because something could not answer that every engine needs, or that none does."""
 
 
 class Arm(NamedTuple):
@@ -104,6 +110,18 @@ def observe(*observations: Sample) -> None:
         waiting.extend(observations)
     elif PROVED in found:  # the answer is a stream that goes on after its beginning was counted
         signals.record(*observations)
+
+
+def observe_answer(code: str | None, *, failed: bool) -> None:
+    """Count whether the request failed, and whether the database was away, for whoever the request is about.
+
+    Nobody is at fault in an outage, and it shows under the arms of both engines; what the database refuses to one of
+    them alone is that one's.
+    """
+    about, key = account(), operation()
+    observe(Sample(UNAVAILABLE, code == DATABASE_UNAVAILABLE, account=about, operation=key))
+    if code not in NO_ENGINES_FAULT:
+        observe(Sample(API_ERRORS, failed, account=about, operation=key))
 
 
 def end(*, failed: bool, nobodys_fault: bool) -> None:

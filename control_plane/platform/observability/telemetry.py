@@ -31,7 +31,7 @@ STARTED = "rollout.started"
 ACTOR = "rollout.actor"
 """Where in the WSGI environment the name of who acts is left for the access log."""
 UNMATCHED = "(unmatched)"
-FLAG_PREFIXES = ("/api/client", "/api/frontend")
+GUARDED_PREFIXES, FLAG_PREFIXES = ("/api/", "/embed/"), ("/api/client", "/api/frontend")
 SLOW_STATEMENT_SECONDS = 0.5
 SLOW_CHECKOUT_SECONDS = 0.1
 # The guide's limits are bounds of their own, so that Prometheus counts exactly what the guard counts.
@@ -44,11 +44,6 @@ STATEMENTS = Histogram("rollout_database_statement_seconds", "Time of one databa
 SLOW_STATEMENTS = Counter("rollout_database_slow_statements", "Statements slower than their limit, or timed out.")
 POOL_WAITS = Histogram("rollout_database_pool_wait_seconds", "Wait of a request for a connection.", buckets=SECONDS)
 
-API_ERRORS = "api_error_rate"
-NO_ENGINES_FAULT = frozenset(
-    {"ACCOUNT_BUSY", "DATABASE_UNAVAILABLE", "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"}
-)
-"""Codes of answers that failed because something could not answer that every engine needs, or that none does."""
 STATEMENT_GOOD = Sample("database_query_slow", bad=False)
 STATEMENT_BAD = Sample("database_query_slow", bad=True)
 ANSWERED = Sample("database_error", bad=False)
@@ -167,16 +162,15 @@ def _finish(response: Response) -> Response:
     seconds = perf_counter() - found[STARTED]
     route = route_label(rule.rule) if rule else UNMATCHED
     failed = status >= 500
-    nobodys_fault = found.get(PROBLEM_CODE) in NO_ENGINES_FAULT
+    nobodys_fault = found.get(PROBLEM_CODE) in request_outcomes.NO_ENGINES_FAULT
     # Whatever a caller invents as a method or a path must not become a series of its own.
     method = found["REQUEST_METHOD"] if found["REQUEST_METHOD"] in tracing.METHODS else "OTHER"
     observe(method, route, status, seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()
     endpoint = rule.endpoint if rule else ""
-    if _is_guarded(route) and not nobodys_fault:
-        account, operation = request_outcomes.account(), request_outcomes.operation()
-        request_outcomes.observe(Sample(API_ERRORS, failed, account=account, operation=operation))
+    if _is_guarded(route):
+        request_outcomes.observe_answer(found.get(PROBLEM_CODE), failed=failed)
     _count_answer(status, endpoint, seconds)
     request_outcomes.end(failed=failed, nobodys_fault=failed and nobodys_fault)
     if endpoint not in QUIET_ENDPOINTS.get():
@@ -196,10 +190,8 @@ def _count_answer(status: int, endpoint: str, seconds: float) -> None:
 
 
 def _is_guarded(route: str) -> bool:
-    """Return whether the guard counts this route: the product's API, but not the polling of flags, which would drown
-    it.
-    """
-    return route.startswith("/api/") and not route.startswith(FLAG_PREFIXES)
+    """Return whether the guard counts this route: the product's API and card; polling of flags would drown them."""
+    return route.startswith(GUARDED_PREFIXES) and not route.startswith(FLAG_PREFIXES)
 
 
 def _log(found: Environ, route: str, status: int, seconds: float) -> None:

@@ -244,7 +244,7 @@ def _read(text: str) -> tuple[Rule | RuleError, ...]:
         SHIPPED,
         GUIDE,
         alert(threshold="0%"),
-        alert("for: 0s; flag: A.b-c"),
+        alert("for: 0s; flag: A.b-c", name="api_error_rate"),
         alert("quantile: 99.5; weight: 3; environments: [production]", name="database_query_slow", threshold="500ms"),
         alert("metric: beans; alpha: 0.25%; no_data: hold; compare: paired", name="coffee"),
         alert(threshold="50%", name="credit_failure_discordant"),

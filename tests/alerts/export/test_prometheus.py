@@ -63,7 +63,7 @@ def test_a_window_too_short_for_the_scrapes_is_refused_by_name(tmp_path: Path) -
     arguments = ["export-prometheus", str(tmp_path), "--scrape-seconds", "60", "--file", str(ROOT / "alerts.yaml")]
     done = CliRunner().invoke(alerts_group, arguments)
     assert done.exit_code == 1
-    assert "api_error_rate, database_query_slow: a window must hold 4 scrapes" in done.output
+    assert "api_error_rate, database_query_slow, api_database_unavailable: a window must hold 4 scrapes" in done.output
 
 
 def rule() -> Rule:

@@ -98,6 +98,21 @@ def test_a_shadow_that_takes_too_long_is_skipped_after_a_few_requests() -> None:
     assert results[-1].answer() == 1
 
 
+def test_a_candidate_that_is_too_slow_as_the_shadow_is_still_compared_where_it_serves() -> None:
+    """A control that was skipped along with it would leave the slow candidate without anything to be held against."""
+    clock = [0]
+
+    def slow(basket: Basket) -> int:
+        clock[0] += 20_000_000
+        return sum(basket)
+
+    tried = experiment(candidate=slow, timer=lambda: clock[0])
+    for _ in range(OVERRUNS):
+        assert not tried.run([1], candidate_serves=False).shadow.skipped
+    assert tried.run([1], candidate_serves=False).shadow.skipped
+    assert tried.run([1], candidate_serves=True).difference is Difference.MATCH
+
+
 def bad(result: Any) -> set[tuple[str, str, str]]:
     samples = outcome_signals(PRICES, result, account="u1")
     return {(sample.signal, sample.engine, sample.role) for sample in samples if sample.bad}

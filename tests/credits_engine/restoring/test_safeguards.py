@@ -139,7 +139,9 @@ def test_a_session_that_was_ended_since_the_backup_stays_ended(
     office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
     with transaction() as session:
-        olga = accounts.begin_session(session, cast["olga"], now=now, lifetime=timedelta(hours=1))
+        olga = accounts.begin_session(
+            session, cast["olga"], now=now, lifetime=timedelta(hours=1), address="::1", browser=""
+        )
     backup.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:
         accounts.end_session(session, olga)

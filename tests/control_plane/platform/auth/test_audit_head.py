@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 from flask import Flask
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit, audit_anchors, audit_head
@@ -126,7 +127,10 @@ def test_another_key_is_noticed_and_an_owner_can_seal_anew(app: Flask, now: date
     settings = SETTINGS.get(app)
     SETTINGS.set(app, replace(settings, secret_key="another"))
     assert "SECRET_KEY" in verified().problem
-    write(now)
+    with capture_logs() as said:
+        write(now)
+        write(now)
+    assert [each["event"] for each in said] == ["audit.sealed_with_another_key"], "whoever writes so is told, once"
     assert not verified().intact
     with transaction() as session:
         audit.seal(session, now=now, actor="alice", reason="The key was changed.")

@@ -159,8 +159,10 @@ def test_sessions_that_are_too_old_are_forgotten(
     with app.app_context(), transaction() as session:
         alice = account_store.person(session, people["alice"])
         assert alice is not None
-        old = accounts.begin_session(session, alice, now=now, lifetime=SESSION_LIFETIME)
-        accounts.begin_session(session, alice, now=now + 2 * SESSION_LIFETIME, lifetime=SESSION_LIFETIME)
+        old = accounts.begin_session(session, alice, now=now, lifetime=SESSION_LIFETIME, address="::1", browser="")
+        accounts.begin_session(
+            session, alice, now=now + 2 * SESSION_LIFETIME, lifetime=SESSION_LIFETIME, address="::1", browser=""
+        )
         assert accounts.person_of_session(session, old) is None
 
 

@@ -63,7 +63,12 @@ def test_who_finds_the_queue_full_is_told_to_come_back() -> None:
     [
         ("aaaaaaaaaaaaaaaa", "fewer than 5 different"),
         ("abcdefghijklmnop", "neighbouring"),
-        ("98765432109876", ""),
+        ("98765432109876", "tried first"),
+        ("Password1234!", "tried first"),
+        ("manchesterunited", "tried first"),
+        ("qwertyuiop123", "tried first"),
+        ("P@ssw0rd!2024", "tried first"),
+        ("correct horse battery", ""),
         ("ponmlkjihgfedcba", "neighbouring"),
         ("passwordPassword", "again and again"),
         ("MargaretMargaret1", "little more than the username"),
