@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts.overrides.store import Override, active
+from alerts.overrides.store import Override
 from control_plane import rollouts
 from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
@@ -46,8 +46,8 @@ class RolloutScreen:
     gates: tuple[GateResult, ...]
     rearm_gates: tuple[GateResult, ...]
     alerts: tuple[AlertView, ...]
-    overrides: tuple[Override, ...]
-    """Alerts that may only notify for now."""
+    silenced: tuple[Override, ...]
+    """Alerts of any rollout that may only notify for now."""
     engines: tuple[EngineCounts, ...]
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     observed: float | None
@@ -69,6 +69,11 @@ class RolloutScreen:
     def elsewhere(self) -> str:
         """Say where other rollouts of the flag decide; empty where none does."""
         return summaries.decided_elsewhere(self.flag, self.others)
+
+    @property
+    def overrides(self) -> Sequence[Override]:
+        """Return those of this rollout."""
+        return [each for each in self.silenced if each.flag == self.flag]
 
     @property
     def advance_label(self) -> str:
@@ -174,7 +179,7 @@ def read(
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD, window=window, entries=entries),
-        overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
+        silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),

@@ -51,7 +51,8 @@ VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 def rollout(flag: str) -> ResponseReturnValue:
     """Show one rollout; how much time its charts show is in the address."""
     screen = _screen(flag, clock.now(), chart_window(request.args.get("window", "")))
-    return render_template("rollout.html", screen=screen, regions=rollout_fragments(screen))
+    regions = rollout_fragments(screen)
+    return render_template("rollout.html", screen=screen, regions=regions, silenced=lambda: screen.silenced)
 
 
 @bp.get("/live/rollouts/<flag>")

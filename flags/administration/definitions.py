@@ -165,7 +165,7 @@ def refuse_planned(session: Session, names: Collection[str]) -> None:
     Asked again once the change is announced: changes are announced one after the other, so a plan that was made at the
     same moment is seen here, or sees this change in `plan_checks.refuse_defined`.
     """
-    planned = {rollout.flag for rollout in rollout_store.load_all(session)}
+    planned = set(rollout_store.names(session))
     if found := sorted(planned.intersection(names)):
         raise under_rollout(found[0])
     for reason in cooling_down(session, names, clock.now()).values():

@@ -100,7 +100,7 @@ def _acceptable(
     taken = acceptable_definitions(raw, confirm_moving=options.confirm_moving)
     if isinstance(taken, InvalidDefinition):
         raise _invalid(taken)
-    phased = {rollout.flag for rollout in rollout_store.load_all(session)} & {wire["name"] for wire in taken.features}
+    phased = set(rollout_store.names(session)) & {wire["name"] for wire in taken.features}
     refused = {each.name: each for each in taken.refusals}
     refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in exported.refused.items()}
     refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in phased}
