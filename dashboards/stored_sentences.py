@@ -10,7 +10,7 @@ from babel.numbers import get_decimal_symbol
 from markupsafe import Markup
 
 from credits_engine.engines.amounts import KINDS, Amounts
-from dashboards import billing_sentences, definition_sentences, incident_sentences, plan_sentences
+from dashboards import billing_sentences, catalogue_sentences, definition_sentences, incident_sentences, plan_sentences
 from dashboards.billing_sentences import DIFFERENCES
 from dashboards.filters import IDENTIFIER, NARROW, credit_amounts, figures_in, iso_day, plain, span, stored_sentence
 from dashboards.language import N_, SOURCE, gettext, language, locale
@@ -173,6 +173,7 @@ WRITTEN = (
         "are owed credits."
     ),
     *billing_sentences.SENTENCES,
+    *catalogue_sentences.SENTENCES,
     *definition_sentences.SENTENCES,
     *plan_sentences.SENTENCES,
     *incident_sentences.SENTENCES.values(),
@@ -197,11 +198,12 @@ PARTS = tuple(
             N_("of account %(name)s"),
             N_("near the limit"),
             *DIFFERENCES,
+            *catalogue_sentences.READING,
         ),
     )
 )
 """What may stand in a sentence in place of a value, and has words of ours itself."""
-WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no")}
+WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no"), **catalogue_sentences.WORDS}
 """Values that are words of ours."""
 
 
@@ -259,6 +261,8 @@ def localized_value(text: str) -> str:
         values = part.values(text)
         if values is not None:
             return gettext(part.message, **{name: _word_or_figure(value) for name, value in values.items()})
+    if text in WORDS:
+        return gettext(WORDS[text])
     if length := LENGTH.fullmatch(text):
         return span(int(length[1]) * SECONDS[length[2]])
     named = IDENTIFIER.sub(lambda found: plain(found[0]) if found[0] in NAMES else found[0], text)
