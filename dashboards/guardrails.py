@@ -38,6 +38,8 @@ class AlertView:
     chart: Chart
     bar: EvidenceBar
     scale: TimeScale
+    is_latched: bool
+    """The rollout is rolled back, and the verdicts that did it stay as they were then."""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,11 @@ class AlertView:
                 return gettext("apart on average in %(span)s, allowed %(threshold)s", **values)
             case _:
                 return gettext("in %(span)s, allowed %(threshold)s", **values)
+
+    @property
+    def is_past(self) -> bool:
+        """Return whether the figures are those of the moment of the rollback."""
+        return self.is_latched and self.status is Status.ROLLBACK
 
     @property
     def order(self) -> int:
@@ -155,6 +162,7 @@ def alert_views(
     changes: Sequence[tuple[datetime, str]] = (),
     frame: Frame = CARD,
     scale: TimeScale | None = None,
+    is_latched: bool = False,
 ) -> tuple[AlertView, ...]:
     """Every alert with its history, what needs attention first; `changes` of the rollout, with their names,
     become marks.
@@ -171,6 +179,7 @@ def alert_views(
             chart=_history(rule, sources, scale=scale, changes=changes, frame=frame),
             bar=_bar(by_alert.get(rule.name), budgets[rule.name]),
             scale=scale,
+            is_latched=is_latched,
         )
         for rule in rules
     ]
