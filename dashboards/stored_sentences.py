@@ -29,8 +29,8 @@ WITHIN = "mistake"
 """The placeholder in whose place another sentence of these stands."""
 LENGTH = re.compile(r"(\d{1,6})([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-DECIMAL = re.compile(rf"(?<=\d)\.(?=\d+(?:{NARROW}%|$))")
-"""The point of a share, and of a figure that stands alone: no version and no address has one there."""
+DECIMAL = re.compile(rf"(?<![\w.:])(\d+)\.(?=\d+(?:{NARROW}%|$))")
+"""The point of a share, and of a figure that stands alone; a version and an address have another one before it."""
 
 WRITTEN = (
     # notifications
@@ -277,4 +277,4 @@ def _word_or_figure(text: str) -> str:
 
 
 def _figure(text: str) -> str:
-    return DECIMAL.sub(str(get_decimal_symbol(locale())), figures_in(text))
+    return DECIMAL.sub(rf"\1{get_decimal_symbol(locale())}", figures_in(text))

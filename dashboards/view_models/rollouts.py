@@ -49,6 +49,8 @@ class RolloutLine:
     watched: int
     soak_left: timedelta
     ready: bool
+    needs_approval: bool
+    """A gate can't tell, so a person has to say that the next step is taken."""
     last: EntryView | None
 
     @property
@@ -139,6 +141,7 @@ def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetim
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),
         ready=_ready(rollout, gates),
+        needs_approval=any(gate.status is GateStatus.UNKNOWN for gate in gates),
         last=audit_entry.entry_view(changes[0]) if changes else None,
     )
 
