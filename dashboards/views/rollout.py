@@ -68,9 +68,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
 @authorization.require_role("operator")
 def action(flag: str, verb: str) -> ResponseReturnValue:
     """An action's own page: what it will do, and the reason it needs."""
-    screen = _screen(flag, clock.now())
-    action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
-    return render_template("action.html", screen=screen, action=action)
+    return _action_page(flag, verb)
 
 
 @bp.post(f"/rollouts/<flag>/{VERB}")
@@ -84,7 +82,16 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
     with transaction() as session:
         decision = _decide(session, flag, verb, clock.now())
     _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
+    if isinstance(decision, Refusal) and {reason.code for reason in decision.reasons} == {"VERSION_CONFLICT"}:
+        # Whoever still wants it has the new version before them, and what they wrote.
+        return _action_page(flag, verb, request.form.get("reason", "")), 409
     return redirect(url_for("pages.rollout", flag=flag), 303)
+
+
+def _action_page(flag: str, verb: str, reason: str = "") -> str:
+    screen = _screen(flag, clock.now())
+    action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
+    return render_template("action.html", screen=screen, action=action, reason=reason)
 
 
 def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
