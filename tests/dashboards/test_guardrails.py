@@ -154,3 +154,18 @@ def test_figures_of_a_rollback_are_marked_as_past_and_those_of_now_are_not() -> 
             "credit_variance": is_latched,
             "credit_consumption_failure": False,
         }
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "does"),
+    [
+        ("credit_double_charge", "rollback", "rolls back"),
+        ("credit_double_charge", "hold", "holds"),
+        ("billing_event_missed", "notify", "people are told"),
+    ],
+)
+def test_a_tripwire_says_what_it_does(name: str, action: str, does: str) -> None:
+    rules = parse(f"alerts: {{{name}: {{threshold: 0%, window: 5m, severity: critical, action: {action}}}}}")
+    (view,) = alert_views(rules, [], [], now=NOW)
+    assert does in view.tripping
+    assert does.removeprefix("people are ") in view.proof.lower()
