@@ -8,7 +8,7 @@ SHELL := /bin/sh
 	translations clean
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 UPGRADE ?=
 LOCALE ?= en
 
@@ -47,6 +47,7 @@ test-long: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the full figures of t
 bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are served, Stripe's events and credits are taken
 	@$(BIN)/python -m tests.bench.flags
 	@$(BIN)/python -m tests.bench.beside_unleash
+	@$(BIN)/python -m tests.bench.fan_out
 	@$(BIN)/python -m tests.bench.billing
 	@$(BIN)/python -m tests.bench.credits
 	@$(BIN)/python -m tests.bench.growth

@@ -10,7 +10,9 @@ from flags.unleash.compiler import Wire, compile_flag, merge_parts, next_change_
 from flags.unleash.feature_payload import FeaturePayload
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
-STATES_PER_REVISION = 1000
+STATES_PER_REVISION = 16
+ID_LIMIT = 2**31
+"""Above all ids: official engines read an event's id as 32 bits, and take nothing of an event with a greater one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,17 @@ class FeatureSet:
 
 
 def build(
-    source: FeatureSource, now: datetime, *, guard_ended_at: datetime | None, before: FeatureSet | None = None
+    source: FeatureSource,
+    now: datetime,
+    *,
+    guard_ended_at: datetime | None,
+    before: FeatureSet | None = None,
+    upstream_id: int | None = None,
 ) -> FeatureSet:
-    """The feature set of `source` at `now`, under the id of `before` where SDKs are given the very same."""
+    """The feature set of `source` at `now`, under the id of `before` where SDKs are given the very same.
+
+    A relay gives it the id that it has upstream.
+    """
     phased = {name: _guarded(flag, guard_ended_at) for name, flag in source.phased.items()}
     compiled = [compile_flag(flag, now) for flag in phased.values()]
     contents = FeaturePayload.of(
@@ -70,7 +80,7 @@ def build(
     same = before is not None and before.contents.digest == contents.digest
     changes = (next_change_at(flag, now) for flag in source.phased.values())
     feature_set = FeatureSet(
-        id=_id(source, now, guard_ended_at),
+        id=(_id(source, now, guard_ended_at) if upstream_id is None else upstream_id) % ID_LIMIT,
         source=source,
         contents=contents,
         phased=phased,
@@ -107,7 +117,10 @@ def _guarded(flag: RolloutFlag, ended_at: datetime | None) -> RolloutFlag:
 
 
 def _id(source: FeatureSource, now: datetime, guard_ended_at: datetime | None) -> int:
-    """A number of its own for each feature set of a database: the revision, and what time alone has changed since."""
+    """Number a feature set by the revision, and by what time alone has changed since.
+
+    The number may come back after many changes, so it identifies a feature set only together with the contents' digest.
+    """
     # Every process counts the same ended overrides at the same instant, so ids agree without anybody storing them.
     ended = sum(
         not override.is_active_at(now)

@@ -122,7 +122,7 @@ class UpstreamSync:
     def _put(self, source: FeatureSource) -> None:
         before = self.cache.get(source.environment)
         known = before.feature_set if before else None
-        feature_set = build(source, datetime.now(UTC), guard_ended_at=None, before=known)
+        feature_set = build(source, datetime.now(UTC), guard_ended_at=None, before=known, upstream_id=source.revision)
         if known is None or known.tag != feature_set.tag:
             log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
         self.cache.set(feature_set)

@@ -42,17 +42,18 @@ def alicia(open_page: OpenPage, signed_in: Any) -> Page:
 
 
 @pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
-def test_a_screen_is_accessible_in_spanish(alicia: Page, address: str) -> None:
-    alicia.goto(address)
-    assert alicia.locator("html").get_attribute("lang") == "es"
-    assert_accessible(alicia)
-
-
-@pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
 def test_a_screen_fits_a_small_telephone_in_spanish(open_page: OpenPage, signed_in: Any, address: str) -> None:
     page = open_page(viewport=SMALL_TELEPHONE, storage_state=signed_in, locale=SPANISH)
     page.goto(address)
+    assert page.locator("html").get_attribute("lang") == "es"
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL_TELEPHONE["width"]
+
+
+@pytest.mark.parametrize("address", [SCREENS[name] for name in ("list", "rollout", "plan", "alert", "users")])
+def test_a_screen_is_accessible_in_spanish(alicia: Page, address: str) -> None:
+    """The elements are those of the English page; what a translation may break are labels and names."""
+    alicia.goto(address)
+    assert_accessible(alicia)
 
 
 def test_signing_in_is_accessible_and_says_in_spanish_what_was_wrong(

@@ -14,7 +14,7 @@ from tests.applications import application
 from tests.billing_office import Office
 from tests.serving import Served, serving
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 CatchUp = Callable[[], None]
 
 

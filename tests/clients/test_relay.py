@@ -1,75 +1,23 @@
 """`rollout relay` in front of the real server, and official clients behind it that notice nothing."""
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
-from UnleashClient import UnleashClient
-from UnleashClient.cache import FileCache
 
 from control_plane.core.phases import FLAG
 from flags.store import UserAttributes
 from tests.billing_office import Office
 from tests.processes import free_port
-from tests.serving import COMMAND, SECRET_KEY
+from tests.relaying import client, relaying
+from tests.serving import COMMAND
 
 pytestmark = pytest.mark.faults
 
 Wait = Callable[[Callable[[], bool]], None]
 BETA = {"userId": "beta-user"}
-START_SECONDS = 60
-
-
-@contextmanager
-def relaying(place: Path, upstream: str, *tokens: str) -> Iterator[str]:
-    """The address of a relay that keeps what it knows in `place`."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    options = [word for token in tokens for word in ("--token", token)]
-    environment = {"INSTANCE_DIR": str(place), "PORT": str(port), "PATH": "/usr/bin:/bin", "SECRET_KEY": SECRET_KEY}
-    with (place / "relay.log").open("ab") as log:
-        process = subprocess.Popen(
-            [COMMAND, "relay", "--upstream", upstream, *options],
-            cwd=place,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        give_up = time.monotonic() + START_SECONDS
-        while not _answers(address):
-            assert time.monotonic() < give_up, (place / "relay.log").read_text()
-            time.sleep(0.05)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _answers(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/healthz", timeout=1).ok
-    except requests.ConnectionError:
-        return False
-
-
-@contextmanager
-def client(address: str, token: str, place: Path, *, mode: str) -> Iterator[UnleashClient]:
-    made = UnleashClient(
-        f"{address}/api",
-        f"shop-{mode}",
-        custom_headers={"Authorization": token},
-        refresh_interval=1,
-        metrics_interval=1,
-        experimental_mode={"type": mode},
-        cache=FileCache(f"shop-{mode}", directory=str(place)),
-    )
-    with made:
-        yield made
 
 
 def test_clients_behind_it_notice_nothing(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:

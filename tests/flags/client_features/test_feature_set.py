@@ -1,10 +1,13 @@
-"""Editions: the same id for the same contents, and another one whenever SDKs are given something else."""
+"""Feature sets: the same id for the same contents, and another one whenever SDKs are given something else."""
 
 import json
 import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+import pytest
+from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.core.phases import PRODUCTION, Exposure
 from flags.client_features.delta_log import Delta, DeltaLog, tag
@@ -100,6 +103,20 @@ def test_whoever_follows_holds_what_is_there() -> None:
         assert held.features == {name: item.wire for name, item in after.features.items()}
         assert held.segments == {key: item.wire for key, item in after.segments.items()}
         contents = after
+
+
+@pytest.mark.parametrize("revision", [1, 2**20, 2**31, 2**32 + 1, 10**12])
+def test_the_official_engine_takes_events_however_many_changes_and_restores_there_were(revision: int) -> None:
+    """It reads the id as 32 bits, and leaves out an event with a greater one without a word."""
+    engine = UnleashEngine()
+    first = prepare(feature_set(revision, exposure=Exposure()))
+    engine.take_state(first.hydration.decode())
+    assert not engine.is_enabled(FLAG, {"userId": "anybody"}).is_enabled
+    then = prepare(feature_set(revision + 1, before=first.feature_set, exposure=EVERYTHING), first)
+    events = then.since(first.feature_set.tag)
+    assert events is not None
+    engine.take_state(events.decode())
+    assert engine.is_enabled(FLAG, {"userId": "anybody"}).is_enabled
 
 
 def test_payloads_are_made_once_for_the_same_contents() -> None:

@@ -142,6 +142,13 @@ def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follo
     assert [each["name"] for each in json.loads(published.features.body)["features"]] == ["b"]
 
 
+def test_a_feature_set_has_the_id_that_it_has_upstream(server: Server, follow: Callable[[], UpstreamSync]) -> None:
+    server.streams = [[Event("4294967.5f", hydration(FLAG))]]
+    follower = follow()
+    eventually(lambda: names(follower) == ["a"])
+    assert follower.current("production").feature_set.id == 4_294_967
+
+
 def test_what_it_knows_nothing_of_is_no_wrong_token(follow: Callable[[], UpstreamSync]) -> None:
     with pytest.raises(Problem) as refused:
         follow().current("staging")
