@@ -10,11 +10,17 @@ from babel.numbers import get_decimal_symbol
 from markupsafe import Markup
 
 from credits_engine.engines.amounts import KINDS, Amounts
-from dashboards import billing_sentences, catalogue_sentences, definition_sentences, incident_sentences, plan_sentences
+from dashboards import (
+    billing_sentences,
+    catalogue_sentences,
+    definition_sentences,
+    incident_sentences,
+    plan_sentences,
+)
 from dashboards.billing_sentences import DIFFERENCES
 from dashboards.filters import IDENTIFIER, NARROW, credit_amounts, figures_in, iso_day, plain, span, stored_sentence
 from dashboards.language import N_, SOURCE, gettext, language, locale
-from dashboards.names import NAMES
+from dashboards.names import NAMES, SIDES
 from dashboards.sentence_templates import template
 
 CHARACTERS_MAX = 2000
@@ -203,7 +209,7 @@ PARTS = tuple(
     )
 )
 """What may stand in a sentence in place of a value, and has words of ours itself."""
-WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no"), **catalogue_sentences.WORDS}
+WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no"), **catalogue_sentences.WORDS, **SIDES}
 """Values that are words of ours."""
 
 

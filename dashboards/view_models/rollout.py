@@ -13,7 +13,7 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import Migration
-from control_plane.experiments.registry import migration_of, names_of
+from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
@@ -23,6 +23,7 @@ from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView, EngineCounts
+from dashboards.migration_names import names_of
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView

@@ -16,10 +16,10 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.lifecycle import Stage, stage
 from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
-from control_plane.experiments.registry import names_of
 from control_plane.platform.auth import audit
 from control_plane.rollouts import store
 from dashboards import summaries
+from dashboards.migration_names import names_of
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, welcome
 from dashboards.view_models.audit_entry import EntryView

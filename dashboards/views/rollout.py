@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Refusal
-from control_plane.experiments.registry import names_of
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -22,6 +21,7 @@ from dashboards.chart_windows import ChartWindow, chart_window
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments
 from dashboards.language import N_, gettext
+from dashboards.migration_names import names_of
 from dashboards.problem_sentences import reason_sentence
 from dashboards.view_models import rollout as screens
 from dashboards.view_models.rollout import RolloutScreen
