@@ -80,6 +80,7 @@ WRITTEN = (
     N_("Too little was counted to judge %(alerts)s."),
     N_("Every rate is below its threshold."),
     N_("%(alerts)s is below its threshold."),
+    N_("%(alerts)s are below their thresholds."),
     N_("No drill of the guard in %(days)s days; `rollout guard drill` runs one."),
     N_("The drill of %(at)s did not pass; `rollout guard drills` has more."),
     N_("A drill of the guard passed on %(day)s."),
