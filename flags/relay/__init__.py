@@ -25,6 +25,7 @@ from flags.client_features.refresher import FEATURE_PROVIDER
 from flags.client_features.user_directory import USER_DIRECTORY
 from flags.evaluation.contexts import KnownAttributes
 from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
+from flags.relay import comparison_results
 from flags.relay.metrics_forwarder import MetricsForwarder
 from flags.relay.sync import UpstreamSync
 from flags.relay.tokens import RelayTokens
@@ -90,6 +91,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     sse.init_app(app, settings)
     for routes in (client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)
+    comparison_results.init_app(app, upstream)
     proxies.init_app(app, settings)
     return Relay(app, follower, tokens, MetricsForwarder(upstream, reporter, by_environment), by_environment)
 

@@ -16,7 +16,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
 from tests.alerts.drill.watching import watching
 
-pytestmark = pytest.mark.database("sqlite")
+pytestmark = [pytest.mark.database("sqlite"), pytest.mark.faults]
 
 REASONS = {
     "candidate": "Over its threshold, and candidate alone is to blame.",

@@ -35,6 +35,7 @@ def promtool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("kind", ["ours", "every"])
 def test_promtool_finds_no_fault_and_every_scenario_comes_out(tmp_path: Path, kind: str) -> None:
     alerts = ROOT / "alerts.yaml"

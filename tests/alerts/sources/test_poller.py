@@ -41,6 +41,7 @@ alerts:
 TOTAL = 'sum(guard_outcomes_total{signal="roast_quality"})'
 
 
+@pytest.mark.faults
 def test_what_prometheus_answers_is_counted_once_and_its_silence_is_told(sqlite_template: Path, tmp_path: Path) -> None:
     file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
     alerts = tmp_path / "alerts.yaml"

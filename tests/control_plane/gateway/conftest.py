@@ -17,7 +17,7 @@ from tests.serving import Served, serving
 ANSWER_SECONDS = 30
 
 
-class House:
+class RunningServer:
     """A running server, the tokens that open it, and raw connections to it."""
 
     def __init__(self, served: Served, tokens: dict[str, str], held: ExitStack) -> None:
@@ -39,8 +39,8 @@ class House:
 
     def threads(self) -> int:
         """Return how many threads the worker has."""
-        server = Path(f"/proc/{self.served.process.pid}/task")
-        children = " ".join((task / "children").read_text() for task in server.iterdir()).split()
+        tasks = Path(f"/proc/{self.served.process.pid}/task")
+        children = " ".join((task / "children").read_text() for task in tasks.iterdir()).split()
         return max(len(list(Path(f"/proc/{child}/task").iterdir())) for child in children)
 
 
@@ -54,7 +54,7 @@ def read(connection: socket.socket) -> tuple[int, bytes]:
 
 
 @contextmanager
-def lived_in(place: Path, **settings: str) -> Iterator[House]:
+def running_server(place: Path, **settings: str) -> Iterator[RunningServer]:
     """A running server in a folder of its own, which believes one proxy."""
     url = f"sqlite:///{place / 'rollout.db'}"
     with application(Settings(database_url=url, instance_dir=place, secret_key="-", background=False)) as app:
@@ -63,11 +63,13 @@ def lived_in(place: Path, **settings: str) -> Iterator[House]:
         office.users(UserAttributes("u-1", "free"))
         tokens = {kind: office.token(kind) for kind in ("client", "service")}
     with serving(place, TRUSTED_PROXIES="1", **settings) as served, ExitStack() as held:
-        yield House(served, tokens, held)
+        yield RunningServer(served, tokens, held)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A running server with its limits at their least."""
-    with lived_in(tmp_path_factory.mktemp("house"), THREADS="4", STREAMS="1", REQUEST_BODY_SECONDS="5") as house:
-        yield house
+    with running_server(
+        tmp_path_factory.mktemp("server"), THREADS="4", STREAMS="1", REQUEST_BODY_SECONDS="5"
+    ) as server:
+        yield server

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from tests.control_plane.gateway.conftest import House, read
+from tests.control_plane.gateway.conftest import RunningServer, read
 
 BODY = b"username=nobody&password=a+wrong+password"
 SIGN_IN = (
@@ -11,9 +11,9 @@ SIGN_IN = (
 ) % len(BODY)
 
 
-def test_no_more_guesses_are_heard_than_one_address_may_make(house: House) -> None:
-    crowd = [house.say(SIGN_IN + BODY) for _ in range(60)]
-    assert house.answer(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == HTTPStatus.OK
+def test_no_more_guesses_are_heard_than_one_address_may_make(server: RunningServer) -> None:
+    crowd = [server.say(SIGN_IN + BODY) for _ in range(60)]
+    assert server.answer(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == HTTPStatus.OK
     statuses = [read(each)[0] for each in crowd]
     assert 1 <= statuses.count(HTTPStatus.UNAUTHORIZED) <= 10
     refused = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}

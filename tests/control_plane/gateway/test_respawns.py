@@ -111,6 +111,7 @@ def test_workers_that_are_replaced_on_request_need_not_have_ended(server: Server
     assert not first.is_alive()
 
 
+@pytest.mark.faults
 def test_a_worker_that_is_killed_soon_after_each_start_is_started_again(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         for _ in range(KILLS):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from control_plane.core.phases import FLAG
-from tests.control_plane.gateway.conftest import House, lived_in, read
+from tests.control_plane.gateway.conftest import RunningServer, read, running_server
+
+pytestmark = pytest.mark.faults
 
 FORM = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 UNFINISHED = {
@@ -31,61 +33,61 @@ def request(method: str, path: str, token: str = "", document: object = None) ->
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def answers_everybody(house: House) -> None:
+def answers_everybody(server: RunningServer) -> None:
     """Look at the server's life, take a credit and ask for a flag."""
-    status, _ = house.answer(request("GET", "/healthz"))
+    status, _ = server.answer(request("GET", "/healthz"))
     assert status == HTTPStatus.OK
     operation = {"userId": "u-1", "creditType": "analysis", "amount": 1, "idempotencyKey": "k"}
-    status, body = house.answer(request("POST", "/api/credits/consume", house.tokens["service"], operation))
+    status, body = server.answer(request("POST", "/api/credits/consume", server.tokens["service"], operation))
     assert status == HTTPStatus.OK, body
     context = {"context": {"targetingKey": "u-1"}}
-    status, body = house.answer(request("POST", f"/ofrep/v1/evaluate/flags/{FLAG}", house.tokens["client"], context))
+    status, body = server.answer(request("POST", f"/ofrep/v1/evaluate/flags/{FLAG}", server.tokens["client"], context))
     assert status == HTTPStatus.OK, body
 
 
 @pytest.mark.parametrize("words", UNFINISHED.values(), ids=UNFINISHED.keys())
-def test_what_is_unfinished_holds_up_nobody(house: House, words: bytes) -> None:
+def test_what_is_unfinished_holds_up_nobody(server: RunningServer, words: bytes) -> None:
     for _ in range(40):
-        house.say(words)
-    answers_everybody(house)
+        server.say(words)
+    answers_everybody(server)
 
 
 def test_three_hundred_unfinished_bodies_hold_up_nobody(tmp_path: Path) -> None:
-    with lived_in(tmp_path, REQUEST_BODY_SECONDS="30") as house:
+    with running_server(tmp_path, REQUEST_BODY_SECONDS="30") as server:
         for _ in range(300):
-            house.say(UNFINISHED["a length that is never reached"])
-        answers_everybody(house)
+            server.say(UNFINISHED["a length that is never reached"])
+        answers_everybody(server)
 
 
-def test_readers_who_take_nothing_hold_up_nobody(house: House) -> None:
+def test_readers_who_take_nothing_hold_up_nobody(server: RunningServer) -> None:
     for _ in range(20):
-        house.say(request("GET", "/api/client/features", house.tokens["client"]) * 200)
-    answers_everybody(house)
+        server.say(request("GET", "/api/client/features", server.tokens["client"]) * 200)
+    answers_everybody(server)
 
 
-def test_a_late_body_is_refused_in_words_and_its_connection_ends(house: House) -> None:
-    late = house.say(UNFINISHED["a length that is never reached"])
+def test_a_late_body_is_refused_in_words_and_its_connection_ends(server: RunningServer) -> None:
+    late = server.say(UNFINISHED["a length that is never reached"])
     status, body = read(late)
     assert status == HTTPStatus.REQUEST_TIMEOUT
     assert json.loads(body)["code"] == "REQUEST_TIMEOUT"
 
 
-def test_a_body_that_comes_slowly_and_in_time_is_taken_whole(house: House) -> None:
+def test_a_body_that_comes_slowly_and_in_time_is_taken_whole(server: RunningServer) -> None:
     context = json.dumps({"context": {"targetingKey": "u-1"}, "pad": "x" * 200_000}).encode()
     head = f"POST /ofrep/v1/evaluate/flags/{FLAG} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-    head += f"Content-Type: application/json\r\nAuthorization: {house.tokens['client']}\r\n"
+    head += f"Content-Type: application/json\r\nAuthorization: {server.tokens['client']}\r\n"
     for framing, body in (
         (f"Content-Length: {len(context)}\r\n\r\n", context),
         ("Transfer-Encoding: chunked\r\n\r\n", f"{len(context):x}\r\n".encode() + context + b"\r\n0\r\n\r\n"),
     ):
-        connection = house.say((head + framing).encode())
+        connection = server.say((head + framing).encode())
         for start in range(0, len(body), 50_000):
             connection.sendall(body[start : start + 50_000])
         status, document = read(connection)
         assert (status, json.loads(document)["key"]) == (HTTPStatus.OK, FLAG)
 
 
-def test_a_body_that_is_too_long_is_refused_however_it_is_sent(house: House) -> None:
+def test_a_body_that_is_too_long_is_refused_however_it_is_sent(server: RunningServer) -> None:
     head = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: application/json\r\n"
     long = b"x" * (1024 * 1024 + 1)
     for framing in (
@@ -93,14 +95,14 @@ def test_a_body_that_is_too_long_is_refused_however_it_is_sent(house: House) -> 
         b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(long) + long + b"\r\n0\r\n\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 3_000,
     ):
-        status, _ = house.answer(head + framing)
+        status, _ = server.answer(head + framing)
         assert status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.FORBIDDEN)
 
 
-def test_a_body_that_breaks_off_reaches_nobody(house: House) -> None:
+def test_a_body_that_breaks_off_reaches_nobody(server: RunningServer) -> None:
     for words in ("a length that is never reached", "chunks without an end", "a long body by pieces"):
-        connection = house.say(UNFINISHED[words])
+        connection = server.say(UNFINISHED[words])
         connection.shutdown(1)
         connection.close()
-    answers_everybody(house)
-    assert "Traceback" not in house.served.log.read_text()
+    answers_everybody(server)
+    assert "Traceback" not in server.served.log.read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.control_plane.gateway.conftest import House, lived_in, read
+from tests.control_plane.gateway.conftest import RunningServer, read, running_server
 from tests.control_plane.gateway.test_slow_clients import answers_everybody, request
 
 pytestmark = pytest.mark.faults
@@ -14,39 +14,39 @@ pytestmark = pytest.mark.faults
 STREAMS = 12
 
 
-def opened(house: House) -> list[bytes]:
+def opened(server: RunningServer) -> list[bytes]:
     """The beginning of as many streams as the server takes, each of which stays open."""
-    words = request("GET", "/api/client/streaming", house.tokens["client"])
-    return [connection.recv(65_536) for connection in [house.say(words) for _ in range(STREAMS)]]
+    words = request("GET", "/api/client/streaming", server.tokens["client"])
+    return [connection.recv(65_536) for connection in [server.say(words) for _ in range(STREAMS)]]
 
 
 def test_more_streams_than_threads_stay_open_and_requests_are_answered(tmp_path: Path) -> None:
-    with lived_in(tmp_path, THREADS="4", STREAMS=str(STREAMS)) as house:
-        assert [int(beginning[9:12]) for beginning in opened(house)] == [HTTPStatus.OK] * STREAMS
-        answers_everybody(house)
+    with running_server(tmp_path, THREADS="4", STREAMS=str(STREAMS)) as server:
+        assert [int(beginning[9:12]) for beginning in opened(server)] == [HTTPStatus.OK] * STREAMS
+        answers_everybody(server)
 
 
 def test_streams_share_one_thread(tmp_path: Path) -> None:
-    with lived_in(tmp_path, THREADS="4", STREAMS="100") as house:
-        words = request("GET", "/api/client/streaming", house.tokens["client"])
-        assert int(house.say(words).recv(65_536)[9:12]) == HTTPStatus.OK
-        answers_everybody(house)
-        before = house.threads()
-        held = [house.say(words) for _ in range(60)]
+    with running_server(tmp_path, THREADS="4", STREAMS="100") as server:
+        words = request("GET", "/api/client/streaming", server.tokens["client"])
+        assert int(server.say(words).recv(65_536)[9:12]) == HTTPStatus.OK
+        answers_everybody(server)
+        before = server.threads()
+        held = [server.say(words) for _ in range(60)]
         assert {int(connection.recv(65_536)[9:12]) for connection in held} == {HTTPStatus.OK}
         # Of the four threads that read requests, and the four that answer them, some may have come meanwhile.
-        assert house.threads() <= before + 8
+        assert server.threads() <= before + 8
 
 
 def test_a_stream_that_its_reader_left_gives_its_place_back(tmp_path: Path) -> None:
-    with lived_in(tmp_path, THREADS="4", STREAMS="1") as house:
-        words = request("GET", "/api/client/streaming", house.tokens["client"])
-        first = house.say(words)
+    with running_server(tmp_path, THREADS="4", STREAMS="1") as server:
+        words = request("GET", "/api/client/streaming", server.tokens["client"])
+        first = server.say(words)
         assert int(first.recv(65_536)[9:12]) == HTTPStatus.OK
-        assert read(house.say(words))[0] == HTTPStatus.SERVICE_UNAVAILABLE
+        assert read(server.say(words))[0] == HTTPStatus.SERVICE_UNAVAILABLE
         first.close()
         give_up = time.monotonic() + 60
-        while int(house.say(words).recv(65_536)[9:12]) != HTTPStatus.OK:
+        while int(server.say(words).recv(65_536)[9:12]) != HTTPStatus.OK:
             assert time.monotonic() < give_up
             time.sleep(0.2)
-        assert "Traceback" not in house.served.log.read_text()
+        assert "Traceback" not in server.served.log.read_text()

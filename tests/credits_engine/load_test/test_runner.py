@@ -36,6 +36,7 @@ def load_test(folder: Path, url: str, *options: str) -> tuple[int, dict[str, Any
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
 
+@pytest.mark.faults
 def test_it_is_no_evidence_leaves_no_token_and_is_on_record(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         code, found, _ = load_test(tmp_path, served.url, "--rate", "20", "--seconds", "2")
@@ -129,6 +130,7 @@ def test_another_server_is_no_failed_load_test(app: Any) -> None:
         assert audit.latest(session, subject=runner.SUBJECT, limit=1) == []
 
 
+@pytest.mark.faults
 def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path: Path) -> None:
     asked = Semaphore(0)
 

@@ -41,6 +41,7 @@ def price(number):
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("pool", ["prefork", "solo"])
 def test_what_a_task_compared_is_reported_when_the_worker_stops(
     server: Server, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None], pool: str
