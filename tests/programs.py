@@ -8,8 +8,10 @@ import pytest
 NAMES = {
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),
     "amtool": ("amtool",),
+    "etcd": ("etcd",),
     "faketime": ("faketime",),
     "nginx": ("nginx", "/usr/sbin/nginx"),
+    "patroni": ("patroni",),
     "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
@@ -17,8 +19,10 @@ NAMES = {
 PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "etcd": "etcd-server",
     "faketime": "faketime",
     "nginx": "nginx-light",
+    "patroni": "patroni",
     "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "promtool": "prometheus",

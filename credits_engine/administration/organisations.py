@@ -98,7 +98,11 @@ def _check_limits(limits: Mapping[str, int]) -> None:
     if unknown := sorted(limits.keys() - set(KINDS)):
         raise Problem(422, "UNKNOWN_CREDIT_TYPE", f"There is no kind {unknown[0][:50]!r}; use {' or '.join(KINDS)}.")
     if any(not 0 <= limit <= LIMIT_MAX for limit in limits.values()):
-        raise Problem(422, "INVALID_LIMIT", "A member's limit is a whole number from 0; leave out what has none.")
+        raise Problem(
+            422,
+            "INVALID_LIMIT",
+            f"A member's limit is a whole number from 0 to {LIMIT_MAX:,}; leave out what has none.",
+        )
 
 
 def _check_place(session: Session, user_id: str, account_id: str, before: Membership | None, now: datetime) -> None:

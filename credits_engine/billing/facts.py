@@ -151,6 +151,8 @@ class InvoicePaid:
     """Whether the invoice has more lines than the event showed, and it may be paid for by one of those."""
     amount_paid: int | None = None
     """The money that came; the rest was paid by a balance, or never asked for."""
+    credited_of_others: int = 0
+    """What its lines credit for the rest of other subscriptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,8 @@ class PackPaid:
     invoice_id: str | None = None
     is_line: bool = False
     """Whether a line of that invoice says so, and no checkout."""
+    total: int | None = None
+    """What all of its checkout or invoice cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ INVALID = "INVALID_PRICES"
 class PackDocument(BaseModel):
     """So many credits of a kind, for so many days."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     kind: str = Field(max_length=32)
     amount: int

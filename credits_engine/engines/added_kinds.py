@@ -43,9 +43,11 @@ def added_kind_errors(
         taken.add(each.name)
         figures = [figure for limits in each.limits.values() for figure in limits if figure is not None]
         if any(not 0 <= figure <= LIMIT_MAX for figure in figures):
-            found.append(f"Kind {each.name!r}: a limit is a whole number from 0, or null for none.")
+            found.append(f"Kind {each.name!r}: a limit is a whole number from 0 to {LIMIT_MAX:,}, or null for none.")
         if any(not 1 <= size <= PACK_MAX for size in each.packs) or len(set(each.packs)) < len(each.packs):
-            found.append(f"Kind {each.name!r}: a pack holds at least one credit, and each size stands there once.")
+            found.append(
+                f"Kind {each.name!r}: a pack holds at least one credit and at most {PACK_MAX:,}, each size once."
+            )
     return found
 
 

@@ -144,7 +144,7 @@ def _errors(
         found.append(f"it needs limits for each kind and no other; see {', '.join(odd)}.")
     for kind, limits in each.limits.items():
         if any(limit is not None and not 0 <= limit <= LIMIT_MAX for limit in limits):
-            found.append(f"a limit of {kind} is a whole number from 0, or null for none.")
+            found.append(f"a limit of {kind} is a whole number from 0 to {LIMIT_MAX:,}, or null for none.")
     if each.grace_days is not None and not 0 <= each.grace_days <= GRACE_DAYS_MAX:
         found.append(f"the days of grace are 0 to {GRACE_DAYS_MAX}.")
     found += rule_errors(each.rollovers or {}, {*kinds, *coming}, LIMIT_MAX)

@@ -19,7 +19,7 @@ from control_plane.platform.redaction import Redaction
 from credits_engine.billing import facts
 from credits_engine.billing.models import ACCOUNTS, AUTO_TOP_UPS, CUSTOMERS, EVENTS, TOP_UP_OPEN, TOP_UP_ORDERS
 from credits_engine.engines.receipts import EntryType
-from credits_engine.store import citus
+from credits_engine.store import citus, reservations
 from credits_engine.store.members import MEMBERS
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, RESERVATIONS, USERS
 
@@ -76,7 +76,7 @@ def hindrances(session: Session, user_id: str, customers: Sequence[str], names: 
     running = exists().where(ACCOUNTS.c.user_id == user_id, ACCOUNTS.c.service_end.is_not(None))
     if session.scalar(select(running)):
         yield Hindrance("SUBSCRIPTION_RUNNING", "A subscription still runs; cancel it at Stripe first, at once.")
-    if session.scalar(select(exists().where(RESERVATIONS.c.user_id == user_id, RESERVATIONS.c.state == "pending"))):
+    if reservations.has_pending(session, user_id):
         yield Hindrance("RESERVATION_OPEN", "Credits are reserved; they are settled within 15 minutes.")
     if session.scalar(select(exists().where(TOP_UP_ORDERS.c.user_id == user_id, TOP_UP_OPEN))):
         yield Hindrance("TOP_UP_OPEN", "A pack is being bought for them at Stripe; that ends within minutes.")

@@ -94,6 +94,12 @@ def find(session: Session, user_id: str, key: str) -> StoredReservation | None:
     return _stored(execute_core(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
+def has_pending(session: Session, user_id: str) -> bool:
+    """Return whether credits of an account are reserved."""
+    is_pending = RESERVATIONS.c.state == ReservationState.PENDING.value
+    return bool(session.scalar(select(exists().where(RESERVATIONS.c.user_id == user_id, is_pending))))
+
+
 def lock(session: Session, user_id: str, key: str) -> StoredReservation | None:
     """The reservation under a key, locked; take it before any lock on a book."""
     return _stored(execute_core(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())

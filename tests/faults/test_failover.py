@@ -9,6 +9,7 @@ import pytest
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
+from tests.faults.patroni import cluster, wait_for
 from tests.faults.replication import replicated
 from tests.faults.test_credits_killed import Crowd, assert_nothing_lost, prepared
 from tests.serving import serving
@@ -40,4 +41,33 @@ def test_a_promoted_replica_has_all_that_was_acknowledged(tmp_path: Path) -> Non
                 print(f"answered again {time.monotonic() - began:.2f} s after the promotion began")  # noqa: T201
                 crowd.wait_for_more()
         with application(replace(settings, database_url=pair.replica_url)) as app:
+            assert_nothing_lost(app, crowd)
+
+
+def test_under_patroni_a_dead_primary_is_replaced_and_comes_back_as_a_replica(tmp_path: Path) -> None:
+    """Nobody promotes anything here: Patroni of Debian sees the primary's silence, and its replica takes over."""
+    with cluster() as patroni:
+        dead, heir = patroni.nodes
+        settings = Settings(database_url=patroni.url, instance_dir=tmp_path, secret_key="-", background=False)
+        with application(settings) as app:
+            token = prepared(app)
+        with serving(tmp_path, DATABASE_URL=patroni.url) as served:
+            crowd = Crowd(served.url, token)
+            with crowd:
+                crowd.wait_for_more()
+                patroni.wait_until_whole(dead)
+                dead.kill()
+                died = time.monotonic()
+                wait_for(lambda: not heir.is_replica(), patroni)
+                known, promoted = len(crowd.answered), time.monotonic()
+                while len(crowd.answered) == known:
+                    time.sleep(0.01)
+                recovered = time.monotonic()
+                print(f"promoted after {promoted - died:.2f} s, answered {recovered - promoted:.2f} s later")  # noqa: T201
+                crowd.wait_for_more()
+                dead.start()
+                patroni.wait_until_whole(heir)
+                assert dead.is_replica()
+                crowd.wait_for_more()
+        with application(replace(settings, database_url=f"postgresql+psycopg{heir.url[len('postgresql') :]}")) as app:
             assert_nothing_lost(app, crowd)

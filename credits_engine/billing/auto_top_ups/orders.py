@@ -11,16 +11,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.database import after_commit, read_only, transaction
 from credits_engine.billing.auto_top_ups import payment
 from credits_engine.billing.auto_top_ups.notice import notify_product
 from credits_engine.billing.auto_top_ups.returned_money import is_money_returned
 from credits_engine.billing.auto_top_ups.rules import (
     LEASE,
+    OPEN,
     AutoTopUp,
     Order,
     OrderState,
@@ -43,6 +45,11 @@ AT_ONCE = 5
 STOPS = frozenset({OrderState.DECLINED, OrderState.FAILED})
 NO_CUSTOMER = "The account is no customer of Stripe's any more."
 MONEY_RETURNED = "The money of such a pack was refunded, or is disputed."
+
+ENDED = Counter("rollout_auto_top_ups", "Packs that accounts bought by themselves, by how the order ended.", ["result"])
+for result in OrderState:
+    if result not in OPEN:
+        ENDED.labels(result.value)
 
 log = structlog.get_logger()
 
@@ -189,6 +196,8 @@ def _finish(before: Order, after: Order, now: datetime) -> None:
     with transaction() as session:
         if not store.move(session, (before.user_id, before.id), before.attempts + 1, values):
             return
+        if after.state not in OPEN:
+            after_commit(session, ENDED.labels(after.state.value).inc)
         if before.state is not after.state and (after.state in STOPS or ends_as in STOPS):
             _stop(session, after.user_id, now, set_before=after.ordered_at, reason=after.reason or "")
 

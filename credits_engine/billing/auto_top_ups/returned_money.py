@@ -3,8 +3,8 @@
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.auto_top_ups.rules import AutoTopUp
-from credits_engine.billing.entitlements.given_back import DisputePolicy, charges_given_back
-from credits_engine.billing.facts import Dispute, PackPaid, Refund
+from credits_engine.billing.entitlements.given_back import DisputePolicy, charges_given_back, credited_by_notes
+from credits_engine.billing.facts import CreditNote, Dispute, PackPaid, Refund
 from credits_engine.billing.store import auto_top_ups as store
 from credits_engine.billing.store import facts
 
@@ -12,7 +12,7 @@ ORDERS_MAX = 100
 
 
 def is_money_returned(session: Session, wanted: AutoTopUp) -> bool:
-    """Return whether such a payment was refunded or disputed since the account said what it wants."""
+    """Return whether such a payment was refunded, credited or disputed since the account said what it wants."""
     orders = store.latest_orders(session, wanted.user_id, most=ORDERS_MAX)
     invoices = {each.invoice_id for each in orders if each.invoice_id}
     if not invoices:
@@ -20,8 +20,10 @@ def is_money_returned(session: Session, wanted: AutoTopUp) -> bool:
     stated = facts.of_user(session, wanted.user_id)
     payments = {each.payment_intent for each in stated if isinstance(each, PackPaid) and each.invoice_id in invoices}
     # What was known when the account asked once more is no reason to stop once more.
-    fresh = [each for each in stated if not isinstance(each, Refund | Dispute) or each.at > wanted.updated_at]
-    return any(
+    returns = Refund | Dispute | CreditNote
+    fresh = [each for each in stated if not isinstance(each, returns) or each.at > wanted.updated_at]
+    notes = credited_by_notes(fresh)
+    return any(note.after > 0 for name, note in notes.items() if name in invoices) or any(
         each.invoice_id in invoices or (each.payment_intent is not None and each.payment_intent in payments)
         for each in charges_given_back(fresh, DisputePolicy.FREEZE)
         if each.refunded + each.disputed > 0

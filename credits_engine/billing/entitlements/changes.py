@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from credits_engine.billing.entitlements.history import History
+from credits_engine.billing.entitlements.moved_anchors import counted_from, opened_at
 from credits_engine.billing.entitlements.prices import highest, rank
 from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
@@ -24,6 +25,7 @@ class Entitlement:
     subscription_id: str | None
     period: Period | None
     opened_at: datetime | None
+    """The start of a paid period that the anchor moved to: whatever was used before it no longer counts."""
     is_live: bool
 
 
@@ -48,20 +50,21 @@ def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catal
 
     Raises UnmappedPriceError.
     """
-    rights = [found for history in histories if (found := entitlement_of(history, now, catalogue))]
+    known = list(histories)
+    rights = [(found, history) for history in known if (found := entitlement_of(history, now, catalogue))]
     if not rights:
         return None
-    best = max(rights, key=lambda each: _worth(each, catalogue))
-    due = [moment for each in rights for moment in each.due]
+    best, own = max(rights, key=lambda each: _worth(each[0], catalogue))
+    due = [moment for each, _ in rights for moment in each.due]
     return Entitlement(
         plan=best.plan,
-        anchor=best.anchor,
+        anchor=best.anchor and counted_from(best.anchor, known, now, catalogue),
         blocked=best.blocked,
         reason=best.reason,
         due_at=min(due, default=None),
         subscription_id=best.subscription_id,
         period=best.period,
-        opened_at=best.opened_at,
+        opened_at=opened_at(best.anchor, own, known, now) if best.anchor else None,
         is_live=not best.has_ended,
     )
 

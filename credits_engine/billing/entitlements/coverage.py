@@ -33,6 +33,14 @@ class Coverage:
     plan: CreditPlan
     period: Period
     is_cut: bool = False
+    is_trial: bool = False
+    """Whether nobody asks for money, as long as the subscription lasts."""
+
+    def until(self, end: datetime) -> "Coverage | None":
+        """Return the part of it before `end`; None where it begins then."""
+        period = self.period
+        left = Period(period.start, min(period.end, end)) if period.start < end else None
+        return replace(self, period=left) if left else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +131,8 @@ def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, da
         before, sums[plan.name] = sums.get(plan.name, 0), sums.get(plan.name, 0) + item.line.amount
         if before >= 0 > sums[plan.name]:
             found[plan.name] = item.line.period.start
-        # Charged anew for fewer seats in the same second, the plan was only changed.
-        elif sums[plan.name] >= 0 or (item.line.amount > 0 and found.get(plan.name) == item.line.period.start):
+        # Charged anew, for fewer seats in the same second or after some days on another plan, it goes on from then.
+        elif sums[plan.name] >= 0 or item.line.amount > 0:
             found.pop(plan.name, None)
             sums[plan.name] = max(0, sums[plan.name])
     return found
@@ -170,7 +178,7 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
         if period and each.status in GOOD and period.start not in known:
             first.setdefault(period.start, (each, period))
     for snapshot, period in first.values():
-        yield Coverage(plan_of(snapshot, catalogue), period)
+        yield Coverage(plan_of(snapshot, catalogue), period, is_trial=snapshot.status is Status.TRIALING)
 
 
 def _is_free(invoice: InvoicePaid) -> bool:

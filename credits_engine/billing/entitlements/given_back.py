@@ -1,6 +1,6 @@
 """What of each payment was given back: by refunds that arrived, by disputes that were lost, by credit notes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from credits_engine.billing.facts import (
     DisputeStatus,
     Fact,
     InvoicePaid,
+    PackPaid,
     Payment,
     Refund,
     RefundFailed,
@@ -51,6 +52,21 @@ class GivenBack:
         return min(Fraction(1), Fraction(cents, self.amount)) if self.amount else Fraction(1)
 
 
+@dataclass(frozen=True, slots=True)
+class CreditedByNotes:
+    """By how much the credit notes of an invoice lower it: after its payment, other than by a refund, and before."""
+
+    after: int = 0
+    before: int = 0
+
+    def share_of(self, asked: int) -> Fraction:
+        """Return which share of `asked` the notes gave back after the payment."""
+        return Fraction(self.after, asked) if asked > 0 else Fraction(0)
+
+
+NO_NOTES = CreditedByNotes()
+
+
 def charges_given_back(facts: Iterable[Fact], policy: DisputePolicy) -> list[GivenBack]:
     """Every charge of which something was refunded or lost in a dispute; with `FREEZE` an open one counts as lost."""
     known = list(facts)
@@ -84,14 +100,32 @@ def shares_given_back(facts: Iterable[Fact]) -> dict[str, Fraction]:
     for each in charges_given_back(known, DisputePolicy.KEEP):
         if each.invoice_id:
             charges.setdefault(each.invoice_id, []).append(each)
-    shares = {name: _share_of_all(found, totals.get(name)) for name, found in charges.items()}
-    for name, (after, before) in _credited_by_notes(known).items():
-        if (total := totals.get(name, 0)) > 0:
-            # A part that was never asked for is a lower price; where no money came it is no payment.
-            amount = after + before if invoices[name].amount_paid == 0 and after + before >= total else after
+    notes = credited_by_notes(known)
+    # A part that was never asked for is a lower price, of which what is given back is a share.
+    asked = {name: total - notes.get(name, NO_NOTES).before for name, total in totals.items()}
+    shares = {name: _sum_of(found, asked.get(name)).share for name, found in charges.items()}
+    for name, note in notes.items():
+        if totals.get(name, 0) > 0:
+            is_unpaid = asked[name] <= 0 and invoices[name].amount_paid == 0
             # What a note gives back by a refund is not in its amount, so nothing is counted twice.
-            shares[name] = min(Fraction(1), shares.get(name, Fraction(0)) + Fraction(amount, total))
+            shares[name] = min(Fraction(1), shares.get(name, Fraction(0)) + note.share_of(asked[name]) + is_unpaid)
     return shares
+
+
+def share_of_pack(paid: PackPaid, charges: Iterable[GivenBack], notes: Mapping[str, CreditedByNotes]) -> Fraction:
+    """Return which share of a pack's payment was given back, to the cent."""
+    note = notes.get(paid.invoice_id or "", NO_NOTES)
+    asked = paid.total and paid.total - note.before
+    if asked is not None and asked <= 0 < note.before:
+        return Fraction(1)
+    found = [each for each in charges if _pays(each, paid)]
+    share = _sum_of(found, asked).exact_share if found else Fraction(0)
+    return min(Fraction(1), share + note.share_of(asked or 0))
+
+
+def _pays(charge: GivenBack, paid: PackPaid) -> bool:
+    by_payment = charge.payment_intent is not None and charge.payment_intent == paid.payment_intent
+    return by_payment or (charge.invoice_id is not None and charge.invoice_id == paid.invoice_id)
 
 
 def disputed_invoices(facts: Iterable[Fact], status: DisputeStatus) -> dict[str, datetime]:
@@ -116,8 +150,8 @@ def invoices_by_payment(known: Iterable[Fact]) -> dict[str, str]:
     }
 
 
-def _share_of_all(charges: list[GivenBack], total: int | None) -> Fraction:
-    """One invoice may be paid by several charges, and its share is that of their sum."""
+def _sum_of(charges: list[GivenBack], total: int | None) -> GivenBack:
+    """One invoice may be paid by several charges, and what counts is the share of their sum."""
     amounts = [each.amount for each in charges if each.amount]
     # Charges of which nothing was given back are not known here, and a balance pays without one: the total has all.
     known = max(sum(amounts), total or 0)
@@ -127,7 +161,7 @@ def _share_of_all(charges: list[GivenBack], total: int | None) -> Fraction:
         amount=known if len(amounts) == len(charges) else total,
         refunded=sum(each.refunded for each in charges),
         disputed=sum(each.disputed for each in charges),
-    ).share
+    )
 
 
 def _latest_refunds(known: Iterable[Fact]) -> Iterable[Refund]:
@@ -184,7 +218,7 @@ def _counts(dispute: Dispute, policy: DisputePolicy) -> bool:
     )
 
 
-def _credited_by_notes(known: Iterable[Fact]) -> dict[str, tuple[int, int]]:
+def credited_by_notes(known: Iterable[Fact]) -> dict[str, CreditedByNotes]:
     """By how much the notes of each invoice lower it after its payment, and before."""
     notes = [each for each in known if isinstance(each, CreditNote)]
     void = {note.credit_note_id for note in notes if note.is_void}
@@ -193,8 +227,10 @@ def _credited_by_notes(known: Iterable[Fact]) -> dict[str, tuple[int, int]]:
     for note in sorted(notes, key=lambda one: (one.at, one.identity)):
         if note.credit_note_id not in void:
             latest[note.credit_note_id] = note
-    sums: dict[str, tuple[int, int]] = {}
+    sums: dict[str, CreditedByNotes] = {}
     for note in latest.values():
-        after, before = sums.get(note.invoice_id, (0, 0))
-        sums[note.invoice_id] = after + note.amount, before + note.amount_before_payment
+        known_of = sums.get(note.invoice_id, NO_NOTES)
+        sums[note.invoice_id] = CreditedByNotes(
+            known_of.after + note.amount, known_of.before + note.amount_before_payment
+        )
     return sums

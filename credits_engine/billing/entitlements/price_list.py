@@ -92,7 +92,7 @@ def _mistakes(each: AddedPrice, before: AddedPrice | None) -> list[str]:
     if each.kind not in KINDS:
         found.append(f"there is no kind {each.kind!r} of credits.")
     if each.amount is None or not 1 <= each.amount <= AMOUNT_MAX:
-        found.append("a pack holds at least one credit.")
+        found.append(f"a pack holds at least one credit, and at most {AMOUNT_MAX:,}.")
     if each.days is None or not 1 <= each.days <= DAYS_MAX:
         found.append(f"a pack is valid for 1 to {DAYS_MAX} days.")
     return found

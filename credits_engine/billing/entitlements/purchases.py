@@ -4,20 +4,21 @@ Like the entitlement it is a function of the set of facts, so neither order nor 
 spent stays spent.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from fractions import Fraction
 
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.billing.entitlements.given_back import GivenBack, charges_given_back
+from credits_engine.billing.entitlements.given_back import charges_given_back, credited_by_notes, share_of_pack
 from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import dispute_policy
-from credits_engine.billing.facts import Dispute, Fact, PackPaid, Refund, RefundFailed
+from credits_engine.billing.facts import CreditNote, Dispute, Fact, PackPaid, Refund, RefundFailed
 from credits_engine.billing.store import facts
 from credits_engine.engines.pack_prices import PackPrice
 from credits_engine.engines.packs import Pack
@@ -27,7 +28,7 @@ ACTOR = "billing"
 
 def concerns(stated: Iterable[Fact]) -> bool:
     """Return whether any of these facts can change a pack."""
-    return any(isinstance(fact, PackPaid | Refund | RefundFailed | Dispute) for fact in stated)
+    return any(isinstance(fact, PackPaid | Refund | RefundFailed | Dispute | CreditNote) for fact in stated)
 
 
 def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
@@ -37,7 +38,7 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
     """
     stated = facts.of_user(session, user_id)
     changes: list[str] = []
-    charges = charges_given_back(stated, dispute_policy())
+    charges, notes = charges_given_back(stated, dispute_policy()), credited_by_notes(stated)
     bought = [each for each in stated if isinstance(each, PackPaid)]
     granted = {paid.identity: facts.lock_packs(session, user_id, key_of(paid)) for paid in bought}
     for paid in without_repeats(bought, {name for name, pack in granted.items() if pack}):
@@ -46,9 +47,9 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
             pack, sentence = _granted(session, user_id, paid, now=now, cause=cause)
             changes.append(sentence)
         if pack is not None:
-            given_back = [each for each in charges if _pays(each, paid)]
-            changes += _restored(session, pack, paid, given_back, now=now, cause=cause)
-            changes += _revoked(session, pack, given_back, now=now, cause=cause)
+            wanted = to_take_back(pack.amount, share_of_pack(paid, charges, notes))
+            changes += _restored(session, pack, paid, wanted, now=now, cause=cause)
+            changes += _revoked(session, pack, wanted, now=now, cause=cause)
     return changes
 
 
@@ -69,20 +70,15 @@ def without_repeats(bought: Iterable[PackPaid], granted: AbstractSet[str]) -> li
     return found
 
 
-def _pays(charge: GivenBack, paid: PackPaid) -> bool:
-    by_payment = charge.payment_intent is not None and charge.payment_intent == paid.payment_intent
-    return by_payment or (charge.invoice_id is not None and charge.invoice_id == paid.invoice_id)
-
-
 def key_of(paid: PackPaid) -> str:
     """The key under which a pack is granted once."""
     return f"stripe:{paid.identity}"
 
 
-def to_take_back(amount: int, given_back: Iterable[GivenBack]) -> int:
-    """Return the number of `amount` credits to revoke: the share of the money given back, rounded down."""
+def to_take_back(amount: int, share: Fraction) -> int:
+    """Return the number of `amount` credits to revoke for the share of the money that was given back."""
     # Whole credits, rounded down in the customer's favour: a part of a credit is not taken back.
-    return max((int(amount * each.exact_share) for each in given_back), default=0)
+    return int(amount * share)
 
 
 def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, cause: str) -> tuple[Pack | None, str]:
@@ -104,12 +100,10 @@ def _offer(paid: PackPaid) -> PackPrice:
     return offer
 
 
-def _restored(
-    session: Session, pack: Pack, paid: PackPaid, given_back: Sequence[GivenBack], *, now: datetime, cause: str
-) -> list[str]:
+def _restored(session: Session, pack: Pack, paid: PackPaid, wanted: int, *, now: datetime, cause: str) -> list[str]:
     """Put back what was taken for a refund that failed or a dispute that was won."""
     offer = find_offer(paid.price)
-    back = facts.revoked(session, pack, actor=ACTOR) - to_take_back(pack.amount, given_back)
+    back = facts.revoked(session, pack, actor=ACTOR) - wanted
     if back <= 0 or offer is None or paid.at + offer.valid <= now:
         return []
     reason = f"The money was not given back after all, told by {cause}."
@@ -117,8 +111,7 @@ def _restored(
     return [f"{back} {pack.kind} of pack {pack.id} are put back: the money was not given back after all."]
 
 
-def _revoked(session: Session, pack: Pack, given_back: Sequence[GivenBack], *, now: datetime, cause: str) -> list[str]:
-    wanted = to_take_back(pack.amount, given_back)
+def _revoked(session: Session, pack: Pack, wanted: int, *, now: datetime, cause: str) -> list[str]:
     # An expired pack holds nothing that anybody could spend, so there is nothing to take.
     if wanted == 0 or pack.expires_at <= now:
         return []

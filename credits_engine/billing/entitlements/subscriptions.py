@@ -31,8 +31,6 @@ class SubscriptionEntitlement:
     anchor: datetime | None = None
     period: Period | None = None
     blocked: str | None = None
-    opened_at: datetime | None = None
-    """The start of a paid period that the anchor moved to: whatever was used before it no longer counts."""
     due: tuple[datetime, ...] = ()
 
 
@@ -65,7 +63,6 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
         anchor=anchor,
         period=period,
         blocked=_blocked(history, refused, is_granted=bool(granted), now=now),
-        opened_at=_opened_at(history, anchor, now),
         due=tuple(sorted(moment for moment in moments if moment > now)),
     )
 
@@ -134,7 +131,12 @@ def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
 
 
 def _paid_for(history: History, catalogue: Catalogue) -> list[Coverage]:
-    return coverages(history.grants, history.payments, catalogue)
+    found = coverages(history.grants, history.payments, catalogue)
+    newest = history.newest
+    if newest.status not in TERMINAL:
+        return found
+    ended_at = newest.ended_at or newest.at
+    return [left for each in found if (left := each.until(ended_at) if each.is_trial else each)]
 
 
 def _overlap(one: Period, other: Period) -> bool:
@@ -163,12 +165,6 @@ def _anchor(history: History, period: Period) -> datetime:
         return anchor
     fits = period.start <= anchor or billing_period(anchor, period.start).start == period.start
     return anchor if fits else period.start
-
-
-def _opened_at(history: History, anchor: datetime, now: datetime) -> datetime | None:
-    """Only money opens a period: flipping plans moves anchors too, and must never create allowance."""
-    paid = any(each.period and each.period.start == anchor and each.total > 0 for each in history.paid)
-    return anchor if paid and anchor <= now else None
 
 
 def _blocked(history: History, refused: Refusal | None, *, is_granted: bool, now: datetime) -> str | None:

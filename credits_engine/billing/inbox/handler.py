@@ -1,6 +1,5 @@
 """One event of Stripe applied: its facts are stored and everything that follows from them is settled, or nothing is."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -31,7 +30,7 @@ from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.invoices import hides_lines, sold_once
-from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
+from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, loads
 
 CUSTOMER = "customer:"
 PRICE = "price:"
@@ -62,7 +61,7 @@ def decode(claim: Claim) -> tuple[Fact, ...]:
     if claim.body is None:
         raise UnreadableEventError("no_body", "The body of this event was dropped after its time; it can't be read.")
     try:
-        event = json.loads(claim.body)
+        event = loads(claim.body)
     except (ValueError, RecursionError) as error:
         raise UnreadableEventError("no_json", f"The stored body is no JSON: {error}.") from error
     event = event if isinstance(event, dict) else {}
@@ -147,7 +146,7 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
         return None
     if events.thin_type(claim.type) and not was_asked:
         return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
-    if checkouts.is_sale(json.loads(claim.body or b"{}")):
+    if checkouts.is_sale(loads(claim.body or b"{}")):
         return Outcome(State.IGNORED, NO_PACK if was_asked else f"{NO_PACK} {NOT_ASKED}")
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 
@@ -157,7 +156,7 @@ def _hides_what_counts(claim: Claim, stated: Sequence[Fact], *, was_asked: bool)
     payments = [fact for fact in stated if isinstance(fact, InvoicePaid)]
     if payments:
         return any(fact.is_partial and not fact.period for fact in payments)
-    return not was_asked and hides_lines(json.loads(claim.body or b"{}"))
+    return not was_asked and hides_lines(loads(claim.body or b"{}"))
 
 
 def _completed(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:

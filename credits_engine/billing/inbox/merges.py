@@ -13,7 +13,7 @@ from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.facts import PackPaid
 from credits_engine.billing.store import accounts, facts, inbox, inbox_queries, merges
 from credits_engine.billing.store.inbox import State
-from credits_engine.store import members
+from credits_engine.store import members, reservations
 
 MERGED = "merge"
 
@@ -21,7 +21,8 @@ MERGED = "merge"
 def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> list[str]:
     """Make every customer of `user_id` one of `into`; returns a sentence for each change.
 
-    What was used of plan and packs counts on. Raises Problem: 404 for somebody unknown, 409 for one user.
+    What was used of plan and packs counts on. Raises Problem: 404 for somebody unknown, 409 for one user, for members
+    and accounts that have some, and while credits are reserved.
     """
     if user_id == into:
         raise Problem(409, "SAME_USER", f"{user_id!r} can't be merged into themselves.")
@@ -30,9 +31,7 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
         raise Problem(404, "NO_BILLING", f"User {user_id[:80]!r} is no customer of Stripe's, so nothing can move.")
     if not accounts.is_known(session, into):
         raise Problem(404, "UNKNOWN_USER", f"User {into[:80]!r} is not in the directory; add the user first.")
-    if members.of_account(session, user_id, change.now):
-        # They would go on spending from an account that nobody pays for any more.
-        raise Problem(409, "HAS_MEMBERS", f"User {user_id[:80]!r} has members; remove them first, and add them there.")
+    _check_members(session, user_id, into, change.now)
     for customer_id in customers:
         accounts.lock_customer(session, customer_id)
         accounts.link(session, customer_id, into, now=change.now, by=change.actor)
@@ -43,6 +42,8 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
     changes += purchases.sync_packs(session, into, now=change.now, cause=MERGED)
     _take_spent(session, into, spent, change)
     corrections.carry_over(session, user_id, into, change)
+    # Only now: until both books are locked somebody may still reserve.
+    _check_reservations(session, user_id)
     released = sum(_release(session, customer_id, change.now) for customer_id in customers)
     audit.record(
         session,
@@ -52,6 +53,24 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
         after={"into": into, "customers": customers, "changes": changes, "released": released},
     )
     return changes
+
+
+def _check_members(session: Session, user_id: str, into: str, now: datetime) -> None:
+    found = members.find(session, into)
+    if found and (found.ends_at is None or found.ends_at > now):
+        # What they pay for would lie in an account of their own, from which they don't spend.
+        sentence = f"User {into[:80]!r} spends from {found.account_id[:80]!r}; remove them there first."
+        raise Problem(409, "IS_MEMBER", sentence)
+    if members.of_account(session, user_id, now):
+        # They would go on spending from an account that nobody pays for any more.
+        raise Problem(409, "HAS_MEMBERS", f"User {user_id[:80]!r} has members; remove them first, and add them there.")
+
+
+def _check_reservations(session: Session, user_id: str) -> None:
+    """Raise Problem while credits are reserved: what of them is given back later would stay behind."""
+    if reservations.has_pending(session, user_id):
+        sentence = f"Credits of {user_id[:80]!r} are reserved; they are settled within 15 minutes, so merge then."
+        raise Problem(409, "RESERVATION_OPEN", sentence)
 
 
 def _close_packs(session: Session, user_id: str, into: str, change: ChangeContext) -> dict[str, int]:

@@ -4,7 +4,6 @@ A worker that is killed leaves a lease behind; when it runs out, another one sta
 an event leaves something open, Stripe is asked before its transaction begins (`StripeLookup`).
 """
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.invoices import hides_lines
-from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
+from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, loads
 from credits_engine.billing.stripe_api.lists import follow
 
 LEASE = timedelta(seconds=60)
@@ -191,7 +190,7 @@ class StripeLookup:
 
     def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """The packs of a checkout and how many of them were bought, where the event does not say."""
-        event = json.loads(claim.body or b"{}")
+        event = loads(claim.body or b"{}")
         is_untold = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
         if not is_untold and (stated or not checkouts.is_sale(event)):
             return ()
@@ -205,7 +204,7 @@ class StripeLookup:
 
     def _lines(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """The payment of an invoice with all its lines, where the event shows only the first of them."""
-        event = json.loads(claim.body or b"{}")
+        event = loads(claim.body or b"{}")
         if not hides_lines(event):
             return ()
         try:
@@ -221,7 +220,7 @@ class StripeLookup:
 
 def thin_event(claim: Claim) -> Json | None:
     """The thin event that a claim is for; None for events that carry their object."""
-    event = json.loads(claim.body) if claim.body and events.thin_type(claim.type) else {}
+    event = loads(claim.body) if claim.body and events.thin_type(claim.type) else {}
     return event if isinstance(event, dict) and event.get("object") == events.THIN else None
 
 

@@ -12,6 +12,7 @@ from credits_engine.billing.stripe_api.json_fields import (
     guest,
     identifier,
     instant,
+    integer_or_none,
     list_at,
     named_user,
     object_at,
@@ -71,6 +72,7 @@ def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
             payment_intent=intent,
             user_id=_user(session),
             invoice_id=identifier(session.get("invoice")),
+            total=integer_or_none(session.get("amount_total")),
         )
 
 
@@ -99,7 +101,9 @@ def _quantity(session: Json, pack: str) -> int:
         total = sum(each for each in quantities if type(each) is int and each > 0)
         return total if total <= QUANTITY_MAX else 0
     unit = value_at(session, "metadata").get(UNIT_AMOUNT_KEY)
-    amount = session.get("amount_subtotal", session.get("amount_total"))
+    # Before 2025-03-31 the amounts of a session are in the buyer's currency where that is not the price's own.
+    priced = value_at(session, "currency_conversion") or session
+    amount = priced.get("amount_subtotal", priced.get("amount_total"))
     if type(amount) is not int or not isinstance(unit, str) or not UNIT_AMOUNT.fullmatch(unit):
         return 0
     quantity, rest = divmod(amount, int(unit))

@@ -20,6 +20,7 @@ from credits_engine.billing.stripe_api.json_fields import (
     identifier,
     instant,
     integer,
+    integer_or_none,
     list_at,
     named_user,
     object_at,
@@ -46,7 +47,8 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
             payment_intent=identifier(invoice.get("payment_intent")),
             lines=tuple(_lines(invoice)),
             is_partial=_is_partial(invoice),
-            amount_paid=invoice["amount_paid"] if type(invoice.get("amount_paid")) is int else None,
+            amount_paid=integer_or_none(invoice.get("amount_paid")),
+            credited_of_others=_credited_of_others(invoice),
             **common,
         )
 
@@ -71,6 +73,7 @@ def sold_once(event: Json) -> Iterator[PackPaid]:
                 user_id=named_user(invoice),
                 invoice_id=required_id(invoice, "id"),
                 is_line=True,
+                total=integer_or_none(invoice.get("total")),
             )
 
 
@@ -218,6 +221,13 @@ def _of_its_subscription(invoice: Json) -> list[Json]:
     """The lines without those of other subscriptions, which are put on the same invoice sometimes."""
     subscription_id = _subscription_id(invoice)
     return [line for line in list_at(invoice.get("lines")) if _subscription_of(line) in (None, subscription_id)]
+
+
+def _credited_of_others(invoice: Json) -> int:
+    """Return the credits for other subscriptions: those that somebody left wait for the next invoice of theirs."""
+    names = (None, _subscription_id(invoice))
+    amounts = (line.get("amount") for line in list_at(invoice.get("lines")) if _subscription_of(line) not in names)
+    return sum(-amount for amount in amounts if type(amount) is int and amount < 0)
 
 
 def _subscription_of(line: Json) -> str | None:

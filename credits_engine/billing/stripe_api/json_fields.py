@@ -1,5 +1,7 @@
 """Reading Stripe's objects without trusting their shape: plain mappings in, typed values or a reasoned refusal out."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +11,8 @@ from credits_engine.engines.periods import Period
 Json = Mapping[str, Any]
 
 USER_KEYS = ("user_id", "userId")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+UNSTORABLE_ESCAPE = re.compile(rb"\\u(0000|d[89a-f])", re.IGNORECASE)
 
 
 class UnreadableEventError(ValueError):
@@ -17,6 +21,24 @@ class UnreadableEventError(ValueError):
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
         self.reason = reason
+
+
+def loads(body: bytes) -> Any:
+    """Read JSON; what no database can store, a NUL or half of a surrogate pair, is U+FFFD. Raises ValueError."""
+    value = json.loads(body)
+    return _storable(value) if UNSTORABLE_ESCAPE.search(body) else value
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        case dict():
+            return {_storable(name): _storable(each) for name, each in value.items()}
+        case list():
+            return [_storable(each) for each in value]
+        case _:
+            return value
 
 
 def identifier(value: object) -> str | None:
@@ -55,6 +77,11 @@ def integer(value: object) -> int:
     if type(value) is not int:
         raise UnreadableEventError("bad_amount", f"{value!r} is no amount in whole units.")
     return value
+
+
+def integer_or_none(value: object) -> int | None:
+    """Return an amount in the currency's smallest unit; None for anything else."""
+    return value if type(value) is int else None
 
 
 def quantity_of(stated: Json) -> int:

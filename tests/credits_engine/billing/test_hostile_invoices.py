@@ -13,7 +13,7 @@ from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.stories import stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, Subscription, seconds
-from tests.credits_engine.billing.virtual_collection import dispute
+from tests.credits_engine.billing.virtual_collection import credit_note, dispute
 from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -112,6 +112,38 @@ def test_a_price_that_was_lowered_before_payment_takes_no_time_away(stripe: Virt
     stripe._send("credit_note.created", note)
     stripe.cancel(subscription)
     assert plan(stripe, subscription.end - MINUTE) == "pro"
+
+
+@pytest.mark.parametrize("way", ["refund", "note"])
+def test_all_that_was_asked_for_after_a_price_was_lowered_is_all_of_it(stripe: VirtualStripe, way: str) -> None:
+    subscription = stripe.checkout("ada", "pro_yearly")
+    invoice = subscription.last_invoice
+    assert invoice
+    lowered, asked = 1_900, invoice["total"] - 1_900
+    stripe._send(
+        "credit_note.created",
+        {
+            "id": "cn_1",
+            "object": "credit_note",
+            "customer": subscription.customer,
+            "invoice": invoice["id"],
+            "status": "issued",
+            "type": "pre_payment",
+            "amount": lowered,
+            "pre_payment_amount": lowered,
+            "post_payment_amount": 0,
+        },
+    )
+    for each in invoices_of(stripe):
+        each["amount_paid"] = asked
+    stripe.now += DAY
+    if way == "refund":
+        charge = stripe._objects.refunded_charge(subscription, invoice, 1.0)
+        stripe._send("charge.refunded", {**charge, "amount": asked, "amount_refunded": asked})
+    else:
+        credit_note(stripe, invoice, asked)
+    stripe.cancel(subscription, at_once=True)
+    assert plan(stripe, START + 2 * DAY) == "free"
 
 
 def test_half_of_an_invoice_that_two_payments_settled_is_half_of_it(stripe: VirtualStripe) -> None:

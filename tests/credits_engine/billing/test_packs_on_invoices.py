@@ -16,6 +16,7 @@ from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD_GENERATIONS
+from tests.credits_engine.billing.virtual_collection import credit_note
 from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
@@ -52,6 +53,31 @@ def test_a_pack_that_is_bought_with_a_plan_is_granted_once(office: Office, gener
     office.tell(stripe.events[-1:], at=stripe.now)
     (row,) = office.rows(PACKS)
     assert row["remaining"] == 0
+    assert_whole(office.app)
+
+
+@pytest.mark.parametrize(("cents", "left"), [(500, 50), (1_000, 0)])
+def test_a_credit_note_takes_its_share_until_it_is_void(
+    office: Office, stripe: VirtualStripe, cents: int, left: int
+) -> None:
+    invoice = {
+        "id": "in_pack",
+        "object": "invoice",
+        "customer": "cus_ada",
+        "total": 1_000,
+        "amount_paid": 1_000,
+        "lines": {"object": "list", "data": [one_off_line(stripe, 1, PACK)], "has_more": False},
+    }
+    stripe.checkout("ada", "pro_monthly")
+    stripe._send("invoice.paid", invoice)
+    stripe.now += HOUR
+    credit_note(stripe, invoice, cents)
+    office.tell(stripe.events, at=START + HOUR)
+    assert [row["remaining"] for row in office.rows(PACKS)] == [left]
+    stripe.now += HOUR
+    stripe._send("credit_note.voided", {**stripe.events[-1]["data"]["object"], "status": "void"})
+    office.tell(stripe.events[-1:], at=START + 2 * HOUR)
+    assert [row["remaining"] for row in office.rows(PACKS)] == [100]
     assert_whole(office.app)
 
 

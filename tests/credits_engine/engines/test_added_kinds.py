@@ -28,7 +28,7 @@ def added(name: str = "image", packs: tuple[int, ...] = (20,), **limits: tuple[i
         (AddedKind("image", START, {"free": (1, 1)}), "needs a limit for each plan and no other"),
         (added(free=(-1, 1)), "a limit is a whole number from 0"),
         (added(packs=(0,)), "a pack holds at least one credit"),
-        (added(packs=(5, 5)), "each size stands there once"),
+        (added(packs=(5, 5)), "each size once"),
     ],
 )
 def test_what_can_not_be_added_is_refused_with_a_sentence(wanted: AddedKind, sentence: str) -> None:

@@ -23,6 +23,7 @@ from tests.credits_engine import organisation
 from tests.credits_engine.billing.auto_top_ups.conftest import Shop
 from tests.credits_engine.billing.fake_invoicing import Answer
 from tests.credits_engine.billing.stripe_objects import Json
+from tests.credits_engine.billing.virtual_collection import credit_note
 from tests.credits_engine.billing.virtual_shop import give_back
 from tests.statements import wait_until_somebody_waits
 
@@ -99,7 +100,7 @@ def test_an_invoice_that_is_paid_while_it_is_voided_buys_its_pack(shop: Shop, mo
     assert (shop.packs(), [state for state, _ in shop.orders()]) == ([100], ["paid"])
 
 
-@pytest.mark.parametrize("how", ["refund", "dispute"])
+@pytest.mark.parametrize("how", ["refund", "dispute", "note"])
 def test_whose_money_went_back_is_not_charged_again_before_they_ask(shop: Shop, how: str) -> None:
     shop.want()
     shop.take(95)
@@ -110,6 +111,8 @@ def test_whose_money_went_back_is_not_charged_again_before_they_ask(shop: Shop, 
     shop.api.stripe._send("invoice_payment.paid", {**payment, "payment": intent})
     if how == "refund":
         give_back(shop.api.stripe, {"payment_intent": "pi_9", "customer": "cus_ada"})
+    elif how == "note":
+        credit_note(shop.api.stripe, {"id": invoice_id, "customer": "cus_ada"}, 1_000)
     else:
         dispute = {"id": "dp_1", "object": "dispute", "charge": "ch_pi_9", "amount": 1_000, "status": "needs_response"}
         shop.api.stripe._send("charge.dispute.created", {**dispute, "payment_intent": "pi_9"})

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -49,6 +50,20 @@ def test_a_short_account_gets_one_pack_once_its_payment_is_told(shop: Shop) -> N
     assert shop.orders() == [("paid", None)]
     assert len(shop.api.invoicing.charged) == 1
     assert_whole(shop.office.app)
+
+
+def test_each_order_is_counted_once_by_how_it_ended(shop: Shop) -> None:
+    def ended(result: str) -> float:
+        return REGISTRY.get_sample_value("rollout_auto_top_ups_total", {"result": result}) or 0.0
+
+    before = {each: ended(each) for each in ("paid", "declined")}
+    shop.want()
+    shop.take(95)
+    shop.run()
+    shop.api.invoicing.declined = "Your card has insufficient funds."
+    shop.take(100)
+    shop.run(ticks=8)
+    assert {each: ended(each) - count for each, count in before.items()} == {"paid": 1.0, "declined": 1.0}
 
 
 def test_no_more_are_bought_in_a_period_than_allowed_and_again_in_the_next(shop: Shop) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from control_plane.platform.db.database import transaction
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements import prices, purchases
-from credits_engine.billing.entitlements.given_back import GivenBack
+from credits_engine.billing.entitlements.given_back import CreditedByNotes, GivenBack, share_of_pack
 from credits_engine.billing.entitlements.purchases import to_take_back
+from credits_engine.billing.facts import PackPaid
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.pack_prices import YEAR, PackPrice, PackPrices, offers, pack_price_errors
 from credits_engine.engines.plans import CATALOGUE, ROAST, CatalogueError
@@ -21,6 +22,7 @@ from credits_engine.operations.consumption import FlagEvaluation, Operation, con
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stripe_objects import Json
+from tests.credits_engine.billing.virtual_collection import dispute
 from tests.credits_engine.billing.virtual_shop import CENTS, give_back, receive_payment, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
@@ -209,15 +211,34 @@ def test_a_sale_told_after_its_pack_would_have_ended_grants_nothing(office: Offi
     assert states(office) == {"applied"}
 
 
-@given(amount=st.integers(1, 10**6), cents=st.integers(1, 10**6), back=st.lists(st.integers(0, 10**6), max_size=4))
-def test_the_share_taken_back_never_exceeds_the_pack_and_grows_with_the_money(
-    amount: int, cents: int, back: list[int]
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_dispute_over_half_of_the_payment_that_is_lost_takes_half(
+    office: Office, stripe: VirtualStripe, order: int
 ) -> None:
-    refunds = [GivenBack(None, None, cents, refunded=min(each, cents)) for each in back]
-    taken = to_take_back(amount, refunds)
-    assert 0 <= taken <= amount
-    assert taken == max((to_take_back(amount, [each]) for each in refunds), default=0)
-    assert (taken == amount) or not any(each.refunded >= cents for each in refunds)
+    session = sell(stripe, "ada", PRICE)
+    paid = {"id": "in_1", "total": CENTS // 2}
+    dispute(stripe, paid, "lost", START, payment_intent=session["payment_intent"])
+    office.tell(stripe.events[::order], at=START)
+    office.work(at=START + HOUR)
+    assert packs(office) == [("roast", 100, 50)]
+
+
+@given(
+    amount=st.integers(1, 10**6),
+    charges=st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**6)), max_size=4),
+    balance=st.integers(0, 100),
+    note=st.integers(0, 10**6),
+)
+def test_the_share_taken_back_is_that_of_all_the_money(
+    amount: int, charges: list[tuple[int, int]], balance: int, note: int
+) -> None:
+    """Whatever number of charges paid an invoice, and whatever a balance or a note had to do with it."""
+    total = sum(cents for cents, _ in charges) + balance
+    paid = PackPaid("il_1:pack", "cus_ada", START, PRICE, 1, invoice_id="in_1", total=total)
+    refunds = [GivenBack(None, "in_1", cents, refunded=min(back, cents)) for cents, back in charges]
+    returned = sum(each.refunded for each in refunds) + note
+    taken = to_take_back(amount, share_of_pack(paid, refunds, {"in_1": CreditedByNotes(after=note)}))
+    assert taken == (min(amount, amount * returned // total) if total else 0)
 
 
 def test_packs_on_sale_contradict_neither_each_other_nor_the_plans() -> None:

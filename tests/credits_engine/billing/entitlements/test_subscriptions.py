@@ -187,6 +187,15 @@ def test_a_trial_grants_the_trial_plan_and_its_end_opens_a_period_when_paid() ->
     assert (entitled(stripe).plan.name, entitled(stripe).opened_at) == ("starter", START + 14 * DAY)
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_trial_that_is_left_at_once_ends_at_once(generation: str) -> None:
+    stripe = VirtualStripe(generation)
+    subscription = stripe.try_out("ada", "pro_monthly", days=14)
+    stripe.now += DAY
+    stripe.cancel(subscription, at_once=True)
+    assert entitled(stripe).plan.name == "free"
+
+
 def test_of_several_items_the_highest_plan_counts_and_strangers_do_not_hinder() -> None:
     stripe = VirtualStripe()
     subscription = stripe.checkout("ada", "starter_monthly")

@@ -199,6 +199,21 @@ def test_a_plan_flip_whose_prorations_wait_leaves_what_was_paid(stripe: VirtualS
     assert granted(stripe, START + 20 * DAY) == "starter"
 
 
+def test_a_plan_that_is_charged_anew_after_days_on_another_is_paid_to_its_end(stripe: VirtualStripe) -> None:
+    subscription = stripe.checkout("ada", "pro_monthly")
+    for days, left, price, back, charged in (
+        (5, "pro_monthly", "plus_monthly", 2_400, 8_300),
+        (10, "plus_monthly", "pro_monthly", 6_600, 1_950),
+    ):
+        stripe.now = START + days * DAY
+        stripe._change(subscription, price=price)
+        proration_waits(stripe, subscription, -back, left)
+        proration_waits(stripe, subscription, charged)
+    stripe.now = START + 20 * DAY
+    stripe.cancel(subscription, at_once=True)
+    assert granted(stripe, START + 29 * DAY) == "pro"
+
+
 def test_a_credit_note_of_the_rest_ends_a_plan_that_was_left(stripe: VirtualStripe) -> None:
     subscription = stripe.checkout("ada", "pro_yearly")
     assert subscription.last_invoice

@@ -11,6 +11,8 @@ from control_plane.platform.problems import Problem
 from credits_engine.administration import organisations
 from credits_engine.billing.inbox import merges
 from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.receipts import EntryType
+from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing.conftest import Office
@@ -63,6 +65,32 @@ def test_an_organisation_is_not_merged_away_from_under_its_members(office: Offic
         merge(office, "ada", "old")
     assert refused.value.code == "HAS_MEMBERS"
     assert office.user("ada") == ("pro", START)
+
+
+def test_nobody_is_merged_into_a_member_whose_own_account_nobody_spends(office: Office) -> None:
+    stripe = two_accounts(office)
+    stripe.checkout("acme", "plus_monthly")
+    office.tell(stripe.events, at=START)
+    with transaction() as session:
+        organisations.add(session, "old", "acme", {}, ChangeContext(office.now, "alice", "Hired."))
+    with pytest.raises(Problem) as refused:
+        merge(office, "ada", "old")
+    assert refused.value.code == "IS_MEMBER"
+
+
+def test_nobody_is_merged_while_credits_are_reserved_that_may_be_given_back(office: Office) -> None:
+    two_accounts(office)
+    reserved = Operation("ada", "k1", Amounts(9_000), "test", EntryType.RESERVE)
+    with transaction() as session:
+        assert reservations.reserve(session, reserved, now=office.now, evaluate=lambda _: V2_SERVES).granted
+    with pytest.raises(Problem) as refused:
+        merge(office, "ada", "old")
+    assert refused.value.code == "RESERVATION_OPEN"
+    with transaction() as session:
+        reservations.release(session, "ada", "k1", now=office.now, actor="test", reason="It failed.")
+    merge(office, "ada", "old")
+    assert take(office, "old", "k2", 10_000), "nothing was used"
+    assert_whole(office.app)
 
 
 def test_packs_move_with_what_is_left_and_their_refunds_find_them(office: Office) -> None:

@@ -1,9 +1,11 @@
+import json
 from datetime import timedelta
 
 import pytest
 
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList
+from credits_engine.billing.models import EVENTS
 from credits_engine.billing.store import inbox
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from tests.credits_engine.billing.conftest import Office
@@ -13,6 +15,16 @@ from tests.credits_engine.billing.stripe_objects import GENERATIONS
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+def test_what_no_database_can_store_is_read_as_a_replacement(office: Office, text: str) -> None:
+    told = json.dumps(a_subscriber("eve")).replace('"pro_monthly"', json.dumps(text))
+    office.deliver(*json.loads(told), *a_subscriber("ada"))
+    office.work()
+    waiting = [row for row in office.rows(EVENTS) if row["state"] not in ("applied", "superseded")]
+    assert {(row["state"], row["waiting_for"]) for row in waiting} == {("parked", "price:a\ufffdb")}
+    assert office.user("ada") == ("pro", START)
 
 
 def test_a_poisonous_event_stops_nobody_else(office: Office) -> None:

@@ -48,6 +48,15 @@ TOLD: dict[str, tuple[Json, int]] = {
         {"metadata": {"credit_pack_unit_amount": str(CENTS)}, "amount_total": CENTS},
         3,
     ),
+    "by the amount in the currency of the price": (
+        {
+            "metadata": {"credit_pack_unit_amount": str(CENTS)},
+            "amount_subtotal": 450 * CENTS,
+            "currency": "jpy",
+            "currency_conversion": {"amount_subtotal": 3 * CENTS, "amount_total": 3 * CENTS, "source_currency": "usd"},
+        },
+        3,
+    ),
     "by the amount of one": ({"metadata": {"credit_pack_unit_amount": str(3 * CENTS)}}, 1),
 }
 
