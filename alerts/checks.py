@@ -39,7 +39,9 @@ def below_check(session: Session, rollout: Rollout, argument: str, _now: datetim
     waiting = [name for name in wanted if name not in found or found[name].status is Status.INSUFFICIENT]
     if waiting:
         return unknown(f"Too little was counted to judge {' and '.join(waiting)}.")
-    return passed(f"{' and '.join(wanted) if argument else 'Every rate'} is below its threshold.")
+    if len(named) > 1:
+        return passed(f"{' and '.join(named)} are below their thresholds.")
+    return passed(f"{named[0] if named else 'Every rate'} is below its threshold.")
 
 
 def drill_check(session: Session, _rollout: Rollout, argument: str, now: datetime) -> CheckResult:

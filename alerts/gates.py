@@ -44,9 +44,10 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     evidence = {name: {"bad": counts.bad, "total": counts.total} for name, counts in windows.items()}
     if over:
         sentences = [
-            f"{rule.name} is at {windows[rule.name].rate:.2%} of {windows[rule.name].total:,}" for rule in over
+            f"{rule.name} is at {windows[rule.name].rate:.2%} of {windows[rule.name].total:,} in its last window."
+            for rule in over
         ]
-        return GateResult("firing", GateStatus.CLOSED, f"{', '.join(sentences)} in its last window.", evidence)
+        return GateResult("firing", GateStatus.CLOSED, " ".join(sentences), evidence)
     return GateResult("firing", GateStatus.OPEN, "No alert fires now.", evidence)
 
 

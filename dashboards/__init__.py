@@ -11,4 +11,4 @@ def init_app(app: Flask) -> None:
     """Join the application."""
     CHAIN_CHECK.set(app, ChainCheck())
     views.init_app(app)
-    sse.init_app(app, SETTINGS.get(app).threads)
+    sse.init_app(app, SETTINGS.get(app))

@@ -16,6 +16,9 @@ SENTENCES = (
     N_("%(name)s is listed twice."),
     N_("That moves users, so it takes a confirmation."),
     # flags
+    N_("This is a feature of version 1, which SDKs forget; list its strategies."),
+    N_("It is archived, so it is left out."),
+    N_("Segment %(segment)s is %(name)s here, which %(flag)s refers to."),
     N_("No address leads to a flag called %(name)s; choose another name."),
     N_("A name with %(separator)s is that of a rollout of one environment, unlike %(name)s."),
     N_("A name has up to %(most)s visible characters and no quotes, unlike %(name)s."),

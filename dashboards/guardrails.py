@@ -8,7 +8,7 @@ from alerts.analysis.attribution import Attribution
 from alerts.analysis.evidence import LIKELY, attempts_for_chance
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import Countable, reads
-from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
+from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
 from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
@@ -38,6 +38,8 @@ class AlertView:
     chart: Chart
     bar: EvidenceBar
     scale: TimeScale
+    is_latched: bool
+    """The rollout is rolled back, and the verdicts that did it stay as they were then."""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,33 @@ class AlertView:
                 return gettext("apart on average in %(span)s, allowed %(threshold)s", **values)
             case _:
                 return gettext("in %(span)s, allowed %(threshold)s", **values)
+
+    @property
+    def tripping(self) -> str:
+        """Say what the first bad outcome of a tripwire does."""
+        match self.rule.action:
+            case Action.ROLLBACK:
+                return gettext("None is allowed: the first one rolls back.")
+            case Action.HOLD:
+                return gettext("None is allowed: the first one holds.")
+            case Action.NOTIFY:
+                return gettext("None is allowed: people are told of the first one.")
+
+    @property
+    def proof(self) -> str:
+        """Say how many bad outcomes a tripwire takes, and for what."""
+        match self.rule.action:
+            case Action.ROLLBACK:
+                return gettext("One. It is proof by itself and rolls back at once.")
+            case Action.HOLD:
+                return gettext("One. It is proof by itself and holds at once.")
+            case Action.NOTIFY:
+                return gettext("One. People are told of it, and the guard does nothing.")
+
+    @property
+    def is_past(self) -> bool:
+        """Return whether the figures are those of the moment of the rollback."""
+        return self.is_latched and self.status is Status.ROLLBACK
 
     @property
     def order(self) -> int:
@@ -155,6 +184,7 @@ def alert_views(
     changes: Sequence[tuple[datetime, str]] = (),
     frame: Frame = CARD,
     scale: TimeScale | None = None,
+    is_latched: bool = False,
 ) -> tuple[AlertView, ...]:
     """Every alert with its history, what needs attention first; `changes` of the rollout, with their names,
     become marks.
@@ -171,6 +201,7 @@ def alert_views(
             chart=_history(rule, sources, scale=scale, changes=changes, frame=frame),
             bar=_bar(by_alert.get(rule.name), budgets[rule.name]),
             scale=scale,
+            is_latched=is_latched,
         )
         for rule in rules
     ]

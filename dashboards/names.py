@@ -5,8 +5,11 @@ What people name themselves (flags, phases, plans, kinds of credit) stands as th
 
 from collections.abc import Mapping
 
+from control_plane.experiments.migration import NEW, OLD
 from dashboards.language import N_, NN_
 
+SIDES: Mapping[str, str] = {OLD: N_("the old version"), NEW: N_("the new version")}
+"""Both sides of a flag without a migration."""
 NAMES: Mapping[str, str] = {
     # gates
     "soak": N_("Soak"),

@@ -1,7 +1,7 @@
 """Why something was refused, in the language of the page: by the code of the refusal. Pure.
 
 English is the refusal's own sentence. Another language has one for each code below, which names no value but members of
-the refusal; a refusal of another code stands as it was written.
+the refusal; that of another code is found by its words, or stands as it was written.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from control_plane.core.transitions import Reason
 from control_plane.platform.problems import Problem
 from dashboards.language import N_, SOURCE, gettext, language
+from dashboards.stored_sentences import localized_text
 
 SENTENCES: Mapping[str, str] = {
     # signing in, and one's own account
@@ -66,6 +67,7 @@ SENTENCES: Mapping[str, str] = {
     "OVERRIDE_NOT_FOUND": N_("There is no such override any more."),
     "SEGMENT_NOT_FOUND": N_("There is no segment of this number here."),
     "SEGMENT_IN_USE": N_("Flags refer to this segment: %(flags)s. Change those first."),
+    "FLAG_IN_USE": N_("Flags depend on this flag: %(flags)s. Change those first."),
     "FLAG_EXISTS": N_("There is a flag of this name already."),
     "INVALID_USER_ID": N_("The user id can't be used."),
     "INVALID_DURATION": N_("An override lasts 1 to 60 minutes."),
@@ -192,8 +194,10 @@ def unchanged(why: Problem | str) -> str:
 
 
 def _sentence(code: str, written: str, values: Mapping[str, object] = NO_VALUES) -> str:
-    if language() == SOURCE or code not in SENTENCES:
+    if language() == SOURCE:
         return written
+    if code not in SENTENCES:
+        return localized_text(written)
     try:
         return gettext(SENTENCES[code], **values)
     except KeyError:  # the same code without that member

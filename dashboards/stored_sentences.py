@@ -10,11 +10,17 @@ from babel.numbers import get_decimal_symbol
 from markupsafe import Markup
 
 from credits_engine.engines.amounts import KINDS, Amounts
-from dashboards import billing_sentences, definition_sentences, incident_sentences, plan_sentences
+from dashboards import (
+    billing_sentences,
+    catalogue_sentences,
+    definition_sentences,
+    incident_sentences,
+    plan_sentences,
+)
 from dashboards.billing_sentences import DIFFERENCES
 from dashboards.filters import IDENTIFIER, NARROW, credit_amounts, figures_in, iso_day, plain, span, stored_sentence
 from dashboards.language import N_, SOURCE, gettext, language, locale
-from dashboards.names import NAMES
+from dashboards.names import NAMES, SIDES
 from dashboards.sentence_templates import template
 
 CHARACTERS_MAX = 2000
@@ -29,8 +35,8 @@ WITHIN = "mistake"
 """The placeholder in whose place another sentence of these stands."""
 LENGTH = re.compile(r"(\d{1,6})([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-DECIMAL = re.compile(rf"(?<=\d)\.(?=\d+(?:{NARROW}%|$))")
-"""The point of a share, and of a figure that stands alone: no version and no address has one there."""
+DECIMAL = re.compile(rf"(?<![\w.:])(\d+)\.(?=\d+(?:{NARROW}%|$))")
+"""The point of a share, and of a figure that stands alone; a version and an address have another one before it."""
 
 WRITTEN = (
     # notifications
@@ -74,6 +80,7 @@ WRITTEN = (
     N_("Too little was counted to judge %(alerts)s."),
     N_("Every rate is below its threshold."),
     N_("%(alerts)s is below its threshold."),
+    N_("%(alerts)s are below their thresholds."),
     N_("No drill of the guard in %(days)s days; `rollout guard drill` runs one."),
     N_("The drill of %(at)s did not pass; `rollout guard drills` has more."),
     N_("A drill of the guard passed on %(day)s."),
@@ -173,6 +180,7 @@ WRITTEN = (
         "are owed credits."
     ),
     *billing_sentences.SENTENCES,
+    *catalogue_sentences.SENTENCES,
     *definition_sentences.SENTENCES,
     *plan_sentences.SENTENCES,
     *incident_sentences.SENTENCES.values(),
@@ -197,11 +205,12 @@ PARTS = tuple(
             N_("of account %(name)s"),
             N_("near the limit"),
             *DIFFERENCES,
+            *catalogue_sentences.READING,
         ),
     )
 )
 """What may stand in a sentence in place of a value, and has words of ours itself."""
-WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no")}
+WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no"), **catalogue_sentences.WORDS, **SIDES}
 """Values that are words of ours."""
 
 
@@ -259,6 +268,8 @@ def localized_value(text: str) -> str:
         values = part.values(text)
         if values is not None:
             return gettext(part.message, **{name: _word_or_figure(value) for name, value in values.items()})
+    if text in WORDS:
+        return gettext(WORDS[text])
     if length := LENGTH.fullmatch(text):
         return span(int(length[1]) * SECONDS[length[2]])
     named = IDENTIFIER.sub(lambda found: plain(found[0]) if found[0] in NAMES else found[0], text)
@@ -273,4 +284,4 @@ def _word_or_figure(text: str) -> str:
 
 
 def _figure(text: str) -> str:
-    return DECIMAL.sub(str(get_decimal_symbol(locale())), figures_in(text))
+    return DECIMAL.sub(rf"\1{get_decimal_symbol(locale())}", figures_in(text))

@@ -10,6 +10,8 @@ from control_plane.rollout_names import SEPARATOR
 from control_plane.signal_names import ENVIRONMENT, in_environment
 
 SIGNAL_PATTERN = "[a-z][a-z0-9_]{0,63}"
+OLD, NEW = "the old version", "the new version"
+"""What a flag without a migration takes its users from and to, in sentences."""
 NAME_PATTERN = "[a-z][a-z0-9_-]{0,31}"
 
 
@@ -72,6 +74,10 @@ class Migration:
         """The control's name at the beginning of a sentence."""
         return self.control[:1].upper() + self.control[1:]
 
+    def called(self, control: str, candidate: str) -> "Migration":
+        """Return it under names that sentences use, which need not be those of implementations."""
+        return _Named(self.flag, control, candidate, self.signals)
+
     def in_environment(self, environment: str) -> "Migration":
         """Return it as the rollout of one environment takes users through it, counted there alone."""
         names = {field.name: getattr(self.signals, field.name) for field in fields(MigrationSignals)}
@@ -83,3 +89,11 @@ class Migration:
         """Make a migration whose signals begin with `prefix`, such as `price_failure`."""
         kinds = [field.name for field in fields(MigrationSignals)]
         return cls(flag, control, candidate, MigrationSignals(**{kind: f"{prefix}_{kind}" for kind in kinds}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named(Migration):
+    """A migration by names of several words."""
+
+    def __post_init__(self) -> None:
+        """Take any names."""

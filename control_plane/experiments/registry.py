@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 from flask import current_app
 
 from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import NEW, OLD, Migration
 from control_plane.platform.extensions import AppState
 from control_plane.rollout_names import environment_of, flag_of
 
 MIGRATIONS = AppState[dict[str, Migration]]("migrations", dict)
+WITHOUT_MIGRATION = CREDITS.called(OLD, NEW)
 DECLARED = AppState[Callable[[], Iterable[Migration]]]("declared_migrations", lambda: tuple)
 
 
@@ -53,8 +54,8 @@ def migration_of(flag: str) -> Migration | None:
 
 
 def names_of(flag: str) -> Migration:
-    """Return the migration whose names sentences about a rollout use: the credits' for a flag without one."""
-    return migration_of(flag_of(flag)) or CREDITS
+    """Return the migration whose names sentences about a rollout use, also of a flag without one."""
+    return migration_of(flag_of(flag)) or WITHOUT_MIGRATION
 
 
 def _by_flag() -> dict[str, Migration]:

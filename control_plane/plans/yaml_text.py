@@ -81,7 +81,7 @@ def load(text: str) -> tuple[object, Mapping[Place, int]]:
             loader.dispose()
     except yaml.MarkedYAMLError as broken:
         line = broken.problem_mark.line + 1 if broken.problem_mark else 1
-        raise MalformedYAML(line, f"This is not valid YAML: {broken.problem}.") from broken
+        raise MalformedYAML(line, f"This is not valid YAML: {(broken.problem or '').removeprefix('but ')}.") from broken
     except (yaml.YAMLError, RecursionError, ValueError) as broken:
         if isinstance(broken, MalformedYAML):
             raise

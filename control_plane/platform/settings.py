@@ -44,9 +44,11 @@ class Settings:
     workers: int = 1
     """`WORKERS`: serving processes; more than one needs PostgreSQL."""
     threads: int = 128
-    """`THREADS`: requests one worker can answer at once, live pages among them."""
+    """`THREADS`: requests one worker can answer at once."""
     streams: int = 2000
     """`STREAMS`: SDKs that can follow one worker at once; one thread sends to all."""
+    live_pages: int = 500
+    """`LIVE_PAGES`: pages for people that one worker keeps true at once, while they are open."""
     session_idle_minutes: int = 120
     """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
     second_factor_from: str = NO_ROLE
@@ -166,6 +168,7 @@ class Settings:
             workers=setting_values.integer(env, "WORKERS", 1, range(1, 65)),
             threads=setting_values.integer(env, "THREADS", 128, range(4, 4097)),
             streams=setting_values.integer(env, "STREAMS", 2000, range(1, 4097)),
+            live_pages=setting_values.integer(env, "LIVE_PAGES", 500, range(1, 4097)),
             session_idle_minutes=setting_values.integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
             second_factor_from=setting_values.choice(env, "SECOND_FACTOR_FROM", NO_ROLE, RISKY),
             approval_access_days=setting_values.integer(env, "APPROVAL_ACCESS_DAYS", 0, range(366)),

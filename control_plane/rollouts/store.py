@@ -1,6 +1,7 @@
 """All SQL of the rollout and its plans."""
 
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -34,6 +35,7 @@ TABLE = typing.cast(Table, RolloutRow.__table__)
 # A plan is read as text: one that was validated before is known by it, and is not even decoded.
 COLUMNS = [column if column.name != "plan" else cast(column, Text).label("plan") for column in TABLE.columns]
 ALL = select(*COLUMNS).order_by(TABLE.c.flag)
+NAMES = select(TABLE.c.flag).order_by(TABLE.c.flag)
 BY_FLAG = select(*COLUMNS).where(TABLE.c.flag == bindparam("of_flag"))
 
 
@@ -46,6 +48,11 @@ def load(session: Session, flag: str) -> Rollout | None:
 def load_all(session: Session) -> list[Rollout]:
     """Every rollout, by flag."""
     return [_rollout(row) for row in execute_core(session, ALL)]
+
+
+def names(session: Session) -> Sequence[str]:
+    """Return the name of every rollout, in their order."""
+    return execute_core(session, NAMES).scalars().all()
 
 
 def of_flag(session: Session, flag: str) -> list[Rollout]:

@@ -14,6 +14,11 @@ from control_plane.platform.problems import Problem
 Document = TypeVar("Document", bound=BaseModel)
 
 MISTAKES_MAX = 20
+NEEDED = {
+    "model": "names and their values are needed",
+    "datetime": "a date or an instant is needed, such as 2026-07-01T00:00:00Z",
+}
+"""Our own words for types of errors of pydantic's, which names our class there, or the state of its parser."""
 YEARS = range(2000, 2201)
 
 
@@ -27,8 +32,8 @@ def parsed(source: str, model: type[Document], code: str) -> Document:
         raise Problem(422, code, f"Line {error.line}: {error}") from error
     except ValidationError as error:
         found = [_sentence(each, lines) for each in error.errors(include_url=False, include_context=False)]
-        more = [f"and {len(found) - MISTAKES_MAX} more"] if len(found) > MISTAKES_MAX else []
-        raise Problem(422, code, "; ".join([*found[:MISTAKES_MAX], *more])) from error
+        more = [f"And {len(found) - MISTAKES_MAX} more."] if len(found) > MISTAKES_MAX else []
+        raise Problem(422, code, " ".join([*found[:MISTAKES_MAX], *more])) from error
 
 
 def start_of(written: datetime | None, now: datetime) -> datetime:
@@ -37,10 +42,9 @@ def start_of(written: datetime | None, now: datetime) -> datetime:
 
 
 def _sentence(error: ErrorDetails, lines: Mapping[Place, int]) -> str:
-    place = ".".join(map(str, error["loc"])) or "The document"
-    # pydantic names our own class there.
-    said = "names and their values are needed" if error["type"] == "model_type" else error["msg"]
-    return f"Line {_line(error['loc'], lines)}: {place}: {said.removeprefix('Value error, ')}"
+    place = f", at {'.'.join(map(str, error['loc']))}" if error["loc"] else ": The document"
+    said = NEEDED.get(error["type"].partition("_")[0], error["msg"])
+    return f"Line {_line(error['loc'], lines)}{place}: {said.removeprefix('Value error, ')}."
 
 
 def _line(place: Place, lines: Mapping[Place, int]) -> int:

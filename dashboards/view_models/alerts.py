@@ -203,7 +203,9 @@ def views(
     if entries is None:
         entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)
     changes = [(entry.at, badge_style(entry.action).label) for entry in entries]
-    return guardrails.alert_views(rules, verdicts, counts, now=now, changes=changes, frame=frame, scale=scale)
+    return guardrails.alert_views(
+        rules, verdicts, counts, now=now, changes=changes, frame=frame, scale=scale, is_latched=rollout.latched
+    )
 
 
 def verdicts_of(session: Session, rollout: Rollout) -> list[Verdict]:

@@ -88,7 +88,7 @@ def read(
 
     Raises UnknownFlagError for a flag that does not exist.
     """
-    planned = dict.fromkeys(flag_of(rollout.flag) for rollout in store.load_all(session))
+    planned = dict.fromkeys(flag_of(name) for name in store.names(session))
     flags = (*planned, *flag_store.switches(session))
     flag = flag or (flags[0] if flags else "")
     environment = environment or settings.environment

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts.overrides.store import Override, active
+from alerts.overrides.store import Override
 from control_plane import rollouts
 from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import Migration
-from control_plane.experiments.registry import migration_of, names_of
+from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
@@ -23,6 +23,7 @@ from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView, EngineCounts
+from dashboards.migration_names import names_of
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
@@ -46,8 +47,8 @@ class RolloutScreen:
     gates: tuple[GateResult, ...]
     rearm_gates: tuple[GateResult, ...]
     alerts: tuple[AlertView, ...]
-    overrides: tuple[Override, ...]
-    """Alerts that may only notify for now."""
+    silenced: tuple[Override, ...]
+    """Alerts of any rollout that may only notify for now."""
     engines: tuple[EngineCounts, ...]
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     observed: float | None
@@ -69,6 +70,11 @@ class RolloutScreen:
     def elsewhere(self) -> str:
         """Say where other rollouts of the flag decide; empty where none does."""
         return summaries.decided_elsewhere(self.flag, self.others)
+
+    @property
+    def overrides(self) -> Sequence[Override]:
+        """Return those of this rollout."""
+        return [each for each in self.silenced if each.flag == self.flag]
 
     @property
     def advance_label(self) -> str:
@@ -174,7 +180,7 @@ def read(
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD, window=window, entries=entries),
-        overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
+        silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),

@@ -16,10 +16,10 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.lifecycle import Stage, stage
 from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
-from control_plane.experiments.registry import names_of
 from control_plane.platform.auth import audit
 from control_plane.rollouts import store
 from dashboards import summaries
+from dashboards.migration_names import names_of
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, welcome
 from dashboards.view_models.audit_entry import EntryView
@@ -49,6 +49,8 @@ class RolloutLine:
     watched: int
     soak_left: timedelta
     ready: bool
+    needs_approval: bool
+    """A gate can't tell, so a person has to say that the next step is taken."""
     last: EntryView | None
 
     @property
@@ -139,6 +141,7 @@ def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetim
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),
         ready=_ready(rollout, gates),
+        needs_approval=any(gate.status is GateStatus.UNKNOWN for gate in gates),
         last=audit_entry.entry_view(changes[0]) if changes else None,
     )
 

@@ -21,8 +21,13 @@ CHANGES_MAX = 8
 class StreamCounts(Protocol):
     """The number of live streams of this process, and how many it may have."""
 
-    open: int
-    limit: int
+    @property
+    def open(self) -> int:
+        """Return how many are open."""
+
+    @property
+    def limit(self) -> int:
+        """Return how many may be."""
 
 
 @dataclass(frozen=True, slots=True)

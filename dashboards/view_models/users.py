@@ -46,7 +46,7 @@ class UsersScreen:
 
 def read(session: Session, *, flag: str, now: datetime, after: str = "", beta_after: str = "") -> UsersScreen:
     """The screen of `flag`, or of the first flag where it is none: overrides and the allowlist behind these users."""
-    flags = tuple(dict.fromkeys(flag_of(rollout.flag) for rollout in rollout_store.load_all(session)))
+    flags = tuple(dict.fromkeys(flag_of(name) for name in rollout_store.names(session)))
     flag = flag if flag in flags else next(iter(flags), "")
     stored = store.list_overrides(session, flag, after=after, limit=PAGE + 1) if flag else []
     shown = _whole(stored)

@@ -18,7 +18,6 @@ from dashboards.problem_sentences import unchanged
 from dashboards.token_snippets import Snippet, snippets
 from dashboards.view_models import people as screens
 from dashboards.views.blueprint import bp
-from dashboards.views.refusals import flash_refusal
 
 TOKEN_DAYS = (30, 90, 365)
 
@@ -30,6 +29,10 @@ Change = Callable[[Session, datetime], str | None]
 @authorization.require_role("admin")
 def people() -> ResponseReturnValue:
     """Everybody who may sign in, and every token."""
+    return _page()
+
+
+def _page() -> str:
     with read_only() as session:
         screen = screens.read(session, me=authorization.person(), now=clock.now())
     return render_template("people.html", screen=screen, roles=list(Role), types=list(TokenType), days=TOKEN_DAYS)
@@ -179,11 +182,19 @@ def _who_and_why() -> dict[str, str]:
 
 
 def _changed(change: Change, done: str) -> ResponseReturnValue:
-    with flash_refusal():
+    try:
         with transaction() as session:
             more = change(session, clock.now())
-        flash(f"{done}\n{more}" if more else done, "success")
+    except Problem as problem:
+        return _refused(problem)
+    flash(f"{done}\n{more}" if more else done, "success")
     return redirect(url_for("pages.people"), 303)
+
+
+def _refused(problem: Problem) -> ResponseReturnValue:
+    """Show the page again, with what was written in the form."""
+    flash(unchanged(problem), "refusal")
+    return _page(), problem.status
 
 
 def _secret_page(
@@ -197,8 +208,7 @@ def _secret_page(
         with transaction() as session:
             secret = make(session, clock.now())
     except Problem as problem:
-        flash(unchanged(problem), "refusal")
-        return redirect(url_for("pages.people"), 303)
+        return _refused(problem)
     page = Response(render_template("secret_created.html", what=what, secret=secret, snippets=begin(secret)))
     page.headers["Cache-Control"] = "no-store"
     return page

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Refusal
-from control_plane.experiments.registry import names_of
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -22,6 +21,7 @@ from dashboards.chart_windows import ChartWindow, chart_window
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments
 from dashboards.language import N_, gettext
+from dashboards.migration_names import names_of
 from dashboards.problem_sentences import reason_sentence
 from dashboards.view_models import rollout as screens
 from dashboards.view_models.rollout import RolloutScreen
@@ -51,7 +51,8 @@ VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 def rollout(flag: str) -> ResponseReturnValue:
     """Show one rollout; how much time its charts show is in the address."""
     screen = _screen(flag, clock.now(), chart_window(request.args.get("window", "")))
-    return render_template("rollout.html", screen=screen, regions=rollout_fragments(screen))
+    regions = rollout_fragments(screen)
+    return render_template("rollout.html", screen=screen, regions=regions, silenced=lambda: screen.silenced)
 
 
 @bp.get("/live/rollouts/<flag>")
@@ -67,9 +68,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
 @authorization.require_role("operator")
 def action(flag: str, verb: str) -> ResponseReturnValue:
     """An action's own page: what it will do, and the reason it needs."""
-    screen = _screen(flag, clock.now())
-    action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
-    return render_template("action.html", screen=screen, action=action)
+    return _action_page(flag, verb)
 
 
 @bp.post(f"/rollouts/<flag>/{VERB}")
@@ -83,7 +82,16 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
     with transaction() as session:
         decision = _decide(session, flag, verb, clock.now())
     _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
+    if isinstance(decision, Refusal) and {reason.code for reason in decision.reasons} == {"VERSION_CONFLICT"}:
+        # Whoever still wants it has the new version before them, and what they wrote.
+        return _action_page(flag, verb, request.form.get("reason", "")), 409
     return redirect(url_for("pages.rollout", flag=flag), 303)
+
+
+def _action_page(flag: str, verb: str, reason: str = "") -> str:
+    screen = _screen(flag, clock.now())
+    action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
+    return render_template("action.html", screen=screen, action=action, reason=reason)
 
 
 def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:

@@ -3,7 +3,7 @@
 Everything passes the canonicaliser, so that no two engines read what we serve differently.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ from flags.unleash.canonical import (
 from flags.unleash.compiler import Wire
 
 FLAGS_MAX = 5000
+FLAGS_NAMED = 5
 
 
 def create_flag(
@@ -72,6 +73,7 @@ def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
     if not found:
         raise unknown_flag(session, name, found)
     for environment in found:
+        refuse_needed(session, name, environment)
         store.delete_definition(session, environment, name)
     store.put_tags(session, {name: ()})
     publish(session, "delete", name, change, before=found)
@@ -141,6 +143,24 @@ def check_room(session: Session, environment: str, features: Iterable[Wire]) -> 
         raise Problem(409, "TOO_MANY_FLAGS", detail)
 
 
+def refuse_needed(session: Session, name: str, environment: str) -> None:
+    """Raise Problem where flags of `environment` depend on this one: they would be off without it."""
+    found = [
+        wire["name"]
+        for wire in store.definitions(session, environment)
+        if any(each["feature"] == name for each in wire["dependencies"])
+    ]
+    if found:
+        detail = f"Flags of {environment} depend on {name}: {listed(found)}. Change those first."
+        raise Problem(409, "FLAG_IN_USE", detail, flags=found)
+
+
+def listed(flags: Sequence[str]) -> str:
+    """Return the first of these names, and how many more there are."""
+    more = f" and {len(flags) - FLAGS_NAMED} more" if len(flags) > FLAGS_NAMED else ""
+    return f"{', '.join(flags[:FLAGS_NAMED])}{more}"
+
+
 def unknown_flag(session: Session, name: str, found: Iterable[str]) -> Problem:
     """Return the refusal of a flag that is not in the environment meant, but in those `found`."""
     if rollout_store.load(session, name) is not None:
@@ -165,7 +185,7 @@ def refuse_planned(session: Session, names: Collection[str]) -> None:
     Asked again once the change is announced: changes are announced one after the other, so a plan that was made at the
     same moment is seen here, or sees this change in `plan_checks.refuse_defined`.
     """
-    planned = {rollout.flag for rollout in rollout_store.load_all(session)}
+    planned = set(rollout_store.names(session))
     if found := sorted(planned.intersection(names)):
         raise under_rollout(found[0])
     for reason in cooling_down(session, names, clock.now()).values():

@@ -18,6 +18,7 @@ from flags.administration.definitions import (
     check_room,
     findings,
     publish,
+    refuse_needed,
     unknown_flag,
 )
 from flags.unleash.canonical import Definitions
@@ -75,6 +76,7 @@ def remove_definition(session: Session, name: str, environment: str, change: Cha
     before = found.get(environment)
     if before is None:
         raise unknown_flag(session, name, found)
+    refuse_needed(session, name, environment)
     if not store.delete_definition(session, environment, name, version=version):
         raise _conflict(f"{name} in {environment}", version, before.version)
     publish(session, "delete", name, change, before={environment: before.feature})

@@ -23,11 +23,12 @@ from flags.administration.definitions import (
     refuse_planned,
     under_rollout,
 )
+from flags.administration.segment_clashes import segment_clashes
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, Refusal, acceptable_definitions
 from flags.unleash.compiler import Wire
 from flags.unleash.delta import MalformedEvent, apply_events
-from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features
+from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features, without_archived
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,11 @@ def import_definitions(
 
     What was repaired and what was refused is in the answer. Raises Problem where nothing is taken.
     """
+    raw, archived = without_archived(raw)
     raw, exported = _read(session, environment, raw)
     taken = _acceptable(session, environment, raw, exported, options)
+    left_out = tuple(Issue(name, "It is archived, so it is left out.") for name in archived)
+    taken = replace(taken, repairs=(*left_out, *taken.repairs))
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if options.replace:
         store.clear(session, environment)
@@ -100,10 +104,12 @@ def _acceptable(
     taken = acceptable_definitions(raw, confirm_moving=options.confirm_moving)
     if isinstance(taken, InvalidDefinition):
         raise _invalid(taken)
-    phased = {rollout.flag for rollout in rollout_store.load_all(session)} & {wire["name"] for wire in taken.features}
+    phased = set(rollout_store.names(session)) & {wire["name"] for wire in taken.features}
     refused = {each.name: each for each in taken.refusals}
     refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in exported.refused.items()}
     refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in phased}
+    clashing = {} if options.replace or options.confirm_moving else segment_clashes(session, environment, taken)
+    refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in clashing.items()}
     features = tuple(wire for wire in taken.features if wire["name"] not in refused)
     divergent = dependency_refusals(session, environment, features, replace=options.replace)
     refused |= {name: Refusal(name, (Issue(f"{name}.dependencies", reason),)) for name, reason in divergent.items()}
@@ -112,7 +118,8 @@ def _acceptable(
         if phased == refused.keys():
             raise under_rollout(min(phased))
         raise _invalid(InvalidDefinition(tuple(mistake for each in refused.values() for mistake in each.mistakes)))
-    return replace(taken, features=features, refusals=tuple(refused.values()))
+    segments = tuple(wire for wire in taken.segments if f"segment {wire['id']}" not in refused)
+    return replace(taken, features=features, segments=segments, refusals=tuple(refused.values()))
 
 
 def _invalid(found: InvalidDefinition) -> Problem:

@@ -26,7 +26,7 @@ def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
     reasons = [Reason(LOSES_USERS, sentence) for sentence in losing_steps(flag_of(key), plan)]
     reasons += [Reason("FLAG_EXISTS", sentence) for sentence in definition_conflicts(session, key)]
     reasons += [Reason("CONSTRAINT_INVALID", sentence) for sentence in unreadable_constraints(plan)]
-    others = {flag_of(rollout.flag) for rollout in rollout_store.load_all(session)}
+    others = {flag_of(name) for name in rollout_store.names(session)}
     return reasons + [Reason("SEGMENT_IDS_CONFLICT", each) for each in segment_conflicts(flag_of(key), others)]
 
 

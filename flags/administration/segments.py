@@ -13,13 +13,12 @@ from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from flags import store
-from flags.administration.definitions import canonical, check_environment
+from flags.administration.definitions import canonical, check_environment, listed
 from flags.store import StoredSegment
 from flags.store.revisions import FLAG
 from flags.unleash.compiler import SEGMENT_IDS_FROM, Wire
 
 VERSIONS_MAX = 200
-FLAGS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,6 @@ def _conflict(session: Session, environment: str, number: int, version: int) -> 
 
 
 def _in_use(name: str, environment: str, flags: Iterable[str]) -> Problem:
-    listed = sorted(flags)
-    more = f" and {len(listed) - FLAGS_NAMED} more" if len(listed) > FLAGS_NAMED else ""
-    detail = f"Flags of {environment} refer to {name!r}: {', '.join(listed[:FLAGS_NAMED])}{more}. Change those first."
-    return Problem(409, "SEGMENT_IN_USE", detail, flags=listed)
+    users = sorted(flags)
+    detail = f"Flags of {environment} refer to {name!r}: {listed(users)}. Change those first."
+    return Problem(409, "SEGMENT_IN_USE", detail, flags=users)

@@ -1,9 +1,11 @@
 """Run both implementations of a flag on one request; only the side that serves reaches the caller."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from operator import eq
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -21,6 +23,7 @@ TOO_SLOW = "It gave no answer within the limit."
 ENDED = "It ended its thread."
 ACCOUNT_BYTES = 8
 MICROSECONDS_MAX = 3_600_000_000
+log = logging.getLogger(__name__)
 NO_COHORTS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -88,11 +91,15 @@ class Comparisons:
     ) -> Decision:
         """Answer by the side that serves; raise what it raised. The other follows in a thread of its own."""
         named = checked(cohorts)
+        _refuse_coroutines(comparison)
         sides = {CONTROL: comparison.control, CANDIDATE: comparison.candidate}
         serving, other = (CANDIDATE, CONTROL) if candidate_serves else (CONTROL, CANDIDATE)
         # Copied before the serving side can change them, and its answer before the caller can change that.
         copied = Observation.of(other, lambda: comparison.copy(comparison.arguments))
         served = Observation.of(serving, lambda: sides[serving](*comparison.arguments))
+        if _is_deferred(served.decision):
+            log.warning("%s answers with a %s, of which nothing can be compared.", flag, type(served.decision).__name__)
+            return served.decision  # type: ignore[return-value] # it was answered
         answer = served if served.error is not None else _copied(comparison, served)
         request = Request(flag, _account(key), comparison, replace(served, exception=None), answer, named)
         self._follow(request, sides[other], copied)
@@ -117,7 +124,7 @@ class Comparisons:
             self._reporter.add(request.flag, result)
 
         def observe() -> None:
-            shadow: Observation[str, Decision] = Observation.of(name, lambda: run(*arguments))
+            shadow: Observation[str, Decision] = Observation.of(name, lambda: run(*arguments), check=_refuse_deferred)
             results.append(request.result(shadow, equal=request.is_equal(shadow)))
 
         def finish() -> None:
@@ -133,6 +140,23 @@ class Comparisons:
 def _copied(comparison: Comparison[Decision], served: Observation[str, Decision]) -> Observation[str, Decision]:
     found: Observation[str, Decision] = Observation.of(served.name, lambda: comparison.copy(served.decision))
     return found
+
+
+def _refuse_coroutines(comparison: Comparison[Any]) -> None:
+    for side in (comparison.control, comparison.candidate):
+        if iscoroutinefunction(side):
+            raise TypeError(f"{side} is a coroutine function; compare takes functions that return their answer.")
+
+
+def _is_deferred(answer: object) -> bool:
+    """Return whether somebody has yet to run what gives the answer: until then nothing is known of it."""
+    return isawaitable(answer) or isinstance(answer, Generator | AsyncGenerator)
+
+
+def _refuse_deferred(answer: object) -> str | None:
+    if iscoroutine(answer):
+        answer.close()  # nobody will run it, which Python would complain of
+    return f"It gave a {type(answer).__name__} in place of an answer." if _is_deferred(answer) else None
 
 
 def _account(key: str) -> str:

@@ -26,6 +26,7 @@ Decision = TypeVar("Decision")
 PRODUCTION, SIGNUP_DATE, ZULU = "production", "signupDate", "Z"
 PATIENCE_SECONDS = 3.0
 READ_SECONDS = 25
+NO_VARIANT: Mapping[str, object] = {"name": "disabled", "enabled": False, "feature_enabled": False}
 OFF, ON = ("false", "0", "off"), ("true", "1", "on")
 
 
@@ -92,7 +93,13 @@ class Flags:
         signed_up_at: datetime | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> dict[str, object]:
-        """The variant this user gets, in UnleashClient's form; the one called `disabled` where there is none."""
+        """The variant this user gets, in UnleashClient's form; the one called `disabled` where there is none.
+
+        Where the environment variable of the flag's name switches it off there is none.
+        """
+        if self._switched(flag) is False:
+            self._notify(flag, user_id, EvaluationReason.STATIC, value=False, variant=str(NO_VARIANT["name"]))
+            return {**NO_VARIANT}
         found: dict[str, object] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
         value, variant = bool(found.get("feature_enabled")), str(found["name"])
         self._notify(flag, user_id, EvaluationReason.UNKNOWN, value=value, variant=variant)

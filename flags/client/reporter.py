@@ -9,6 +9,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import requests
 
@@ -130,7 +131,7 @@ class Reporter:
     def _sent(self, batch: Batch) -> bool:
         """Return whether the batch needs no other try."""
         body = json.dumps({"batchId": batch.name, "results": batch.results, "lost": batch.lost})
-        address = f"{self._url}/api/experiments/{batch.flag}/results"
+        address = f"{self._url}/api/experiments/{quote(batch.flag, safe='')}/results"
         try:
             response = requests.post(
                 address, data=body, headers=self._headers, timeout=TIMEOUT_SECONDS, allow_redirects=False

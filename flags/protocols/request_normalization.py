@@ -9,7 +9,7 @@ from flags.unleash.feature_payload import encode
 
 Environ = dict[str, Any]
 
-WITHOUT_SLASH = ("/api/client/", "/api/frontend/", "/edge/")
+WITHOUT_SLASH = ("/api/client/", "/api/frontend/", "/edge/", "/ofrep/v1/")
 WITH_BODIES = ("/api/client/", "/api/frontend", "/edge/", "/ofrep/v1/")
 BODY_BYTES_MAX = 1024 * 1024
 """What a body may be once it is unpacked, which is what it may be anyway: a small one can't become a large one."""

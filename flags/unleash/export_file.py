@@ -5,7 +5,7 @@ here already, or be given beside it as `GET /api/admin/segments` lists them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,15 @@ class ExportedFlags:
     refused: dict[str, str] = field(default_factory=dict)
 
 
+def without_archived(raw: object) -> tuple[object, Sequence[str]]:
+    """Return a document without its archived features, and their names."""
+    if not isinstance(raw, Mapping) or not isinstance(features := raw.get("features"), list):
+        return raw, ()
+    archived = [each for each in features if isinstance(each, Mapping) and _is_archived(each)]
+    kept = [each for each in features if each not in archived] if archived else features
+    return {**raw, "features": kept}, [str(each.get("name")) for each in archived]
+
+
 def client_features(raw: object, environment: str, known: Iterable[Wire]) -> object | ExportedFlags:
     """Return an export as client features; any other document as it is. Raises MalformedExport.
 
@@ -51,6 +60,10 @@ def client_features(raw: object, environment: str, known: Iterable[Wire]) -> obj
     document = {"features": taken, "segments": raw.get("segments") or []}
     tags = {str(each.get("name")): _tags(each.get("tags"), "type", "value") for each in _records(features, "features")}
     return _with_segments(document, known, tags)
+
+
+def _is_archived(feature: Record) -> bool:
+    return feature.get("archived") is True or bool(feature.get("archivedAt"))
 
 
 def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedFlags:

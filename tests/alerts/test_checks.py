@@ -40,8 +40,11 @@ def test_rates_are_below_above_or_not_known(app: Flask, desk: Desk) -> None:
         assert ask(app, below_check, "credit_consumption_failure").passed is None
         signals.record(*[Sample("credit_consumption_failure", bad=False, engine="v2")] * 500)
         run_guard(NOW + timedelta(seconds=1), 1)
-        assert ask(app, below_check, "credit_consumption_failure").passed
-        assert ask(app, below_check).passed
+        alone = ask(app, below_check, "credit_consumption_failure")
+        assert (alone.passed, alone.sentence) == (True, "credit_consumption_failure is below its threshold.")
+        both = ask(app, below_check, "credit_consumption_failure,credit_consumption_failure")
+        assert both.sentence.endswith(" and credit_consumption_failure are below their thresholds.")
+        assert ask(app, below_check).sentence == "Every rate is below its threshold."
         failures = (Sample("credit_consumption_failure", bad=True, engine="v2", account=f"{n}") for n in range(200))
         signals.record(*failures)
         run_guard(NOW + timedelta(seconds=2), 1)

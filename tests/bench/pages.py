@@ -38,8 +38,6 @@ from tests.statements import noted
 STOCK = Stock(users=100_000, rows=1_000_000)
 FLAGS, OVERRIDES, OPEN_PAGES = 500, 100_000, 100
 REQUESTS, WARM, LOADS = 100, 5, 10
-THREADS = "256"
-"""Half of them follow open pages: with the 128 of a server without this setting the 65th page is refused."""
 SECONDS_MAX = 15
 """How long one page is asked for, where it is so slow that fewer requests have to do."""
 WANTED_MS, WANTED_QUERIES, WANTED_PAINT_MS, WANTED_LIVE_MS = 60.0, 12, 500.0, 1_000.0
@@ -78,7 +76,7 @@ def main() -> int:
         url = stack.enter_context(_filled())
         found += [*_of_pages(url)]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        served = stack.enter_context(serving(folder, DATABASE_URL=url, THREADS=THREADS))
+        served = stack.enter_context(serving(folder, DATABASE_URL=url))
         found += [_until_painted(served), _until_live(served)]
     return 0 if all(found) else 1
 

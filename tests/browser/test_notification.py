@@ -67,7 +67,7 @@ def test_whoever_asked_is_told_once_of_a_rollback_that_has_just_happened(visit: 
     for page in (listed, watching):
         ((title, body, tag),) = shown(page)
         assert (title, tag) == ("Rolled back · TOLD · Rollout", "TOLD 1")
-        assert "legacy serves everybody in production. Wrong balances." in body
+        assert "the old version serves everybody in production. Wrong balances." in body
     watching.reload()
     assert shown(watching) == []
 

@@ -58,7 +58,7 @@ def test_rolling_back_takes_nothing_but_the_keyboard(visit: Callable[..., Page])
     for _ in ("the choice of environments", "Cancel", "Roll back"):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Rolled back: legacy serves everybody in production.")).to_be_visible()
+    expect(page.get_by_text("Rolled back: the old version serves everybody in production.")).to_be_visible()
     expect(page.locator("#state")).to_contain_text("Wrong balances.")
 
 
@@ -152,7 +152,7 @@ def test_everything_works_without_javascript(visit: Callable[..., Page]) -> None
     page.get_by_role("link", name="Roll back…").click()
     page.get_by_label("Reason").fill("Wrong balances.")
     page.get_by_role("button", name="Roll back").click()
-    expect(page.get_by_text("Rolled back: legacy serves everybody in production.")).to_be_visible()
+    expect(page.get_by_text("Rolled back: the old version serves everybody in production.")).to_be_visible()
 
 
 @pytest.mark.parametrize("scripted", [True, False])

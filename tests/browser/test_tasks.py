@@ -87,7 +87,7 @@ def test_f_rolling_back_from_the_list_takes_two_clicks(visit: Visit) -> None:
     olga.link("Roll back… STOPPED_BY_CLICKS")
     olga.fill("Reason", "Wrong balances.")
     olga.button("Roll back")
-    olga.expect("Rolled back: legacy serves everybody in production.")
+    olga.expect("Rolled back: the old version serves everybody in production.")
     assert olga.clicks == 2
     expect(olga.page.get_by_role("button", name="Re-arm…")).to_be_disabled()
 
@@ -108,7 +108,7 @@ def test_f_the_second_click_rolls_back(visit: Visit) -> None:
     olga.fill("Reason", "Wrong balances.")
     olga.page.keyboard.press("Enter")  # which must not press the button of the first flag
     olga.button("Roll back STOPPED_FROM_ANYWHERE")
-    olga.expect("Rolled back: legacy serves everybody in production.")
+    olga.expect("Rolled back: the old version serves everybody in production.")
     assert olga.clicks == 2
 
 

@@ -1,5 +1,6 @@
 """A flag without alerts and without traffic of its own proves nothing by the credits' figures, wherever it is shown."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -75,3 +76,21 @@ def test_what_v2_served_uses_up_no_cap_of_another_flag(app: Flask) -> None:
         now = datetime.now(UTC)
         assert blast_radius.current_impact(session, OTHER, now) == BlastRadius()
         assert blast_radius.current_impact(session, FLAG, now) == BlastRadius(users=9)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Rolled back: the old version serves everybody in production."),
+        ("es", "la versión anterior atiende a todos en producción"),
+    ],
+)
+def test_pages_name_neither_engine_of_the_credits(
+    sign_in: Callable[[str], FlaskClient], language: str, said: str
+) -> None:
+    browser, headers = sign_in("alice"), {"Accept-Language": language}
+    rollback = {"reason": "Broken."}
+    page = browser.post(f"/rollouts/{OTHER}/rollback", data=rollback, headers=headers, follow_redirects=True).text
+    assert said in words(page)
+    for path in (f"/rollouts/{OTHER}", f"/rollouts/{OTHER}/rearm", f"/rollouts/{OTHER}/rollback"):
+        assert not re.search(r"\b(legacy|v2)\b", words(browser.get(path, headers=headers).text), re.IGNORECASE)

@@ -143,3 +143,29 @@ def test_the_marks_are_where_the_guard_acts_and_one_that_only_notifies_has_none(
         assert (views[rule.name].log10_hold, views[rule.name].log10_rollback) == (hold, rollback)
         assert (hold or 0) + 1 == pytest.approx(rollback), "a tenth of the evidence for a rollback"
     assert (views["told"].hold, views["told"].rollback) == (None, None)
+
+
+def test_figures_of_a_rollback_are_marked_as_past_and_those_of_now_are_not() -> None:
+    """Beside a chart and a gate that go on counting, the two would contradict each other."""
+    verdicts = [verdict(VARIANCE, Status.ROLLBACK), verdict(FAILURE, Status.HOLD)]
+    for is_latched in (True, False):
+        views = alert_views([FAILURE, VARIANCE], verdicts, [], now=NOW, is_latched=is_latched)
+        assert {view.name: view.is_past for view in views} == {
+            "credit_variance": is_latched,
+            "credit_consumption_failure": False,
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "does"),
+    [
+        ("credit_double_charge", "rollback", "rolls back"),
+        ("credit_double_charge", "hold", "holds"),
+        ("billing_event_missed", "notify", "people are told"),
+    ],
+)
+def test_a_tripwire_says_what_it_does(name: str, action: str, does: str) -> None:
+    rules = parse(f"alerts: {{{name}: {{threshold: 0%, window: 5m, severity: critical, action: {action}}}}}")
+    (view,) = alert_views(rules, [], [], now=NOW)
+    assert does in view.tripping
+    assert does.removeprefix("people are ") in view.proof.lower()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -16,10 +17,11 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Person
-from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
-from dashboards import sse
+from dashboards import live_pages, sse
+from dashboards.live_pages import LivePages
 from dashboards.view_models import rollout as screens
+from dashboards.views import alerts
 from tests.dashboards.browsing import changing
 
 pytestmark = pytest.mark.database("sqlite")
@@ -33,7 +35,7 @@ Event = tuple[str, dict[str, Any]]
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick follows at once."""
-    monkeypatch.setattr(sse, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(live_pages, "TICK_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_a_change_sends_the_regions_it_concerns(app: Flask, events: Iterator[Eve
     regions_until_asof(events)
     with changing(app) as session:
         rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "olga", "Weekend."))
-    regions = regions_until_asof(events)
+    regions = next(sent for _ in range(100) if (sent := regions_until_asof(events)))
     assert "Weekend." in regions["state"]
     assert "alert-api_error_rate" not in regions
 
@@ -95,8 +97,8 @@ def test_a_database_that_is_away_makes_the_page_stale_not_wrong(
     regions_until_asof(events)
     with monkeypatch.context() as outage:
         outage.setattr(screens, "read", away)
-        assert next(events) == ("stale", {})
-    assert "asof" in [name for name, _ in some_of(events)]
+        assert ("stale", {}) in some_of(events)
+    assert "asof" in (name for name, _ in some_of(events))
 
 
 def test_a_session_that_was_ended_stops_watching(app: Flask, events: Iterator[Event], cast: dict[str, Person]) -> None:
@@ -114,24 +116,37 @@ def test_a_stopping_process_ends_its_streams(app: Flask, events: Iterator[Event]
 
 
 def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
-    sse.LIVE_STREAMS.set(app, sse.LiveStreams(1))
+    sse.LIVE_PAGES.set(app, LivePages(app, 1))
     browser = sign_in("victor")
     with browser.get(ADDRESS, buffered=False):
         refused = browser.get(ADDRESS)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) > 0
+        assert "updates as many pages live as it may (1)" in refused.json["detail"]
     with browser.get(ADDRESS, buffered=False) as answer:
         assert answer.status_code == 200
 
 
-def test_leaving_twice_makes_room_once() -> None:
-    streams = sse.LiveStreams(1)
-    leave = streams.enter()
-    leave()
-    leave()
-    streams.enter()
-    with pytest.raises(Problem, match=r"updates as many pages live as it may \(1\)"):
-        streams.enter()
+def test_a_page_is_rendered_once_for_all_who_see_the_same(
+    sign_in: SignIn, planned: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_pages, "TICK_SECONDS", 60)
+    read, times = screens.read, list[str]()
+    monkeypatch.setattr(screens, "read", lambda *given, **named: (times.append("read"), read(*given, **named))[1])
+    with ExitStack() as held:
+        for name in ("victor", "victor", "olga", "olga"):
+            answer = held.enter_context(sign_in(name).get(ADDRESS, buffered=False))
+            assert ("<dialog" in regions_until_asof(parsed(answer.iter_encoded()))["dialogs"]) is (name == "olga")
+    assert len(times) == 2
+
+
+def test_a_page_that_can_not_be_rendered_ends_and_the_others_go_on(
+    events: Iterator[Event], sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "alerts_fragments", lambda _screen: 1 / 0)
+    with sign_in("victor").get("/live/alerts", buffered=False) as broken:
+        assert list(parsed(broken.iter_encoded())) == []
+    assert [name for name, _ in islice((each for each in events if each[0] == "asof"), 2)] == ["asof", "asof"]
 
 
 @pytest.mark.parametrize("address", ["/live/rollouts", "/live/alerts"])
@@ -148,9 +163,9 @@ def test_a_stranger_gets_no_stream(client: FlaskClient, planned: Rollout) -> Non
     assert client.get(ADDRESS, headers={"Accept": "text/event-stream"}).status_code in (303, 401)
 
 
-def some_of(events: Iterator[Event]) -> list[Event]:
+def some_of(events: Iterator[Event]) -> Iterator[Event]:
     """What follows, cut short should the stream not end as it must."""
-    return list(islice(events, 100))
+    return islice(events, 100)
 
 
 def parsed(chunks: Iterator[bytes]) -> Iterator[Event]:

@@ -24,9 +24,9 @@ from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Limits
 from credits_engine.engines.decisions import Book, Engine, Request
 from credits_engine.engines.periods import Period
-from dashboards.filters import stored_sentence
+from dashboards.filters import NARROW, stored_sentence
 from dashboards.language import use_language
-from dashboards.stored_sentences import WRITTEN, localized
+from dashboards.stored_sentences import WRITTEN, localized, localized_value
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -46,6 +46,8 @@ WRITERS = (
     *(f"control_plane/core/{name}.py" for name in ("phase_gates", "plan_errors")),
     "control_plane/plans/document.py",
     "control_plane/plans/yaml_text.py",
+    *(f"credits_engine/engines/{name}.py" for name in ("added_kinds", "plan_versions", "rollovers")),
+    "credits_engine/billing/entitlements/price_list.py",
     "credits_engine/billing/entitlements/purchases.py",
     "credits_engine/billing/entitlements/sync.py",
     "credits_engine/billing/entitlements/unpaid.py",
@@ -257,3 +259,14 @@ def test_whatever_stands_in_a_sentence_it_is_told_or_marked_and_never_fails(mess
 
 def test_english_is_as_it_was_written() -> None:
     assert localized("credit_drift: Watched by 1,000 of 0.1%.") == "Credit drift: Watched by 1\u202f000 of 0.1\u202f%."
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "1.2.3", "unleash-client-python:6.4.0", "v1.5", "10.0.0.0"])
+def test_the_points_of_an_address_and_of_a_version_stay_points(text: str) -> None:
+    with use_language("es"):
+        assert localized_value(text) == text
+
+
+def test_the_point_of_a_figure_is_a_comma_in_spanish() -> None:
+    with use_language("es"):
+        assert [localized_value(text) for text in ("0.5", "-1.25", "37.2%")] == ["0,5", "-1,25", f"37,2{NARROW}%"]

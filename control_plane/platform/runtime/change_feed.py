@@ -109,16 +109,24 @@ class ChangeFeed:
         """Look for a new revision now: this process has just committed one."""
         self._nudge.set()
 
-    def wait(self, known: int, timeout_seconds: float) -> int:
-        """Block until the revision differs from `known`, the feed stops or time is up; returns the revision known."""
+    def wait(self, known: int, timeout_seconds: float, *, unless: Callable[[], object] = bool) -> int:
+        """Block until the revision differs from `known`, the feed stops or time is up; returns the revision known.
+
+        It does not wait where there is something in `unless()`, which is asked again after each `interrupt`.
+        """
         self.use()
         with self._changed:
             self._waiting += 1
             try:
-                self._changed.wait_for(lambda: self._revision != known or self._stopped, timeout_seconds)
+                self._changed.wait_for(lambda: self._revision != known or self._stopped or unless(), timeout_seconds)
             finally:
                 self._waiting -= 1
             return self._revision
+
+    def interrupt(self) -> None:
+        """Let everyone who waits look whether they still have to."""
+        with self._changed:
+            self._changed.notify_all()
 
     def use(self) -> None:
         """Look often from now on: somebody is about to be answered by what was read last."""

@@ -5,6 +5,7 @@ mistake with the field it is in.
 """
 
 from flags.unleash.canonical.definitions import (
+    CONFIRM,
     Definitions,
     acceptable_definitions,
     canonical_definitions,
@@ -15,6 +16,7 @@ from flags.unleash.canonical.dependencies import divergent_dependencies
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Refusal
 
 __all__ = [
+    "CONFIRM",
     "Definitions",
     "InvalidDefinition",
     "Issue",

@@ -15,6 +15,7 @@ FEATURE_FIELDS = (
     *("name", "type", "project", "enabled", "stale", "impressionData", "description"),
     *("strategies", "variants", "dependencies"),
 )
+OF_VERSION_1 = ("strategy",)
 TYPES = ("release", "experiment", "operational", "kill-switch", "permission")
 NAME_LENGTH_MAX = 200
 UNREACHABLE = (".", "..")
@@ -131,13 +132,15 @@ def _name_of(wire: Wire, key: str, place: str) -> str:
 
 
 def _feature(raw: object, where: str, findings: Issues) -> Wire:
-    given = findings.record(raw, where, FEATURE_FIELDS)
+    given = findings.record(raw, where, (*FEATURE_FIELDS, *OF_VERSION_1))
     name = _name(given.get("name"), f"{where}.name", findings)
     if "/" in name or name in UNREACHABLE:
         findings.refuse(f"{where}.name", f"No address leads to a flag called {truncate(name)}; choose another name.")
     if SEPARATOR in name:
         sentence = f"A name with {SEPARATOR} is that of a rollout of one environment, unlike {truncate(name)}."
         findings.refuse(f"{where}.name", sentence)
+    if "strategy" in given and not given.get("strategies"):
+        findings.refuse(f"{where}.strategy", "This is a feature of version 1, which SDKs forget; list its strategies.")
     description = given.get("description")
     variants = canonical_variants(given.get("variants"), f"{where}.variants", findings)
     if len(variants) > 1 and not name.isascii():

@@ -177,7 +177,7 @@ def test_without_a_key_the_page_says_which_setting_is_missing(sign_in: SignIn) -
         ("", "The document: names and their values are needed"),
         (
             "\n".join(f"x{number}: 1" for number in range(500)),
-            "x19: Extra inputs are not permitted; and 480 more",
+            "x19: Extra inputs are not permitted. And 480 more.",
         ),
         ("prices: []", "Extra inputs"),
         ("x" * 200_001, "too long"),
@@ -195,6 +195,29 @@ def test_what_can_t_be_taken_is_named_and_kept(app: Flask, sign_in: SignIn, text
     assert "Nothing was changed." in words(applied.text)
     with looking(app) as session:
         assert plan_versions.every(session) == ()
+
+
+@pytest.mark.parametrize(
+    ("document", "text", "said"),
+    [
+        ("plans", "plans: [", "Línea 1: Esto no es YAML válido: se esperaba un valor y hay"),
+        (
+            "plans",
+            "plans: [{plan: free, starts: 2026-13-45, limits: {}}]",
+            "en plans.0.starts: hace falta una fecha",
+        ),
+        ("plans", "plans: [{plan: '', limits: {}}]", "en plans.0.plan: hace falta al menos un carácter."),
+        ("plans", "x: 1\ny: 2", "en x: no existe ese campo; quítelo. Línea 2, en y: no existe ese campo"),
+        ("plans", "plans: [{plan: free, limits: {}}]", "Plan 'free': necesita límites de cada tipo y de ningún otro"),
+        ("plans", LESS.replace("2100", "2020"), "ya ha comenzado y lo concedido se mantiene"),
+        ("kinds", KIND.replace("image", "Image!"), "Tipo 'Image!': escriba minúsculas y cifras."),
+        ("prices", "prices: [{price: a}, {price: a}]", "Precio 'a': escriba un plan o un paquete, y no ambos."),
+    ],
+)
+def test_a_mistake_is_said_in_spanish(sign_in: SignIn, document: str, text: str, said: str) -> None:
+    asked = {"text": text, "do": "preview"}
+    page = sign_in("alice").post(f"/catalogue/{document}", data=asked, headers={**HEADERS, "Accept-Language": "es"})
+    assert said in words(page.text)
 
 
 @pytest.mark.parametrize("document", ["plans", "plans?plan=pro", "plans?plan=nothing", "kinds", "prices"])

@@ -55,6 +55,15 @@ def test_the_screen_is_read_in_few_queries(app: Flask, planned: Rollout, window:
 
 
 @pytest.mark.database("sqlite")
+def test_the_page_is_answered_in_twelve_queries(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    victor = sign_in("victor")
+    victor.get(PAGE)
+    with app.app_context(), noted() as sent:
+        victor.get(PAGE)
+    assert len(sent) <= 12, sent
+
+
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("verb", ["advance", "hold", "resume", "step-back", "rollback", "rearm"])
 def test_each_action_has_a_page_of_its_own(sign_in: SignIn, planned: Rollout, verb: str) -> None:
     page = sign_in("alice").get(f"{PAGE}/{verb}").get_data(as_text=True)

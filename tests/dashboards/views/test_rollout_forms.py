@@ -95,6 +95,17 @@ def test_rolling_back_tells_how_long_it_took(sign_in: SignIn, planned: Rollout, 
     assert standing().state_reason == "Wrong balances."
 
 
+def test_whoever_saw_an_older_version_is_asked_again_with_what_they_wrote(
+    sign_in: SignIn, planned: Rollout, gates: Callable[..., None]
+) -> None:
+    gates(UNKNOWN)
+    refused = sign_in("alice").post(f"{PAGE}/advance", data={"version": "7", "reason": "Proved <elsewhere>."})
+    assert refused.status_code == 409
+    assert "Proved &lt;elsewhere&gt;.</textarea>" in refused.text
+    assert 'name="version" value="1"' in refused.text
+    assert "version 7 then, 1 now. Look again." in words(refused.text)
+
+
 @pytest.mark.parametrize("verb", ["hold", "rollback"])
 def test_a_reason_is_required(sign_in: SignIn, planned: Rollout, standing: Standing, verb: str) -> None:
     assert "Say why: a reason is required." in send(sign_in("olga"), verb, reason=" ")

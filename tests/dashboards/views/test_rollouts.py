@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, Rollout, default_plan
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Grant, Person, Role
@@ -24,6 +25,16 @@ def test_it_names_reach_soak_guardrails_and_the_last_change(sign_in: SignIn, pla
     page = words(sign_in("victor").get("/").get_data(as_text=True))
     for expected in (FLAG, "development and staging", "6 d 22 h", "alerts, none firing", "system, 1 h 5 min ago"):
         assert expected in page
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(GateStatus.UNKNOWN, "Ready, with an approval"), (GateStatus.OPEN, "Ready to advance")]
+)
+def test_ready_says_whether_a_person_has_to_approve(
+    sign_in: SignIn, planned: Rollout, monkeypatch: pytest.MonkeyPatch, status: GateStatus, said: str
+) -> None:
+    monkeypatch.setattr(rollouts, "gates", lambda *_: [GateResult("safety", status, "Why.")])
+    assert said in words(sign_in("victor").get("/").text)
 
 
 def test_an_empty_list_says_how_to_begin(sign_in: SignIn) -> None:

@@ -179,3 +179,39 @@ def test_an_owner_of_staging_changes_no_tags_of_what_production_has(
         assert answer.status_code == status, answer.json
     with app.app_context(), read_only() as session:
         assert store.tags(session) == {"good": (("simple", "checkout"),)}
+
+
+def with_segment(number: int, *values: str) -> dict[str, Any]:
+    constraint = {"contextName": "userId", "operator": "IN", "values": [*values]}
+    return {"id": number, "name": "+".join(values), "constraints": [constraint]}
+
+
+def test_what_is_archived_is_left_out_and_named(call: Call) -> None:
+    answer = imported(call, GOOD, GOOD | {"name": "old", "archived": True}, GOOD | {"name": "x", "archivedAt": "2026"})
+    assert (answer.json["features"], answer.json["refused"]) == (1, [])
+    assert [each["field"] for each in answer.json["repairs"] if "left out" in each["message"]][:2] == ["old", "x"]
+    assert names(call) == ["good"]
+    batch = {**BATCH, "features": [{**each, "archived": True} for each in BATCH["features"]]}
+    assert call("POST", IMPORT, kind="admin", json=batch).json["features"] == 0
+
+
+def test_the_one_strategy_of_version_1_is_not_dropped_in_silence(call: Call) -> None:
+    """Without it the flag would be on for everybody."""
+    alone = {"name": "old", "enabled": True, "strategy": "userWithId", "parameters": {"userIds": "1"}}
+    answer = imported(call, GOOD, alone)
+    assert (answer.json["features"], refused(answer).keys()) == (1, {"old"})
+
+
+def test_another_segment_of_the_same_number_takes_a_yes_where_other_flags_refer_to_it(call: Call) -> None:
+    here, there = (GOOD | {"name": name, "strategies": [{"name": "default", "segments": [1]}]} for name in "ht")
+    assert imported(call, here, segments=[with_segment(1, "a")]).json["refused"] == []
+    assert imported(call, there, segments=[with_segment(1, "a")]).json["refused"] == []
+    for document in (there, GOOD | {"name": "other"}):
+        answer = imported(call, document, GOOD, segments=[with_segment(1, "b"), with_segment(2, "c")])
+        assert "is 'a' here, which h refers to" in refused(answer)["segment 1"]
+        assert ("t" in refused(answer)) is (document is there)
+    listed = call("GET", "/api/environments/production/export", kind="admin").json["segments"]
+    assert [each["name"] for each in listed] == ["a", "c"]
+    assert imported(call, here, there, segments=[with_segment(1, "b")]).json["refused"] == []
+    confirmed = imported(call, there, query="?confirmMoving=true", segments=[with_segment(1, "d")])
+    assert confirmed.json["refused"] == []

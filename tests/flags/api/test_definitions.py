@@ -126,3 +126,17 @@ def test_switching_on_asks_for_more_than_switching_off(
     with app.app_context(), read_only() as session:
         switched = audit.latest(session, subject="flag:a")[0]
     assert (switched.actor, switched.before, switched.after) == ("olga", {"production": True}, {"production": False})
+
+
+def test_a_flag_on_which_others_depend_stays(call: Call) -> None:
+    """Without it they would be off, and nobody asked for that."""
+    parent = {"name": "parent", "enabled": True, "strategies": [{"name": "default"}]}
+    child = parent | {"name": "child", "dependencies": [{"feature": "parent"}]}
+    assert call("POST", IMPORT, kind="admin", json={"features": [parent, child]}).status_code == 200
+    here = "/api/flags/parent/environments/production"
+    for path, body in [("/api/flags/parent", {}), (here, {"version": 1})]:
+        kept = call("DELETE", path, kind="admin", json={"reason": "Done.", **body})
+        assert (kept.status_code, kept.json["code"], kept.json["flags"]) == (409, "FLAG_IN_USE", ["child"])
+    assert value(call, "child")["value"] is True
+    for name in ("child", "parent"):
+        assert call("DELETE", f"/api/flags/{name}", kind="admin", json={"reason": "Done."}).status_code == 204

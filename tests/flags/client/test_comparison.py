@@ -1,7 +1,8 @@
 """A comparison: the caller gets the serving side's answer, whatever the other does, and both are reported."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -183,3 +184,37 @@ def test_an_answer_that_can_not_be_compared_is_not_compared(run: Run) -> None:
         raise TypeError("no order")
 
     assert run(False, control=lambda: 1, candidate=lambda: 1, equal=broken)[1]["equal"] is None
+
+
+async def later() -> int:
+    return 1
+
+
+def test_a_coroutine_function_is_refused_before_anything_runs(comparisons: Comparisons, results: Results) -> None:
+    for sides in ((later, lambda: 1), (lambda: 1, partial(later))):
+        with pytest.raises(TypeError, match="coroutine function"):
+            comparisons.run("F", Comparison(*sides), candidate_serves=False, key="ann")
+    assert results == []
+
+
+def test_a_shadow_that_only_promises_an_answer_has_failed(run: Run) -> None:
+    """It has not run: counted as an answer, it would say that a broken candidate works."""
+    for promised in (promise, iter_once):
+        answer, result = run(False, control=lambda: 1, candidate=promised)
+        assert (answer, result[CANDIDATE]["outcome"], result["equal"]) == (1, "failed", None)
+
+
+def test_an_answer_that_is_only_promised_reaches_the_caller_and_no_report(
+    comparisons: Comparisons, results: Results
+) -> None:
+    sides: Comparison[Any] = Comparison(iter_once, lambda: 1)
+    assert [*comparisons.run("F", sides, candidate_serves=False, key="ann")] == [1]
+    assert results == []
+
+
+def promise() -> Coroutine[Any, Any, int]:
+    return later()
+
+
+def iter_once() -> Iterator[int]:
+    yield 1

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.client import connection
+from flags.client.hooks import EvaluationReason, FlagEvaluation
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.timestamps import format_timestamp
 
@@ -45,3 +46,13 @@ def test_a_process_that_is_forked_while_another_thread_begins_does_not_wait_for_
             os._exit(0 if flags._starting.acquire(timeout=5) else 1)
     _, status = os.waitpid(child, 0)
     assert status == 0
+
+
+def test_the_environment_variable_that_switches_a_flag_off_leaves_no_variant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[FlagEvaluation]()
+    flags = connection.connect("http://127.0.0.1:1", "*:staging.x", cache_dir=tmp_path, hooks=[told.append])
+    monkeypatch.setenv("CHECKOUT", "off")
+    assert flags.variant("CHECKOUT", "ann") == {"name": "disabled", "enabled": False, "feature_enabled": False}
+    assert [(each.value, each.variant, each.reason) for each in told] == [(False, "disabled", EvaluationReason.STATIC)]

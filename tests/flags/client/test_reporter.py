@@ -123,3 +123,12 @@ def test_an_error_of_what_runs_before_each_report_ends_no_reporting(
     made.add("F", RESULT)
     eventually(lambda: len(server.taken) == 1)
     made.close()
+
+
+@pytest.mark.parametrize("flag", ["50% off?", "a#b", "día"])
+def test_results_arrive_at_the_address_of_their_flag_whatever_its_name(
+    report: Reporter, server: Server, flag: str
+) -> None:
+    report.add(flag, RESULT)
+    report._flush()
+    assert [batch["flag"] for batch in server.batches] == [flag]

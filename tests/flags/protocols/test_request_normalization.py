@@ -38,6 +38,8 @@ def post(call: Call, path: str, body: bytes, kind: str, encoding: str = "gzip") 
         ("POST", "/api/frontend/", "frontend", 200),
         ("POST", "/api/frontend/client/metrics/", "frontend", 200),
         ("POST", "/edge/validate/", "", 200),
+        ("POST", "/ofrep/v1/evaluate/flags/", "client", 200),
+        ("POST", "/ofrep/v1/evaluate/flags/ENABLE_CREDITS_V2/", "client", 200),
     ],
 )
 def test_a_slash_at_the_end_changes_nothing(call: Call, method: str, path: str, kind: str, status: int) -> None:

@@ -103,6 +103,17 @@ def test_stopping_releases_whoever_waits(app: Flask) -> None:
     assert not waiter.is_alive()
 
 
+def test_whoever_waits_for_something_else_too_looks_when_told_to(app: Flask) -> None:
+    feed, found = FEED.get(app), list[int]()
+    waiter = threading.Thread(target=feed.wait, args=[-1, SECONDS], kwargs={"unless": lambda: found})
+    waiter.start()
+    feed.interrupt()
+    found.append(1)
+    feed.interrupt()
+    waiter.join(SECONDS / 2)
+    assert not waiter.is_alive()
+
+
 def _publish_and_fail(now: datetime) -> None:
     with transaction() as session:
         change_feed.publish(session, "rollout", "FLAG", now=now)
