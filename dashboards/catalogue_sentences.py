@@ -34,7 +34,7 @@ SENTENCES = (
     # of a plan
     N_("it stands there twice with one start."),
     N_("it needs limits for each kind and no other; see %(kinds)s."),
-    N_("a limit of %(kind)s is a whole number from 0, or null for none."),
+    N_("a limit of %(kind)s is a whole number from 0 to %(most)s, or null for none."),
     N_("the days of grace are 0 to %(most)s."),
     N_("its name is blank or has blanks around it."),
     N_("there is no plan %(plan)s above which it could stand."),
@@ -53,8 +53,8 @@ SENTENCES = (
     N_("write small letters and digits."),
     N_("Kind %(kind)s is in the catalogue already."),
     N_("%(engine)s needs a limit for each plan and no other; see %(plans)s."),
-    N_("a limit is a whole number from 0, or null for none."),
-    N_("a pack holds at least one credit, and each size stands there once."),
+    N_("a limit is a whole number from 0 to %(most)s, or null for none."),
+    N_("a pack holds at least one credit and at most %(most)s, each size once."),
     N_("it can't begin in the past."),
     # of a price
     N_("Price %(price)s stands there twice."),
@@ -63,7 +63,7 @@ SENTENCES = (
     N_("it buys something else already, and goes on doing so; make a new price at Stripe."),
     N_("there is no plan %(plan)s."),
     N_("there is no kind %(kind)s of credits."),
-    N_("a pack holds at least one credit."),
+    N_("a pack holds at least one credit, and at most %(most)s."),
     N_("a pack is valid for 1 to %(most)s days."),
     N_("write a plan or a pack, and not both."),
 )

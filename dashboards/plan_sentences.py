@@ -29,6 +29,7 @@ SENTENCES = (
     N_("Write the value again instead of an alias."),
     N_("The file is longer than %(most)s characters."),
     N_("The file holds too many values from here on."),
+    N_("A number has more than %(most)s digits."),
     N_("It is nested too deeply to be a plan."),
     N_("This is not the YAML of plans: leave out the tag %(tag)s."),
     N_("A text holds a NUL or half of a surrogate pair, which can't be stored."),
