@@ -34,7 +34,7 @@ NAMES: Mapping[str, str] = {
     # the alerts that we deliver
     "credit_consumption_failure": N_("Credit consumption failure"),
     "api_error_rate": N_("API error rate"),
-    "api_database_unavailable": N_("Database unavailable to the API"),
+    "api_database_unavailable": N_("API database unavailable"),
     "billing_webhook_failure": N_("Billing webhook failure"),
     "database_query_slow": N_("Database query slow"),
     "credit_serving_failure": N_("Credit serving failure"),

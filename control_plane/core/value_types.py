@@ -1,7 +1,7 @@
 """The types of values that people write into a plan. Pure.
 
 A number is no duration and no instant: read as seconds, `soak: 7` would be over after seven of them, and sign-ups after
-`20260701` would be everybody's.
+`20260701` would be everybody's. 0 alone is the same in every unit.
 """
 
 from datetime import date, datetime, timedelta
@@ -12,6 +12,8 @@ from pydantic_core import PydanticKnownError
 
 
 def _written_duration(value: object) -> object:
+    if value == 0 and not isinstance(value, bool):
+        return timedelta(0)
     if _is_number(value):
         raise PydanticKnownError("time_delta_parsing", {"error": "a number"})
     return value

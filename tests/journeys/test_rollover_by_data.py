@@ -157,8 +157,8 @@ def test_a_rule_that_cannot_be_is_refused_with_its_place(run: Run, rule: str, sa
 def test_a_rule_that_cannot_be_is_refused_with_its_line(run: Run) -> None:
     written = DOCUMENT.replace(RULE, "\n  {analysis: {max: 1},\n  roast: {max: .nan,\n    periods: 13}}")
     refused = run("credits", "catalogue", "diff", document=written).output
-    assert "Line 3: plans.0.rollovers.roast.max: Input should be a valid integer" in refused
-    assert "Line 4: plans.0.rollovers.roast.periods: Input should be less than or equal to 12" in refused
+    assert "Line 3, at plans.0.rollovers.roast.max: Input should be a valid integer" in refused
+    assert "Line 4, at plans.0.rollovers.roast.periods: Input should be less than or equal to 12" in refused
 
 
 def test_people_see_what_rolled_over_and_until_when(

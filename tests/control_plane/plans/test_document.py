@@ -123,6 +123,7 @@ def test_the_times_of_day_and_days_that_people_write_are_taken_as_they_stand() -
         ),
         (GOOD.replace("P1D", "soon"), "Line 8, phases.0.soak: is no duration; write one like P7D"),
         (GOOD.replace("P1D", "7"), "Line 8, phases.0.soak: is no duration; write one like P7D"),
+        (GOOD.replace("P1D", "false"), "Line 8, phases.0.soak: is no duration; write one like P7D"),
         (GOOD.replace("P1D", "'7'"), "Line 8, phases.0.soak: is no duration; write one like P7D"),
         (GOOD.replace("[5, 100]", "[true, 100]"), "Line 7, phases.0.steps.0: is no whole number."),
         (GOOD.replace("2026-07-01T00:00:00Z", "20260701"), "Line 2, new_signups_after: is no date or time"),
