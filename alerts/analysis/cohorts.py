@@ -280,13 +280,9 @@ def _beside_control(arms: Arms) -> Attribution:
     return Attribution.V2_ONLY if arms.log_v2_worse >= V2_WORSE_LOG_E else Attribution.UNKNOWN
 
 
-def _order(finding: CohortFinding) -> tuple[bool, bool, bool, float, float, Cohort]:
-    """Rank what may act first, and of those the one that has most bad outcomes and hardly a good one.
-
-    Of two with the same outcomes it is the one whose evidence is further above its own bar.
-    """
+def _order(finding: CohortFinding) -> tuple[bool, bool, bool, float, Cohort]:
+    """Rank what may act first, and of those the one that has most bad outcomes and hardly a good one."""
     counts = finding.evidence.counts
     acts = not finding.only_notifies
     certain = counts.bad * counts.rate
-    margin = finding.evidence.log_e - finding.budget.hold_log_e
-    return acts and finding.breached, acts and finding.suspect, finding.suspect, certain, margin, finding.cohort
+    return acts and finding.breached, acts and finding.suspect, finding.suspect, certain, finding.cohort

@@ -73,13 +73,14 @@ def stopped_for(product: Product, alert: str = FAILURE) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fails", "kind", "cohort"), [(of_plan, "analysis", "of plan starter"), (of_kind, "roast", "of kind roast")]
+    ("fails", "user", "kind", "cohort"),
+    [(of_plan, "s", "analysis", "of plan starter"), (of_kind, "u", "roast", "of kind roast")],
 )
 def test_a_part_for_which_v2_always_fails_is_stopped_and_named(
-    product: Product, fails: Fails, kind: str, cohort: str
+    product: Product, fails: Fails, user: str, kind: str, cohort: str
 ) -> None:
     product.engines(v2=failing(v2.decide, fails))
-    assert ask_each(product, 2, lambda number: product.ask(f"s{number}", kind=kind)) <= 10
+    assert ask_each(product, 2, lambda number: product.ask(f"{user}{number}", kind=kind)) <= 10
     assert cohort in stopped_for(product)
     assert stopped_for(product).endswith(" failed in v2.")
     assert stopped_for(product) in product.rollout.state_reason
