@@ -11,8 +11,8 @@ from control_plane.platform.db.database import UtcDateTime
 revision = "0073"
 down_revision = "0072"
 
-REPLACED = {"credit_opened": "0022", "credit_answer": "0072", "credit_answer_many": "0065", "credit_operate": "0072"}
-"""Functions that ask what rolls over or has, or leave packs out that have expired, and what wrote each before."""
+REPLACED = {"credit_opened": "0022", "credit_answer": "0072", "credit_answer_many": "0065"}
+"""Functions that ask what rolls over, or leave packs out that have expired, and the version that wrote each before."""
 PACK_INDEX = "ix_credit_pack_rolled_from"
 JOURNAL_INDEX = "ix_credit_journal_limit_change"
 IS_ROLLED_OVER = sa.text("rolled_from IS NOT NULL")
