@@ -6,7 +6,7 @@ from alembic import op
 from control_plane.migrations.table_locks import lock_exclusively
 
 revision = "0075"
-down_revision = "0073"
+down_revision = "0074"
 
 COLUMNS = ("address", "browser", "version")
 
