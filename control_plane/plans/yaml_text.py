@@ -10,8 +10,8 @@ from control_plane.strict_json import is_storable
 CHARACTERS_MAX = 200_000
 DEPTH_MAX = 20
 EVENTS_MAX = 50_000
-DIGITS_MAX = 4000
 """A value is one, a list or an object two: what is short and has more takes seconds to read."""
+DIGITS_MAX = 4000
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
 

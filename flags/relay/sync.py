@@ -81,14 +81,20 @@ class UpstreamSync:
                     self._stream(line)
                 line.failures = 0
             except UpstreamError as error:
-                line.failures += 1
-                log.warning("relay.upstream", environment=environment, cause=str(error), failures=line.failures)
-                # A proxy may break every stream and let polls pass, so some failures of any kind turn to polling for a
-                # while.
-                if error.status in NO_STREAM or line.failures % FAILURES_UNTIL_POLLING == 0:
-                    line.poll_until = time.monotonic() + STREAM_AGAIN_SECONDS
-                else:
-                    self._stopped.wait(_pause_seconds(line.failures))
+                self._back_off(line, error, error.status)
+            except Exception as error:
+                # Whatever upstream sent: without this thread the relay would serve the same flags for ever.
+                line.forget()
+                self._back_off(line, error)
+
+    def _back_off(self, line: "_EnvironmentSync", error: Exception, status: int = 0) -> None:
+        line.failures += 1
+        log.warning("relay.upstream", environment=line.environment, cause=str(error)[:300], failures=line.failures)
+        # A proxy may break every stream and let polls pass, so some failures of any kind turn to polling for a while.
+        if status in NO_STREAM or line.failures % FAILURES_UNTIL_POLLING == 0:
+            line.poll_until = time.monotonic() + STREAM_AGAIN_SECONDS
+        else:
+            self._stopped.wait(_pause_seconds(line.failures))
 
     def _stream(self, line: "_EnvironmentSync") -> None:
         for event in self._upstream.follow(line.token, line.last_id):
@@ -139,6 +145,10 @@ class _EnvironmentSync:
     etag: str = ""
     failures: int = 0
     poll_until: float = 0.0
+
+    def forget(self) -> None:
+        """Ask for everything again: what was taken of something that can't be used may be half of it."""
+        self.state, self.last_id, self.etag = FeatureState(), None, ""
 
 
 def _number(event_id: str) -> int:

@@ -86,7 +86,7 @@ class RelayTokens:
     def _ask(self, texts: list[str]) -> None:
         try:
             found = {each["token"]: _token(each) for each in self._upstream.validate(texts)}
-        except UpstreamError as error:
+        except (UpstreamError, KeyError, TypeError, AttributeError) as error:
             detail = "Upstream can't be asked about this token at the moment; try again."
             raise Problem(503, "UPSTREAM_UNAVAILABLE", detail, headers={"Retry-After": "2"}) from error
         with self._changing:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request
@@ -67,7 +69,7 @@ class Upstream:
         """The flags, if they are other than those with this entity tag. Raises UpstreamError."""
         headers = {"If-None-Match": etag} if etag else {}
         try:
-            with self._open("GET", "/api/client/features", token, headers=headers) as answer:
+            with self._open("GET", "/api/client/features", token, headers=headers) as answer, _reading():
                 return Poll(answer.headers.get("ETag", ""), json.load(answer))
         except UpstreamError as error:
             if error.status == HTTPStatus.NOT_MODIFIED:
@@ -76,7 +78,7 @@ class Upstream:
 
     def validate(self, tokens: list[str]) -> list[dict[str, object]]:
         """Those of the tokens that open something, each with type and environment. Raises UpstreamError."""
-        with self._open("POST", "/edge/validate", "", body={"tokens": tokens}) as answer:
+        with self._open("POST", "/edge/validate", "", body={"tokens": tokens}) as answer, _reading():
             found: list[dict[str, object]] = json.load(answer)["tokens"]
             return found
 
@@ -126,16 +128,26 @@ class Upstream:
             if is_redirect(error.code):
                 raise UpstreamError(f"{self.url} {NOT_FOLLOWED}.", error.code) from error
             raise
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise UpstreamError(f"{path} can't be reached: {error}.") from error
         except ValueError:
             # What can't be written into a request: the error repeats it, and it may be the token.
             raise UpstreamError(f"{path} can't be asked: the address or the token can't be sent.") from None
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise UpstreamError for an answer that breaks off, or is not what such an answer is."""
+    try:
+        yield
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        raise UpstreamError(f"The answer can't be read: {type(error).__name__}: {error}.") from error
+
+
 def _answer(status: int, response: Any) -> Answer:
     headers = response.headers
-    return Answer(status, response.read(), headers.get("Content-Type", ""), headers.get("Retry-After"))
+    with _reading():
+        return Answer(status, response.read(), headers.get("Content-Type", ""), headers.get("Retry-After"))
 
 
 def _events(lines: Any) -> Iterator[Event]:
@@ -152,5 +164,5 @@ def _events(lines: Any) -> Iterator[Event]:
             elif fields.get("data"):
                 yield Event(fields.get("id", ""), json.loads(fields["data"]))
                 fields = {}
-    except (OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise UpstreamError(f"The stream broke: {error}.") from error

@@ -37,9 +37,8 @@ def without_archived(raw: object) -> tuple[object, Sequence[str]]:
     """Return a document without its archived features, and their names."""
     if not isinstance(raw, Mapping) or not isinstance(features := raw.get("features"), list):
         return raw, ()
-    archived = [each for each in features if isinstance(each, Mapping) and _is_archived(each)]
-    kept = [each for each in features if each not in archived] if archived else features
-    return {**raw, "features": kept}, [str(each.get("name")) for each in archived]
+    kept = [each for each in features if not _is_archived(each)]
+    return {**raw, "features": kept}, [str(each.get("name")) for each in features if _is_archived(each)]
 
 
 def client_features(raw: object, environment: str, known: Iterable[Wire]) -> object | ExportedFlags:
@@ -62,8 +61,8 @@ def client_features(raw: object, environment: str, known: Iterable[Wire]) -> obj
     return _with_segments(document, known, tags)
 
 
-def _is_archived(feature: Record) -> bool:
-    return feature.get("archived") is True or bool(feature.get("archivedAt"))
+def _is_archived(feature: object) -> bool:
+    return isinstance(feature, Mapping) and (feature.get("archived") is True or bool(feature.get("archivedAt")))
 
 
 def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedFlags:

@@ -142,6 +142,33 @@ def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follo
     assert [each["name"] for each in json.loads(published.features.body)["features"]] == ["b"]
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {
+            "events": [
+                {"type": "feature-updated", "eventId": 8, "feature": {**FLAG, "name": "b"}},
+                {"type": "hydration"},
+            ]
+        },
+        {"events": [{"type": "hydration", "features": [{"name": "b"}, None]}]},
+        {"nothing": "that is known"},
+        ["no", "object"],
+    ],
+)
+def test_after_something_that_can_not_be_used_it_asks_for_everything_again(
+    server: Server, follow: Callable[[], UpstreamSync], document: object
+) -> None:
+    """Half of it may have been taken already, and the thread that follows must not end with it."""
+    server.streams = [
+        [Event("7", hydration(FLAG)), Event("8", document)],
+        [Event("9", hydration({**FLAG, "name": "c"}))],
+    ]
+    follower = follow()
+    eventually(lambda: names(follower) == ["c"])
+    assert server.asked[:2] == [("stream", None), ("stream", None)]
+
+
 def test_a_feature_set_has_the_id_that_it_has_upstream(server: Server, follow: Callable[[], UpstreamSync]) -> None:
     server.streams = [[Event("4294967.5f", hydration(FLAG))]]
     follower = follow()
