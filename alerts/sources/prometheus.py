@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request
@@ -38,7 +39,7 @@ class Source:
             document = json.loads(_body(request))
         except URLError as error:
             raise QueryError(f"Prometheus can't be asked ({type(error.reason).__name__}).") from error
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException, ValueError, RecursionError) as error:
             raise QueryError(f"Prometheus gave no answer that can be read ({type(error).__name__}).") from error
         if not isinstance(document, dict):
             raise QueryError("Prometheus gave no answer that can be read.")
@@ -69,9 +70,12 @@ def _number(data: object, at: float) -> float:
             raise QueryError(f"The query finds {len(found)} series; sum them up to one.")
         case _:
             raise QueryError("The query gives no instant value; leave out ranges.")
-    if at - float(instant) > STALE_SECONDS:
+    try:
+        taken_at, value = float(instant), float(text)
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"The query gives no number, but {str(text)[:40]!r}.") from error
+    if at - taken_at > STALE_SECONDS:
         raise QueryError("The value is stale.")
-    value = float(text)
     if not math.isfinite(value) or value < 0:
         raise QueryError(f"The value is {text}; a count is a finite number of at least 0.")
     return value

@@ -140,7 +140,7 @@ def _reading() -> Iterator[None]:
     """Raise UpstreamError for an answer that breaks off, or is not what such an answer is."""
     try:
         yield
-    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UpstreamError(f"The answer can't be read: {type(error).__name__}: {error}.") from error
 
 
@@ -164,5 +164,5 @@ def _events(lines: Any) -> Iterator[Event]:
             elif fields.get("data"):
                 yield Event(fields.get("id", ""), json.loads(fields["data"]))
                 fields = {}
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         raise UpstreamError(f"The stream broke: {error}.") from error
