@@ -109,9 +109,9 @@ class LivePages:
         for view, watching in views.items():
             self._publish(watching, self._news(view, watching[0]))
 
-    def _news(self, view: View | None, reader: LiveReader) -> News:
-        if view is None:
-            return SIGNED_OUT
+    def _news(self, view: View | Notice, reader: LiveReader) -> News:
+        if isinstance(view, Notice):
+            return view
         if view not in self._rendered:
             self._rendered[view] = _render(view, reader)
         return self._rendered[view]
@@ -123,15 +123,26 @@ class LivePages:
             send()
 
 
-def _views(readers: Sequence[LiveReader]) -> Mapping[View | None, Sequence[LiveReader]]:
-    """Return who watches what. Raises SQLAlchemyError where nobody can tell."""
-    claims: dict[Hashable, View | None] = {}
-    watching: defaultdict[View | None, list[LiveReader]] = defaultdict(list)
+def _views(readers: Sequence[LiveReader]) -> Mapping[View | Notice, Sequence[LiveReader]]:
+    """Return who watches what, or is told that it is over. Raises SQLAlchemyError where nobody can tell."""
+    claims: dict[Hashable, View | Notice] = {}
+    watching: defaultdict[View | Notice, list[LiveReader]] = defaultdict(list)
     for reader in readers:
         if reader.claim not in claims:
-            claims[reader.claim] = reader.view()
+            claims[reader.claim] = _view(reader)
         watching[claims[reader.claim]].append(reader)
     return watching
+
+
+def _view(reader: LiveReader) -> View | Notice:
+    try:
+        return reader.view() or SIGNED_OUT
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        # The thread is everybody's: whatever became of this reader, the others go on.
+        log.exception("live.failed")
+        return BROKEN
 
 
 def _render(view: View, reader: LiveReader) -> News:

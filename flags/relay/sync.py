@@ -123,7 +123,10 @@ class UpstreamSync:
         features, segments = tuple(state.features.values()), tuple(state.segments.values())
         source = FeatureSource(environment, revision, {}, features, segments)
         self._put(source)
-        backup.save(self._folder, source)
+        try:
+            backup.save(self._folder, source)
+        except OSError as error:  # a full disk must not keep a change from who asks
+            log.warning("relay.not_kept", environment=environment, cause=str(error))
 
     def _put(self, source: FeatureSource) -> None:
         before = self.cache.get(source.environment)

@@ -94,7 +94,10 @@ class RelayTokens:
             for text in texts:
                 self._store(text, found.get(text))
             if self._known != before:
-                self._save_backup()
+                try:
+                    self._save_backup()
+                except OSError as error:  # what is on disk is older, and confirmed again after a restart
+                    log.warning("relay.tokens_not_kept", path=str(self._path), cause=str(error))
 
     def _store(self, text: str, token: Token | None) -> None:
         digest = sha256(text.encode()).hexdigest()

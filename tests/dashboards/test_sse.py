@@ -20,6 +20,7 @@ from control_plane.platform.identity_types import Person
 from control_plane.platform.runtime import change_feed
 from dashboards import live_pages, sse
 from dashboards.live_pages import LivePages
+from dashboards.live_reader import LiveReader, View
 from dashboards.view_models import rollout as screens
 from dashboards.views import alerts
 from tests.dashboards.browsing import changing
@@ -147,6 +148,23 @@ def test_a_page_that_can_not_be_rendered_ends_and_the_others_go_on(
     with sign_in("victor").get("/live/alerts", buffered=False) as broken:
         assert list(parsed(broken.iter_encoded())) == []
     assert [name for name, _ in islice((each for each in events if each[0] == "asof"), 2)] == ["asof", "asof"]
+
+
+def test_a_reader_of_whom_nothing_can_be_told_ends_and_the_others_go_on(
+    sign_in: SignIn, planned: Rollout, events: Iterator[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = LiveReader.view
+
+    def fail(reader: LiveReader) -> View | None:
+        if reader.context.request.path == "/live/alerts":
+            raise LookupError
+        return view(reader)
+
+    monkeypatch.setattr(LiveReader, "view", fail)
+    with sign_in("victor").get("/live/alerts", buffered=False) as broken:
+        assert list(parsed(broken.iter_encoded())) == []
+    regions_until_asof(events)
+    regions_until_asof(events)
 
 
 @pytest.mark.parametrize("address", ["/live/rollouts", "/live/alerts"])

@@ -169,6 +169,16 @@ def test_after_something_that_can_not_be_used_it_asks_for_everything_again(
     assert server.asked[:2] == [("stream", None), ("stream", None)]
 
 
+def test_a_disk_that_takes_nothing_keeps_no_change_from_who_asks(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("where the folder should be")
+    server.streams = [[Event("7", hydration(FLAG)), Event("8", hydration({**FLAG, "name": "b"}))]]
+    follower = UpstreamSync(server, tmp_path / "full")
+    follower.start("production", "T")
+    eventually(lambda: names(follower) == ["b"])
+    follower.stop()
+    assert server.asked == [("stream", None)], "it went on with the stream that it had"
+
+
 def test_a_feature_set_has_the_id_that_it_has_upstream(server: Server, follow: Callable[[], UpstreamSync]) -> None:
     server.streams = [[Event("4294967.5f", hydration(FLAG))]]
     follower = follow()

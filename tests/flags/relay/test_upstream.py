@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.platform.identity_types import Token
 from control_plane.platform.problems import Problem
 from flags.relay.tokens import RelayTokens
 from flags.relay.upstream import Upstream, UpstreamError
@@ -42,6 +43,14 @@ def test_a_token_about_which_nonsense_was_answered_is_not_called_wrong(tmp_path:
     with answering(with_body(body)) as url, pytest.raises(Problem) as refused:
         RelayTokens(Upstream(url), tmp_path / "tokens.json").check(TOKEN, datetime.now(UTC))
     assert refused.value.status == 503
+
+
+def test_a_token_opens_the_relay_though_the_disk_takes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("where the folder should be")
+    body = b'{"tokens": [{"token": "*:production.x", "type": "client", "environment": "production"}]}'
+    with answering(with_body(body)) as url:
+        found = RelayTokens(Upstream(url), tmp_path / "full" / "tokens.json").check(TOKEN, datetime.now(UTC))
+    assert isinstance(found, Token)
 
 
 @pytest.mark.parametrize("token", ["*:production.secret\n", "*:production.secret\nX-More: 1", "*:production.secret…"])
