@@ -20,6 +20,14 @@ AWAY_SECONDS = 2.0
 """Without a primary: as long as it takes to notice and decide."""
 
 
+def wait_for_an_answer(crowd: Crowd) -> float:
+    """Return once another operation is answered; the seconds that it took."""
+    known, began = len(crowd.answered), time.monotonic()
+    while len(crowd.answered) == known:
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
 def test_a_promoted_replica_has_all_that_was_acknowledged(tmp_path: Path) -> None:
     with replicated() as pair:
         settings = Settings(database_url=pair.url, instance_dir=tmp_path, secret_key="-", background=False)
@@ -34,10 +42,9 @@ def test_a_promoted_replica_has_all_that_was_acknowledged(tmp_path: Path) -> Non
                 assert states == [("sync",)]
                 pair.primary.kill()
                 time.sleep(AWAY_SECONDS)
-                known, began = len(crowd.answered), time.monotonic()
+                began = time.monotonic()
                 pair.promote()
-                while len(crowd.answered) == known:
-                    time.sleep(0.01)
+                wait_for_an_answer(crowd)
                 print(f"answered again {time.monotonic() - began:.2f} s after the promotion began")  # noqa: T201
                 crowd.wait_for_more()
         with application(replace(settings, database_url=pair.replica_url)) as app:
@@ -59,11 +66,9 @@ def test_under_patroni_a_dead_primary_is_replaced_and_comes_back_as_a_replica(tm
                 dead.kill()
                 died = time.monotonic()
                 wait_for(lambda: not heir.is_replica(), patroni)
-                known, promoted = len(crowd.answered), time.monotonic()
-                while len(crowd.answered) == known:
-                    time.sleep(0.01)
-                recovered = time.monotonic()
-                print(f"promoted after {promoted - died:.2f} s, answered {recovered - promoted:.2f} s later")  # noqa: T201
+                promoted_seconds = time.monotonic() - died
+                answered_seconds = wait_for_an_answer(crowd)
+                print(f"promoted after {promoted_seconds:.2f} s, answered {answered_seconds:.2f} s later")  # noqa: T201
                 crowd.wait_for_more()
                 dead.start()
                 patroni.wait_until_whole(heir)
