@@ -123,7 +123,7 @@ def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: Sig
         refused = browser.get(ADDRESS)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) > 0
-        assert "updates as many pages live as it may (1)" in refused.json["detail"]
+        assert "updates as many pages live as it may (1)" in refused.get_json()["detail"]
     with browser.get(ADDRESS, buffered=False) as answer:
         assert answer.status_code == 200
 

@@ -94,7 +94,7 @@ def test_wrong_parameters_are_refused_in_words(filled: Office, cast: dict[str, F
         answer = cast["olga"].get(f"/api/billing{path}")
         assert answer.json is not None
         assert answer.status_code in (404, 422)
-        assert answer.json["code"] == (code or "EVENT_NOT_FOUND")
+        assert answer.get_json()["code"] == (code or "EVENT_NOT_FOUND")
     assert cast["olga"].post("/api/billing/replay/applied", json={"reason": "x"}).status_code == 422
     assert cast["olga"].post("/api/billing/replay/dead", json={}).status_code == 422
 
@@ -136,17 +136,17 @@ def test_an_owner_says_who_a_customer_is(filled: Office, cast: dict[str, FlaskCl
     assert cast["olga"].post("/api/billing/customers/cus_stranger/link", json=body).status_code == 403
     answer = cast["alice"].post("/api/billing/customers/cus_stranger/link", json=body)
     assert answer.json is not None
-    assert answer.json["released"] > 0
+    assert answer.get_json()["released"] > 0
     filled.work(at=datetime.now(UTC))
     assert filled.user("grace")[0] == "pro"
     assert "parked" not in filled.states().values()
     taken = cast["alice"].post("/api/billing/customers/cus_ada/link", json=body)
-    assert (taken.status_code, taken.json and taken.json["code"]) == (409, "CUSTOMER_LINKED")
+    assert (taken.status_code, taken.json and taken.get_json()["code"]) == (409, "CUSTOMER_LINKED")
 
 
 def test_reconciling_needs_a_key_and_reports(filled: Office, cast: dict[str, FlaskClient]) -> None:
     answer = cast["alice"].post("/api/billing/reconcile", json={})
-    assert (answer.status_code, answer.json and answer.json["code"]) == (409, "NO_STRIPE_KEY")
+    assert (answer.status_code, answer.json and answer.get_json()["code"]) == (409, "NO_STRIPE_KEY")
 
 
 def test_reconciling_over_http_finds_and_corrects(filled: Office, cast: dict[str, FlaskClient], api: FakeApi) -> None:
@@ -190,7 +190,7 @@ def test_an_owner_corrects_a_finding_and_dismisses_another(
     assert cast["alice"].post(f"{path}/dismiss", json={}).status_code == 422
     assert cast["alice"].post(f"{path}/dismiss", json={"reason": "Known."}).status_code == 200
     again = cast["alice"].post(f"{path}/apply", json={"reason": "Again."})
-    assert (again.status_code, again.json and again.json["code"]) == (404, "FINDING_NOT_FOUND")
+    assert (again.status_code, again.json and again.get_json()["code"]) == (404, "FINDING_NOT_FOUND")
 
 
 def test_an_owner_merges_two_users(filled: Office, cast: dict[str, FlaskClient]) -> None:
@@ -202,6 +202,6 @@ def test_an_owner_merges_two_users(filled: Office, cast: dict[str, FlaskClient])
         answer = cast[name].post("/api/billing/users/ada/merge", json=body)
         assert answer.status_code == status, name
     assert answer.json is not None
-    assert (answer.json["userId"], answer.json["into"]) == ("ada", "eve")
+    assert (answer.get_json()["userId"], answer.get_json()["into"]) == ("ada", "eve")
     assert filled.user("eve")[0] == "pro"
     assert cast["alice"].post("/api/billing/users/ada/merge", json=body).status_code == 404

@@ -177,11 +177,11 @@ def test_owners_add_prices_over_http_and_everybody_who_signed_in_reads_them(offi
     body = {"prices": QUARTERLY, "reason": "A new offer."}
     preview = cast["victor"].post("/api/billing/prices/preview", json=body)
     assert preview.json is not None
-    assert [each["price"] for each in preview.json["added"]] == ["pro_quarterly"]
+    assert [each["price"] for each in preview.get_json()["added"]] == ["pro_quarterly"]
     for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
         assert cast[name].post("/api/billing/prices", json=body).status_code == status, name
     document = cast["victor"].get("/api/billing/prices").json
     assert document is not None
     assert "pro_quarterly" in document["prices"]
     wrong = cast["alice"].post("/api/billing/prices", json={**body, "prices": "prices: [{price: a}]"})
-    assert (wrong.status_code, wrong.json and wrong.json["code"]) == (422, "INVALID_PRICES")
+    assert (wrong.status_code, wrong.json and wrong.get_json()["code"]) == (422, "INVALID_PRICES")

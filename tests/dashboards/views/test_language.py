@@ -154,7 +154,7 @@ def test_a_problem_is_a_page_in_the_readers_language_and_a_document_in_english(c
     assert "No hay nada en esta dirección; compruébela." in page.text
     document = client.get("/nowhere", headers={**SPANISH, "Accept": "application/json"})
     assert document.json is not None
-    assert document.json["title"] == "Not Found"
+    assert document.get_json()["title"] == "Not Found"
 
 
 @pytest.mark.database("sqlite")

@@ -111,7 +111,7 @@ def test_a_list_of_many_takes_few_queries(app: Flask, sign_in: SignIn, many: Non
         victor.get("/")
     assert len(statements) <= 12, statements
     with app.app_context(), noted() as statements:
-        assert len(victor.get("/api/rollouts").json["rollouts"]) == 120
+        assert len(victor.get("/api/rollouts").get_json()["rollouts"]) == 120
     assert len(statements) <= 10, statements
     with looking(app) as session, noted() as statements:
         screens.read(session, now=datetime.now(UTC), lease_seconds=30)

@@ -92,10 +92,10 @@ def test_what_is_supposed_outweighs_the_directory(explained: Callable[..., dict[
 
 def test_many_are_explained_at_once(explained: Callable[..., dict[str, Any]], call: Call) -> None:
     answer = call("POST", "/api/flags/search/explain", kind="admin", json={"userIds": [INSIDE, OUTSIDE, INSIDE]})
-    assert [each["value"] for each in answer.json["explanations"]] == [True, False, True]
+    assert [each["value"] for each in answer.get_json()["explanations"]] == [True, False, True]
 
 
 def test_a_flag_that_nobody_made_is_not_explained(call: Call) -> None:
     for query in ("", "&environment=staging", "&environment=../../etc"):
         answer = call("GET", f"/api/flags/NOT_THERE/explain?userId=7{query}", kind="admin")
-        assert (answer.status_code, answer.json["code"]) == (404, "FLAG_NOT_FOUND")
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "FLAG_NOT_FOUND")

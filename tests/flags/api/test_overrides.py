@@ -32,7 +32,7 @@ def is_on(call: Call, user_id: str) -> bool:
         "POST", f"/ofrep/v1/evaluate/flags/{FLAG}", kind="client", json={"context": {"targetingKey": user_id}}
     )
     assert answer.status_code == 200, answer.text
-    return bool(answer.json["value"])
+    return bool(answer.get_json()["value"])
 
 
 def test_who_is_allowed_is_in_before_any_phase_and_out_again_when_it_ends(call: Call) -> None:
@@ -48,7 +48,7 @@ def test_a_denial_beats_an_allowance_and_every_phase(call: Call, office: Office)
     for effect in ("allow", "deny"):
         call("PUT", f"{PATH}/{effect}/ann", kind="admin", json=BECAUSE)
     assert not is_on(call, "ann")
-    [segment] = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "6.1.0"}).json[
+    [segment] = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "6.1.0"}).get_json()[
         "segments"
     ][:1]
     assert segment["constraints"][0]["operator"] == "NOT_IN"
@@ -68,7 +68,7 @@ def test_every_change_of_an_override_is_in_the_audit_trail(call: Call, app: Flas
 def test_overrides_are_listed_with_reason_and_name(call: Call) -> None:
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     call("PUT", f"{PATH}/allow/ann/of/accounts", kind="admin", json={**BECAUSE, "expiresAt": until})
-    [override] = call("GET", PATH, kind="admin").json["overrides"]
+    [override] = call("GET", PATH, kind="admin").get_json()["overrides"]
     assert override | {"createdAt": ""} == {
         "flag": FLAG,
         "userId": "ann/of/accounts",
@@ -94,13 +94,13 @@ def test_overrides_are_listed_with_reason_and_name(call: Call) -> None:
 )
 def test_what_cant_be_meant_is_refused(call: Call, user_id: str, body: dict[str, Any], code: str) -> None:
     answer = call("PUT", f"{PATH}/allow/{user_id}", kind="admin", json=body)
-    assert (answer.status_code, answer.json["code"]) == (422, code)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, code)
 
 
 def test_what_is_not_there_is_not_found(call: Call) -> None:
     missing = call("DELETE", f"{PATH}/allow/ann", kind="admin", json=BECAUSE)
     other = call("PUT", "/api/flags/OTHER/overrides/allow/ann", kind="admin", json=BECAUSE)
-    assert (missing.json["code"], other.json["code"]) == ("OVERRIDE_NOT_FOUND", "ROLLOUT_NOT_FOUND")
+    assert (missing.get_json()["code"], other.get_json()["code"]) == ("OVERRIDE_NOT_FOUND", "ROLLOUT_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,10 @@ def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(call: Call
             store.put_override(session, FLAG, f"user-{number:03}", Effect.ALLOW, change)
     assert "warning" not in call("GET", PATH, kind="admin").json
     last = call("PUT", f"{PATH}/allow/the-last", kind="admin", json=BECAUSE)
-    assert "101 users by name" in last.json["warning"]
-    assert "the other 1 are answered by this server alone" in call("GET", PATH, kind="admin").json["warning"]
+    assert "101 users by name" in last.get_json()["warning"]
+    assert "the other 1 are answered by this server alone" in call("GET", PATH, kind="admin").get_json()["warning"]
     assert is_on(call, "the-last"), "the server knows everybody"
-    segments = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "5.2.0"}).json[
+    segments = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "5.2.0"}).get_json()[
         "segments"
     ]
     (values,) = [each["constraints"][0]["values"] for each in segments]
@@ -176,7 +176,7 @@ def test_overrides_are_listed_a_page_at_a_time(call: Call) -> None:
     rest = call("GET", f"{PATH}?limit=2&cursor=bob", kind="admin").json
     assert ([each["userId"] for each in rest["overrides"]], "next" in rest) == (["eve"], False)
     for wrong in ("0", "1001", "many", "-1"):
-        assert call("GET", f"{PATH}?limit={wrong}", kind="admin").json["code"] == "INVALID_PARAMETER"
+        assert call("GET", f"{PATH}?limit={wrong}", kind="admin").get_json()["code"] == "INVALID_PARAMETER"
 
 
 def test_who_is_kept_out_beyond_any_number_is_sent_and_one_too_many_is_refused(
@@ -186,8 +186,8 @@ def test_who_is_kept_out_beyond_any_number_is_sent_and_one_too_many_is_refused(
     with app.app_context(), transaction() as session:
         session.execute(insert(FlagOverride), [{**fields, "user_id": f"user-{number}"} for number in range(DENIED_MAX)])
     refused = call("PUT", f"{PATH}/deny/one-more", kind="admin", json=BECAUSE)
-    assert (refused.status_code, refused.json["code"]) == (409, "TOO_MANY_KEPT_OUT")
-    assert "by an attribute that the plan asks for, hold the rollout" in refused.json["detail"]
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "TOO_MANY_KEPT_OUT")
+    assert "by an attribute that the plan asks for, hold the rollout" in refused.get_json()["detail"]
     assert call("PUT", f"{PATH}/deny/user-7", kind="admin", json=BECAUSE).status_code == 200, "no further name"
     assert call("PUT", f"{PATH}/allow/one-more", kind="admin", json=BECAUSE).status_code == 200
     body = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "6.1.0"}).json

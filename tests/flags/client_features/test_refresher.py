@@ -107,9 +107,9 @@ def test_answers_say_that_they_are_stale_and_for_how_long(
 ) -> None:
     monkeypatch.setattr(publishing, "STALE_SECONDS", -1.0)
     answer = call("POST", ASK, kind="client", json={"context": {"targetingKey": "7"}})
-    assert (answer.json["value"], answer.json["reason"]) == (True, "STALE")
-    assert answer.json["metadata"]["reason"] == "STATIC"
-    assert answer.json["metadata"]["staleSeconds"] >= 0
+    assert (answer.get_json()["value"], answer.get_json()["reason"]) == (True, "STALE")
+    assert answer.get_json()["metadata"]["reason"] == "STATIC"
+    assert answer.get_json()["metadata"]["staleSeconds"] >= 0
     payload = call("GET", "/api/client/features", kind="client", headers=NEW)
     assert int(payload.headers["Rollout-Stale-Seconds"]) >= 0
 

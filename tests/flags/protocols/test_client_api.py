@@ -22,15 +22,15 @@ PATH = "/api/client/features"
 
 def test_a_flag_is_sent_whole_and_off_before_its_first_phase(call: Call) -> None:
     answer = call("GET", PATH, kind="client", headers=NEW)
-    [feature] = answer.json["features"]
+    [feature] = answer.get_json()["features"]
     assert (answer.status_code, feature["name"], feature["enabled"]) == (200, FLAG, False)
     assert feature["strategies"], "an empty list means on for everybody"
-    assert answer.json["query"] == {
+    assert answer.get_json()["query"] == {
         "project": ["default"],
         "environment": "production",
         "inlineSegmentConstraints": False,
     }
-    assert answer.json["meta"]["etag"] == answer.headers["ETag"]
+    assert answer.get_json()["meta"]["etag"] == answer.headers["ETag"]
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}'])
@@ -75,7 +75,7 @@ def test_of_what_a_caller_likes_alike_the_smaller_is_sent(
 def test_who_takes_no_gzip_gets_none(call: Call, encoding: str) -> None:
     answer = call("GET", PATH, kind="client", headers=NEW | {"Accept-Encoding": encoding})
     assert "Content-Encoding" not in answer.headers
-    assert answer.json["version"] == 2
+    assert answer.get_json()["version"] == 2
 
 
 def test_a_change_changes_the_entity_tag(call: Call, office: Office) -> None:
@@ -83,8 +83,8 @@ def test_a_change_changes_the_entity_tag(call: Call, office: Office) -> None:
     office.move(3)
     after = call("GET", PATH, kind="client", headers=NEW | {"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
-    assert after.json["features"][0]["enabled"] is True
-    assert after.json["meta"]["revisionId"] > before.json["meta"]["revisionId"]
+    assert after.get_json()["features"][0]["enabled"] is True
+    assert after.get_json()["meta"]["revisionId"] > before.get_json()["meta"]["revisionId"]
 
 
 def test_a_change_that_concerns_no_sdk_leaves_the_entity_tag_alone(call: Call, office: Office) -> None:
@@ -101,25 +101,25 @@ def test_segments_are_written_into_the_strategies_for_old_sdks(
     office.move(1)
     old, new = call("GET", PATH, kind="client", headers=version), call("GET", PATH, kind="client", headers=NEW)
     assert "segments" not in old.json
-    assert old.json["query"]["inlineSegmentConstraints"] is True
+    assert old.get_json()["query"]["inlineSegmentConstraints"] is True
     assert old.headers["ETag"] != new.headers["ETag"]
-    [strategy] = old.json["features"][0]["strategies"]
-    [segment] = new.json["segments"]
+    [strategy] = old.get_json()["features"][0]["strategies"]
+    [segment] = new.get_json()["segments"]
     assert strategy["constraints"] == segment["constraints"]
     assert segment["constraints"][0]["values"] == ["beta-user"]
 
 
 def test_a_version_that_is_none_is_refused_by_name(call: Call) -> None:
     answer = call("GET", PATH, kind="client", headers={"Unleash-Client-Spec": "latest"})
-    assert (answer.status_code, answer.json["name"]) == (400, "BadDataError")
-    assert answer.json["details"][0]["path"] == "Unleash-Client-Spec"
+    assert (answer.status_code, answer.get_json()["name"]) == (400, "BadDataError")
+    assert answer.get_json()["details"][0]["path"] == "Unleash-Client-Spec"
 
 
 def test_only_flags_with_the_prefix_are_sent(call: Call) -> None:
-    assert call("GET", f"{PATH}?namePrefix=ENABLE_", kind="client", headers=NEW).json["features"]
+    assert call("GET", f"{PATH}?namePrefix=ENABLE_", kind="client", headers=NEW).get_json()["features"]
     other = call("GET", f"{PATH}?namePrefix=other", kind="client", headers=NEW)
-    assert other.json["features"] == []
-    assert other.json["query"]["namePrefix"] == "other"
+    assert other.get_json()["features"] == []
+    assert other.get_json()["query"]["namePrefix"] == "other"
 
 
 def test_the_environment_is_the_tokens(call: Call, office: Office, app: Flask) -> None:
@@ -127,21 +127,21 @@ def test_the_environment_is_the_tokens(call: Call, office: Office, app: Flask) -
     office.publish()
     token = office.token("client", environment="staging")
     answer = app.test_client().get(f"{PATH}?environment=production", headers={"Authorization": f"Bearer {token}"})
-    assert answer.json["query"]["environment"] == "staging"
-    assert answer.json["features"][0]["enabled"] is True
+    assert answer.get_json()["query"]["environment"] == "staging"
+    assert answer.get_json()["features"][0]["enabled"] is True
 
 
 def test_one_flag_can_be_had_alone(call: Call) -> None:
-    assert call("GET", f"{PATH}/{FLAG}", kind="client").json["name"] == FLAG
+    assert call("GET", f"{PATH}/{FLAG}", kind="client").get_json()["name"] == FLAG
     missing = call("GET", f"{PATH}/NOT_THERE", kind="client")
-    assert (missing.status_code, missing.json["name"]) == (404, "NotFoundError")
+    assert (missing.status_code, missing.get_json()["name"]) == (404, "NotFoundError")
 
 
 def test_without_a_token_or_with_another_kind_it_refuses_in_unleashs_words(call: Call) -> None:
     nobody, browser, admin = (call("GET", PATH, kind=kind) for kind in ("", "frontend", "admin"))
     assert (nobody.status_code, browser.status_code, admin.status_code) == (401, 403, 403)
-    assert "requires an API token" in nobody.json["message"]
-    assert browser.json["message"] == "invalid token: expected a different token type for this endpoint"
+    assert "requires an API token" in nobody.get_json()["message"]
+    assert browser.get_json()["message"] == "invalid token: expected a different token type for this endpoint"
 
 
 def test_an_sdk_may_introduce_itself(call: Call) -> None:
@@ -149,7 +149,7 @@ def test_an_sdk_may_introduce_itself(call: Call) -> None:
     answer = call("POST", "/api/client/register", kind="client", json=body)
     assert (answer.status_code, answer.data) == (202, b"")
     nameless = call("POST", "/api/client/register", kind="client", json={"instanceId": "i"})
-    assert (nameless.status_code, nameless.json["details"][0]["path"]) == (400, "appName")
+    assert (nameless.status_code, nameless.get_json()["details"][0]["path"]) == (400, "appName")
 
 
 @pytest.mark.parametrize(

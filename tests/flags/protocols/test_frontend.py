@@ -21,14 +21,14 @@ AFTER, BEFORE = CUTOVER + timedelta(days=1), CUTOVER - timedelta(days=1)
 
 def names(answer: TestResponse) -> list[str]:
     assert answer.status_code == 200, answer.text
-    return [toggle["name"] for toggle in answer.json["toggles"]]
+    return [toggle["name"] for toggle in answer.get_json()["toggles"]]
 
 
 def test_only_flags_that_are_on_are_told(call: Call, office: Office) -> None:
     assert names(call("GET", PATH, kind="frontend")) == []
     office.move(3, 3)
     answer = call("GET", f"{PATH}?userId=7", kind="frontend")
-    assert answer.json["toggles"] == [
+    assert answer.get_json()["toggles"] == [
         {
             "name": FLAG,
             "enabled": True,
@@ -70,7 +70,7 @@ def test_nobody_in_particular_may_ask(call: Call, office: Office, body: bytes) -
 @pytest.mark.parametrize("body", [b"[]", b'{"context": 7}'])
 def test_a_body_that_is_no_context_is_refused(call: Call, body: bytes) -> None:
     answer = call("POST", PATH, kind="frontend", data=body, content_type="application/json")
-    assert (answer.status_code, answer.json["details"][0]["path"]) == (400, "context")
+    assert (answer.status_code, answer.get_json()["details"][0]["path"]) == (400, "context")
 
 
 def test_the_entity_tag_is_that_of_the_answer_not_of_the_flags(call: Call, office: Office) -> None:

@@ -32,13 +32,13 @@ def test_a_flag_is_answered_with_its_reason(call: Call, office: Office) -> None:
         "reason": "TARGETING_MATCH",
         "metadata": {"phase": "beta"},
     }
-    assert call("POST", ONE, kind="client", json=asks("other")).json["value"] is False
+    assert call("POST", ONE, kind="client", json=asks("other")).get_json()["value"] is False
 
 
 def test_it_follows_the_rollout_to_its_rollback(call: Call, office: Office) -> None:
     inside = next(name for name in map(str, range(100)) if bucket(FLAG, name) <= 25)
     office.move(3, 1)
-    assert call("POST", ONE, kind="client", json=asks(inside)).json["reason"] == "SPLIT"
+    assert call("POST", ONE, kind="client", json=asks(inside)).get_json()["reason"] == "SPLIT"
     office.roll_back()
     answer = call("POST", ONE, kind="client", json=asks(inside)).json
     assert (answer["value"], answer["variant"], answer["reason"]) == (False, "off", "DISABLED")
@@ -48,17 +48,17 @@ def test_a_signup_date_may_be_written_in_any_usual_way(call: Call, office: Offic
     office.move(2, 3)
     after = (CUTOVER + timedelta(days=2)).date().isoformat()
     token = {"X-API-Key": office.token("client", trusted_attributes=["signupDate"])}
-    assert call("POST", ONE, headers=token, json=asks("7", signupDate=after)).json["value"] is True
+    assert call("POST", ONE, headers=token, json=asks("7", signupDate=after)).get_json()["value"] is True
 
 
 def test_a_user_is_asked_for_only_where_one_is_needed(call: Call, office: Office) -> None:
-    assert call("POST", ONE, kind="client", json={"context": {}}).json["value"] is False
+    assert call("POST", ONE, kind="client", json={"context": {}}).get_json()["value"] is False
     office.move(3)
     for body in ({}, {"context": None}, {"context": {}}, {"context": {"plan": "pro"}}):
         answer = call("POST", ONE, kind="client", json=body)
-        assert (answer.status_code, answer.json["errorCode"]) == (400, "TARGETING_KEY_MISSING")
-        assert answer.json["errorDetails"]
-    [flag] = call("POST", ALL, kind="client").json["flags"]
+        assert (answer.status_code, answer.get_json()["errorCode"]) == (400, "TARGETING_KEY_MISSING")
+        assert answer.get_json()["errorDetails"]
+    [flag] = call("POST", ALL, kind="client").get_json()["flags"]
     assert flag["errorCode"] == "TARGETING_KEY_MISSING"
 
 
@@ -74,22 +74,22 @@ def test_a_user_is_asked_for_only_where_one_is_needed(call: Call, office: Office
 )
 def test_a_body_that_cant_be_used_is_refused_with_a_code(call: Call, body: bytes, code: str) -> None:
     one, every = (call("POST", path, kind="client", data=body) for path in (ONE, ALL))
-    assert (one.status_code, one.json["errorCode"], one.json["key"]) == (400, code, FLAG)
-    assert (every.status_code, every.json["errorCode"]) == (400, code)
+    assert (one.status_code, one.get_json()["errorCode"], one.get_json()["key"]) == (400, code, FLAG)
+    assert (every.status_code, every.get_json()["errorCode"]) == (400, code)
 
 
 @pytest.mark.parametrize("key", ["NOT_THERE", "a%20b", "a/b", "%F0%9F%98%80", "a%2Fb", "a%0Ab", "%0D%0A"])
 def test_an_unknown_flag_is_not_found(call: Call, key: str) -> None:
     answer = call("POST", f"{ALL}/{key}", kind="client", json=asks("7"))
-    assert (answer.status_code, answer.json["errorCode"]) == (404, "FLAG_NOT_FOUND")
-    assert answer.json["errorDetails"]
+    assert (answer.status_code, answer.get_json()["errorCode"]) == (404, "FLAG_NOT_FOUND")
+    assert answer.get_json()["errorDetails"]
 
 
 def test_all_flags_come_with_where_to_hear_of_changes(call: Call, office: Office) -> None:
     office.move(3, 3)
     answer = call("POST", ALL, kind="frontend", json=asks("7"))
-    assert [flag["value"] for flag in answer.json["flags"]] == [True]
-    [stream] = answer.json["eventStreams"]
+    assert [flag["value"] for flag in answer.get_json()["flags"]] == [True]
+    [stream] = answer.get_json()["eventStreams"]
     assert stream["type"] == "sse"
     assert stream["endpoint"]["requestUri"].startswith("/ofrep/v1/events?channel=")
 
@@ -130,7 +130,7 @@ def imported(call: Call) -> None:
     features = [{"name": name, "enabled": name != "off", "strategies": each} for name, each in SHARES.items()]
     constraints = [{"contextName": "userId", "operator": "IN", "values": ["ann"]}]
     document = {"features": features, "segments": [{"id": 3, "name": "named", "constraints": constraints}]}
-    assert call("POST", "/api/environments/production/import", kind="admin", json=document).json["refused"] == []
+    assert call("POST", "/api/environments/production/import", kind="admin", json=document).get_json()["refused"] == []
 
 
 @pytest.mark.usefixtures("imported")
@@ -145,7 +145,7 @@ def test_an_imported_flag_says_when_it_lacks_a_user(call: Call, key: str, code: 
     answer = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": {"plan": "free"}})
     assert (answer.status_code, answer.json.get("errorCode")) == (400 if code else 200, code)
     everything = call("POST", "/ofrep/v1/evaluate/flags", kind="client", json={"context": {"plan": "free"}})
-    (found,) = [each for each in everything.json["flags"] if each["key"] == key]
+    (found,) = [each for each in everything.get_json()["flags"] if each["key"] == key]
     assert found.get("errorCode") == code
     known = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": {"targetingKey": "bob"}})
     assert known.status_code == 200
@@ -155,4 +155,4 @@ def test_an_imported_flag_says_when_it_lacks_a_user(call: Call, key: str, code: 
 def test_a_targeting_key_that_is_no_text_is_an_invalid_context(call: Call, key: object) -> None:
     for path in ("/ofrep/v1/evaluate/flags", f"/ofrep/v1/evaluate/flags/{FLAG}"):
         answer = call("POST", path, kind="client", json={"context": {"targetingKey": key}})
-        assert (answer.status_code, answer.json["errorCode"]) == (400, "INVALID_CONTEXT")
+        assert (answer.status_code, answer.get_json()["errorCode"]) == (400, "INVALID_CONTEXT")

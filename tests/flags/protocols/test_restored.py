@@ -34,7 +34,7 @@ def test_a_file_that_was_put_back_by_hand_is_noticed(settings: Settings, tmp_pat
             make_flag(app, flag)
             headers = {"Authorization": token, **({"If-None-Match": held} if held else {})}
             answer = app.test_client().get("/api/client/delta", headers=headers)
-            [events] = [answer.json["events"]]
+            [events] = [answer.get_json()["events"]]
             ids.append(events[0]["eventId"])
             with app.app_context():
                 db.engine.dispose()

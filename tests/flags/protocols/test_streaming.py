@@ -116,7 +116,7 @@ def test_who_holds_other_flags_under_an_id_that_came_back_is_told_everything(
     assert other != tag
     assert kinds(listen(headers={"Last-Event-ID": other}).events("unleash-connected")) == ["hydration"]
     delta = call("GET", DELTA, kind="client", headers={"If-None-Match": f'"{other}"'})
-    assert (delta.status_code, kinds(delta.json["events"])) == (200, ["hydration"])
+    assert (delta.status_code, kinds(delta.get_json()["events"])) == (200, ["hydration"])
 
 
 def test_only_so_many_feature_sets_are_remembered(
@@ -193,15 +193,17 @@ def test_where_there_is_no_place_sdks_are_sent_to_what_they_can_do_instead(
 
 def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, office: Office) -> None:
     first = call("GET", DELTA, kind="client")
-    assert kinds(first.json["events"]) == ["hydration"]
+    assert kinds(first.get_json()["events"]) == ["hydration"]
     seen = {"If-None-Match": first.headers["ETag"]}
-    assert id_of_tag(first.headers["ETag"].strip('"')) == first.json["events"][0]["eventId"]
+    assert id_of_tag(first.headers["ETag"].strip('"')) == first.get_json()["events"][0]["eventId"]
     assert call("GET", DELTA, kind="client", headers=seen).status_code == 304
     office.move(3)
     then = call("GET", DELTA, kind="client", headers=seen)
-    assert kinds(then.json["events"]) == ["feature-updated"]
-    assert id_of_tag(then.headers["ETag"].strip('"')) == then.json["events"][-1]["eventId"]
-    assert kinds(call("GET", DELTA, kind="client", headers={"If-None-Match": '"1"'}).json["events"]) == ["hydration"]
+    assert kinds(then.get_json()["events"]) == ["feature-updated"]
+    assert id_of_tag(then.headers["ETag"].strip('"')) == then.get_json()["events"][-1]["eventId"]
+    assert kinds(call("GET", DELTA, kind="client", headers={"If-None-Match": '"1"'}).get_json()["events"]) == [
+        "hydration"
+    ]
 
 
 def test_a_change_elsewhere_wakes_nobody(call: Call, office: Office, app: Flask) -> None:
@@ -216,7 +218,7 @@ def test_openfeature_providers_hear_when_to_evaluate_again(
 ) -> None:
     def channel() -> str:
         answer = call("POST", "/ofrep/v1/evaluate/flags", kind="frontend", json={"context": {"targetingKey": "7"}})
-        [stream] = answer.json["eventStreams"]
+        [stream] = answer.get_json()["eventStreams"]
         return str(stream["endpoint"]["requestUri"])
 
     stream = follow(app.test_client().get(channel()))

@@ -73,7 +73,7 @@ def test_flags_that_look_at_the_address_see_the_callers_own(behind: Behind) -> N
                 headers={"Authorization": token, "X-Forwarded-For": forwarded},
                 environ_base={"REMOTE_ADDR": PROXY},
             )
-            assert [toggle["name"] for toggle in answer.json["toggles"]] == on
+            assert [toggle["name"] for toggle in answer.get_json()["toggles"]] == on
 
 
 def test_metrics_stay_closed_to_whoever_comes_through_a_proxy(behind: Behind) -> None:
