@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
+from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from tests.processes import free_port

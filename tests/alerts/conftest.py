@@ -11,7 +11,6 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.models import AuditEntry
 from control_plane.rollouts import store
 
 TENTH = Position(3, 0)
@@ -38,7 +37,7 @@ class Desk:
         with self.app.app_context(), read_only() as session:
             return rollouts.find(session, FLAG)
 
-    def entries(self, action: str) -> list[AuditEntry]:
+    def entries(self, action: str) -> list[audit.Entry]:
         """The audit trail's entries of one action, the newest first."""
         with self.app.app_context(), read_only() as session:
             return [entry for entry in audit.latest(session, limit=500) if entry.action == action]

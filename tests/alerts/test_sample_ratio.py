@@ -13,7 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import sample_ratio
-from control_plane.rollouts.sample_ratio import SampleRatio
+from control_plane.rollouts.sample_ratio import RatioQuery, SampleRatio
 from tests.alerts.conftest import Desk
 
 
@@ -72,9 +72,13 @@ def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask,
         assert desk.rollout.state is RolloutState.RUNNING
 
 
+def always(split: SampleRatio | None) -> RatioQuery:
+    return lambda _session, _rollout, _since: split
+
+
 def test_a_right_split_and_one_nobody_counts_hold_nothing(app: Flask, desk: Desk) -> None:
     with app.app_context():
         for split in (SampleRatio(100, 1000, 0.1), None, SampleRatio(0, 0, 0.1)):
-            sample_ratio.register_ratio_query(lambda _session, _rollout, _since, split=split: split)
+            sample_ratio.register_ratio_query(always(split))
             check(desk.now + timedelta(seconds=30))
     assert desk.rollout.state is RolloutState.RUNNING

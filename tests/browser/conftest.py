@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
 
 from control_plane.platform.settings import Settings
 from tests import chromium, people
@@ -16,7 +16,7 @@ from tests.browser import stage
 from tests.browser.pages import sign_in
 from tests.serving import serving
 
-VIEWPORT = {"width": 1200, "height": 860}
+VIEWPORT: ViewportSize = {"width": 1200, "height": 860}
 
 OpenPage = Callable[..., Page]
 

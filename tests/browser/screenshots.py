@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
@@ -24,8 +25,11 @@ from tests.processes import free_port
 from tests.serving import serving
 
 FOLDER = ROOT / "build" / "screenshots"
-DEVICES = {"desktop": {"width": 1280, "height": 860}, "telephone": {"width": 390, "height": 844}}
-SCHEMES = ("light", "dark")
+DEVICES: dict[str, ViewportSize] = {
+    "desktop": {"width": 1280, "height": 860},
+    "telephone": {"width": 390, "height": 844},
+}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LOCALES = {"en": "en-GB", "es": "es-ES"}
 PATIENCE_MS = 300_000
 HEIGHT_MAX = 12_000

@@ -7,6 +7,7 @@ unleash-server itself.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,15 @@ class Follower:
         return whole if is_new and _by_key(self.state.to_json()) == known else None
 
 
+def catch_up(follower: Follower, known: list[Wire]) -> bool:
+    """Ask for the deltas; add the whole to `known` and return True once they are all there."""
+    whole = follower.catch_up()
+    if whole is None:
+        return False
+    known.append(whole)
+    return True
+
+
 def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventually: Wait) -> None:
     """Hold after each change that who follows by deltas or by a stream knows what who asks for everything knows."""
     changes, follower = Changes(random.Random(seed), made, []), Follower(made, FeatureState())
@@ -232,7 +242,7 @@ def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventuall
         for _ in range(number):
             changes.one()
             known: list[Wire] = []
-            eventually(lambda: (whole := follower.catch_up()) is not None and (known.append(whole) or True))  # noqa: B023
+            eventually(partial(catch_up, follower, known))
             names = changes.chance.sample(changes.names, min(8, len(changes.names)))
             context = at_random.context(changes.chance)
             expected = engines.compiled_rules(known[-1], names, [context])

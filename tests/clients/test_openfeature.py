@@ -9,7 +9,8 @@ from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.flag_evaluation import ErrorCode, Reason
+from openfeature.exception import ErrorCode
+from openfeature.flag_evaluation import Reason
 
 from control_plane.core.phases import FLAG
 from flags.client.openfeature import set_provider

@@ -14,8 +14,7 @@ from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
 from control_plane.core import transitions
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
-from control_plane.core.plan_edits import environments_of
+from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, environments_of, exposure
 from control_plane.core.transitions import Decision, Transition, cool_down_ends
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction

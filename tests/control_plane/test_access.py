@@ -97,7 +97,9 @@ def role_calls(app: Flask) -> Iterator[Call]:
 
 def refusal(client: FlaskClient, call: Call, token: str = "") -> tuple[int, str]:
     """The status and the code with which the door was shut; else 0: the request got in, whatever became of it."""
-    body = {} if call.method not in ("GET",) and not call.path.startswith(("/people", "/account")) else None
+    body: dict[str, str] | None = (
+        {} if call.method not in ("GET",) and not call.path.startswith(("/people", "/account")) else None
+    )
     headers = {"Accept": "application/json"} | ({"Authorization": token} if token else {})
     with client.open(call.path, method=call.method, json=body, headers=headers) as answer:
         if answer.status_code not in (401, 403):

@@ -35,7 +35,7 @@ def test_a_server_leaves_nothing_that_others_may_read(tmp_path: Path) -> None:
         assert place.stat().st_mode & 0o777 == 0o700
         assert (place / "rollout.db-wal").exists()
         assert open_ones(place) == {}
-    command = [COMMAND, "backup", str(place / "copy.db")]
+    command = [str(COMMAND), "backup", str(place / "copy.db")]
     environ = {name: os.environ[name] for name in KEPT if name in os.environ}
     environ |= {"INSTANCE_DIR": str(place), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
     subprocess.run(command, env=environ, cwd=tmp_path, check=True, capture_output=True, timeout=60)

@@ -33,7 +33,7 @@ class Redirecting(BaseHTTPRequestHandler):
             self.wfile.write(b"{}")
             return
         self.send_response(self.status)
-        self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/elsewhere")
+        self.send_header("Location", f"http://localhost:{self.connection.getsockname()[1]}/elsewhere")
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")

@@ -285,7 +285,7 @@ def run(model: type[RolloutModel], runs: int, steps: int) -> None:
     unhurried = settings(
         max_examples=runs, stateful_step_count=steps, suppress_health_check=list(HealthCheck), phases=kinds
     )
-    run_state_machine_as_test(model, settings=unhurried)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(model, settings=unhurried)
 
 
 def test_whatever_happens_to_a_rollout_the_promises_hold(model: type[RolloutModel], dialect: str) -> None:

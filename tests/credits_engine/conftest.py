@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -66,7 +67,7 @@ class Till:
             assert found is not None
             return account_books.read_books(session, found[0], self.now)
 
-    def journal(self, user_id: str) -> list[Mapping[str, object]]:
+    def journal(self, user_id: str) -> list[Mapping[str, Any]]:
         """Every journal row of a user, oldest first."""
         with read_only() as session:
             query = select(JOURNAL).where(JOURNAL.c.user_id == user_id).order_by(JOURNAL.c.id)

@@ -30,9 +30,9 @@ EDWARDS = ed25519.Ed25519PrivateKey.generate()
 KEYS: list[Any] = [
     RSAAlgorithm.to_jwk(STRONG.public_key(), as_dict=True) | {"kid": "rsa"},
     RSAAlgorithm.to_jwk(WEAK.public_key(), as_dict=True) | {"kid": "weak"},
-    ECAlgorithm(ec.SECP256R1).to_jwk(CURVE.public_key(), as_dict=True) | {"kid": "ec"},
-    ECAlgorithm(ec.SECP384R1).to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "ec384"},
-    ECAlgorithm(ec.SECP384R1).to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "misnamed", "alg": "ES256"},
+    ECAlgorithm.to_jwk(CURVE.public_key(), as_dict=True) | {"kid": "ec"},
+    ECAlgorithm.to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "ec384"},
+    ECAlgorithm.to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "misnamed", "alg": "ES256"},
     OKPAlgorithm().to_jwk(EDWARDS.public_key(), as_dict=True) | {"kid": "okp"},
     {"kty": "oct", "k": "c2VjcmV0", "kid": "oct"},
     {"kty": "oct", "k": "c2VjcmV0", "kid": "oct as rsa", "alg": "RS256"},

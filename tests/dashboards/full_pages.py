@@ -13,7 +13,7 @@ from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.billing.store import findings
 from credits_engine.billing.store.findings import Finding
 from credits_engine.engines import v2
-from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations.consumption import EnginePolicy, Engines, FlagEvaluation, Operation, consume
 from credits_engine.remediation import preparation
@@ -110,7 +110,7 @@ def _add_credits(app: Flask, now: datetime) -> None:
                 policy=EnginePolicy(engines=Engines(v2=_doubling)),
             )
     with changing(app) as session:
-        pack = Purchase(USER, "analysis", 50, now + timedelta(days=30))
+        pack = Purchase(USER, Kind("analysis"), 50, now + timedelta(days=30))
         top_up(session, pack, ChangeContext(earlier, "alice", WHY), key="pack")
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -163,7 +164,7 @@ def test_the_title_of_each_notification_of_a_change_is_told(action: Action) -> N
 
 
 def test_the_title_of_each_other_notification_is_told() -> None:
-    who = {"actor": "olga", "reason": "Why.", "now": NOW}
+    who: dict[str, Any] = {"actor": "olga", "reason": "Why.", "now": NOW}
     made = (
         messages.of_override(FLAG, "credit_drift", expires_at=NOW, **who),
         messages.of_request(FLAG, "credit_drift", until=NOW, **who),

@@ -46,7 +46,7 @@ def replicated() -> Iterator[Pair]:
         )
         assert copied.wait() == 0, primary.log.read_text()[-600:]
         settings = [f"--{name}={value}" for name, value in (postgres.SERVER | postgres.FORGETFUL).items()]
-        command = [primary.programs / "postgres", "-D", data, f"--port={port}", *settings]
+        command: list[Path | str] = [primary.programs / "postgres", "-D", data, f"--port={port}", *settings]
         replica = postgres._run(command, primary.log, primary.user)
         try:
             assert postgres._is_ready(replica, data / "postmaster.pid"), primary.log.read_text()[-600:]

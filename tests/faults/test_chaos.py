@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_whatever_is_taken_away_nothing_is_lost_and_nothing_charged_twice(tmp_pa
             token = prepared(app)
         with hosts(server, tmp_path) as (one, other, cable):
             # The worker of the other host stays: a fork beside `faketime` did not come up once, with no listener left.
-            faults = [
+            faults: list[Callable[[], object]] = [
                 lambda: kill_worker(one),
                 lambda: stop_for_a_while(one),
                 lambda: stop_for_a_while(other),

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from alerts import guard, guard_job, store
+from alerts import guard, store
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
@@ -160,7 +160,7 @@ def test_an_alert_whose_measurement_never_existed_is_told_and_never_acts(desk: D
 def test_a_tick_that_fails_is_no_heartbeat(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with transaction() as session:
         before = leases.guard_expires_at(session)
-    monkeypatch.setattr(guard_job.guard, "_judge_rollout", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(guard, "_judge_rollout", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_guard(desk.now + SECOND, 1)
     with read_only() as session:

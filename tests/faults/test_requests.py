@@ -51,6 +51,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 BOTH = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 Fuzz = Callable[..., int]
 Modes = tuple[GenerationMode, ...]
+AnyOperation = APIOperation[Any, Any, Any, Any]
 
 
 @pytest.fixture
@@ -140,19 +141,19 @@ def test_nothing_well_formed_breaks_it(
         assert reconcile(session).clean
 
 
-def _operations(schema: Any, prefixes: tuple[str, ...]) -> Iterator[APIOperation]:
+def _operations(schema: Any, prefixes: tuple[str, ...]) -> Iterator[AnyOperation]:
     for result in schema.get_all_operations():
         operation = result.ok()
         if operation.path.startswith(prefixes) and operation.path not in ENDLESS:
             yield operation
 
 
-def _modes(operation: APIOperation, wanted: Modes) -> Iterator[GenerationMode]:
+def _modes(operation: AnyOperation, wanted: Modes) -> Iterator[GenerationMode]:
     can_be_wrong = bool(operation.body or operation.query)
     yield from (mode for mode in wanted if mode is GenerationMode.POSITIVE or can_be_wrong)
 
 
-def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: int, named: Mapping[str, object]) -> int:
+def _send(operation: AnyOperation, mode: GenerationMode, token: str, examples: int, named: Mapping[str, object]) -> int:
     sent = 0
 
     @examples_of(
@@ -164,7 +165,7 @@ def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: i
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def send(case: Case) -> None:
+    def send(case: Case[AnyOperation]) -> None:
         nonlocal sent
         sent += 1
         case.path_parameters.update({name: there for name, there in named.items() if name in case.path_parameters})

@@ -130,7 +130,7 @@ def callers(
         lambda: (stranger, {}),
         lambda: (sign_in("victor"), {}),
         lambda: (sign_in("olga"), {}),
-        *(lambda text=text: (stranger, {"Authorization": text}) for text in tokens),  # type: ignore[misc]
+        *(lambda text=text: (stranger, {"Authorization": text}) for text in tokens),
     ]
 
 

@@ -67,7 +67,7 @@ def test_it_is_made_moved_seen_and_given_back_over_the_api(alice: FlaskClient, s
     assert (staging["flag"], staging["environment"], staging["percentage"]) == (STAGING, "staging", 50)
     listed = {each["flag"]: each.get("environment") for each in alice.get("/api/rollouts").get_json()["rollouts"]}
     assert listed == {FLAG: None, STAGING: "staging"}
-    shown = alice.get(f"/api/rollouts/{STAGING}").json
+    shown = alice.get(f"/api/rollouts/{STAGING}").get_json()
     assert shown["plan"]["environment"] == "staging"
     assert (
         call(alice, "POST", f"/rollouts/{STAGING}/advance", expectedVersion=1, reason="Fine.").get_json()["percentage"]
@@ -76,7 +76,7 @@ def test_it_is_made_moved_seen_and_given_back_over_the_api(alice: FlaskClient, s
     assert alice.get(f"/api/rollouts/{FLAG}").get_json()["percentage"] == 100
     assert alice.get(f"/api/flags/{FLAG}").get_json()["rollouts"] == {"staging": STAGING}
     for place, decides in (("staging", STAGING), ("development", FLAG)):
-        answer = alice.get(f"/api/flags/{FLAG}/explain?userId=u-1&environment={place}").json
+        answer = alice.get(f"/api/flags/{FLAG}/explain?userId=u-1&environment={place}").get_json()
         assert (answer["rollout"], answer["value"]) == (decides, True)
     subjects = {each["subject"] for each in alice.get(f"/api/audit?flag={FLAG}").get_json()["entries"]}
     assert subjects == {f"rollout:{FLAG}", f"rollout:{STAGING}"}
@@ -213,7 +213,7 @@ def test_the_pages_name_both_and_lead_from_one_to_the_other(alice: FlaskClient, 
     assert f'href="/rollouts/{FLAG}">SEARCH</a>' in page
     assert "All users in staging" in page
     with alice.get(f"/live/rollouts/{STAGING}", buffered=False) as stream:
-        assert "SEARCH in staging · Rollout" in unescape(b"".join(islice(stream.response, 5)).decode())
+        assert "SEARCH in staging · Rollout" in unescape(b"".join(islice(stream.iter_encoded(), 5)).decode())
     assert alice.get(f"/rollouts/{STAGING}/plan").status_code == 200
     moved = post(alice, f"/rollouts/{STAGING}/advance", version=1, reason="Fine.")
     assert "100\u202f%" in moved or "100 %" in moved

@@ -66,10 +66,10 @@ def somewhere(name: str, plan: Plan, chance: random.Random) -> Rollout:
 @given(seed=st.integers(0, 2**32))
 def test_an_environment_is_served_the_exposure_of_its_rollout(app: Flask, seed: int) -> None:
     chance = random.Random(seed)
-    wanted = {}
-    for flag in FLAGS:
+    wanted: dict[str, Rollout] = {}
+    for key in FLAGS:
         for environment in (PRODUCTION, *chance.sample(ENVIRONMENTS, chance.randint(0, len(ENVIRONMENTS)))):
-            name = rollout_name(flag, environment)
+            name = rollout_name(key, environment)
             wanted[name] = somewhere(name, plan_of(environment, chance), chance)
     with app.app_context():
         with transaction() as session:

@@ -92,10 +92,10 @@ def test_sides_that_fail_at_different_rates_make_no_bursts_together() -> None:
     often, never = add_outcomes(BurstHistory(), Counts(6, 600)), add_outcomes(BurstHistory(), Counts(0, 600))
     assert learn(Bursts(often, never), 0.01).size == 1
     rng = np.random.default_rng(11)
-    sizes = [
-        learn(Bursts(*(history(outcomes(rng, size=1, rate=rate, total=40_000)) for rate in (0.009, 0.001))), 0.01).size
-        for _ in range(20)
-    ]
+    sizes = []
+    for _ in range(20):
+        often, seldom = (history(outcomes(rng, size=1, rate=rate, total=40_000)) for rate in (0.009, 0.001))
+        sizes.append(learn(Bursts(often, seldom), 0.01).size)
     assert sizes.count(1.0) >= 18
 
 

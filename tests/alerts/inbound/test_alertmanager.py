@@ -166,8 +166,9 @@ def test_alerts_that_were_left_out_hold_the_flags_that_were_named(post: Post, de
     post(notification(truncatedAlerts=3, status="resolved"))
     assert desk.rollout.state is RolloutState.RUNNING
     post(notification(truncatedAlerts=3))
-    assert desk.rollout.state is RolloutState.HELD
-    assert "3 alerts" in desk.rollout.state_reason
+    held = desk.rollout
+    assert held.state is RolloutState.HELD
+    assert "3 alerts" in held.state_reason
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def test_an_overridden_alert_notifies_only_and_acts_again_when_the_time_is_up(de
     run_guard(desk.now + timedelta(minutes=59, seconds=59), 1)
     assert desk.rollout.state is RolloutState.RUNNING
     run_guard(desk.now + timedelta(minutes=60), 1)
-    assert desk.rollout.state is RolloutState.ROLLED_BACK
+    after = desk.rollout
+    assert after.state is RolloutState.ROLLED_BACK
 
 
 def test_other_alerts_act_meanwhile(desk: Desk) -> None:

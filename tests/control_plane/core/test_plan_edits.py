@@ -16,12 +16,13 @@ from control_plane.core.phases import (
     Rollout,
     RolloutState,
     default_plan,
+    environments_of,
     exposure,
     exposure_at,
     new_rollout,
     positions,
 )
-from control_plane.core.plan_edits import GAINS_USERS, decide_edit, environments_of, with_plan
+from control_plane.core.plan_edits import GAINS_USERS, decide_edit, with_plan
 from control_plane.core.transitions import Refusal, Transition
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import RolloutFlag

@@ -80,7 +80,8 @@ def test_a_refused_advance_lists_every_reason_at_once() -> None:
 
 
 def test_an_approval_passes_what_is_unknown_and_never_what_is_closed() -> None:
-    assert done(decide_advance(a_rollout(), [UNKNOWN], now=NOW, expected_version=7, approval="Seen by hand."))
+    passed = decide_advance(a_rollout(), [UNKNOWN], now=NOW, expected_version=7, approval="Seen by hand.")
+    assert isinstance(passed, Transition)
     assert codes(decide_advance(a_rollout(), [UNKNOWN], now=NOW, expected_version=7, approval="  ")) == {"GATE_UNKNOWN"}
     assert codes(decide_advance(a_rollout(), [CLOSED], now=NOW, expected_version=7, approval="Please.")) == {
         "GATE_CLOSED"

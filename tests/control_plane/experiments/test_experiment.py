@@ -28,7 +28,8 @@ def vandal(basket: Basket) -> int:
 
 
 def experiment(**changes: Any) -> Experiment[Basket, int]:
-    return Experiment(**({"migration": PRICES, "control": total, "candidate": total} | changes))
+    arguments: dict[str, Any] = {"migration": PRICES, "control": total, "candidate": total}
+    return Experiment(**arguments | changes)
 
 
 def beside(shadow: Any, *, candidate_serves: bool) -> Experiment[Basket, int]:
@@ -86,7 +87,10 @@ def test_what_is_no_decision_is_a_failure_of_its_side() -> None:
 
 
 def test_a_decision_may_be_none() -> None:
-    result = experiment(control=lambda _: None, candidate=lambda _: None).run([1], candidate_serves=True)
+    def decide(_basket: Basket) -> int | None:
+        return None
+
+    result = Experiment(PRICES, decide, decide).run([1], candidate_serves=True)
     assert (result.answer(), result.difference) == (None, Difference.MATCH)
 
 

@@ -98,7 +98,7 @@ def test_many_readers_are_found_by_one_look_at_the_open_files(line: Line, monkey
         looks.append(path)
         return listed(path)
 
-    monkeypatch.setattr(slow_readers.os, "listdir", look)
+    monkeypatch.setattr(os, "listdir", look)
     host, port = line.reader.getsockname()
     gone = [StreamReader("127.0.0.1", str(number)) for number in range(1, 20)]
     there = [StreamReader(host, str(port)) for _ in range(20)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from granian.constants import Interfaces
+from granian.server.mp import WorkerProcess
 
 from control_plane.gateway.respawns import PERIOD_SECONDS, RESPAWNS_MAX, Respawns
 from control_plane.server import Server
@@ -21,8 +22,8 @@ KILLS = 3
 PATIENCE_SECONDS = 60
 
 
-class Worker:
-    """A process as Granian's server sees it."""
+class Worker(WorkerProcess):
+    """A worker of Granian's server that starts no process."""
 
     def __init__(self, idx: int, *, alive: bool = True) -> None:
         self.idx = idx
@@ -37,7 +38,7 @@ class Worker:
     def terminate(self) -> None:
         self._alive = False
 
-    def join(self, _timeout: float) -> None:
+    def join(self, timeout: float | None = None) -> None:  # noqa: ARG002 - as its base class has it
         assert not self._alive
 
 
@@ -85,11 +86,12 @@ def test_when_no_worker_can_be_kept_alive_the_server_ends(pause: float, hopeless
 def test_one_that_ended_while_granian_emptied_its_list_is_started_again_too(server: Server) -> None:
     server.wrks = [Worker(0, alive=False), Worker(1, alive=False)]
     server._respawn_workers([0], None, None)
-    assert [each.is_alive() for each in server.wrks] == [True, True]
+    assert [each.is_alive() for each in server.wrks if isinstance(each, Worker)] == [True, True]
 
 
 def test_one_that_was_started_again_before_its_end_was_noted_goes_on(server: Server) -> None:
-    server.wrks = before = [Worker(0), Worker(1, alive=False)]
+    before = [Worker(0), Worker(1, alive=False)]
+    server.wrks = [*before]
     kept = before[0]
     server._respawn_workers([0, 1], None, None)
     assert server.wrks[0] is kept
@@ -104,7 +106,8 @@ def test_one_that_ends_meanwhile_is_not_waited_for(server: Server) -> None:
 
 
 def test_workers_that_are_replaced_on_request_need_not_have_ended(server: Server) -> None:
-    server.wrks = before = [Worker(0), Worker(1)]
+    before = [Worker(0), Worker(1)]
+    server.wrks = [*before]
     first = before[0]
     server._respawn_workers([0], None, None, delay=0.001)
     assert server.wrks[0] is not first

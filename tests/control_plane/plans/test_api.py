@@ -51,7 +51,7 @@ def test_a_flag_is_made_from_a_template(sign_in: SignIn) -> None:
 
 
 def test_what_is_read_can_be_sent_back(alice: FlaskClient) -> None:
-    read = alice.get(f"{BASE}/SEARCH/plan").json
+    read = alice.get(f"{BASE}/SEARCH/plan").get_json()
     assert (read["version"], read["plan_version"]) == (1, 1)
     same = send(alice, "PUT", "/SEARCH/plan", {"plan": read["plan"], "reason": "x", "expectedVersion": 1})
     assert (same.status_code, same.get_json()["plan_version"]) == (200, 1)
@@ -158,9 +158,10 @@ def test_a_list_is_filtered_and_paged(alice: FlaskClient) -> None:
     for number in range(5):
         body = {"flag": f"F{number}", "plan": {**PLAN, "tags": ["odd" if number % 2 else "even"], "owner": "Zoë"}}
         assert send(alice, "POST", "", body).status_code == 201
-    found, cursor = [], ""
+    found = list[str]()
+    cursor: str | None = ""
     while cursor is not None:
-        page = alice.get(f"{BASE}?limit=2&cursor={cursor}").json
+        page = alice.get(f"{BASE}?limit=2&cursor={cursor}").get_json()
         found += [each["flag"] for each in page["rollouts"]]
         cursor = page["next"]
     assert found == ["F0", "F1", "F2", "F3", "F4", "SEARCH"]
@@ -187,7 +188,7 @@ def test_a_rollout_tells_when_it_moves_and_what_is_late(alice: FlaskClient) -> N
     phase = {**PLAN["phases"][0], "advance": {"at": "2099-12-07T09:00", "zone": "Europe/Madrid"}}
     late = {**PLAN, "phases": [{**phase, "planned_start": "2026-01-01"}]}
     send(alice, "POST", "", {"flag": "LATE", "plan": late})
-    found = alice.get(f"{BASE}/LATE").json
+    found = alice.get(f"{BASE}/LATE").get_json()
     assert found["next_move"]["at"] == "2099-12-07T08:00:00+00:00"
     (dates,) = found["phases"]
     assert (dates["planned_start"], dates["days_late"] > 0) == ("2026-01-01", True)

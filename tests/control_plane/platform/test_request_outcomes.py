@@ -38,7 +38,12 @@ def routes(app: Flask) -> None:
         raise RuntimeError
 
     app.add_url_rule("/api/test/of", endpoint="test of", view_func=of_user)
-    views = {"fine": lambda: "fine", "fail": fail, "refuse": refuse, "wait": wait}
+    views: dict[str, Callable[[], ResponseReturnValue]] = {
+        "fine": lambda: "fine",
+        "fail": fail,
+        "refuse": refuse,
+        "wait": wait,
+    }
     for name, view in views.items():
         app.add_url_rule(f"/api/test/{name}", endpoint=f"test {name}", view_func=require_token("service")(view))
         app.add_url_rule(f"/api/open/{name}", endpoint=f"open {name}", view_func=view)

@@ -15,6 +15,7 @@ from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot, store
 from flags.administration.overrides import put_override
 from flags.client_features.refresher import REFRESHER
+from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -51,7 +52,7 @@ def names(app: Flask, make_token: Callable[..., str]) -> set[str]:
 def value(app: Flask) -> bool:
     with app.app_context(), read_only() as session:
         flags = snapshot.SNAPSHOTS.get().current(session, "staging")
-        return snapshot.evaluate(flags.find(FLAG), EvaluationContext("u1"), datetime.now(UTC)).value
+        return evaluate(flags.find(FLAG), EvaluationContext("u1"), datetime.now(UTC)).value
 
 
 def test_it_is_off_everywhere_and_comes_back_off(
@@ -109,7 +110,7 @@ def test_another_flag_of_its_name_begins_without_what_was_said_of_it(app: Flask,
     call(alice, "POST", "/archive", reason="Done.", expectedVersion=2, confirmLosing=True)
     call(alice, "DELETE", "", reason="Unused.", expectedVersion=3)
     body = {"flag": FLAG, "template": "kill-switch"}
-    made = alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).json
+    made = alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).get_json()
     assert (made["version"], made["attempt"]) == (5, 2)
     with app.app_context(), read_only() as session:
         assert store.list_overrides(session, FLAG) == []

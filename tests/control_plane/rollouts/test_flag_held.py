@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -84,7 +83,7 @@ ADVANCING: dict[Put, dict[str, set[str]]] = {
 }
 
 
-def every(table: dict[Put, dict[str, set[str]]]) -> Any:
+def every(table: dict[Put, dict[str, set[str]]]) -> pytest.MarkDecorator:
     cases = [(state, name, refused) for state, names in table.items() for name, refused in names.items()]
     ids = [f"{state.__name__}-{name}" for state, name, _ in cases]
     return pytest.mark.parametrize(("state", "name", "refused"), cases, ids=ids)

@@ -78,26 +78,26 @@ def role(session: Session, person: int, now: datetime, actor: str) -> object:
     return accounts.change_role(session, person, role=Role.OWNER, now=now, actor=actor)
 
 
-def grants(session: Session, person: int, now: datetime, actor: str) -> object:
-    return accounts.change_grants(session, person, grants=[Grant(Role.OWNER, FLAG)], now=now, actor=actor)
+def grants(session: Session, person: int, now: datetime, actor: str) -> None:
+    accounts.change_grants(session, person, grants=[Grant(Role.OWNER, FLAG)], now=now, actor=actor)
 
 
-def password(session: Session, person: int, now: datetime, actor: str) -> object:
-    return accounts.change_password(session, person, password="a long one for tests 2", now=now, actor=actor)
+def password(session: Session, person: int, now: datetime, actor: str) -> None:
+    accounts.change_password(session, person, password="a long one for tests 2", now=now, actor=actor)
 
 
-def unlocked(session: Session, person: int, now: datetime, actor: str) -> object:
+def unlocked(session: Session, person: int, now: datetime, actor: str) -> None:
     accounts.disable_person(session, person, now=now, actor="system")
-    return accounts.enable_person(session, person, now=now, actor=actor)
+    accounts.enable_person(session, person, now=now, actor=actor)
 
 
-def no_second_factor(session: Session, person: int, now: datetime, actor: str) -> object:
+def no_second_factor(session: Session, person: int, now: datetime, actor: str) -> None:
     account_store.set_second_factor(session, person, SecondFactor("sealed", 1, ()))
-    return second_factor.reset(session, accounts.find_person(session, person), now=now, actor=actor)
+    second_factor.reset(session, accounts.find_person(session, person), now=now, actor=actor)
 
 
-def identity(session: Session, person: int, now: datetime, actor: str) -> object:
-    return accounts.link_identity(session, accounts.find_person(session, person), "issuer 1", now=now, actor=actor)
+def identity(session: Session, person: int, now: datetime, actor: str) -> None:
+    accounts.link_identity(session, accounts.find_person(session, person), "issuer 1", now=now, actor=actor)
 
 
 EVERY_WAY = pytest.mark.parametrize("give", [role, grants, password, unlocked, no_second_factor, identity])

@@ -14,6 +14,7 @@ from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp
 from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.decisions import Outcome
+from credits_engine.engines.packs import Allocation
 from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import replayed
 from credits_engine.expiry_jobs import sweep_packs
@@ -210,7 +211,7 @@ def test_what_moved_a_pack_cannot_be_changed(ada: Till, change: str) -> None:
 def test_a_pack_never_holds_less_than_nothing(ada: Till) -> None:
     done = buy(ada, 5)
     with pytest.raises(DBAPIError), transaction() as session:
-        packs.move(session, "ada", 99, (top_ups.Allocation(done.pack.id, ROAST, -6),))
+        packs.move(session, "ada", 99, (Allocation(done.pack.id, ROAST, -6),))
 
 
 def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, till: Till, settings: Any) -> None:

@@ -148,7 +148,7 @@ def test_an_engine_that_fails_is_a_503_and_never_a_402(service: Service, monkeyp
         ({"idempotencyKey": ""}, "INVALID_IDEMPOTENCY_KEY"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(service: Service, changes: dict[str, object], code: str) -> None:
+def test_what_cannot_be_used_is_refused_by_name(service: Service, changes: dict[str, Any], code: str) -> None:
     response = service.consume(**changes)
     problem = response.get_json()
     assert (response.status_code, problem["code"]) == (422, code), problem

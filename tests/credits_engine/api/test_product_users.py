@@ -16,7 +16,6 @@ from jwt.algorithms import RSAAlgorithm
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
-from credits_engine.api import product_users
 from credits_engine.api.product_users import LEEWAY_SECONDS
 from tests.applications import application
 from tests.credits_engine.conftest import Till
@@ -108,7 +107,7 @@ def test_a_token_that_was_accepted_is_refused_once_it_has_expired(
     shared, token = replace(settings, user_jwt_secret=SECRET), signed(SECRET, "HS256")
     assert status(shared, token).status_code == 200
     later = time.time() + timedelta(minutes=5, seconds=LEEWAY_SECONDS + 1).total_seconds()
-    monkeypatch.setattr(product_users.time, "time", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later)
     response = status(shared, token)
     assert (response.status_code, response.get_json()["code"]) == (401, "INVALID_USER_TOKEN")
     assert "expired" in response.get_json()["detail"]

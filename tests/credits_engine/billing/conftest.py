@@ -110,7 +110,7 @@ class Office:
 
 def sign(body: bytes, secret: str = SECRET, at: int | None = None) -> str:
     """The header with which Stripe would send this body."""
-    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+    return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at))
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ class Invoicing:
         if path == "/v1/invoiceitems":
             return 200, self._with_item(self.invoices[form["invoice"]], form["pricing[price]"])
         if found := re.fullmatch(r"/v1/invoices/(\w+)/(finalize|pay|void)", path):
-            return getattr(self, f"_{found[2]}")(self.invoices[found[1]])
+            act = {"finalize": self._finalize, "pay": self._pay, "void": self._void}[found[2]]
+            return act(self.invoices[found[1]])
         return None
 
     def _created(self, form: dict[str, str]) -> Json:

@@ -184,13 +184,13 @@ def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None
     acts: dict[str, Callable[[], object]] = {
         "change": lambda: stripe.change_price(held, other),
         "flip": lambda: _flip(stripe, held, other),
-        "new anchor": lambda: held.open_invoice is None and stripe.change_price(held, other, move_anchor=True),
+        "new anchor": lambda: None if held.open_invoice else stripe.change_price(held, other, move_anchor=True),
         "card": lambda: setattr(held, "card_works", not held.card_works),
         "refund": lambda: _refund(stripe, held, choose.choice((0.25, 0.5, 1.0))),
         "leave": lambda: (stripe.stay if held.ends_with_period else stripe.cancel)(held),
         "leave at once": lambda: stripe.cancel(held, at_once=True),
         "pause": lambda: pause(stripe, held, choose.choice(("void", "mark_uncollectible", "keep_as_draft"))),
-        "unpause": lambda: held.pause and unpause(stripe, held),
+        "unpause": lambda: unpause(stripe, held) if held.pause else None,
         "dispute": lambda: _dispute(choose, stripe, held),
         "nothing": lambda: None,
     }

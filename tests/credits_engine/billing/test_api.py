@@ -177,7 +177,9 @@ def test_an_owner_corrects_a_finding_and_dismisses_another(
     office.tell(api.stripe.events, at=START)
     api.stripe.cancel(subscription, at_once=True)
     api.stripe.refund(subscription)
-    check(STRIPE_GATEWAY.get(), START + timedelta(hours=1))
+    gateway = STRIPE_GATEWAY.get()
+    assert gateway is not None
+    check(gateway, START + timedelta(hours=1))
     document = cast["victor"].get("/api/billing/findings").json
     assert document is not None
     ids = {each["kind"]: each["id"] for each in document["findings"]}

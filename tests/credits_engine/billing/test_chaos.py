@@ -19,8 +19,8 @@ from control_plane.platform.db.database import db, read_only
 from control_plane.platform.settings import SETTINGS
 from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.inbox.worker import LEASE
-from credits_engine.billing.models import ACCOUNTS, EVENTS
-from credits_engine.billing.store.inbox import IS_OPEN, State
+from credits_engine.billing.models import ACCOUNTS, EVENTS, IS_OPEN
+from credits_engine.billing.store.inbox import State
 from credits_engine.store.tables import JOURNAL
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import created, random_life

@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.inbox.worker import ATTEMPTS_MAX
+from credits_engine.billing.models import EVENTS
 from credits_engine.billing.store import inbox
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.billing.conftest import Office
@@ -18,7 +19,7 @@ def test_an_event_whose_end_got_lost_trips_a_wire_instead_of_counting_twice(offi
     before = office.final_state()
     assert not tripped(office, "billing_applied_twice")
     with transaction() as session:
-        session.execute(update(inbox.EVENTS).values(state="new", attempts=0))
+        session.execute(update(EVENTS).values(state="new", attempts=0))
     office.work()
     assert office.final_state() == before
     assert tripped(office, "billing_applied_twice")

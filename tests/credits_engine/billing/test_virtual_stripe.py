@@ -86,8 +86,8 @@ def test_the_official_library_accepts_the_events_and_reads_the_same_values(gener
         assert (built.id, built.type, built.api_version) == (event["id"], event["type"], generation)
     updated = next(event for event in virtual.events if event["type"] == "customer.subscription.updated")
     subscription = stripe.Subscription.construct_from(updated["data"]["object"], "sk_test")
-    holder = subscription if generation in OLD_GENERATIONS else subscription.items.data[0]
-    assert (holder.current_period_end - holder.current_period_start) == 30 * 86_400
+    holder: stripe.StripeObject = subscription if generation in OLD_GENERATIONS else subscription.items.data[0]
+    assert (holder["current_period_end"] - holder["current_period_start"]) == 30 * 86_400
 
 
 def _fields(kind: type) -> set[str]:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,11 +19,11 @@ def judged(engine: EngineName, loaded: Book, request: Request) -> Observation:
     return Observation(engine, REFERENCE[engine](loaded, request))
 
 
-def served_and_shadow(served: Book, shadow: Book, request: Request, **v2: object) -> Comparison:
+def served_and_shadow(served: Book, shadow: Book, request: Request, **v2: Any) -> Comparison:
     """Legacy serves and v2 shadows; `v2` replaces fields of v2's answer."""
     candidate = judged(EngineName.V2, shadow, request)
     assert candidate.decision is not None
-    candidate = replace(candidate, decision=replace(candidate.decision, **v2))
+    candidate = Observation(EngineName.V2, replace(candidate.decision, **v2))
     return compare(
         judged(EngineName.LEGACY, served, request), candidate, served_book=served, shadow_book=shadow, request=request
     )
@@ -115,7 +116,7 @@ def test_a_grant_past_the_limit_is_a_defect_even_where_the_other_engine_grants_t
 def test_a_defect_of_the_served_engine_counts_as_well() -> None:
     good, bad = judged(EngineName.LEGACY, book(), ONE), judged(EngineName.V2, book(), ONE)
     assert isinstance(bad.decision, Decision)
-    bad = replace(bad, decision=replace(bad.decision, charged=Amounts(2, 0)))
+    bad = Observation(EngineName.V2, replace(bad.decision, charged=Amounts(2, 0)))
     found = compare(bad, good, served_book=book(), shadow_book=book(), request=ONE)
     assert found.variance is Variance.DEFECT
     assert "v2:charge" in found.cause
@@ -124,7 +125,7 @@ def test_a_defect_of_the_served_engine_counts_as_well() -> None:
 def test_without_two_answers_there_is_nothing_to_compare() -> None:
     fine = Observation(EngineName.LEGACY, legacy.decide(book(), ONE))
     failed = Observation(EngineName.V2, None, "ValueError: no")
-    books = {"served_book": book(), "shadow_book": book(), "request": ONE}
+    books: dict[str, Any] = {"served_book": book(), "shadow_book": book(), "request": ONE}
     assert compare(fine, failed, **books) == Comparison(Variance.SHADOW_ERROR, "ValueError: no")
     assert compare(failed, fine, **books) == Comparison(Variance.SERVED_ERROR, "ValueError: no")
     assert compare(failed, failed, **books).variance is Variance.SERVED_ERROR

@@ -14,7 +14,7 @@ from credits_engine.engines.rollovers import Rollover, is_whole, last_end, raise
 
 START = datetime(2027, 3, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
-LIMITS = dict.fromkeys(KINDS, (100, 100))
+LIMITS: dict[str, tuple[int | None, int | None]] = dict.fromkeys(KINDS, (100, 100))
 RULE = {"analysis": Rollover(max=30)}
 
 figures = st.integers(0, 10**9)

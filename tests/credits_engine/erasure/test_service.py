@@ -30,7 +30,7 @@ from flags.administration import flag_versions
 from flags.administration.definitions import create_flag
 from flags.administration.imports import ImportOptions, import_definitions
 from flags.administration.users import UserChange, import_users
-from flags.client_features.user_directory import USER_DIRECTORY
+from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from tests import postgres, tampering
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
@@ -112,6 +112,7 @@ def test_a_number_for_a_name_changes_no_version_of_a_flag(filled: VirtualStripe)
 
 def test_the_person_is_unknown_to_services_and_in_memory_at_once(app: Flask, erase: Erase) -> None:
     directory = USER_DIRECTORY.get()
+    assert isinstance(directory, UserDirectory)
     assert directory.find(PERSON)
     erase()
     directory.follow(NOW)
@@ -193,7 +194,7 @@ def test_who_cannot_be_erased_is_told_why(
     filled: VirtualStripe, user_id: str, options: dict[str, list[str]], status: int, code: str
 ) -> None:
     with pytest.raises(Problem) as refused:
-        service.erase(user_id, change(), **options)  # type: ignore[arg-type]
+        service.erase(user_id, change(), **options)
     assert (refused.value.status, refused.value.code) == (status, code)
 
 

@@ -12,7 +12,8 @@ from control_plane.core.phases import FLAG, Phase, Plan, Position
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, Operation
 from credits_engine.operations.execution import run_operation

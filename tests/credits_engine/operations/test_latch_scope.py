@@ -101,4 +101,4 @@ def the_answer(environment: str, way: str) -> bool:
     compiled, engine = compile_flag(flag, NOW), UnleashEngine()
     engine.take_state(json.dumps({"version": 2, "features": [compiled.feature], "segments": compiled.segments}))
     assert engine.check_enabled(FLAG, sdk_context(context)).is_enabled is ours.value
-    return ours.value
+    return bool(ours.value)

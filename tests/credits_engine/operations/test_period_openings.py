@@ -104,7 +104,7 @@ def test_whoever_has_a_plan_that_nobody_knows_is_named_and_holds_up_nobody(till:
 @pytest.mark.database("postgresql")
 def test_the_clock_waits_for_an_opening_under_way_and_leaves_it_alone(till: Till) -> None:
     users = [till.user("ada"), till.user("bob")]
-    opened = []
+    opened: list[str] = []
 
     def roll() -> None:
         with till.app.app_context():

@@ -171,7 +171,7 @@ def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
     found = _called(session, values, stage.dice.random())
     receipt = stored_procedure.receipt_of(found, asked, stage.now)
     row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
-    assert replace(receipt, replayed=False) == receipts.from_columns(row)
+    assert replace(receipt, replayed=False) == receipts.from_columns(dict(row))
     return _bare(row), receipt.replayed
 
 

@@ -40,7 +40,7 @@ def test_the_answer_is_the_receipt_that_the_api_gives(till: Till) -> None:
     assert first == again == serializers.receipt_document(from_columns(row))
     assert row["context"] == {"actionType": "reply", "platform": "web", "metadata": {"postId": 7}}
     assert str(row["actor"]).startswith("psql:")
-    till.now = row["occurred_at"]  # type: ignore[assignment]
+    till.now = row["occurred_at"]
     assert till.take("ada", "k1", roast=2).replayed
 
 

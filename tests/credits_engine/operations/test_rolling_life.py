@@ -77,8 +77,8 @@ class RollingLife(RuleBasedStateMachine):
             return
         if self.month and months_later(self.month, 1) == month:
             left = {kind: max(LIMITS["v2"][kind] - self.used[kind], 0) for kind in KINDS}
-            self.packs.append(Credits("analysis", min(left["analysis"], 60), months_later(month, 1)))
-            self.packs.append(Credits("roast", min(left["roast"], 5), months_later(month, 2)))
+            self.packs.append(Credits("analysis", min(left[Kind("analysis")], 60), months_later(month, 1)))
+            self.packs.append(Credits("roast", min(left[Kind("roast")], 5), months_later(month, 2)))
         self.month, self.used = month, dict.fromkeys(KINDS, 0)
 
     def usable(self, kind: str) -> list[Credits]:

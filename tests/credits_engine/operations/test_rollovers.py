@@ -204,7 +204,7 @@ def test_members_spend_what_the_period_of_their_organisation_left(till: Till, ac
 
 def test_seats_multiply_what_rolls_over(till: Till) -> None:
     till.user("ada", "team:3")
-    limits = dict.fromkeys(KINDS, (100, 100))
+    limits: dict[str, tuple[int | None, int | None]] = dict.fromkeys(KINDS, (100, 100))
     team = PlanVersion("team", "Team", MARCH - 90 * DAY, limits, "pro", per_seat=True, rollovers=RULE)
     with transaction() as session:
         plan_versions.add(session, team, now=MARCH, by="test")

@@ -122,7 +122,9 @@ def test_a_connection_that_is_lost_with_many_answers_costs_none_and_doubles_none
     calls = stored_procedure.CALLS.get()
     assert calls is not None
     monkeypatch.setattr(fastpath._Compiled, "prepared_value", lose)
-    batch = [_Waiter(asked(user, "k1")) for user in ("ada", "bob")]
+    batch: list[_Waiter[ProcedureParams, ShortResult | JournalResult]] = [
+        _Waiter(asked(user, "k1")) for user in ("ada", "bob")
+    ]
     batch[1].woken.acquire()
     calls._ask_together(batch)
     assert [each.answer for each in batch] == [None, None]

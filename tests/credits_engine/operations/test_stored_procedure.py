@@ -16,6 +16,7 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.plans import ANALYSIS, UnknownPlanError
+from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import EnginePolicy, KeyConflictError, Operation, UnknownUserError
 from credits_engine.reconciliation.journal import reconcile
@@ -137,7 +138,7 @@ def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(till
 
 def test_sixteen_callers_at_once_are_charged_once_per_key(till: Till) -> None:
     till.user("ada", plan="pro")
-    gate, receipts = Barrier(16), []
+    gate, receipts = Barrier(16), list[Receipt]()
 
     def call(number: int) -> None:
         with till.app.app_context():

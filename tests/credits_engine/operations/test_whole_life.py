@@ -75,7 +75,7 @@ class WholeLife(Life):
         parts: dict[Kind, tuple[int, int]] = {}
         fits = True
         for kind in KINDS:
-            limit, used, amount = (each[kind] for each in (served.limits, before, asked))
+            limit, used, amount = served.limits[kind], before[kind], asked[kind]
             left = amount if limit is None else max(limit - used, 0)
             beyond = max(amount - left, 0)
             fits = fits and (amount == 0 or beyond <= sum(each.remaining for each in self.usable(user, kind)))

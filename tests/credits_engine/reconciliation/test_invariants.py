@@ -15,6 +15,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import store
+from control_plane.rollouts.blast_radius import BlastRadius
 from control_plane.rollouts.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Adjustment
@@ -82,8 +83,8 @@ def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
         till.take(till.user(user), "k1", analysis=2)
         till.take(user, "k2", roast=1)
     with read_only() as session:
-        assert guard_queries.impact(session, till.now) == guard_queries.BlastRadius(2, 4, 0)
-        assert guard_queries.impact(session, till.now + timedelta(seconds=1)) == guard_queries.BlastRadius()
+        assert guard_queries.impact(session, till.now) == BlastRadius(2, 4, 0)
+        assert guard_queries.impact(session, till.now + timedelta(seconds=1)) == BlastRadius()
 
 
 def at_step(phase: int, step: int = 0) -> Rollout:

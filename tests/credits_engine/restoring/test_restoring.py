@@ -13,8 +13,8 @@ from control_plane import migrations, rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit, audit_anchors
-from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.models import AuditEntry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections, top_ups
@@ -28,7 +28,7 @@ from credits_engine.migration.retirement import checks
 from credits_engine.store.accounts import EVERYBODY, frozen_because
 from credits_engine.store.tables import PACK_ENTRIES, PACKS
 from flags import store
-from flags.client_features.user_directory import USER_DIRECTORY
+from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from flags.store import UserAttributes
 from tests.applications import application
 from tests.billing_office import Office
@@ -195,6 +195,7 @@ def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Pat
 
 def test_a_process_that_runs_on_forgets_who_came_since(office: Office, back: Restore) -> None:
     directory = USER_DIRECTORY.get(office.app)
+    assert isinstance(directory, UserDirectory)
     office.users(UserAttributes("mia", "free", beta=True))
     directory.follow(datetime.now(UTC))
     assert directory.find("mia") is not None

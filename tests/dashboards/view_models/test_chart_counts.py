@@ -35,9 +35,9 @@ def test_minutes_are_added_up_by_points_up_to_now(app: Flask) -> None:
         write(app, NOW - timedelta(minutes=ago), bad)
     points = [DAY.end // 12, (DAY.end - 13) // 12, (DAY.end - 14) // 12]
     expected: dict[int, tuple[int, int]] = {}
-    for point, bad in zip(points, (1, 0, 1), strict=True):
+    for point, count in zip(points, (1, 0, 1), strict=True):
         seen = expected.get(point, (0, 0))
-        expected[point] = (seen[0] + bad, seen[1] + 1)
+        expected[point] = (seen[0] + count, seen[1] + 1)
     assert read(app, ChartCounts()) == expected
 
 

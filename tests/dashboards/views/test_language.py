@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+from werkzeug.wrappers import Response
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
@@ -182,7 +183,7 @@ def test_an_open_page_follows_the_language_that_its_reader_chooses_elsewhere(
         assert "puertas está cerrada" in next(sent for _ in range(100) if (sent := regions(chunks)))["state"]
 
 
-def region(answer: TestResponse, name: str) -> str:
+def region(answer: Response, name: str) -> str:
     """The HTML of one region, of the first that a stream sends."""
     return regions(chunk.decode() for chunk in answer.iter_encoded())[name]
 

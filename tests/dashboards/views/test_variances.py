@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.core.phases import Rollout
-from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.store import journal
@@ -150,10 +150,10 @@ def test_an_operation_on_which_they_agree_and_a_correction_are_shown_too(app: Fl
 
 
 def test_what_packs_pay_stands_beside_the_plan(app: Flask, sign_in: SignIn) -> None:
-    kind = screens.KindDecision("roast", used=8, limit=10, charged=5)
+    kind = screens.KindDecision(Kind("roast"), used=8, limit=10, charged=5)
     assert (kind.from_plan, kind.from_packs) == (2, 3)
-    assert screens.KindDecision("roast", used=80, limit=10, charged=5).from_packs == 5
-    assert screens.KindDecision("roast", used=80, limit=None, charged=5).from_packs == 0
+    assert screens.KindDecision(Kind("roast"), used=80, limit=10, charged=5).from_packs == 5
+    assert screens.KindDecision(Kind("roast"), used=80, limit=None, charged=5).from_packs == 0
 
 
 def test_the_pages_read_a_bounded_number_of_times(app: Flask, sign_in: SignIn) -> None:

@@ -193,7 +193,7 @@ def test_an_environment_that_is_added_later_was_without_the_flag_before() -> Non
     with transaction() as session:
         first = versions(session, "plain")[-1]
         assert first.state is not None
-        assert (set(first.state), first.absent) == ({"production"}, {"staging"})
+        assert (set(first.state), set(first.absent)) == ({"production"}, {"staging"})
         restore(session, "plain", first.entry, CHANGE)
     assert set(current()) == {"production"}
 

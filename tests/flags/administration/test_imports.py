@@ -37,12 +37,14 @@ def imported(call: Call, *features: Any, query: str = "", **document: Any) -> Te
 
 def tagged(kind: str, value: str) -> dict[str, Any]:
     """An export of one flag with one tag."""
-    environments = [{"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")]
+    environments: list[dict[str, Any]] = [
+        {"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")
+    ]
     return {"name": "good", "environments": environments, "tags": [{"type": kind, "value": value}]}
 
 
 def names(call: Call) -> list[str]:
-    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    exported = call("GET", "/api/environments/production/export", kind="admin").get_json()
     return [feature["name"] for feature in exported["features"]]
 
 
@@ -85,7 +87,7 @@ def test_a_segment_that_is_refused_refuses_who_needs_it(call: Call) -> None:
 
 def test_unleashs_own_export_is_taken_with_its_tags(call: Call, app: Flask) -> None:
     answer = call("POST", IMPORT, kind="admin", json=BATCH | {"segments": [SEGMENT]})
-    assert (answer.status_code, refused(answer).keys()) == (200, {"search"})
+    assert (answer.status_code, set(refused(answer))) == (200, {"search"})
     assert names(call) == ["checkout", "child"]
     with app.app_context(), read_only() as session:
         assert store.tags(session) == {"checkout": (("simple", "shop"), ("team", "payments"))}
@@ -140,7 +142,7 @@ VARIANTS = [{"name": "v0", "weight": 1000}]
 
 def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: Call) -> None:
     answer = imported(call, GOOD, CHILD)
-    assert (answer.get_json()["features"], refused(answer).keys()) == (1, {"child"})
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})
     assert "engines differ" in refused(answer)["child"]
     assert imported(call, CHILD).status_code == 400, "of one that is stored too"
     assert imported(call, GOOD | {"variants": VARIANTS}, CHILD).get_json()["refused"] == []
@@ -150,7 +152,7 @@ def test_a_dependency_on_a_variant_that_some_users_of_the_flag_lack_is_refused(c
     drawn = {"name": "flexibleRollout", "parameters": {"rollout": "50", "stickiness": "userId"}, "variants": VARIANTS}
     some = GOOD | {"strategies": [{"name": "default"}, drawn]}
     answer = imported(call, some, CHILD)
-    assert (answer.get_json()["features"], refused(answer).keys()) == (1, {"child"})
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})
     assert "gives none to some users" in refused(answer)["child"]
     drawn = drawn | {"variants": [VARIANTS[0] | {"stickiness": "userId"}]}
     assert imported(call, GOOD | {"strategies": [drawn]}, CHILD).get_json()["refused"] == []
@@ -199,7 +201,7 @@ def test_the_one_strategy_of_version_1_is_not_dropped_in_silence(call: Call) -> 
     """Without it the flag would be on for everybody."""
     alone = {"name": "old", "enabled": True, "strategy": "userWithId", "parameters": {"userIds": "1"}}
     answer = imported(call, GOOD, alone)
-    assert (answer.get_json()["features"], refused(answer).keys()) == (1, {"old"})
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"old"})
 
 
 def test_another_segment_of_the_same_number_takes_a_yes_where_other_flags_refer_to_it(call: Call) -> None:

@@ -32,7 +32,7 @@ def write(app: Flask) -> Callable[[], None]:
 def test_an_instance_shows_with_the_feature_set_it_has(call: Call, office: Office, write: Callable[[], None]) -> None:
     call("GET", "/api/client/features", kind="client", headers=SHOP)
     write()
-    board = call("GET", "/api/connections", kind="admin").json
+    board = call("GET", "/api/connections", kind="admin").get_json()
     [connection] = board["connections"]
     assert connection["revisionId"] == board["revisionIds"]["production"]
     assert (connection["connectionId"], connection["application"], connection["mode"]) == ("c-1", "shop", "polling")
@@ -58,7 +58,7 @@ def test_answers_are_added_up_by_application(call: Call, write: Callable[[], Non
         toggles = {FLAG: {"yes": 3, "no": 1, "variants": {"blue": 2}}}
         call("POST", "/api/client/metrics", kind="client", json={"appName": "shop", "bucket": {"toggles": toggles}})
         write()
-    found = call("GET", f"/api/flags/{FLAG}/usage", kind="admin").json
+    found = call("GET", f"/api/flags/{FLAG}/usage", kind="admin").get_json()
     assert found["applications"] == {"shop": {"no": 2, "variant:blue": 4, "yes": 6}}
 
 

@@ -30,7 +30,7 @@ PROS = {"id": 7, "name": "pros", "constraints": [{"contextName": "plan", "operat
 
 def value(call: Call, key: str, **attributes: str) -> dict[str, Any]:
     answer = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": attributes})
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 
@@ -63,7 +63,7 @@ def test_definitions_are_taken_evaluated_and_given_back(call: Call, office: Offi
         "SPLIT",
     )
     assert ("value" in outside, outside["variant"]) == (False, "disabled")
-    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    exported = call("GET", "/api/environments/production/export", kind="admin").get_json()
     [feature] = exported["features"]
     assert feature["strategies"][0]["parameters"]["groupId"] == "gradual"
     again = call("POST", f"{IMPORT}?replace=true", kind="admin", json=exported)
@@ -73,7 +73,7 @@ def test_definitions_are_taken_evaluated_and_given_back(call: Call, office: Offi
 def test_a_merge_keeps_the_segment_that_the_import_only_refers_to(call: Call) -> None:
     call("POST", IMPORT, kind="admin", json={"features": [GRADUAL], "segments": [PROS]})
     call("POST", IMPORT, kind="admin", json={"features": [{**GRADUAL, "name": "other"}]})
-    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    exported = call("GET", "/api/environments/production/export", kind="admin").get_json()
     assert [feature["name"] for feature in exported["features"]] == ["gradual", "other"]
     [segment] = exported["segments"]
     assert segment["name"] == "pros"

@@ -23,7 +23,7 @@ QUARTER = [{"name": "flexibleRollout", "parameters": {"rollout": "25", "groupId"
 def look(call: Call) -> Mapping[str, Any]:
     """A flag that is on in production and off in staging, as its detail has it."""
     call("POST", "/api/flags", kind="admin", json={"name": "look", "environments": {"production": True, "qa": False}})
-    detail: Mapping[str, Any] = call("GET", "/api/flags/look", kind="admin").json
+    detail: Mapping[str, Any] = call("GET", "/api/flags/look", kind="admin").get_json()
     return detail
 
 
@@ -59,8 +59,10 @@ def test_an_edit_changes_what_it_names_and_reaches_who_asks(call: Call, app: Fla
         (entry, *_) = audit.latest(session, subject="flag:look")
     assert entry.before is not None
     assert entry.after is not None
-    assert entry.before["production"]["strategies"][0]["name"] == "default"
-    assert entry.after["production"]["strategies"][0]["name"] == "userWithId"
+    before: Any = entry.before["production"]
+    after: Any = entry.after["production"]
+    assert before["strategies"][0]["name"] == "default"
+    assert after["strategies"][0]["name"] == "userWithId"
     assert (
         edit(call, 2, enabled=False).get_json()["environments"]["production"]["strategies"][0]["name"] == "userWithId"
     )

@@ -40,7 +40,7 @@ def explained(call: Call, office: Office) -> Callable[..., dict[str, Any]]:
     def explained(flag: str, user: str, query: str = "") -> dict[str, Any]:
         answer = call("GET", f"/api/flags/{flag}/explain?userId={user}{query}", kind="admin")
         assert answer.status_code == 200, answer.text
-        document: dict[str, Any] = answer.json
+        document: dict[str, Any] = answer.get_json()
         return document
 
     return explained

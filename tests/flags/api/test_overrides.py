@@ -155,7 +155,7 @@ def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(call: Call
         for number in range(ALLOWED_MAX):
             change = ChangeContext(began + timedelta(microseconds=number), "-", "A trial.")
             store.put_override(session, FLAG, f"user-{number:03}", Effect.ALLOW, change)
-    assert "warning" not in call("GET", PATH, kind="admin").json
+    assert "warning" not in call("GET", PATH, kind="admin").get_json()
     last = call("PUT", f"{PATH}/allow/the-last", kind="admin", json=BECAUSE)
     assert "101 users by name" in last.get_json()["warning"]
     assert "the other 1 are answered by this server alone" in call("GET", PATH, kind="admin").get_json()["warning"]
@@ -171,9 +171,9 @@ def test_overrides_are_listed_a_page_at_a_time(call: Call) -> None:
     for user in ("ann", "bob", "eve"):
         call("PUT", f"{PATH}/deny/{user}", kind="admin", json=BECAUSE)
     call("PUT", f"{PATH}/allow/bob", kind="admin", json=BECAUSE)
-    first = call("GET", f"{PATH}?limit=2", kind="admin").json
+    first = call("GET", f"{PATH}?limit=2", kind="admin").get_json()
     assert ([each["userId"] for each in first["overrides"]], first["next"]) == (["ann", "bob", "bob"], "bob")
-    rest = call("GET", f"{PATH}?limit=2&cursor=bob", kind="admin").json
+    rest = call("GET", f"{PATH}?limit=2&cursor=bob", kind="admin").get_json()
     assert ([each["userId"] for each in rest["overrides"]], "next" in rest) == (["eve"], False)
     for wrong in ("0", "1001", "many", "-1"):
         assert call("GET", f"{PATH}?limit={wrong}", kind="admin").get_json()["code"] == "INVALID_PARAMETER"
@@ -190,6 +190,6 @@ def test_who_is_kept_out_beyond_any_number_is_sent_and_one_too_many_is_refused(
     assert "by an attribute that the plan asks for, hold the rollout" in refused.get_json()["detail"]
     assert call("PUT", f"{PATH}/deny/user-7", kind="admin", json=BECAUSE).status_code == 200, "no further name"
     assert call("PUT", f"{PATH}/allow/one-more", kind="admin", json=BECAUSE).status_code == 200
-    body = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "6.1.0"}).json
+    body = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "6.1.0"}).get_json()
     lists = [each["constraints"][0] for each in body["segments"] if each["constraints"][0]["operator"] == "NOT_IN"]
     assert sum(len(each["values"]) for each in lists) == DENIED_MAX

@@ -86,7 +86,8 @@ def test_a_segment_is_removed_by_whoever_saw_its_latest_version(app: Flask, call
         (entry, *_) = audit.latest(session, subject="segment:4")
     assert (entry.action, entry.reason, entry.after) == ("segment.delete", "A test.", None)
     assert entry.before is not None
-    assert entry.before["production"]["name"] == "others"
+    before: Any = entry.before["production"]
+    assert before["name"] == "others"
 
 
 def test_operators_look_and_owners_change(sign_in: Callable[[str], FlaskClient]) -> None:

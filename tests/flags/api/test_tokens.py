@@ -29,7 +29,7 @@ def test_a_token_is_shown_once_and_opens_what_it_is_for(call: Call, sign_in: Sig
 
 def test_an_ended_token_opens_nothing(call: Call, sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    made = alice.post("/api/tokens", json={"name": "the shop", "type": "client"}).json
+    made = alice.post("/api/tokens", json={"name": "the shop", "type": "client"}).get_json()
     assert call("GET", "/api/client/features", headers={"Authorization": made["token"]}).status_code == 200
     for _ in range(2):
         ended = alice.delete(f"/api/tokens/{made['id']}", json={"reason": "It was in a screenshot."})

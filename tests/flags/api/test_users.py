@@ -36,7 +36,7 @@ def test_what_is_left_out_stays_and_what_is_null_goes(call: Call) -> None:
     enter(call, {"userId": "ann", "plan": "free"})
     assert call("GET", "/api/users/ann", kind="service").get_json()["beta"] is True
     enter(call, {"userId": "ann", "signedUpAt": None})
-    after = call("GET", "/api/users/ann", kind="service").json
+    after = call("GET", "/api/users/ann", kind="service").get_json()
     assert (after["plan"], after["signedUpAt"]) == ("free", None)
 
 

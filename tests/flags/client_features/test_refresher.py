@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -31,7 +32,9 @@ def serving(app: Flask, office: Office) -> FeatureCacheRefresher:
     office.publish()
     with app.app_context():
         refresher().current("production")
-        return refresher()
+        found = refresher()
+    assert isinstance(found, FeatureCacheRefresher)
+    return found
 
 
 @pytest.fixture
@@ -138,7 +141,12 @@ def test_only_what_changed_is_read_again(
 ) -> None:
     reads = []
     original = serving._read
-    monkeypatch.setattr(serving, "_read", lambda *words: reads.append(words) or original(*words))
+
+    def read(*words: Any) -> Any:
+        reads.append(words)
+        return original(*words)
+
+    monkeypatch.setattr(serving, "_read", read)
     with app.app_context():
         with transaction() as session:
             change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))

@@ -19,7 +19,7 @@ NOW = datetime.now(UTC)
 AN_AGE = 1e9
 FRESH, STALE, NONE = (1, 0), (0, 1), (0, 0)
 
-Look = Callable[[], tuple[int, int]]
+Look = Callable[..., tuple[int, int]]
 
 
 @pytest.fixture

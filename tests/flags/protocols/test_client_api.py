@@ -100,7 +100,7 @@ def test_segments_are_written_into_the_strategies_for_old_sdks(
     office.users(UserAttributes("beta-user", "free", beta=True))
     office.move(1)
     old, new = call("GET", PATH, kind="client", headers=version), call("GET", PATH, kind="client", headers=NEW)
-    assert "segments" not in old.json
+    assert "segments" not in old.get_json()
     assert old.get_json()["query"]["inlineSegmentConstraints"] is True
     assert old.headers["ETag"] != new.headers["ETag"]
     [strategy] = old.get_json()["features"][0]["strategies"]

@@ -40,7 +40,7 @@ def test_it_follows_the_rollout_to_its_rollback(call: Call, office: Office) -> N
     office.move(3, 1)
     assert call("POST", ONE, kind="client", json=asks(inside)).get_json()["reason"] == "SPLIT"
     office.roll_back()
-    answer = call("POST", ONE, kind="client", json=asks(inside)).json
+    answer = call("POST", ONE, kind="client", json=asks(inside)).get_json()
     assert (answer["value"], answer["variant"], answer["reason"]) == (False, "off", "DISABLED")
 
 
@@ -54,7 +54,8 @@ def test_a_signup_date_may_be_written_in_any_usual_way(call: Call, office: Offic
 def test_a_user_is_asked_for_only_where_one_is_needed(call: Call, office: Office) -> None:
     assert call("POST", ONE, kind="client", json={"context": {}}).get_json()["value"] is False
     office.move(3)
-    for body in ({}, {"context": None}, {"context": {}}, {"context": {"plan": "pro"}}):
+    bodies: tuple[dict[str, Any], ...] = ({}, {"context": None}, {"context": {}}, {"context": {"plan": "pro"}})
+    for body in bodies:
         answer = call("POST", ONE, kind="client", json=body)
         assert (answer.status_code, answer.get_json()["errorCode"]) == (400, "TARGETING_KEY_MISSING")
         assert answer.get_json()["errorDetails"]
@@ -143,7 +144,7 @@ def imported(call: Call) -> None:
 )
 def test_an_imported_flag_says_when_it_lacks_a_user(call: Call, key: str, code: str | None) -> None:
     answer = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": {"plan": "free"}})
-    assert (answer.status_code, answer.json.get("errorCode")) == (400 if code else 200, code)
+    assert (answer.status_code, answer.get_json().get("errorCode")) == (400 if code else 200, code)
     everything = call("POST", "/ofrep/v1/evaluate/flags", kind="client", json={"context": {"plan": "free"}})
     (found,) = [each for each in everything.get_json()["flags"] if each["key"] == key]
     assert found.get("errorCode") == code

@@ -32,7 +32,7 @@ class Listener:
     def __init__(self, answer: TestResponse) -> None:
         assert answer.status_code == 200, answer.text
         self.answer = answer
-        self._frames: Iterator[bytes] = iter(answer.response)
+        self._frames: Iterator[bytes] = answer.iter_encoded()
 
     def frame(self) -> dict[str, str]:
         """The fields of the next frame; a comment has none."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,12 +50,17 @@ def ask_at_once(groups: Groups, database: Database, count: int) -> dict[int, obj
     threads = [threading.Thread(target=ask, args=[number]) for number in range(count)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda number=number: len(groups._waiters) == number and groups._turns == 1)
+        wait_until(partial(are_queued, groups, number))
     database.door.set()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert not any(thread.is_alive() for thread in threads)
     return seen
+
+
+def are_queued(groups: Groups, number: int) -> bool:
+    """Return whether so many wait while the first turn lasts."""
+    return len(groups._waiters) == number and groups._turns == 1
 
 
 def groups_of(database: Database, **options: float) -> Groups:
@@ -97,7 +103,7 @@ def test_whoever_has_waited_too_long_goes_ahead_with_those_behind() -> None:
     threads = [threading.Thread(target=lambda number=number: seen.append(groups.ask(number))) for number in range(4)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda number=number: len(groups._waiters) == number and groups._turns == 1)
+        wait_until(partial(are_queued, groups, number))
     all_wait.set()
     wait_until(lambda: len(seen) == 3)
     (batch,) = database.together  # led by whichever went first

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -33,6 +34,12 @@ class Crowd:
     def waiting(self, key: str) -> int:
         return len(self.semaphore._keys[key].waiters)
 
+    def has_inside(self, number: int) -> bool:
+        return len(self.inside) == number
+
+    def has_waiting(self, key: str, number: int) -> bool:
+        return self.waiting(key) == number
+
     def end(self) -> None:
         self.leave.set()
         for thread in self._threads:
@@ -44,10 +51,10 @@ def test_others_go_on_while_one_key_is_held() -> None:
     crowd = Crowd(KeyedSemaphore(2, most_waiting=10, max_wait_seconds=PATIENCE_SECONDS))
     for number in range(2):
         crowd.enter("busy", number)
-        wait_until(lambda number=number: len(crowd.inside) == number + 1)
+        wait_until(partial(crowd.has_inside, number + 1))
     for number in range(2, 5):
         crowd.enter("busy", number)
-        wait_until(lambda number=number: crowd.waiting("busy") == number - 1)
+        wait_until(partial(crowd.has_waiting, "busy", number - 1))
     crowd.enter("other", 9)
     wait_until(lambda: len(crowd.inside) == 3)
     assert crowd.inside == [0, 1, 9]

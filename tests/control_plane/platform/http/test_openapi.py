@@ -18,7 +18,7 @@ def description(app: Flask) -> dict[str, Any]:
     """What is served, to anybody."""
     answer = app.test_client().get("/openapi/openapi.json")
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 

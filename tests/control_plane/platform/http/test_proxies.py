@@ -35,7 +35,7 @@ def behind(settings: Settings) -> Behind:
 def seen(app: Flask, forwarded: str, proto: str = "https") -> dict[str, Any]:
     headers = {"X-Forwarded-For": forwarded, "X-Forwarded-Proto": proto}
     answer = app.test_client().get("/seen", headers=headers, environ_base={"REMOTE_ADDR": PROXY})
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 

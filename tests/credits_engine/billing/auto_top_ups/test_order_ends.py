@@ -13,6 +13,7 @@ from credits_engine.administration import corrections
 from credits_engine.billing.auto_top_ups import orders
 from credits_engine.billing.auto_top_ups.payment import PAID_WITHIN
 from credits_engine.billing.auto_top_ups.rules import GIVE_UP_AFTER, AutoTopUp
+from credits_engine.billing.auto_top_ups.shortage import short_period
 from credits_engine.billing.store import auto_top_ups as store
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.engines.periods import Period
@@ -154,7 +155,7 @@ def test_an_account_that_can_t_be_read_holds_up_no_other_and_no_order(
     shop.want("aaron")
     shop.want()
     shop.take(95)
-    read = orders.short_period
+    read = short_period
 
     def fails_for_aaron(session: Session, wanted: AutoTopUp, now: datetime) -> Period | None:
         if wanted.user_id == "aaron":

@@ -11,6 +11,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import period_sweep, sync
+from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.reconciliation.comparison import reconcile
 from credits_engine.billing.store import accounts
 from credits_engine.billing.stripe_api.client import connect
@@ -28,9 +29,13 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 NEXT = START.replace(month=12)
 QUARTER = 15 * MINUTE
-GOOD, BAD, NONE = (1, []), (0, ["ada"]), (0, [])
+Counted = tuple[int, list[str]]
+"""How many were good, and the accounts of the bad."""
+GOOD: Counted = (1, [])
+BAD: Counted = (0, ["ada"])
+NONE: Counted = (0, [])
 
-Look = Callable[[str], tuple[int, list[str]]]
+Look = Callable[[str], Counted]
 
 
 @pytest.fixture
@@ -192,7 +197,7 @@ def test_nobody_without_a_subscription_is_waited_for(office: Office) -> None:
 def test_what_is_rolled_back_is_not_told(counted: Look) -> None:
     def settle_in_vain() -> None:
         with transaction() as session:
-            period_sweep.sync_user(session, "ada", now=NEXT + DAY)
+            sync_user(session, "ada", now=NEXT + DAY)
             raise LookupError
 
     with pytest.raises(LookupError):

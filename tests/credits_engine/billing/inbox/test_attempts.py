@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.inbox.worker import ATTEMPTS_MAX, LEASE, Worker
-from credits_engine.billing.models import ATTEMPTS
+from credits_engine.billing.models import ATTEMPTS, EVENTS
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from tests.credits_engine.billing.conftest import Office
@@ -57,12 +57,12 @@ def test_a_failure_is_tried_again_with_growing_pauses_and_then_set_aside(
     pauses = []
     for _ in range(ATTEMPTS_MAX):
         office.work()
-        next_at = next(iter(office.rows(inbox.EVENTS)))["next_at"]
+        next_at = next(iter(office.rows(EVENTS)))["next_at"]
         pauses.append((next_at - office.now).total_seconds())
         office.now = next_at
     assert pauses[:4] == [0.75, 1.5, 3.0, 6.0]
     assert pauses == [*sorted(pauses[:-1]), 0.0]
-    (row,) = office.rows(inbox.EVENTS)
+    (row,) = office.rows(EVENTS)
     assert (row["state"], row["attempts"]) == ("dead", ATTEMPTS_MAX)
     assert row["reason"] == "RuntimeError: a defect of ours"
     assert [each["number"] for each in office.rows(ATTEMPTS)] == list(range(1, ATTEMPTS_MAX + 1))
@@ -97,7 +97,7 @@ def test_an_event_that_takes_its_worker_along_every_time_is_given_up(
             with pytest.raises(Killed):
                 office.work(at=office.now + LEASE)
     office.work(at=office.now + LEASE)
-    (row,) = office.rows(inbox.EVENTS)
+    (row,) = office.rows(EVENTS)
     assert (row["state"], row["reason"]) == ("dead", f"Given up: {ATTEMPTS_MAX} attempts ended with their worker.")
 
 

@@ -6,7 +6,6 @@ import pytest
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList
 from credits_engine.billing.models import EVENTS
-from credits_engine.billing.store import inbox
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.guard_counts import failures
@@ -74,7 +73,7 @@ def test_an_unknown_price_waits_for_the_catalogue_and_is_no_free_plan(
     subscription = stripe.checkout("ada", "starter_monthly")
     stripe.change_price(subscription, "galaxy_monthly")
     office.tell(stripe.events, at=START)
-    (parked,) = [row for row in office.rows(inbox.EVENTS) if row["state"] == "parked"]
+    (parked,) = [row for row in office.rows(EVENTS) if row["state"] == "parked"]
     assert parked["waiting_for"] == "price:galaxy_monthly"
     assert "galaxy_monthly, which buys no plan we know" in parked["reason"]
     assert office.user("ada")[0] == "starter"
