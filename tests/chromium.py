@@ -29,7 +29,7 @@ def executable() -> str | None:
 
 
 def is_required() -> bool:
-    """Whether a browser test that doesn't run is a failure (`REQUIRE_BROWSER=1`, as in CI)."""
+    """Return whether a browser test that doesn't run is a failure (`REQUIRE_BROWSER=1`, as in CI)."""
     return os.environ.get("REQUIRE_BROWSER") == "1"
 
 

@@ -18,7 +18,7 @@ TRIES = 100
 
 
 def is_asked_for() -> bool:
-    """Whether the tests are to run on a spread database."""
+    """Return whether the tests are to run on a distributed database."""
     return os.environ.get("TEST_CITUS") == "1"
 
 

@@ -57,13 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays until the end, so the garbage collector need not look through it again and again."""
+    """Let the garbage collector pass over what is loaded by now, as it stays until the end."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whatever needs a database runs on each of them."""
+    """Run each test that needs a database on each of them."""
     if "dialect" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("database")
         metafunc.parametrize("dialect", marker.args if marker else DIALECTS, indirect=True)

@@ -23,7 +23,7 @@ GOOD_CARD, EMPTY_CARD = "4242424242424242", "4000000000000341"
 
 @dataclass(frozen=True, slots=True)
 class LocalStripe:
-    """Where it answers."""
+    """A running localstripe, and its URL."""
 
     url: str
 

@@ -78,7 +78,7 @@ class Unleash:
                 self.call("POST", f"projects/default/features/{quote(feature['name'])}/dependencies", parent)
 
     def features(self) -> dict[str, Any]:
-        """What its SDKs are given."""
+        """Return the flags that its SDKs are given."""
         headers = {"Authorization": self.client, "Unleash-Client-Spec": "5.2.0"}
         answer = requests.get(f"{self.url}/api/client/features", headers=headers, timeout=60)
         answer.raise_for_status()

@@ -38,7 +38,7 @@ def exposed(app: Flask, desk: Desk) -> Iterator[None]:
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    """When the rollout was judged, from now on."""
+    """Return a list that gets the time of each judgement of the rollout from now on."""
     times, judge = list[datetime](), guard._judge_rollout
 
     def note(*arguments: Any, now: datetime, **options: Any) -> Any:

@@ -38,19 +38,19 @@ class Side:
     browser: str
 
     def features(self, **headers: str) -> Request:
-        """What an SDK asks."""
+        """Return the request of an SDK for all flags."""
         return Request("GET", "/api/client/features", {"Authorization": self.sdk, **SPEC, **headers})
 
     def again(self) -> Request:
-        """What an SDK asks that has it all."""
+        """Return the request of an SDK that holds them all already."""
         return self.features(**{"If-None-Match": self.answer(self.features()).headers["ETag"]})
 
     def frontend(self) -> list[Request]:
-        """What a thousand browsers ask."""
+        """Return the requests of a thousand browsers."""
         return [toggles(self.browser, user) for user in USERS]
 
     def size(self, encoding: str) -> int:
-        """How many bytes an SDK is sent."""
+        """Return the number of bytes that an SDK is sent."""
         return len(self.answer(self.features(**{"Accept-Encoding": encoding})).raw.read(decode_content=False))
 
     def answer(self, request: Request) -> requests.Response:

@@ -46,14 +46,14 @@ INSERT INTO {book} SELECT user_id, {start}, {more} ARRAY[sum({engine}_posted[1])
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """How many users there are, and how many rows the journal has."""
+    """The size of what is measured: the number of users, and of rows in the journal."""
 
     users: int = 10_000
     rows: int = 0
 
     @property
     def block(self) -> int:
-        """How many users have consumed in each month."""
+        """The number of users who consumed in each month."""
         return max(self.users // MONTHS, 1)
 
     @property

@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def over_http(name: str, url: str, stock: Stock, wanted: float) -> Iterator[Goal]:
-    """What one worker answers; `wanted` consumptions a second."""
+    """Measure how much one worker answers; the goal is `wanted` consumptions a second."""
     with served_on(url) as (served, token):
         yield Goal(f"{name}, HTTP: from its start until the machine is quiet", f"{_until_quiet():.0f} s")
         for connections in (FEW, MANY):
@@ -62,7 +62,7 @@ def hot_account(url: str) -> Iterator[Goal]:
 
 
 def _charged(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:
-    """What journal and books say of the hot account."""
+    """Return the credits of the hot account by the journal and by each book."""
     books = ("usage_counters", "legacy_book")
     places = ("v2_posted", "credit_journal"), *(("used", book) for book in books)
     query = "SELECT coalesce(sum({}[1]), 0) FROM {} WHERE user_id = 'user-0'"
@@ -71,7 +71,7 @@ def _charged(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:
 
 
 def _consumptions(token: str, users: range, number: int) -> list[Request]:
-    """That many operations, each under a key of its own."""
+    """Return `number` requests to consume, each under a key of its own."""
     headers, unique = {"Authorization": f"Bearer {token}", **JSON}, time.time_ns()
     body = '{"userId": "user-%d", "creditType": "analysis", "amount": 1, "idempotencyKey": "%s-%d"}'
     random = Random(number)

@@ -187,7 +187,7 @@ class Tree:
 
     @property
     def ends(self) -> int:
-        """How many SDKs there are at its ends."""
+        """The number of SDKs at its ends."""
         product = 1
         for each in self.tiers:
             product *= each

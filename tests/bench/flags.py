@@ -135,7 +135,7 @@ def on_sqlite() -> Iterator[Goal]:
 
 
 def on_postgresql() -> Iterator[Goal]:
-    """The same on PostgreSQL."""
+    """Measure how fast a change reaches streams, on PostgreSQL."""
     with (
         postgres.running() as server,
         postgres.database(server) as url,
@@ -232,7 +232,7 @@ def _phased(members: int) -> RolloutFlag:
 
 
 def toggles(token: str, user: str) -> Request:
-    """What a browser asks."""
+    """Return the request of a browser for a user's flags."""
     return Request("GET", f"/api/frontend?userId={user}&properties[plan]=pro", {"Authorization": token})
 
 
@@ -248,7 +248,7 @@ def _rate(name: str, wanted: float, seen: Load) -> Goal:
 
 @contextmanager
 def _streams(served: Served, office: Office, wanted: int) -> Iterator[int]:
-    """That many open streams, whose events are read and thrown away."""
+    """Hold `wanted` streams open, whose events are read and thrown away."""
     address = urlsplit(served.url)
     token = office.token("client")
     request = Request("GET", "/api/client/streaming", {"Authorization": token}).encoded(address.netloc)

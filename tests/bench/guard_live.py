@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def counted(_drills: int) -> Iterator[Goal]:
-    """What counting for the guard adds to a consumption, after its commit."""
+    """Measure what counting for the guard adds to a consumption, after its commit."""
     with _installed() as (office, _place, _url), office.app.app_context():
         office.users(UserAttributes("u1", "pro"))
         with transaction() as session:

@@ -99,7 +99,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one run."""
+    """The outcome of one run."""
 
     right: bool
     operations: int

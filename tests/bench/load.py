@@ -30,14 +30,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load: how many answers a second, by which status, and how long they took, sorted."""
+    """The outcome of a load: answers a second, their statuses, and how long each took, sorted."""
 
     per_second: float
     statuses: frozenset[int]
     seconds: tuple[float, ...]
 
     def percentile(self, part: float) -> float:
-        """How long the fastest `part` of the answers took at most, in milliseconds."""
+        """Return the milliseconds that the fastest `part` of the answers took at most."""
         return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * part))] * 1000
 
 

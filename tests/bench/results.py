@@ -23,7 +23,7 @@ RATE = "/s"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was seen of one thing, in a unit; `size` is how much there was of what grows."""
+    """The measurement of one thing, in a unit; `size` is how much there was of what grows."""
 
     name: str
     unit: str
@@ -37,7 +37,7 @@ class Figure:
 
     @property
     def is_rate(self) -> bool:
-        """Whether more of it is better."""
+        """True if more of it is better."""
         return self.unit == RATE
 
 
@@ -46,7 +46,7 @@ class Goal(Protocol):
 
     @property
     def name(self) -> str:
-        """What was measured."""
+        """The name of the thing that was measured."""
 
     @property
     def seen(self) -> str:
@@ -83,7 +83,7 @@ def read(path: Path) -> dict[tuple[str, int | None], Figure]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on besides the program."""
+    """Describe the machine, on which the figures depend besides the program."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cores": os.cpu_count(),

@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `rollout serve` answers, on a SQLite file that the tests of one module share; the cast may sign in."""
+    """Serve a SQLite file that the tests of one module share, where the cast may sign in; yield its URL."""
     instance = tmp_path_factory.mktemp("instance")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
@@ -48,7 +48,7 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, base_url: str) -> Any:
-    """What a browser keeps once the owner has signed in."""
+    """Return the browser's state once the owner has signed in."""
     with browser.new_context(base_url=base_url) as context:
         sign_in(context.new_page(), "alice")
         return context.storage_state()
@@ -56,7 +56,7 @@ def signed_in(browser: Browser, base_url: str) -> Any:
 
 @pytest.fixture(scope="package")
 def staged(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a server answers that has rollouts worth looking at."""
+    """Serve rollouts that are worth looking at; yield the URL."""
     instance = tmp_path_factory.mktemp("staged")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     now = datetime.now(UTC)
@@ -69,7 +69,10 @@ def staged(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
-    """What pages said on their consoles. A test that provokes an error takes it out; nothing may be left at the end."""
+    """Yield a list of what pages write to their consoles, which must be empty at the end.
+
+    A test that provokes an error removes it.
+    """
     found: list[str] = []
     yield found
     assert found == []

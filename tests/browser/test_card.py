@@ -29,7 +29,7 @@ COLOURS = {"plenty": "rgb(29, 122, 70)", "low": "rgb(184, 135, 0)", "nearly": "r
 
 @pytest.fixture(scope="module")
 def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the card is served to users who have used so much of their analysis credits."""
+    """Serve the card to users who have used part of their analysis credits; yield its URL."""
     instance = tmp_path_factory.mktemp("card")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     settings = Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)

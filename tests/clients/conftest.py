@@ -43,7 +43,7 @@ def installation(
 
 @pytest.fixture
 def url(installation: tuple[Served, Office]) -> str:
-    """Where the installation answers."""
+    """Return the URL of the installation."""
     return installation[0].url
 
 
@@ -78,7 +78,7 @@ def catch_up(installation: tuple[Served, Office], eventually: Callable[[Callable
 
 @pytest.fixture
 def office(installation: tuple[Served, Office], catch_up: CatchUp) -> Office:
-    """Where the installation is changed; its rollout is at its lowest step, and the server knows it."""
+    """Return the installation to change, its rollout at its lowest step once the server knows it."""
     office = installation[1]
     office.move(0)
     catch_up()

@@ -120,7 +120,7 @@ def ofrep(url: str, token: str, names: Sequence[str], contexts: Wires) -> Answer
 
 
 def as_ofrep_says(answers: Answers, features: Iterable[Mapping[str, Any]]) -> Answers:
-    """The same answers in OFREP's words: a flag that has variants and gives none has no value, on or off."""
+    """Return the answers in OFREP's words: a flag that has variants and gives none has no value, on or off."""
     varied = {
         each["name"]
         for each in features

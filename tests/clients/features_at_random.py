@@ -88,7 +88,7 @@ def constraint(chance: random.Random) -> Wire:
 
 
 def context(chance: random.Random) -> Wire:
-    """Who asks: always somebody, from somewhere; any of the other fields may be missing."""
+    """Draw a context: always somebody, from somewhere; any of the other fields may be missing."""
     known = {
         "tier": chance.choice(TIERS),
         "region": chance.choice((*REGIONS, "US")),

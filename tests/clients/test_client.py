@@ -45,7 +45,7 @@ def alone(lonely: list[Flags], tmp_path: Path) -> Alone:
 
 @pytest.fixture
 def flags(url: str, office: Office, tmp_path: Path) -> Iterator[Flags]:
-    """What a service holds, in production."""
+    """Connect a service to its flags in production."""
     made = client.connect(url, office.token("client"), app_name="shop", cache_dir=tmp_path)
     yield made
     made.close()

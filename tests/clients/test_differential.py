@@ -57,7 +57,7 @@ class Ours:
         assert answer.ok, answer.text
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        """What an SDK is given."""
+        """Answer the request of an SDK for `path`."""
         return requests.get(
             f"{self.url}/api/client/{path}", headers={"Authorization": self.client, **SPEC, **headers}, timeout=60
         )
@@ -75,7 +75,7 @@ def ours(url: str, office: Office) -> Callable[[str], Ours]:
 
 
 def answers(made: Ours, names: list[str], contexts: list[Wire], place: Path) -> dict[str, engines.Answers]:
-    """What each engine says on our server."""
+    """Ask each engine for the flags of our server."""
     place.mkdir(exist_ok=True)
     payload = made.get("features").json()
     return {
@@ -205,7 +205,7 @@ class Changes:
 
 @dataclass(slots=True)
 class Follower:
-    """Who asks for the deltas since the last time, and for everything to compare."""
+    """An SDK that asks for the deltas since the last time, and for everything to compare."""
 
     made: Ours
     state: FeatureState

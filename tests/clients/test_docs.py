@@ -33,7 +33,7 @@ TOKENS, CURL, RELAY = examples("bash")
 
 @pytest.fixture(scope="module")
 def environment(installation: tuple[Served, Office], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the page tells to export; its tokens are made by its own lines."""
+    """Return the environment that the page tells to export; its tokens are made by its own lines."""
     (served, office), place = installation, tmp_path_factory.mktemp("service")
     office.users(UserAttributes("u1", "free", beta=True))
     office.move(1)

@@ -14,7 +14,7 @@ from tests.serving import Served
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """What the configuration says that the server needs."""
+    """Return the settings that the configuration says the server needs."""
     assert "The server needs TRUSTED_PROXIES=1" in CONFIGURATION.read_text()
     return SERVER
 

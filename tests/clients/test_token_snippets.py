@@ -22,7 +22,7 @@ SECONDS = 60
 
 
 def run(served: Served, office: Office, token_type: TokenType, name: str, place: Path) -> str:
-    """What the snippet prints where the environment is as the first one makes it."""
+    """Run the snippet where the environment is as the first one makes it; return its output."""
     secret = office.token(token_type.value)
     export, *rest = snippets(token_type, served.url, secret)
     (text,) = [each.text.replace("MY_FLAG", FLAG) for each in rest if each.name == name]

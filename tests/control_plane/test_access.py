@@ -77,7 +77,7 @@ def calls(rule: Rule, role: str, **words: str) -> Iterator[Call]:
 
 
 def _may_be_of_staging(rule: Rule) -> bool:
-    """Whether the address takes the name of a rollout; giving one back takes the flag in production besides."""
+    """Return whether the address takes the name of a rollout; giving one back takes the flag in production besides."""
     named = "flag" in rule.arguments and "environment" not in rule.arguments
     return named and rule.endpoint != "rollouts.delete"
 

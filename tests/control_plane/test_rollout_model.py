@@ -192,7 +192,7 @@ class RolloutModel(HeldToPromises):
 
     @rule(is_candidates=st.sampled_from((True, True, True, False)), again_after=st.sampled_from((None, 0.1, 0.4, 2)))
     def candidate_fails(self, is_candidates: bool, again_after: float | None) -> None:
-        """Where the guard may step back, and seldom where it may not, as that ends the attempt."""
+        """Fail the candidate if the guard may step back; seldom if it may not, as that ends the attempt."""
         with self._session() as session:
             steps_back = rollouts.find(session, self.flag).phase.on_breach is OnBreach.STEP_BACK
         if steps_back or again_after == 2:

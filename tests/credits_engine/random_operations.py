@@ -72,7 +72,7 @@ def arrange(session: Session, stage: Stage) -> None:
 
 
 def operation(stage: Stage) -> Operation:
-    """What the user asks for, under one of few keys."""
+    """Draw an operation of the user, under one of few keys."""
     analysis, roast = stage.dice.choice(ASKED)
     return Operation(stage.user, f"k{stage.dice.randrange(3)}", Amounts(analysis, roast), actor="test")
 

@@ -26,6 +26,6 @@ def changing(app: Flask) -> Iterator[Session]:
 
 
 def words(html: str) -> str:
-    """What a page says, without its markup, blanks run together."""
+    """Return the text of a page, without its markup, blanks run together."""
     text = re.sub(r"<[^>]+>", " ", html)
     return re.sub(r"[\s\u202f]+", " ", unescape(text)).strip()

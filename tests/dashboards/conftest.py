@@ -23,7 +23,7 @@ def planned(app: Flask) -> Rollout:
 
 @pytest.fixture
 def standing(app: Flask, planned: Rollout) -> Callable[[], Rollout]:
-    """How the rollout stands in the database now."""
+    """Return a function that reads the rollout as it is in the database now."""
 
     def look() -> Rollout:
         with looking(app) as session:

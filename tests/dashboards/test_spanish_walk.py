@@ -77,7 +77,7 @@ DATA = frozenset(
 
 
 class Texts(HTMLParser):
-    """What a page says in its own language: neither code, nor what is marked as of another one."""
+    """A parser of what a page says in its own language: neither code, nor what is marked as of another one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ def walk(browser: FlaskClient, people: frozenset[str]) -> Mapping[str, str]:
 
 @pytest.fixture
 def people(app: Flask) -> Callable[[], frozenset[str]]:
-    """What people gave as their reasons, without full stops."""
+    """Return a function that reads the reasons that people gave, without full stops."""
 
     def read() -> frozenset[str]:
         with looking(app) as session:

@@ -187,7 +187,7 @@ def test_a_stranger_gets_no_stream(client: FlaskClient, planned: Rollout) -> Non
 
 
 def some_of(events: Iterator[Event]) -> Iterator[Event]:
-    """What follows, cut short should the stream not end as it must."""
+    """Return the events that follow, cut short should the stream not end as it must."""
     return islice(events, 100)
 
 

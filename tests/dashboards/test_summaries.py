@@ -27,7 +27,7 @@ def rollout(position: Position = HERE, state: RolloutState = RolloutState.RUNNIN
 
 
 def told(found: Rollout, *gates: GateResult) -> str:
-    """How it stands, with ordinary blanks."""
+    """Return the sentence about the rollout's state, with ordinary blanks."""
     return summaries.status_sentence(found, gates, NOW).replace(NARROW, " ")
 
 

@@ -141,7 +141,7 @@ def test_a_catalogue_is_what_pages_look_sentences_up_in(code: str) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 def test_a_template_holds_no_bare_text(template: Path) -> None:
-    """What people read is written `{{ _("…") }}` or `{% trans %}…{% endtrans %}`."""
+    """Write text for people as `{{ _("…") }}` or `{% trans %}…{% endtrans %}`."""
     tree = environment().parse(template.read_text())
     assert [*bare_texts(tree), *bare_strings(tree)] == []
 
@@ -173,7 +173,7 @@ def environment() -> Environment:
 
 
 class Texts(HTMLParser):
-    """What people read of HTML: its text, and the attributes that are read out."""
+    """A parser of what people read of HTML: its text, and the attributes that are read out."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ def always(_request: Request) -> bool:
 
 
 def share_of_users(share: float) -> Fails:
-    """The same users each time."""
+    """Fail the same users each time."""
     return lambda request: crc32(request.user_id.encode()) % 1000 < share * 1000
 
 
@@ -154,10 +154,10 @@ class Product:
             return rollouts.find(session, FLAG)
 
     def verdict(self, alert: str) -> Verdict:
-        """What the guard says of an alert."""
+        """Return the guard's verdict on an alert."""
         return next(verdict for verdict in self.verdicts() if verdict.alert == alert)
 
     def verdicts(self) -> list[Verdict]:
-        """What the guard says of every alert."""
+        """Return the guard's verdicts on all alerts."""
         with read_only() as session:
             return store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)

@@ -109,7 +109,7 @@ def crash(server: Crashable) -> None:
 
 
 def assert_kept(app: Flask, crowds: list[Crowd]) -> None:
-    """What was acknowledged is there once, at the same row for both crowds, and at a time that was."""
+    """Assert that what was acknowledged is there once, at the same row for both crowds, and at a time that was."""
     rows = assert_whole(app)
     charged = {row["operation_key"]: row["id"] for row in rows if row["charged"]["analysis"]}
     for crowd in crowds:

@@ -80,7 +80,7 @@ def _children(process: int) -> list[int]:
 
 
 def test_the_clock_of_such_a_host_is_off(tmp_path: Path) -> None:
-    """What the other tests stand on."""
+    """The other tests stand on it."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     path_of("faketime")
     found = subprocess.run(

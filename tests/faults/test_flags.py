@@ -32,7 +32,7 @@ LEASE_SECONDS = "3"
 
 @pytest.fixture
 def cable(postgresql_url: str) -> Iterator[Cable]:
-    """What connects the program with its PostgreSQL."""
+    """Connect the program with its PostgreSQL by a cable that can be cut."""
     address = urlsplit(postgresql_url)
     cable = Cable(address.hostname or "", address.port or 0)
     yield cable

@@ -68,7 +68,7 @@ def fail(times: int = 12) -> None:
 
 
 def seen() -> int:
-    """How many outcomes are in the evidence of this attempt."""
+    """Return the number of outcomes in the evidence of this attempt."""
     with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
     return next(verdict.counts.total for verdict in verdicts if verdict.alert == FAILURE)

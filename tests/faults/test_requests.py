@@ -177,7 +177,7 @@ def _send(operation: AnyOperation, mode: GenerationMode, token: str, examples: i
 
 
 def _truth(app: Flask, office: Office) -> dict[str, Any]:
-    """What the installation gives SDKs, and whether its rollout still lets in whom it should."""
+    """Return what the installation gives SDKs, and whether its rollout still lets in whom it should."""
     office.publish()
     headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "6.1.0"}
     payload = app.test_client().get("/api/client/features", headers=headers).json

@@ -70,7 +70,7 @@ def test_a_visit_of_another_process_takes_no_log_away(app: Flask, act: Callable[
 
 
 def count(path: Path) -> int:
-    """What another process reads of a signal."""
+    """Read the count of a signal in another process."""
     read = (
         "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("
         "\"SELECT coalesce(sum(total), 0) FROM signal_total WHERE signal = 'a_signal'\").fetchone()[0])"

@@ -117,7 +117,7 @@ class Browser:
         assert answer.status_code == 303, answer.text
 
     def ask(self, method: str, path: str, **body: object) -> Any:
-        """What the API answers; it must be content."""
+        """Return the API's answer, which must be content."""
         answer = self._session.request(method, f"{self._url}/api{path}", json=body or None, timeout=20)
         assert answer.ok, answer.text
         return answer.json()
@@ -162,7 +162,7 @@ def _both(primary: URL, replica: URL) -> str:
 
 
 def lost(answered: Mapping[str, int], open_ones: Sequence[str], journal: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """What is wrong with a journal after a crowd: missing, charged twice, or charged to nobody's knowledge."""
+    """Return what is wrong with a journal after a crowd: missing, charged twice, or charged to nobody's knowledge."""
     stored = dict(journal)
     return {
         "missing": [key for key, number in answered.items() if stored.get(key) != number],

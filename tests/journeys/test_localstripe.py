@@ -39,7 +39,7 @@ class Shop:
         return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
     def account(self, user: str) -> Any:
-        """What a user's subscriptions entitle to."""
+        """Return what a user's subscriptions entitle to."""
         return self.rollout("billing", "show", user)[1]
 
     def wait_until(self, user: str, is_so: Callable[[Any], bool]) -> Any:

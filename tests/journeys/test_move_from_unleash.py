@@ -68,7 +68,7 @@ def served(app: Flask) -> Callable[[], UnleashEngine]:
 
 
 def answers(asked: UnleashEngine, flag: str) -> list[tuple[bool, str]]:
-    """What each user has: the flag, and the variant."""
+    """Return what each user has: the flag, and the variant."""
     contexts = [{"userId": user, "remoteAddress": "10.0.0.1"} for user in USERS]
     return [
         (asked.check_enabled(flag, context).is_enabled, asked.check_variant(flag, context).variant.name)

@@ -149,7 +149,7 @@ def waited(crowd: Crowd, rounds: int) -> None:
 
 
 def serving_engine(proxy: Proxy, token: str, key: str) -> str:
-    """Which engine serves an operation through the proxy."""
+    """Return the engine that serves an operation through the proxy."""
     answer = requests.post(
         f"{proxy.url}/api/credits/consume",
         json={"userId": "u0", "creditType": "roast", "amount": 1},
@@ -210,7 +210,7 @@ def restore(installation: Production, backup: str) -> None:
 
 
 def is_served(proxy: Proxy) -> bool:
-    """Whether a server is ready by itself, without a restart."""
+    """Return whether a server is ready by itself, without a restart."""
     return proxy.get("/readyz").status_code == 200
 
 

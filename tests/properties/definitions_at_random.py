@@ -106,7 +106,7 @@ def variant(chance: random.Random, name: str) -> dict[str, Any]:
 
 
 def context(chance: random.Random) -> dict[str, Any]:
-    """Who asks: text in every field that a definition may name."""
+    """Draw a context: text in every field that a definition may name."""
     texts = [text for text in TEXTS if isinstance(text, str)]
     properties = {name: chance.choice(texts) for name in ("plan", "a.b", "x-y")}
     return {"userId": chance.choice(("u1", "u2")), "remoteAddress": "10.1.2.3", "properties": properties}

@@ -18,7 +18,7 @@ CONTEXTS_EACH = 8
 
 @dataclass(slots=True)
 class Compared:
-    """How many flags were compiled, how many answers compared, and every one that differs."""
+    """The number of flags that were compiled and of answers that were compared, and every answer that differs."""
 
     flags: int = 0
     answers: int = 0

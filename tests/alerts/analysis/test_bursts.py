@@ -41,7 +41,7 @@ def outcomes(rng: np.random.Generator, *, size: float, rate: float, total: int) 
 
 
 def history(bad: np.ndarray, *, each: int = 2) -> BurstHistory:
-    """What the outcomes show, seen a few at a time."""
+    """Return the history of bursts after these outcomes, added `each` at a time."""
     seen = BurstHistory()
     for some in np.add.reduceat(bad.astype(int), range(0, len(bad), each)).tolist():
         seen = add_outcomes(seen, Counts(some, each))
@@ -110,7 +110,7 @@ def test_a_size_never_shrinks_and_a_larger_one_begins_the_evidence_anew() -> Non
 
 
 def runs(bad: np.ndarray) -> RunHistory:
-    """What the outcomes show of runs, seen one at a time."""
+    """Return the history of runs after these outcomes, added one at a time."""
     seen = RunHistory()
     for each in bad.tolist():
         seen = seen.add(Counts(int(each), 1))

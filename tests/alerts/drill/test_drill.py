@@ -33,7 +33,7 @@ def rollout(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def environment(instance: Path) -> dict[str, str]:
-    """What a command of the installation in `instance` finds around it."""
+    """Return the environment of a command of the installation in `instance`."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
     return inherited | {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
 
@@ -83,7 +83,7 @@ def begun(instance: Path) -> subprocess.Popen[str]:
 
 
 def state_is_known(drill: subprocess.Popen[str]) -> bool:
-    """Whether the drill opened its flag; it did not where the guard was still starting."""
+    """Wait until the drill has opened its flag, and return whether it did; not where the guard was still starting."""
     while drill.poll() is None:
         if state() is not None:
             return True

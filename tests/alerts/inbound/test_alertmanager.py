@@ -43,7 +43,7 @@ def post(app: Flask, desk: Desk, service_token: str) -> Post:
 
 
 def only(response: TestResponse) -> str:
-    """What the one alert of a notification led to."""
+    """Return the response to the one alert of a notification."""
     assert response.status_code == 200, response.text
     (answer,) = response.get_json()["alerts"]
     return str(answer["response"])

@@ -73,7 +73,7 @@ def raise_alert(url: str, began: datetime, *, lasts: timedelta = timedelta(minut
 
 
 def attempts(url: str) -> float:
-    """How often Alertmanager tried to deliver to a webhook and failed."""
+    """Count the deliveries to a webhook that Alertmanager tried and that failed."""
     lines = ask(f"{url}/metrics").decode().splitlines()
     name = 'alertmanager_notification_requests_failed_total{integration="webhook"}'
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
@@ -100,7 +100,7 @@ def ask(url: str, body: object = None, *, token: str = "") -> bytes:
 
 
 def eventually(look: Callable[[], Any], fits: Callable[[Any], Any]) -> Any:
-    """What `look` sees once it fits; fails the test when it never does."""
+    """Call `look` until its result fits and return that; fail the test when it never does."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     seen: Any = None
     while time.monotonic() < give_up:

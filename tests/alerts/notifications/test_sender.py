@@ -15,7 +15,7 @@ Received = list[dict[str, Any]]
 
 @pytest.fixture
 def received() -> Received:
-    """What the web hook was sent."""
+    """Return the list of the requests that the web hook got."""
     return []
 
 

@@ -70,7 +70,7 @@ CELLS = (
 
 @dataclass(slots=True)
 class Run:
-    """What became of one run."""
+    """The outcome of one run."""
 
     failed_before: float = inf
     """Failures until the rollback; inf for none."""

@@ -108,7 +108,7 @@ SOON = (BROKEN[0], *BROKEN[3:6])
 
 @dataclass(slots=True)
 class Run:
-    """What became of one run."""
+    """The outcome of one run."""
 
     held: float = inf
     """Minutes until the first hold or rollback; inf for neither."""

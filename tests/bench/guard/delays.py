@@ -80,7 +80,7 @@ def safety(sampler: Sampler) -> Section:
 
 
 def failures() -> Section:
-    """How many errors it takes."""
+    """Report the number of failures that it takes to roll back."""
     bet = rate_test(0.01, window_seconds=300)
     needed = {alpha: [failures_needed(bet, total, log_bar=-log(alpha)) for total in OUTCOMES] for alpha in ALPHAS}
     rows = [[this_guard(alpha), *map(str, counts)] for alpha, counts in needed.items()]

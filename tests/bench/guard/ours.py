@@ -37,7 +37,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Which of the alphas rolled back, and the highest ln E seen."""
+    """The outcome of an alert: which of the alphas rolled back, and the highest ln E seen."""
 
     fired: tuple[bool, ...]
     peak_log_e: float
@@ -82,7 +82,7 @@ class Guard:
 
     @property
     def alarm(self) -> Alarm:
-        """What became of it."""
+        """The outcome so far."""
         return Alarm(tuple(index in self.fired for index in range(len(self.alphas))), self.evidence.peak_log_e)
 
 
@@ -97,7 +97,7 @@ def watch(guard: Guard, rng: np.random.Generator, traffic: Traffic, *, since_sec
 
 
 def false_alarm(rng: np.random.Generator, watched: Sequence[Watched], factor: float, days: float) -> Alarm:
-    """Whether any of the alerts rolls back a phase in which every rate is `factor` times its threshold."""
+    """Run a phase in which every rate is `factor` times its threshold; return which alphas of any alert rolled back."""
     seconds = days * DAY_SECONDS
     guards = [
         watch(Guard(each.rule, each.alphas), rng, Traffic(each.per_minute, factor * each.rule.threshold, seconds))

@@ -31,7 +31,7 @@ def rule_at_once(bad: Ticks, total: Ticks, threshold: float) -> np.ndarray:
 
 
 def rule_for_5m(bad: Ticks, total: Ticks, threshold: float) -> np.ndarray:
-    """The same rule with for: 5m: above the threshold at every evaluation for five minutes."""
+    """Alert after `for: 5m`: the rate was above the threshold at every evaluation for five minutes."""
     above = _rate_above(bad, total, threshold, 5 * MINUTE)
     lasting = _rolling(above.astype(np.int32), 5 * MINUTE + 1) == 5 * MINUTE + 1
     return _nth(lasting, 1, every=1)

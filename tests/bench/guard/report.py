@@ -47,7 +47,7 @@ def seldom(name: str, wanted: float, happened: int, runs: int) -> Goal:
 
 
 def fired(alarms: Sequence[Alarm], index: int = 0) -> int:
-    """How many of the runs rolled back at the alpha of that index."""
+    """Count the runs that rolled back at the alpha of that index."""
     return sum(alarm.fired[index] for alarm in alarms)
 
 
@@ -57,12 +57,12 @@ def one_alert(per_minute: float) -> Watched:
 
 
 def shipped_alert(per_minute: float) -> Watched:
-    """The same alert at the alpha that one of the shipped alerts has."""
+    """Return an alert at the alpha that one of the shipped alerts has."""
     return Watched(parser.parse(ONE_ALERT)[0], ALPHAS[1:2], per_minute)
 
 
 def this_guard(alpha: float) -> str:
-    """How a row or column of ours is called."""
+    """Return the label of a row or column of this guard."""
     return f"this guard, alpha {alpha * 100:.2g}%"
 
 

@@ -14,7 +14,7 @@ CHUNK = 25
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How often to draw, from which seed, and where the work is done."""
+    """The draws of a simulation: how many, from which seed, and where they are computed."""
 
     executor: Executor
     runs: int

@@ -62,7 +62,7 @@ CELLS = (
 
 @dataclass(slots=True)
 class Run:
-    """What became of one run."""
+    """The outcome of one run."""
 
     failing: float = inf
     """Users with a bad hour until the rollback; inf for none."""
@@ -72,7 +72,7 @@ class Run:
 
 @dataclass(slots=True)
 class Hours:
-    """What was counted so far, and each user's share, which lasts four weeks."""
+    """The counts so far, and each user's share, which lasts four weeks."""
 
     bad: int = 0
     total: int = 0

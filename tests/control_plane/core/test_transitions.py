@@ -199,7 +199,7 @@ def _decide(move: str, rollout: Rollout, now: datetime) -> Decision:
 
 
 def test_a_step_back_never_goes_where_others_have_the_flag() -> None:
-    """Where a plan took the flag from staging on the way to qa, the step before would give it back to staging."""
+    """The step before would give the flag back to staging, if a plan took it from there on the way to qa."""
     phases = [
         Phase(name, name, AudienceKind.ENVIRONMENTS, (100,), timedelta(0), environments=names)
         for name, names in (("both", ("staging", "qa")), ("staging", ("staging",)), ("qa", ("qa",)))

@@ -51,7 +51,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def respawned(record: Respawns, worker: int, at: float) -> None:
-    """As Granian does: it forgets all others first."""
+    """Record a respawn as Granian does: it forgets all others first."""
     record.clear()
     record[worker] = at
 

@@ -31,7 +31,7 @@ Step = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of one call."""
+    """The result of one call."""
 
     is_error: bool
     text: str

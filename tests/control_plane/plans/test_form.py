@@ -16,7 +16,7 @@ PHASE = "phases.0."
 
 
 def submitted(yaml: str) -> dict[str, str]:
-    """What a browser sends of a form that nobody touched."""
+    """Return the fields that a browser sends of a form that nobody touched."""
     shown = form.read(yaml)
     assert shown is not None
     return {name: text for name, text in shown.named().items() if text is not None}
@@ -49,13 +49,13 @@ def test_one_changed_field_reads_as_written_and_every_other_stays(plan: Plan, da
 
 
 def _is_shown(name: str, texts: dict[str, str]) -> bool:
-    """Whether a browser shows the field: times are there for who advances at times."""
+    """Return whether a browser shows the field: times are shown only if the phase advances at times."""
     holder, advance, _field = name.partition("advance.")
     return not advance or texts[f"{holder}advance"] == "at_times"
 
 
 def _linked(each: str, name: str) -> bool:
-    """Whether a field may change with another: how a phase advances has three fields for one value."""
+    """Return whether a field may change with another: three fields are one value, how a phase advances."""
     return each == name or ("advance" in name and each.startswith(name.partition("advance")[0] + "advance"))
 
 

@@ -50,19 +50,19 @@ def made(name: str, now: datetime, change: ChangeContext, *steps: int, gates: Ph
 
 
 def codes(decision: Decision) -> set[str]:
-    """Why it was refused."""
+    """Return the codes of the reasons why it was refused."""
     assert isinstance(decision, Refusal), decision
     return {reason.code for reason in decision.reasons}
 
 
 def served(environment: str) -> Exposure:
-    """Whom the flag admits there, as evaluations know it."""
+    """Return the flag's exposure there, as evaluations know it."""
     with read_only() as session:
         return SNAPSHOTS.get().current(session, environment).find(FLAG).exposure
 
 
 def has(environment: str, now: datetime) -> bool:
-    """Whether some user has the flag there while the guard watches."""
+    """Return whether some user has the flag there while the guard watches."""
     with read_only() as session:
         flag = replace(SNAPSHOTS.get().current(session, environment).find(FLAG), guard_expires_at=None)
         return evaluate(flag, EvaluationContext("u1"), now).value

@@ -187,7 +187,7 @@ QA = Phase("qa", "QA", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("qa",))
 def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
     session: Session, now: datetime, before: tuple[Phase, ...], after: tuple[Phase, ...]
 ) -> None:
-    """What a phase asks for stands before the phases behind it: another order would lead around it."""
+    """A phase's approvals hold for the phases behind it too: another order would lead around them."""
     change = ChangeContext(now, "paula", "Planned.")
     rollouts.plan(session, "OTHER", Plan(before, now), change)
     edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)

@@ -41,7 +41,7 @@ def call(client: FlaskClient, method: str, path: str, **body: object) -> Any:
 
 
 def names(app: Flask, make_token: Callable[..., str]) -> set[str]:
-    """What an SDK of staging is told of."""
+    """Return the names of the flags that an SDK of staging gets."""
     with app.app_context():
         REFRESHER.get().refresh()
     headers = {"Authorization": make_token("client", environment="staging")}

@@ -129,7 +129,7 @@ def test_unless_it_is_asked_for_an_account_is_a_person_whoever_made_it(
 
 
 def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) -> None:
-    """As SCIM does, with a token that they made."""
+    """SCIM adds people with a token that they made."""
     accounts.create_token(session, "directory", "admin", environment="*", now=now - 10 * WEEK, actor="zoe")
     added(session, "sock", now, "token:directory")
     approve(session, "sock", now)

@@ -108,7 +108,7 @@ def test_a_look_is_bounded_and_goes_on_where_it_ended(till: Till) -> None:
 
 @pytest.fixture
 def statements(till: Till) -> Iterator[list[Sent]]:
-    """What is sent to the database."""
+    """Yield the statements that are sent to the database."""
     with noted() as sent:
         yield sent
 

@@ -60,7 +60,7 @@ class Office:
         self.work()
 
     def states(self) -> dict[str, str]:
-        """Where each event stands."""
+        """Return the state of each event."""
         return {row["event_id"]: row["state"] for row in self.rows(EVENTS)}
 
     def event(self, event_id: str) -> dict[str, Any]:
@@ -88,12 +88,12 @@ class Office:
         return self.rows(JOURNAL, user_id=user_id)
 
     def account(self, user_id: str) -> dict[str, Any]:
-        """What billing says of a user."""
+        """Return billing's row of a user."""
         (row,) = self.rows(ACCOUNTS, user_id=user_id)
         return row
 
     def used(self, user_id: str) -> Amounts:
-        """What v2 counts for a user in the running period."""
+        """Return the credits that v2 counts for a user in the running period."""
         with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None

@@ -14,7 +14,7 @@ def failures(office: Office) -> tuple[int, int]:
 
 
 def tripped(office: Office, signal: str) -> bool:
-    """Whether the guard would see this tripwire."""
+    """Return whether the guard would see this tripwire."""
     signals.flush(office.now)
     with read_only() as session:
         return any(series.signal == signal and count.bad for series, count in signals.totals(session).items())

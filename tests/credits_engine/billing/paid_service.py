@@ -77,7 +77,7 @@ class PaidService(VirtualStripe):
         return max(allowed, default=0)
 
     def pays_for(self, plan: str, period: Period, now: datetime, *, extra_cents: int = 0, free: bool = False) -> bool:
-        """Whether all of a period is paid for with this plan by `now`; `free` counts what was given for nothing."""
+        """Return whether the whole period is paid for with `plan` by `now`; `free` counts what was given for free."""
         settled = [each for each in self.charges if each.paid_at <= now < each.lost_at]
         # A period with another anchor that was paid, if only for some days, ends what ran, from its own start on.
         openings = [each.start for each in self.charges if each.opens_period and each.paid_at <= now]
@@ -104,7 +104,7 @@ class PaidService(VirtualStripe):
         return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
 
     def _is_refused(self, plan: str, now: datetime) -> bool:
-        """Whether the last invoice for just this cannot be expected to be paid any more."""
+        """Return whether the last invoice for just this cannot be expected to be paid any more."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
         for each in reversed(self.charges):
             if each.plan == plan and begun <= each.start <= now < each.end:
@@ -155,7 +155,7 @@ class PaidService(VirtualStripe):
             charge.failed_at = self.now
 
     def charge(self, invoice: Json) -> Charge:
-        """What an invoice asks for."""
+        """Return the charge of an invoice."""
         return next(each for each in self.charges if each.invoice == invoice["id"])
 
 

@@ -22,12 +22,12 @@ def told(deliveries: Iterable[Json]) -> list[Fact]:
 
 
 def stands(deliveries: Iterable[Json], now: datetime) -> Entitlement | None:
-    """What the user of these events is entitled to at `now`."""
+    """Return what the user of these events is entitled to at `now`."""
     return entitlement_at(histories(told(deliveries)), now, CATALOGUE)
 
 
 def created(event: Json) -> datetime:
-    """When Stripe made the event."""
+    """Return when Stripe made the event."""
     return datetime.fromtimestamp(event["created"], UTC)
 
 

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Subscription:
-    """What Stripe holds of a subscription."""
+    """A subscription as Stripe holds it."""
 
     id: str
     customer: str
@@ -122,7 +122,7 @@ class Objects:
         return {**invoice, "parent": {"type": "subscription_details", "subscription_details": details}}
 
     def line(self, held: Subscription, *, start: datetime, proration: bool) -> Json:
-        """What an invoice asks for a period from `start`, or for the rest of one."""
+        """Return the line of an invoice for a period from `start`, or for the rest of one."""
         cents = CENTS[held.price.partition("_")[0]]
         line: Json = {
             "id": self.new_id("il"),
@@ -139,7 +139,7 @@ class Objects:
         return {**line, "parent": parent, "pricing": {"type": "price_details", "price_details": {"price": price}}}
 
     def payment(self, invoice: Json) -> Json | None:
-        """What newer generations tell of a payment beside its invoice."""
+        """Return the payment that newer generations state beside its invoice."""
         if self._is_old:
             return None
         return {

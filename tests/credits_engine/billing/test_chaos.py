@@ -107,7 +107,7 @@ def _hour(moment: datetime) -> int:
 
 
 def _open() -> list[tuple[datetime, str | None]]:
-    """When each event that is not done may be claimed, and by whom it is."""
+    """Return for each event that is not done when it may be claimed, and by whom it is."""
     claimed_by = case((EVENTS.c.state == State.CLAIMED.value, EVENTS.c.claimed_by))
     with read_only() as session:
         return [(row[0], row[1]) for row in session.execute(select(EVENTS.c.next_at, claimed_by).where(IS_OPEN))]

@@ -25,7 +25,7 @@ def api() -> Iterator[FakeApi]:
 
 
 def counted(office: Office, signal: str) -> tuple[int, list[str]]:
-    """How many were good since the last look, and which accounts were bad; an anonymous one is `-`."""
+    """Return the number of good outcomes since the last call, and the accounts of the bad; an anonymous one is `-`."""
     good, bad, accounts = BUFFER.get(office.app).take()
     named = [failure.account for failure in accounts if failure.signal == signal]
     return good[SeriesKey(signal)], named + ["-"] * bad[SeriesKey(signal)]

@@ -233,7 +233,7 @@ def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeA
 
 
 def look(office: Office, seconds: float) -> tuple[int, int]:
-    """What a look so long after the start counts."""
+    """Return what a check so long after the start counts."""
     counted(office, WAITING)
     schedule.check_backlog(START + timedelta(seconds=seconds), 1)
     return counted(office, WAITING)

@@ -36,7 +36,7 @@ class SharedClock:
         self._memory[:8] = struct.pack("d", moment.timestamp())
 
     def now(self) -> datetime:
-        """What time it is."""
+        """Return the shared time."""
         seconds: float = struct.unpack("d", self._memory[:8])[0]
         return datetime.fromtimestamp(seconds, UTC)
 
@@ -54,7 +54,7 @@ class Crew:
 
     @property
     def names(self) -> set[str]:
-        """What the living call themselves."""
+        """The names of the workers that are alive."""
         return {member.name for member in self._members}
 
     def kill_one(self, chance: random.Random) -> None:

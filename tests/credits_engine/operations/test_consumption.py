@@ -30,7 +30,7 @@ def charging_twice(book: Book, request: Request) -> Decision:
 
 
 def together(till: Till, count: int, work: Any) -> list[Any]:
-    """What `count` threads that start at once return."""
+    """Run `work` in `count` threads that start at once; return their answers."""
     answers: list[Any] = []
     gate = Barrier(count)
 

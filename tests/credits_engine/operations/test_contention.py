@@ -38,7 +38,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def started(till: Till) -> datetime:
-    """When a rollout to 10 % of everyone was judged first."""
+    """Start a rollout to 10 % of everyone; return when it was judged first."""
     now = datetime.now(UTC)
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))

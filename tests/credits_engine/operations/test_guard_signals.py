@@ -57,7 +57,7 @@ def receipt(
 
 
 def observations(one: Receipt) -> tuple[Signal, ...]:
-    """What decides about v2, without what is counted besides and without cohorts, which are a matter of their own."""
+    """Return the signals that decide about v2, without what is counted besides and without cohorts."""
     found = (signal for signal in guard_signals.outcome_signals(one) if signal.signal not in BESIDES)
     return tuple(signal._replace(cohorts=()) for signal in found)
 

@@ -86,7 +86,7 @@ def test_each_answers_as_the_others_in_every_environment(till: Till, way: str, p
 
 
 def the_answer(environment: str, way: str) -> bool:
-    """Whether ada has the flag there, by every way that can say so; `way` makes a key."""
+    """Return whether ada has the flag there, by every way that can say so; `way` makes a key."""
     with read_only() as session:
         flag = snapshot.SNAPSHOTS.get().current(session, environment).find(FLAG)
     context = EvaluationContext("ada", NOW)

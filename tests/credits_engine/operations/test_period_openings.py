@@ -56,13 +56,13 @@ def opened_together(*users: str, now: datetime = NOW) -> OpenedPeriods:
 
 
 def opened_alone(user: str) -> None:
-    """As an operation does it."""
+    """Open the period as an operation does, in a transaction of its own."""
     with transaction() as session:
         open_for(session, user)
 
 
 def open_for(session: Session, user: str) -> None:
-    """The same in a transaction that goes on."""
+    """Open the period in a transaction that goes on."""
     found = accounts.find(session, user)
     assert found is not None
     account_books.load_for_update(session, found[0], key="", now=NOW)

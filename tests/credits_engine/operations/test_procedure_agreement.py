@@ -130,7 +130,7 @@ def _agree(stage: Stage, place: str) -> None:
 
 
 def _apart(first: Any, second: Any) -> str:
-    """Where two nested values differ, for the message."""
+    """Describe where two nested values differ, for the message."""
     if isinstance(first, dict) and isinstance(second, dict):
         return "; ".join(
             f"{name}: {_apart(first[name], second[name])}" for name in first if first[name] != second[name]

@@ -71,7 +71,7 @@ class RollingLife(RuleBasedStateMachine):
         Till(self.app).user(self.user)
 
     def open(self) -> None:
-        """What the model knows of the turn of a month."""
+        """Open the month in the model: what is left rolls over."""
         month = self.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         if month == self.month:
             return

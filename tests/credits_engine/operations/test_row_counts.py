@@ -79,7 +79,7 @@ WORK: dict[str, tuple[Work, int]] = {
 
 @pytest.fixture
 def long_journal(till: Till) -> Till:
-    """As many rows as make an index worth its while, all of them folded into the sums."""
+    """Fill the journal with as many rows as make an index worth its while, all of them folded into the sums."""
     numbers = range(USERS_STORED)
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))

@@ -33,7 +33,7 @@ TRACEPARENT = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
 
 @pytest.fixture
 def spans(app: Flask) -> InMemorySpanExporter:
-    """What the application tells from now on."""
+    """Export the spans of the application from now on."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing.trace_with(app, Tracing(provider))

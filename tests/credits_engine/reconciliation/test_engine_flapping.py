@@ -37,7 +37,7 @@ def served(till: Till, user: str, *engines: bool) -> None:
 
 
 def counted(till: Till, hours: int) -> Count:
-    """What was counted once so many hours are over."""
+    """Return the count once so many hours are over."""
     engine_flapping.count(till.now.replace(minute=0) + hours * HOUR, 1)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))

@@ -37,7 +37,7 @@ def doubling(book: Book, request: Request) -> Decision:
 
 
 def tripped(till: Till) -> dict[str, Count]:
-    """What the tripwires have counted."""
+    """Return the counts of the tripwires."""
     signals.flush(till.now)
     with read_only() as session:
         totals = signals.totals(session)

@@ -28,7 +28,7 @@ def raising(error: type[Exception]) -> Engine:
 
 @pytest.fixture
 def looking(till: Till) -> NewErrorTypes:
-    """Whoever looks, with a rollout that began when the till did."""
+    """Return a check of new error types, with a rollout that began when the till did."""
     till.user("ada")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))

@@ -80,7 +80,7 @@ def broken(till: Till) -> Till:
 
 @pytest.fixture
 def lately(till: Till) -> Till:
-    """The same by the clock that requests and commands go by."""
+    """Break v2 by the clock that requests and commands go by."""
     till.now = datetime.now(UTC) - timedelta(seconds=20)
     break_v2(till)
     return till

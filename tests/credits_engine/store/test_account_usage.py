@@ -40,7 +40,7 @@ def top(
 
 
 def charged(days: Days) -> dict[tuple[str, str, str], int]:
-    """What the journal charged, by account, day and kind."""
+    """Sum what the journal charged, by account, day and kind."""
     sums: dict[tuple[str, str, str], int] = defaultdict(int)
     with read_only() as session:
         for row in session.execute(select(JOURNAL).where(JOURNAL.c.served_engine.is_not(None))):

@@ -137,7 +137,7 @@ def shown(by: frozenset[Segment], since: datetime, until: datetime) -> list[Usag
 
 
 def straight(by: frozenset[Segment], since: datetime, until: datetime) -> list[UsageRow]:
-    """The same from the journal alone."""
+    """Read the usage from the journal alone."""
     with read_only() as session:
         return usage._merge(usage._between(session, by, since, until))
 

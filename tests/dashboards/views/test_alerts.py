@@ -38,7 +38,7 @@ def rules_of(app: Flask) -> RulesFile:
 
 @pytest.fixture
 def judged(app: Flask, planned: Rollout) -> datetime:
-    """When the guard last judged: after 300 webhooks, 30 of which failed."""
+    """Let the guard judge after 300 webhooks, 30 of which failed; return when it did."""
     now = datetime.now(UTC)
     tick(app, now - timedelta(seconds=2))
     with app.app_context():

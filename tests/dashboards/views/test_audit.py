@@ -23,7 +23,7 @@ SignIn = Callable[[str], FlaskClient]
 
 @pytest.fixture
 def written(app: Flask) -> int:
-    """How many entries stand in the trail: more than one page holds."""
+    """Write more entries into the trail than one page holds; return their number."""
     with changing(app) as session:
         for number in range(60):
             audit.record(

@@ -22,7 +22,7 @@ SignIn = Callable[[str], FlaskClient]
 
 @pytest.fixture
 def consumed(app: Flask) -> int:
-    """How often u-1 consumed; v2 and legacy disagree about the last roast, for starters may have ten or a hundred."""
+    """Return how often u-1 consumed; v2 and legacy disagree about the last roast: starters have ten or a hundred."""
     now = datetime.now(UTC)
     known = [UserAttributes("u-1", "starter", now - timedelta(days=9)), UserAttributes("u-2", "nonsense")]
     with changing(app) as session:

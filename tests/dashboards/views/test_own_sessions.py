@@ -41,7 +41,7 @@ def page(browser: FlaskClient) -> str:
 
 
 def keys(browser: FlaskClient) -> list[str]:
-    """What the forms of the page name the other sessions by."""
+    """Return the keys by which the forms of the page name the other sessions."""
     return re.findall(r'name="session" value="(\w+)"', page(browser))
 
 

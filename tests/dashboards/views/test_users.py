@@ -112,7 +112,7 @@ def test_the_beta_allowlist_is_joined_and_left(app: Flask, sign_in: SignIn, plan
 
 
 def test_operators_take_people_off_the_beta_allowlist_and_put_nobody_on_it(sign_in: SignIn, planned: Rollout) -> None:
-    """Who joins is exposed while the beta phase is open."""
+    """A user who joins is exposed while the beta phase is open."""
     sign_in("alice").post("/users/beta", data={"user": "u-1", "plan": "pro", "beta": "join"})
     olga = sign_in("olga")
     refused = olga.post("/users/beta", data={"user": "u-2", "plan": "pro", "beta": "join"}, headers=HTML)

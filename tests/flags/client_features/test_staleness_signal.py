@@ -24,7 +24,7 @@ Look = Callable[..., tuple[int, int]]
 
 @pytest.fixture
 def freshness(app: Flask, office: Office) -> StalenessSignal:
-    """What an application knows of its own flags, of which it serves none yet."""
+    """Return the staleness signal of an application that serves none of its own flags yet."""
     office.move(3, 3)
     office.publish()
     return StalenessSignal(REFRESHER.get(app))

@@ -50,7 +50,7 @@ def directory_of(app: Flask) -> UserDirectory:
 
 
 def answers(app: Flask, token: str) -> dict[str, object]:
-    """What OFREP says of the flag for each user, by id alone."""
+    """Return OFREP's answer about the flag for each user, by id alone."""
     found = {}
     for user in ("new", "old", "tester", "stranger"):
         answer = app.test_client().post(

@@ -110,7 +110,7 @@ def test_who_missed_nothing_is_told_nothing(listen: Callable[..., Listener]) -> 
 def test_who_holds_other_flags_under_an_id_that_came_back_is_told_everything(
     call: Call, listen: Callable[..., Listener]
 ) -> None:
-    """As after a restore, where the revisions are counted again."""
+    """After a restore the revisions are counted again."""
     tag = listen().frame()["id"]
     other = f"{id_of_tag(tag)}.{'0' * 16}"
     assert other != tag

@@ -14,7 +14,7 @@ Call = Callable[..., TestResponse]
 
 
 def counted(app: Flask) -> dict[tuple[str, str], int]:
-    """What is counted, by flag and answer."""
+    """Return the usage that was counted, by flag and answer."""
     return {(key.flag, key.answer): count for key, count in REPORTER.get(app).usage.take().answers.items()}
 
 

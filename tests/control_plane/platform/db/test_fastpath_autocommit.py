@@ -40,7 +40,7 @@ def answer(statement: TextClause, values: Values = NOTHING) -> list[tuple[Any, .
 
 
 def value(statement: TextClause, values: Values = NOTHING) -> list[tuple[Any, ...]]:
-    """The same in texts, by libpq's own call."""
+    """Fetch one value with texts for parameters, by libpq's own call."""
     texts = [str(each).encode() for each in values.values()]
     return [(CompiledStatement(statement).fetch_value(texts).decode(),)]
 

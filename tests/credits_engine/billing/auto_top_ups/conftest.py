@@ -83,7 +83,7 @@ class Shop:
         return [(row["state"], row["reason"]) for row in self.office.rows(TOP_UP_ORDERS)]
 
     def wanted(self, user: str = "ada") -> Any:
-        """What an account wants."""
+        """Return the order that an account wants, or None."""
         with read_only() as session:
             row = store.find(session, user)
         return orders.wanted_of(row) if row else None

@@ -186,7 +186,7 @@ def test_every_order_of_sale_and_refunds_ends_alike(office: Office, customer: st
 
 
 def renamed(event: Json, user: str) -> Json:
-    """The same story of somebody else."""
+    """Return the event as it would be of another user."""
     stated = dict(event["data"]["object"])
     for name in ("id", "payment_intent", "customer"):
         stated[name] = stated[name] and f"{stated[name]}_{user}"
@@ -232,7 +232,7 @@ def test_a_dispute_over_half_of_the_payment_that_is_lost_takes_half(
 def test_the_share_taken_back_is_that_of_all_the_money(
     amount: int, charges: list[tuple[int, int]], balance: int, note: int
 ) -> None:
-    """Whatever number of charges paid an invoice, and whatever a balance or a note had to do with it."""
+    """It holds for any number of charges, and with a balance or a credit note."""
     total = sum(cents for cents, _ in charges) + balance
     paid = PackPaid("il_1:pack", "cus_ada", START, PRICE, 1, invoice_id="in_1", total=total)
     refunds = [GivenBack(None, "in_1", cents, refunded=min(back, cents)) for cents, back in charges]

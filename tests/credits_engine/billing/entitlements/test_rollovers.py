@@ -42,7 +42,7 @@ def rule(office: Office) -> Iterator[None]:
 
 @pytest.fixture
 def stripe(office: Office) -> VirtualStripe:
-    """Where ada has subscribed to pro, which was told at once."""
+    """Return a Stripe where ada has subscribed to pro, which was delivered at once."""
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     office.tell(stripe.events, at=START)
@@ -61,7 +61,7 @@ def take(at: datetime, key: str, analysis: int) -> Receipt:
 
 
 def left_over(office: Office) -> dict[str, int]:
-    """What can still be spent of what rolled over, by kind."""
+    """Return the credits that rolled over and can still be spent, by kind."""
     rows = (row for row in office.rows(PACKS, user_id="ada") if row["rolled_from"] and row["expires_at"] > office.now)
     return {row["kind"]: row["remaining"] for row in rows}
 

@@ -19,14 +19,14 @@ def constrained(**constraint: Any) -> dict[str, Any]:
 
 
 def taken(raw: Any) -> Definitions:
-    """What became of a feature that is taken."""
+    """Return the definitions of a feature, which must be taken."""
     outcome = canonical_definitions({"features": [raw]})
     assert isinstance(outcome, Definitions), outcome
     return outcome
 
 
 def mistakes(raw: Any) -> dict[str, str]:
-    """Why a feature is refused, by field."""
+    """Return why a feature is refused, by field."""
     outcome = canonical_definitions({"features": [raw]})
     assert isinstance(outcome, InvalidDefinition), outcome
     return {mistake.field.removeprefix("features[0]."): mistake.sentence for mistake in outcome.mistakes}
@@ -51,6 +51,6 @@ def engine(definitions: Any) -> UnleashEngine:
 
 
 def is_on(raw: Any, **properties: Any) -> bool:
-    """Whether the official engine lets a user with these properties in."""
+    """Return whether the official engine lets a user with these properties in."""
     context = {"userId": "u1", "properties": properties}
     return bool(engine({"features": [raw]}).check_enabled("F", context).is_enabled)
