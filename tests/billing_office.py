@@ -33,7 +33,7 @@ class Office:
             rollouts.plan(session, FLAG, default_plan(CUTOVER), ChangeContext(datetime.now(UTC), "test", REASON))
 
     def token(self, kind: str, environment: str = "production", **options: Any) -> str:
-        """The text of a new token."""
+        """Return the text of a new token."""
         with self.app.app_context(), transaction() as session:
             return accounts.create_token(
                 session, f"a {kind} token", kind, environment=environment, now=datetime.now(UTC), **options

@@ -23,7 +23,7 @@ FOLDER = "tests/browser/"
 
 
 def executable() -> str | None:
-    """The Chromium of this machine: `CHROMIUM`, or the first known name on the path."""
+    """Return the Chromium of this machine: `CHROMIUM`, or the first known name on the path."""
     names = (os.environ["CHROMIUM"],) if os.environ.get("CHROMIUM") else NAMES
     return next(filter(None, map(shutil.which, names)), None)
 

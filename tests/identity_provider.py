@@ -51,7 +51,7 @@ class IdentityProvider:
 
 @contextmanager
 def running() -> Iterator[IdentityProvider]:
-    """The provider, as long as the block lasts."""
+    """Yield the provider, as long as the block lasts."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command: list[str | Path] = [NODE, PROJECT / "provider.js", str(port), SECRET, CALLBACK, SIGNED_OUT]

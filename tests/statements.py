@@ -17,7 +17,7 @@ Sent = tuple[str, Any]
 
 @contextmanager
 def noted() -> Iterator[list[Sent]]:
-    """Every statement while the block lasts; the block stands inside an application context."""
+    """Yield every statement while the block lasts; the block stands inside an application context."""
     sent: list[Sent] = []
     executed = fastpath._execute
 
@@ -38,7 +38,7 @@ def noted() -> Iterator[list[Sent]]:
 
 
 def wait_until_somebody_waits(number: int = 1) -> None:
-    """Until so many transactions on this database of PostgreSQL wait for another one's lock."""
+    """Wait until so many transactions on this database of PostgreSQL wait for another one's lock."""
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )

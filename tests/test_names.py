@@ -35,12 +35,12 @@ TERMS_MAX = 60
 
 
 def parts(name: str) -> set[str]:
-    """The words of a name in any spelling: `snake_case`, `CamelCase`, `kebab-case`, `UPPER_CASE`."""
+    """Return the words of a name in any spelling: `snake_case`, `CamelCase`, `kebab-case`, `UPPER_CASE`."""
     return {word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+", name)}
 
 
 def denied(names: Iterator[tuple[str, str]]) -> list[str]:
-    """Each name with a denied word, as `place: name`."""
+    """Return each name with a denied word, as `place: name`."""
     return [f"{place}: {name}" for place, name in names if parts(name) & DENIED and name not in ALLOWED]
 
 
@@ -114,6 +114,6 @@ def _commands(command: click.Command, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _metrics() -> set[str]:
-    """The names that alerts may give, and every series that is exported."""
+    """Return the names that alerts may give, and every series that is exported."""
     exported = {metric.name for metric in REGISTRY.collect() if metric.name.startswith(("rollout_", "guard_"))}
     return {*METRICS, *exported}

@@ -36,7 +36,7 @@ def at_work(app: Flask, desk: Desk) -> Iterator[None]:
 
 
 def scraped(app: Flask, name: str, **labels: str) -> list[float]:
-    """The values of every sample of that name with at least these labels."""
+    """Return the values of every sample of that name with at least these labels."""
     text = app.test_client().get("/metrics").text
     return [
         sample.value

@@ -32,7 +32,7 @@ def served(count: int, at: datetime, engine: str = "v2") -> None:
 
 
 def weeks_of(count: int, now: datetime, weeks: int = 4) -> None:
-    """In the hour before `now`, of so many weeks, so much was served."""
+    """Record so much served traffic in the hour before `now` of so many weeks."""
     for number in range(1, weeks + 1):
         served(count, now - number * WEEK - HOUR / 2)
 

@@ -54,7 +54,7 @@ class Side:
         return len(self.answer(self.features(**{"Accept-Encoding": encoding})).raw.read(decode_content=False))
 
     def answer(self, request: Request) -> requests.Response:
-        """The answer to one request."""
+        """Return the answer to one request."""
         answer = requests.get(self.url + request.path, headers=request.headers, timeout=30, stream=True)
         answer.raise_for_status()
         return answer

@@ -26,7 +26,7 @@ class Goal:
 
 @contextmanager
 def office_on(url: str) -> Iterator[Office]:
-    """The product on this database, within this process."""
+    """Yield the product on this database, within this process."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(database_url=url, instance_dir=Path(folder), secret_key="-", log_format="json")
         with application(settings) as app:
@@ -35,7 +35,7 @@ def office_on(url: str) -> Iterator[Office]:
 
 @contextmanager
 def served_on(url: str) -> Iterator[tuple[Served, str]]:
-    """The server with one worker, and the token of a service."""
+    """Yield the server with one worker, and the token of a service."""
     with office_on(url) as office:
         token = office.token("service")
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measured(stock: Stock) -> Iterator[Goal]:
-    """Everything, PostgreSQL first."""
+    """Measure everything, PostgreSQL first."""
     with _filled(stock, durable=True) as (pgbench, url):
         yield from beside_pgbench("PostgreSQL on disk", pgbench, url, stock, MANY)
     with _filled(stock) as (pgbench, url):
@@ -62,7 +62,7 @@ def measured(stock: Stock) -> Iterator[Goal]:
 
 @contextmanager
 def _filled(stock: Stock, *, durable: bool = False) -> Iterator[tuple[str, str]]:
-    """A server with a database for pgbench, and one with the stock."""
+    """Yield a server with a database for pgbench, and one with the stock."""
     with (
         postgres.running(durable=durable) as server,
         postgres.database(server) as pgbench,

@@ -106,7 +106,7 @@ def _through_python(url: str, stock: Stock, threads: int) -> Run:
 
 
 def _till(url: str, users: range, thread_count: int, ready: Any, results: Any) -> None:
-    """One process with its threads, each taking one operation after the other."""
+    """Run the threads of one process, each of which takes one operation after the other."""
     with office_on(url) as office:
         done = [0] * thread_count
         serve_one = _server_of(users, Random(os.getpid()))

@@ -42,7 +42,7 @@ def over_http(name: str, url: str, stock: Stock, wanted: float) -> Iterator[Goal
 
 
 def _until_quiet() -> float:
-    """Seconds until a new worker has done its own work on a large till: reads the directory, adds up what was used."""
+    """Return the seconds until a new worker has read a large directory and added up what was used."""
     begun = time.perf_counter()
     while processor.busy_share(QUIET_SECONDS) > QUIET_SHARE and time.perf_counter() - begun < QUIET_SECONDS_MAX:
         pass

@@ -97,7 +97,7 @@ class Streams:
 
 @contextmanager
 def streams(url: str, token: str, wanted: int) -> Iterator[Streams]:
-    """So many streams while the block lasts."""
+    """Hold so many streams while the block lasts."""
     opened = Streams(url, token, wanted)
     try:
         yield opened
@@ -212,7 +212,7 @@ class Tree:
 
 
 def tree(sdks: int, relays: int) -> Tree:
-    """Two tiers with `relays` relays in front of the SDKs."""
+    """Return two tiers with `relays` relays in front of the SDKs."""
     return Tree((relays, sdks // relays))
 
 

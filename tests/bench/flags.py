@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def in_process() -> Iterator[Goal]:
-    """One evaluation, without and with a million users on the allowlist."""
+    """Measure one evaluation, without and with a million users on the allowlist."""
     for members in (0, 1_000_000):
         flag, context, now = _phased(members), EvaluationContext("user-7", datetime.now(UTC)), datetime.now(UTC)
         runs = timeit.repeat(lambda: evaluate(flag, context, now), number=20_000, repeat=5)  # noqa: B023
@@ -81,14 +81,14 @@ def in_process() -> Iterator[Goal]:
 
 
 def with_one_rollout() -> Iterator[Goal]:
-    """A server with the rollout that it is made for."""
+    """Measure a server with the rollout that it is made for."""
     with _served(_plan_one) as (served, office):
         sdk = office.token("client")
         yield from _single("OFREP, one flag", served, [_evaluation(sdk, FLAG, user) for user in USERS])
 
 
 def with_phased_flags() -> Iterator[Goal]:
-    """A server whose 350 flags are all under a rollout, each of which the guard watches."""
+    """Measure a server whose 350 flags are all under a rollout, each of which the guard watches."""
     with _served(_plan_many) as (served, office):
         browser, sdk = office.token("frontend"), office.token("client")
         frontend = [toggles(browser, user) for user in USERS]
@@ -105,7 +105,7 @@ def _single(name: str, served: Served, single: list[Request]) -> Iterator[Goal]:
 
 
 def with_imported_flags() -> Iterator[Goal]:
-    """A server with 350 flags in Unleash's own words, without and with 500 open streams."""
+    """Measure a server with 350 flags in Unleash's own words, without and with 500 open streams."""
     with _served(_import_many) as (served, office):
         sdk, browser = office.token("client"), office.token("frontend")
         whole = Request("GET", "/api/client/features", {"Authorization": sdk, **SPEC})
@@ -129,7 +129,7 @@ def with_imported_flags() -> Iterator[Goal]:
 
 
 def on_sqlite() -> Iterator[Goal]:
-    """From the answer to a change made over HTTP to an SDK that follows."""
+    """Measure from the answer to a change made over HTTP to an SDK that follows."""
     with _served(lambda _office: None) as (served, office):
         yield from _propagation("SQLite", served, office)
 
@@ -210,7 +210,7 @@ def _import_many(office: Office) -> None:
 
 
 def feature(number: int) -> dict[str, Any]:
-    """One of the imported flags."""
+    """Return one of the imported flags."""
     rollout = {"rollout": str(number % 101), "stickiness": "userId", "groupId": f"flag-{number}"}
     pro = {"contextName": "plan", "operator": "IN", "values": ["pro", "team", "enterprise"]}
     constraints = [pro] if number % 2 else []

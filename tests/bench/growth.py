@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def with_journals(rows_max: int) -> Iterator[Figure]:
-    """A consumption, a status and a page of history beside journals of ever more rows, ten for each user."""
+    """Measure a consumption, a status and a page of history beside journals of ever more rows, ten for each user."""
     rows = 1_000
     with postgres.running() as server:
         while rows <= rows_max:
@@ -88,7 +88,7 @@ def _credits(url: str, folder: Path, stock: Stock) -> Iterator[Figure]:
 
 
 def with_flags() -> Iterator[Figure]:
-    """All flags for an SDK, and those of one browser, in environments of ever more flags."""
+    """Measure all flags for an SDK, and those of one browser, in environments of ever more flags."""
     for number in FLAGS:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)

@@ -158,14 +158,14 @@ def _tick_millis(office: Office, rules: Sequence[Rule], now: datetime) -> float:
 
 
 def on_sqlite(drills: int) -> Iterator[Goal]:
-    """One worker."""
+    """Measure one worker."""
     with _installed() as (office, place, url), serving(place, DATABASE_URL=url) as served:
         yield from _drilled("SQLite, one worker", office, drills)
         yield from _posted("SQLite, one worker", office, served)
 
 
 def on_postgresql(drills: int) -> Iterator[Goal]:
-    """Two workers."""
+    """Measure two workers."""
     with (
         postgres.running() as server,
         postgres.database(server) as database,
@@ -189,7 +189,7 @@ def with_everything_else_down(drills: int) -> Iterator[Goal]:
 
 @contextmanager
 def _installed(database_url: str = "") -> Iterator[tuple[Office, Path, str]]:
-    """An installation whose rollout serves 10 % of everybody."""
+    """Yield an installation whose rollout serves 10 % of everybody."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         url = database_url or f"sqlite:///{place / 'rollout.db'}"
@@ -221,7 +221,7 @@ def _drilled(where: str, office: Office, drills: int, *, telling: bool = False) 
 
 
 def _posted(where: str, office: Office, served: Served) -> Iterator[Goal]:
-    """From the first of twenty identical posts to the latch: whoever is answered first is answered after its commit."""
+    """Measure from the first of twenty identical posts to the latch; the first answer comes after its commit."""
     headers = {"Authorization": f"Bearer {office.token('service')}"}
     latched, answered, rollbacks = [], [], []
     for _ in range(ROUNDS):
@@ -240,7 +240,7 @@ def _posted(where: str, office: Office, served: Served) -> Iterator[Goal]:
 
 
 def _at_once(url: str, body: dict[str, Any], headers: dict[str, str]) -> list[float]:
-    """Seconds until each post was answered."""
+    """Return the seconds until each post was answered."""
     together, answers, seconds = threading.Barrier(POSTS + 1), [], []
 
     def post() -> None:
@@ -268,7 +268,7 @@ def _rollbacks(office: Office, since: datetime) -> int:
 
 
 def _tell(office: Office) -> None:
-    """Two changes that everybody would be told of, if anybody could be reached."""
+    """Commit two changes that everybody would be notified of, if anybody could be reached."""
     with office.app.app_context(), transaction() as session:
         rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "bench", "To be told."))
         rollouts.resume(session, FLAG, ChangeContext(datetime.now(UTC), "bench", "To be told."))

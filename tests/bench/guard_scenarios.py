@@ -158,7 +158,7 @@ def one_plan_refused(product: Installation) -> int:
 
 
 def one_of(rng: random.Random, share: float) -> Fails:
-    """Each request with this chance, whoever asks."""
+    """Fail each request with this chance, whoever asks."""
     return lambda _request: rng.random() < share
 
 

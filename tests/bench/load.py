@@ -21,7 +21,7 @@ class Request:
     body: bytes = b""
 
     def encoded(self, host: str) -> bytes:
-        """The request as it is sent."""
+        """Return the request as it is sent."""
         length = {"Content-Length": str(len(self.body))} if self.body or self.method == "POST" else {}
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in (self.headers | length).items()]
@@ -56,7 +56,7 @@ class _Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """The status, once the whole answer is there."""
+        """Return the status, once the whole answer is there."""
         content = self.socket.recv(262_144)
         if not content:
             raise ConnectionError("The server closed the connection.")

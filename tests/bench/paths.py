@@ -102,7 +102,7 @@ def _paths(app: Flask) -> Iterator[tuple[str, set[str]]]:
 
 
 def _look(app: Flask, seconds: int, *, check: bool = True) -> None:
-    """One tick of the guard, and before it what the leader examines for the gates."""
+    """Run one tick of the guard, and before it what the leader examines for the gates."""
     now = datetime.now(UTC) + timedelta(seconds=seconds)
     with app.app_context():
         if check:

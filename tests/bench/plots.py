@@ -15,7 +15,7 @@ Series = dict[str, list[Figure]]
 
 
 def draw(title: str, grows: str, figures: Iterable[Figure]) -> str:
-    """An SVG with one line for each name: medians, with a bar from the least to the largest run."""
+    """Return an SVG with one line for each name: medians, with a bar from the least to the largest run."""
     series: Series = {}
     for each in sorted(figures, key=lambda figure: figure.size or 0):
         series.setdefault(each.name, []).append(each)
@@ -47,13 +47,13 @@ def draw(title: str, grows: str, figures: Iterable[Figure]) -> str:
 
 
 def round_above(value: float) -> float:
-    """The next number whose quarters are short to write."""
+    """Return the next number whose quarters are short to write."""
     magnitude: float = 10 ** floor(log10(value))
     return next(each * magnitude for each in (1, 1.2, 2, 4, 6, 8, 10) if each * magnitude >= value)
 
 
 def drawn_anew() -> dict[str, str]:
-    """Every plot of the documentation, by its name."""
+    """Return every plot of the documentation, by its name."""
     figures = list(read(COMMITTED / "growth.jsonl").values())
     return {
         name: draw(title, grows, [_renamed(each, prefix) for each in figures if each.name.startswith(prefix)])

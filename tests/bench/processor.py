@@ -26,7 +26,7 @@ class Micros:
 
 
 def server_of(url: str) -> int:
-    """The process that starts a server's backends, which accounts for them once they have ended."""
+    """Return the process that starts a server's backends, which accounts for them once they have ended."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         assert row

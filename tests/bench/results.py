@@ -54,7 +54,7 @@ class Goal(Protocol):
 
 
 def of_goals(goals: Iterable[Goal]) -> Iterator[Figure]:
-    """The figures among what is printed; what begins with no number is none."""
+    """Yield the figures among what is printed; what begins with no number is none."""
     for goal in goals:
         if found := SEEN.match(goal.seen):
             yield Figure(goal.name, found[2], (float(found[1].replace(",", "")),))
@@ -72,7 +72,7 @@ def record(part: str, figures: Iterable[Figure], folder: Path = BUILD) -> Path:
 
 
 def read(path: Path) -> dict[tuple[str, int | None], Figure]:
-    """Every figure of a file by name and size, all its runs together."""
+    """Return every figure of a file by name and size, all its runs together."""
     found: dict[tuple[str, int | None], Figure] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

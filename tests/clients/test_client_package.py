@@ -95,7 +95,7 @@ def test_a_service_evaluates_and_compares_without_the_control_plane(
 
 
 def _closure(names: tuple[str, ...]) -> set[str]:
-    """Every distribution that these need, with themselves."""
+    """Return every distribution that these need, with themselves."""
     found, rest = set[str](), list(names)
     while rest:
         name = rest.pop()

@@ -88,7 +88,7 @@ def answers(made: Ours, names: list[str], contexts: list[Wire], place: Path) -> 
 
 
 def unlike(found: dict[str, engines.Answers], features: list[Wire]) -> dict[str, Any]:
-    """Each engine that answers some question otherwise than the SDK for Python."""
+    """Return each engine that answers some question otherwise than the SDK for Python."""
     reference = found["python"]
     in_ofrep = engines.as_ofrep_says(reference, features)
     compared = {
@@ -212,7 +212,7 @@ class Follower:
     tag: str = ""
 
     def catch_up(self) -> Wire | None:
-        """Everything, once it is what was stored last and the deltas lead there; None while it is not."""
+        """Return all flags once they are those stored last and the deltas lead there; None while they are not."""
         headers = {"Authorization": self.made.admin}
         path = f"{self.made.url}/api/environments/{self.made.environment}/export"
         stored = requests.get(path, headers=headers, timeout=60).json()

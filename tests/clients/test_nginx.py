@@ -48,6 +48,6 @@ def test_a_change_passes_through_without_waiting_in_a_buffer(proxy: Proxy, offic
 
 
 def _names(lines: Iterator[str]) -> Iterator[str]:
-    """The lines that name an event, as they come; none any more once patience is at an end."""
+    """Yield the lines that name an event, as they come; none any more once patience is at an end."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     return (line for line in takewhile(lambda _: time.monotonic() < give_up, lines) if line.startswith("event:"))

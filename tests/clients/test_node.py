@@ -28,7 +28,7 @@ Ask = Callable[..., dict[str, Any]]
 def client(
     kind: str, url: str, office: Office, folder: Path, *, place: str = "production", **settings: str
 ) -> Iterator[Ask]:
-    """`ask("user")` is what the client says of the flag for this user in this environment."""
+    """Yield a function that asks the client for the flag of a user in this environment."""
     token = office.token(TYPES.get(kind, "client"), environment=place, trusted_attributes=["signupDate"])
     command = [str(node.NODE), "--experimental-eventsource", str(ASK), kind, url, token]
     environment = node.environment(BACKUP=str(folder), **settings)

@@ -73,7 +73,7 @@ def begin(office: Office) -> Callable[[], None]:
 
 @contextmanager
 def selling(url: str, office: Office, place: Path, tiered: Pricing) -> Iterator[str]:
-    """The sample service over HTTP."""
+    """Yield the sample service over HTTP."""
     tokens = office.token("client"), office.token("service")
     flags = connect(url, tokens[0], app_name="prices", cache_dir=place, results_token=tokens[1])
     server = make_server("127.0.0.1", 0, create_app(flags, tiered=tiered), threaded=True)

@@ -87,7 +87,7 @@ class HeldToPromises(RuleBasedStateMachine):
             assert after.latches_all
 
     def _is_latched(self, after: Rollout) -> None:
-        """On nowhere, but in development and staging where the rollback was not to be in force there."""
+        """Assert that the flag is off everywhere, but in development and staging if the rollback spares them."""
         on = {each for each in environments_of(after.plan) if not exposure(after, each).empty}
         assert on <= (set() if after.latches_all else set(PRE_PRODUCTION))
 

@@ -24,7 +24,7 @@ def open_to_all() -> Iterator[None]:
 
 
 def open_ones(folder: Path) -> dict[str, str]:
-    """Everything in a folder that others may read, with its mode."""
+    """Return everything in a folder that others may read, with its mode."""
     found = {path: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
     return {str(path.relative_to(folder)): oct(mode) for path, mode in found.items() if mode & 0o077}
 

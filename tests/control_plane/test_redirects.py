@@ -41,7 +41,7 @@ class Redirecting(BaseHTTPRequestHandler):
     do_GET = do_POST = _answer  # noqa: N815 - the base class looks for these names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(params=REDIRECTS)

@@ -114,7 +114,7 @@ class RolloutModel(HeldToPromises):
 
     @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
     def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
-        """Once or twice: an approval is for one step, and nobody's own."""
+        """Approve and advance once or twice: an approval is for one step, and nobody's own."""
         for who in people[:approving]:
             self._approve(who)
         for _ in range(presses):

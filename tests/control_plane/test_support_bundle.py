@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The documents of a bundle by name."""
+    """Return the documents of a bundle by name."""
     with ZipFile(path) as bundle:
         return {name.removesuffix(".json"): json.loads(bundle.read(name)) for name in bundle.namelist()}
 

@@ -48,7 +48,7 @@ class Till:
         return user_id
 
     def take(self, user_id: str, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
-        """One operation in one transaction."""
+        """Consume in one transaction."""
         operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
         evaluation = V2_SERVES if self.v2 else LEGACY_SERVES
         with transaction() as session:
@@ -61,14 +61,14 @@ class Till:
             )
 
     def books(self, user_id: str) -> Books:
-        """Both books as anybody may read them."""
+        """Return both books as anybody may read them."""
         with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
             return account_books.read_books(session, found[0], self.now)
 
     def journal(self, user_id: str) -> list[Mapping[str, Any]]:
-        """Every journal row of a user, oldest first."""
+        """Return every journal row of a user, oldest first."""
         with read_only() as session:
             query = select(JOURNAL).where(JOURNAL.c.user_id == user_id).order_by(JOURNAL.c.id)
             return [dict(row) for row in session.execute(query).mappings()]

@@ -50,7 +50,7 @@ class Stage:
 
 
 def arrange(session: Session, stage: Stage) -> None:
-    """A user in the directory, a process to serve them, and now and then another rollout."""
+    """Put a user into the directory, with a process to serve them, and now and then another rollout."""
     dice = stage.dice
     stage.now += timedelta(days=dice.randint(0, 400), microseconds=dice.randint(0, 86_400_000_000))
     stage.environment = dice.choice(("production",) * 8 + ("staging", "development"))

@@ -60,7 +60,7 @@ class Published(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(self.document).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(scope="module")

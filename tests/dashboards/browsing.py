@@ -13,14 +13,14 @@ from control_plane.platform.db.database import read_only, transaction
 
 @contextmanager
 def looking(app: Flask) -> Iterator[Session]:
-    """A session to read with, outside any request."""
+    """Yield a session to read with, outside any request."""
     with app.app_context(), read_only() as session:
         yield session
 
 
 @contextmanager
 def changing(app: Flask) -> Iterator[Session]:
-    """A session to write with, outside any request."""
+    """Yield a session to write with, outside any request."""
     with app.app_context(), transaction() as session:
         yield session
 

@@ -29,7 +29,7 @@ FAILURE, SLOW, VARIANCE = parse(
 
 
 def verdict(rule: Rule, status: Status, attribution: Attribution = Attribution.UNKNOWN) -> Verdict:
-    """A verdict of the guard on 12 bad of 400."""
+    """Return a verdict of the guard on 12 bad of 400."""
     return Verdict(
         alert=rule.name,
         status=status,
@@ -52,7 +52,7 @@ def minute(ago: int, bad: int, total: int, engine: str = "v2", role: str = "serv
 
 
 def seen(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
-    """The failure alert after these minutes."""
+    """Return the failure alert after these minutes."""
     (view,) = alert_views([FAILURE], [], list(minutes), now=NOW, changes=changes)
     return view
 

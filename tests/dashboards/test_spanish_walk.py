@@ -103,7 +103,7 @@ class Texts(HTMLParser):
 
 @cache
 def english_words() -> frozenset[str]:
-    """The words of the messages in English that no message in Spanish has."""
+    """Return the words of the messages in English that no message in Spanish has."""
     messages = [each for each in catalogue("es") if each.id]
     ours = {
         word for each in messages for text in forms(each.id) for word in OF_A_MESSAGE.findall(NO_TEXT.sub(" ", text))
@@ -113,7 +113,7 @@ def english_words() -> frozenset[str]:
 
 
 def english(html: str) -> Iterator[str]:
-    """The texts of a page that have an English word of ours."""
+    """Yield the texts of a page that have an English word of ours."""
     parser = Texts()
     parser.feed(html)
     yield from parser.marked
@@ -124,7 +124,7 @@ def english(html: str) -> Iterator[str]:
 
 
 def walk(browser: FlaskClient, people: frozenset[str]) -> Mapping[str, str]:
-    """Each English text with the page that has it, but for what people wrote; the glossary sets both languages beside
+    """Return each English text with the page that has it, but for what people wrote; the glossary sets both beside
     each other."""
     screens = {name: path for name, path in (SCREENS | OTHERS).items() if name != "glossary"}
     pages = {name: browser.get(path, headers=SPANISH).text for name, path in screens.items()}

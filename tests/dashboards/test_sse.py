@@ -192,7 +192,7 @@ def some_of(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def parsed(chunks: Iterator[bytes]) -> Iterator[Event]:
-    """The named events in a stream."""
+    """Yield the named events in a stream."""
     for chunk in chunks:
         lines = dict(line.split(": ", 1) for line in chunk.decode().strip().splitlines())
         if "event" in lines:
@@ -200,7 +200,7 @@ def parsed(chunks: Iterator[bytes]) -> Iterator[Event]:
 
 
 def regions_until_asof(events: Iterator[Event]) -> dict[str, str]:
-    """The regions of one tick, by id."""
+    """Return the regions of one tick, by id."""
     regions: dict[str, str] = {}
     for name, value in events:
         if name == "asof":

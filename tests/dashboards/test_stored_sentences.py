@@ -77,7 +77,7 @@ def spanish(text: str) -> str:
 
 
 def sentences_of(path: str) -> Iterator[str]:
-    """The sentences of a module of checks, with a word in place of each value."""
+    """Yield the sentences of a module of checks, with a word in place of each value."""
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RESULTS:
             (said,) = node.args
@@ -88,7 +88,7 @@ def sentences_of(path: str) -> Iterator[str]:
 
 
 def written_in(path: str) -> Iterator[str]:
-    """Every sentence that a module writes, with a figure in place of each value."""
+    """Yield every sentence that a module writes, with a figure in place of each value."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}

@@ -20,7 +20,7 @@ SERVED = GateResult("served", GateStatus.OPEN, "Served enough.")
 
 
 def rollout(position: Position = HERE, state: RolloutState = RolloutState.RUNNING, **fields: Any) -> Rollout:
-    """A rollout that came to `position` 23 hours ago."""
+    """Return a rollout that came to `position` 23 hours ago."""
     since = NOW - timedelta(hours=23)
     found = Rollout(FLAG, PLAN, 4, 1, state, position, since, since, "Errors rose", held_by_guard=False)
     return replace(found, **fields)

@@ -202,7 +202,7 @@ def bare_texts(tree: nodes.Template) -> Iterator[str]:
 
 
 def markup(node: nodes.Node) -> Iterator[str]:
-    """The markup of a template in its order, with a gap for each value."""
+    """Yield the markup of a template in its order, with a gap for each value."""
     if isinstance(node, nodes.TemplateData):
         yield node.data
     elif isinstance(node, nodes.Expr):

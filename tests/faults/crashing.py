@@ -14,7 +14,7 @@ from tests import postgres
 
 
 def children(process_id: int) -> list[int]:
-    """The processes that a process has started (Linux)."""
+    """Return the processes that a process has started (Linux)."""
     tasks = Path(f"/proc/{process_id}/task").glob("*/children")
     return [int(number) for task in tasks for number in task.read_text().split()]
 
@@ -50,7 +50,7 @@ class Crashable:
 
 @contextmanager
 def crashable() -> Iterator[Crashable]:
-    """A server with an empty database `postgres`, gone when the block is left."""
+    """Yield a server with an empty database `postgres`, gone when the block is left."""
     user = postgres._server_user()
     public = "/tmp" if user else None  # noqa: S108 - another user has to get there
     with TemporaryDirectory(prefix=postgres.PREFIX, dir=public) as place:

@@ -146,7 +146,7 @@ def wait_for(is_true: Callable[[], bool], cluster: Cluster) -> None:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """Both nodes, the second following the first synchronously; gone when the block is left."""
+    """Yield both nodes, the second following the first synchronously; gone when the block is left."""
     user, etcd = postgres._server_user(), path_of("etcd")
     public = "/tmp" if user else None  # noqa: S108 - another user has to get there
     with TemporaryDirectory(prefix=postgres.PREFIX, dir=public) as folder:

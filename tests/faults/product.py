@@ -46,13 +46,13 @@ def share_of_users(share: float) -> Fails:
 
 
 def one_in(number: int) -> Fails:
-    """Each such request, whoever asks."""
+    """Fail every such request, whoever asks."""
     asked = count(1)
     return lambda _request: next(asked) % number == 0
 
 
 def failing(engine: Engine, fails: Fails) -> Engine:
-    """The engine, but for the requests that it fails."""
+    """Return the engine, but for the requests that it fails."""
 
     def decide(book: Book, request: Request) -> Decision:
         if fails(request):
@@ -63,7 +63,7 @@ def failing(engine: Engine, fails: Fails) -> Engine:
 
 
 def overcharging(engine: Engine, fails: Fails) -> Engine:
-    """The engine, but for requests for which it charges one credit more than it was asked for."""
+    """Return the engine, but for requests for which it charges one credit more than it was asked for."""
 
     def decide(book: Book, request: Request) -> Decision:
         decision = engine(book, request)
@@ -145,7 +145,7 @@ class Product:
                     return
 
     def watch(self) -> None:
-        """One look of the guard."""
+        """Run one tick of the guard."""
         run_guard(datetime.now(UTC), 1)
 
     @property

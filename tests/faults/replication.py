@@ -38,7 +38,7 @@ class Pair:
 
 @contextmanager
 def replicated() -> Iterator[Pair]:
-    """Both servers, every commit in both before it is acknowledged; gone when the block is left."""
+    """Yield both servers, every commit in both before it is acknowledged; gone when the block is left."""
     with crashable() as primary:
         data, port, address = primary.data.with_name("replica"), free_port(), urlsplit(primary.url)
         copied = _run(

@@ -67,7 +67,7 @@ def test_whatever_is_taken_away_nothing_is_lost_and_nothing_charged_twice(tmp_pa
 
 @contextmanager
 def hosts(server: Crashable, folder: Path) -> Iterator[tuple[Served, Served, Cable]]:
-    """A host that is right and reaches the database by a cable, and one whose clock is ahead."""
+    """Yield a host that is right and reaches the database by a cable, and one whose clock is ahead."""
     address = urlsplit(server.url)
     cable = Cable(address.hostname or "", address.port or 0)
     by_cable = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{cable.port}").geturl()

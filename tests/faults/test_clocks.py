@@ -50,7 +50,7 @@ def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
 
 @contextmanager
 def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
-    """A server on a host whose clock is `apart` from ours."""
+    """Yield a server on a host whose clock is `apart` from ours."""
     folder.mkdir()
     path_of("faketime")
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))

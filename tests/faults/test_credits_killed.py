@@ -87,7 +87,7 @@ class Crowd:
                 return
 
     def _take(self, user: str, key: str, way: tuple[str, ...]) -> int | None:
-        """The journal row that answers; None where it is unknown what became of a request."""
+        """Return the journal row that answers; None where it is unknown what became of a request."""
         try:
             operation, *_ = [self._ask(request, user, key) for request in way]
         except urllib.error.HTTPError as error:
@@ -110,7 +110,7 @@ class Crowd:
 
 
 def prepared(app: Flask) -> str:
-    """A token for an installation in which every client has a user of its own."""
+    """Return a token for an installation in which every client has a user of its own."""
     office = Office(app)
     office.users(*(UserAttributes(f"u{number}", "plus", datetime.now(UTC)) for number in range(CLIENTS)))
     return office.token("service")

@@ -56,7 +56,7 @@ def lived(till: Till) -> Till:
 
 
 def contents(app: Flask) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table but the version's own."""
+    """Return every row of every table but the version's own."""
     with app.app_context(), read_only() as session:
         names = sorted(set(inspect(session.connection()).get_table_names()) - {"alembic_version"})
         tables = [Table(name, MetaData(), autoload_with=session.connection()) for name in names]

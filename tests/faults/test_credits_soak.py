@@ -38,7 +38,7 @@ LAST_PHASE = len(default_plan(CUTOVER).phases) - 1
 
 
 def patiently(action: Callable[[], object]) -> None:
-    """Until it succeeds: the database may be away, and the guard may have changed the rollout meanwhile."""
+    """Try until it succeeds: the database may be away, and the guard may have changed the rollout meanwhile."""
     while True:
         with suppress(DBAPIError, AssertionError):
             action()

@@ -60,7 +60,7 @@ def served(postgresql_url: str, cable: Cable, tmp_path: Path) -> Iterator[Served
 
 @contextmanager
 def streaming(served: Served, office: Office, place: Path, environment: str) -> Iterator[UnleashClient]:
-    """The official client, which follows the stream."""
+    """Yield the official client, which follows the stream."""
     client = UnleashClient(
         f"{served.url}/api",
         f"shop-{environment}",

@@ -65,7 +65,7 @@ def pooled_addresses(url: str, connections: str = SERVER_CONNECTIONS) -> Iterato
 
 @contextmanager
 def behind_pooler(url: str, folder: Path) -> Iterator[list[Served]]:
-    """Two servers that reach the database by one small pooler."""
+    """Yield two servers that reach the database by one small pooler."""
     alerts = yaml.safe_load((ROOT / "alerts.yaml").read_text())
     # How busy this machine is closes no gate.
     alerts["alerts"] = {name: each for name, each in alerts["alerts"].items() if "slow" not in name}

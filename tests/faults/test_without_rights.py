@@ -78,7 +78,7 @@ def a_body(chance: random.Random) -> dict[str, Any]:
 
 
 def truth(app: Flask) -> dict[str, object]:
-    """All that only people with rights may change."""
+    """Return all that only people with rights may change."""
     with app.app_context(), read_only() as session:
         assert audit.verify(session).intact
         tokens = [{**row, "last_seen_at": None} for row in access.rows(session, access.TOKENS)]

@@ -73,13 +73,13 @@ class Production:
         return done.stdout
 
     def token(self, name: str, kind: str) -> str:
-        """The text of a new token."""
+        """Return the text of a new token."""
         found: str = json.loads(self.rollout("token", "create", name, "--type", kind, "--json"))["token"]
         return found
 
     @contextmanager
     def front(self) -> Iterator[Proxy]:
-        """An nginx in front of both servers."""
+        """Yield an nginx in front of both servers."""
         with nginx(self.folder, [f"127.0.0.1:{port}" for port in self.ports]) as proxy:
             yield proxy
 
@@ -155,7 +155,7 @@ def _prepare(pair: Pair, password: str) -> None:
 
 
 def _both(primary: URL, replica: URL) -> str:
-    """The address of both servers in the form that docs/install.md names."""
+    """Return the address of both servers in the form that docs/install.md names."""
     hosts = f"host={primary.host},{replica.host}&port={primary.port},{replica.port}"
     person = f"{primary.username}:{primary.password}"
     return f"postgresql://{person}@/{primary.database}?{hosts}&target_session_attrs=read-write"

@@ -163,7 +163,7 @@ def serving_engine(proxy: Proxy, token: str, key: str) -> str:
 
 
 def report_failures(proxy: Proxy, token: str) -> None:
-    """Another service tells that what it does by the flag fails."""
+    """Report as another service that what it does by the flag fails."""
     answer = requests.post(
         f"{proxy.url}/api/signals",
         json={"batchId": "journey-1", "signals": [{"name": "checkout", "bad": 5, "total": 10}]},
@@ -199,7 +199,7 @@ def fail_over(installation: Production, crowd: Crowd) -> None:
 
 
 def restore(installation: Production, backup: str) -> None:
-    """The database is empty: do what docs/operations.md says."""
+    """Do what docs/operations.md says about an empty database."""
     installation.rollout("db", "upgrade")
     installation.rollout("credits", "freeze", "--everybody", *REASON)
     installation.rollout("restore", backup, *REASON)

@@ -68,7 +68,7 @@ def take(user: str, key: str, now: datetime, analysis: int = 0, roast: int = 0) 
 
 
 def turns(now: datetime, months: int) -> list[datetime]:
-    """The next turns of a month, after the one that runs, which began before the rule did."""
+    """Return the next turns of a month, after the one that runs, which began before the rule did."""
     first = billing_period(datetime(2026, 1, 1, tzinfo=UTC), now).end
     found = [first]
     for _ in range(months - 1):

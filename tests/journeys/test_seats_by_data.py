@@ -82,7 +82,7 @@ class Shop:
         self.office.tell(told, at=self.stripe.now)
 
     def change(self, seats: int, *, cents: tuple[int, int] | None = None) -> None:
-        """Another number of seats, prorated by a credit and a charge, or free of charge until the next invoice."""
+        """Change the number of seats, prorated by a credit and a charge, or free of charge until the next invoice."""
         self.stripe.now += DAY
         before, self.seats = self.seats, seats
         self.stripe._tell(self.subscription, "updated", {})

@@ -83,7 +83,7 @@ def consume(client: FlaskClient, service_token: str) -> Callable[..., TestRespon
 
 
 def differences() -> int:
-    """From kept sums as well as from the whole journal."""
+    """Count the differences from kept sums as well as from the whole journal."""
     totals.advance()
     return scheduled.check_books(NOW, "schedule").found + scheduled.check_books(NOW, "demand").found
 

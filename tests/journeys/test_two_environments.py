@@ -26,7 +26,7 @@ def call(client: FlaskClient, method: str, path: str, **body: object) -> Any:
 
 
 def post(client: FlaskClient, path: str, **form: object) -> str:
-    """The text of the page after a form was sent."""
+    """Return the text of the page after a form was sent."""
     return unescape(client.post(path, data=form, headers=SAME_ORIGIN, follow_redirects=True).get_data(as_text=True))
 
 

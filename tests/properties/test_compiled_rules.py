@@ -64,7 +64,7 @@ def _compare(seen: Compared, rules: CompiledRules, engine: Engine, feature: Any,
 
 
 def family(chance: random.Random) -> dict[str, Any]:
-    """A feature, another one that half of them depend on, and two segments."""
+    """Return a feature, another one that half of them depend on, and two segments."""
     found = at_random.definitions(chance)
     parent, (child,) = at_random.feature(chance) | {"name": "P"}, found["features"]
     if chance.random() < 0.5:
@@ -76,7 +76,7 @@ def family(chance: random.Random) -> dict[str, Any]:
 
 
 def anybody(chance: random.Random) -> dict[str, Any]:
-    """A context as ours are written, with any field missing."""
+    """Return a context as ours are written, with any field missing."""
     asked = at_random.context(chance)
     properties = {name: value for name, value in asked["properties"].items() if chance.random() < 0.8}
     known = {

@@ -55,7 +55,7 @@ class Watched:
         accounts: int = 5,
         at_most: Action = Action.ROLLBACK,
     ) -> None:
-        """More outcomes of a cohort."""
+        """Add outcomes of a cohort."""
         before = self.counts.get(cohort, CohortCounts())
         legacy = Counts(0, total) if control is None else control
         self.counts[cohort] = CohortCounts(

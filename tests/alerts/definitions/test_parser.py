@@ -42,7 +42,7 @@ alerts:
 
 
 def alert(extra: str = "", *, name: str = "credit_consumption_failure", threshold: str = "1%") -> str:
-    """One alert with `extra` lines, written as `key: value; key: value`."""
+    """Return one alert with `extra` lines, written as `key: value; key: value`."""
     lines = [f"threshold: {threshold}", "window: 5m", "severity: critical", *filter(None, extra.split("; "))]
     return f"alerts:\n  {name}:\n" + "".join(f"    {line}\n" for line in lines)
 

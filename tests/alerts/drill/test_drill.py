@@ -75,7 +75,7 @@ def test_a_drill_that_is_ended_from_outside_leaves_nobody_exposed(
 
 
 def begun(instance: Path) -> subprocess.Popen[str]:
-    """A drill that runs, once the guard does."""
+    """Return a drill that runs, once the guard does."""
     while True:
         drill = subprocess.Popen([COMMAND, "guard", "drill"], env=environment(instance), text=True)
         if state_is_known(drill):
@@ -106,7 +106,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def drilled(instance: Path) -> dict[str, Any]:
-    """The report of a drill that passed; the first one may find the guard still starting."""
+    """Return the report of a drill that passed; the first one may find the guard still starting."""
     for _ in range(20):
         done = rollout(instance, "guard", "drill", "--json")
         if "No guard is running" not in done.stderr:

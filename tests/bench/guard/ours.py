@@ -87,7 +87,7 @@ class Guard:
 
 
 def watch(guard: Guard, rng: np.random.Generator, traffic: Traffic, *, since_seconds: float = 0) -> Guard:
-    """`guard` after `traffic` that begins `since_seconds` after the start, or after its last rollback."""
+    """Return `guard` after `traffic` that begins `since_seconds` after the start, or after its last rollback."""
     window_seconds = guard.rule.window_seconds
     for window, counts in increments(rng, traffic, window_seconds):
         guard.see(_at(guard.rule, window, since_seconds), counts)
@@ -119,7 +119,7 @@ def detection(rng: np.random.Generator, watched: Watched, bad_rate: float, healt
 
 
 def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_attempts: float) -> Alarm:
-    """A day in which each failing operation is attempted about `extra_attempts` times more, every attempt counted."""
+    """Run a day in which each failing operation is tried about `extra_attempts` times more, and each try counted."""
     guard = Guard(watched.rule, watched.alphas)
     traffic = Traffic(watched.per_minute, factor * watched.rule.threshold, DAY_SECONDS)
     for window, counts in increments(rng, traffic, watched.rule.window_seconds):
@@ -131,7 +131,7 @@ def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_att
 
 
 def broken_account(rng: np.random.Generator, watched: Watched, account_window_seconds: float) -> Alarm:
-    """A healthy day but for one account that fails once a second and counts once per `account_window_seconds`."""
+    """Run a healthy day, but for one account that fails once a second and counts once per `account_window_seconds`."""
     guard = Guard(watched.rule, watched.alphas)
     window_seconds = watched.rule.window_seconds
     healthy = increments(rng, Traffic(watched.per_minute, watched.rule.threshold / 10, DAY_SECONDS), window_seconds)
@@ -192,7 +192,7 @@ def compared(
 
 
 def _looks(rng: np.random.Generator, stretch: Stretch) -> Iterator[tuple[int, bool, bool]]:
-    """(requests, v2 failed, legacy failed): a look at each failure, and at least every LOOK_EVERY requests."""
+    """Yield (requests, v2 failed, legacy failed): a look at each failure, and at least every LOOK_EVERY requests."""
     v2 = rng.random(stretch.requests) < stretch.v2
     legacy = v2 if stretch.together else rng.random(stretch.requests) < stretch.legacy
     seen = 0
@@ -216,7 +216,7 @@ class Recent:
         self._sums = (0, 0, 0, 0)
 
     def add(self, at: datetime, requests: int, *, v2_failed: bool, legacy_failed: bool) -> None:
-        """More requests, the last of which may have failed; those older than a window leave."""
+        """Add requests, the last of which may have failed; those older than a window leave."""
         v2_only, legacy_only = v2_failed and not legacy_failed, legacy_failed and not v2_failed
         counts = (requests, int(v2_only), int(legacy_only), int(legacy_failed))
         self._looks.append((at, counts))
@@ -225,6 +225,6 @@ class Recent:
             self._sums = tuple(map(sub, self._sums, self._looks.popleft()[1]))
 
     def pairs(self, discordant: Evidence) -> Pairs:
-        """The window as the verdict wants it."""
+        """Return the window as the verdict wants it."""
         requests, v2_only, legacy_only, legacy_failed = self._sums
         return Pairs(requests, requests, v2_only, legacy_only, legacy_failed, discordant)

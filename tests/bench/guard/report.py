@@ -36,13 +36,13 @@ class Section:
 
 
 def at_most(name: str, wanted: float, values: Sequence[float], level: float) -> Goal:
-    """The goal that the quantile `level` of `values` is at most `wanted`."""
+    """Return the goal that the quantile `level` of `values` is at most `wanted`."""
     seen = tables.quantile(values, level)
     return Goal(name, f"<= {wanted:,.0f}", f"{seen:,.0f}", seen <= wanted)
 
 
 def seldom(name: str, wanted: float, happened: int, runs: int) -> Goal:
-    """The goal that at most a share `wanted` of the runs happened."""
+    """Return the goal that at most a share `wanted` of the runs happened."""
     return Goal(name, f"<= {wanted:.1%}", tables.share(happened, runs), happened <= wanted * runs)
 
 
@@ -52,7 +52,7 @@ def fired(alarms: Sequence[Alarm], index: int = 0) -> int:
 
 
 def one_alert(per_minute: float) -> Watched:
-    """An alert that bounds a rate at 1% over 5 minutes."""
+    """Return an alert that bounds a rate at 1% over 5 minutes."""
     return Watched(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
 
 
@@ -67,5 +67,5 @@ def this_guard(alpha: float) -> str:
 
 
 def times(bad_rate: float) -> str:
-    """A bad rate as a multiple of the threshold of 1%."""
+    """Return a bad rate as a multiple of the threshold of 1%."""
     return "outage" if bad_rate == 1 else f"{bad_rate / 0.01:.0f}x"

@@ -23,7 +23,7 @@ OUTAGES = {
 
 
 def retries(sampler: Sampler) -> Section:
-    """A retry storm, counted per attempt and per operation."""
+    """Report on a retry storm, counted per attempt and per operation."""
     rows, goals = [], []
     for factor in (0.1, 0.5, 1.0):
         attempts = sampler.each(ours.retried, one_alert(20.0), factor, RETRIES)
@@ -36,7 +36,7 @@ def retries(sampler: Sampler) -> Section:
 
 
 def broken_account(sampler: Sampler) -> Section:
-    """One account that fails all the time, in traffic that is else healthy."""
+    """Report on one account that fails all the time, in traffic that is else healthy."""
     rows, goals = [], []
     for per_minute in (4.0, 20.0, PER_MINUTE):
         found = {

@@ -33,7 +33,7 @@ percentages = st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True)
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Any plan that is valid."""
+    """Draw any plan that is valid."""
     kinds = draw(st.lists(st.sampled_from(list(AudienceKind)), min_size=1, max_size=5, unique=True))
     phases = []
     for kind in sorted(kinds, key=list(AudienceKind).index):

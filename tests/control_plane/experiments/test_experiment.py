@@ -33,7 +33,7 @@ def experiment(**changes: Any) -> Experiment[Basket, int]:
 
 
 def beside(shadow: Any, *, candidate_serves: bool) -> Experiment[Basket, int]:
-    """An experiment whose shadow is `shadow`, whichever side serves."""
+    """Return an experiment whose shadow is `shadow`, whichever side serves."""
     return experiment(**{"control" if candidate_serves else "candidate": shadow})
 
 

@@ -52,11 +52,11 @@ class Installation:
         return asyncio.run(_asked(parameters, steps))
 
     def token(self, role: str, **options: Any) -> str:
-        """An admin token that is held to a role."""
+        """Return an admin token that is held to a role."""
         return self.office.token("admin", "*", role=role, **options)
 
     def newest_entry(self) -> Any:
-        """The newest entry about the rollout."""
+        """Return the newest entry about the rollout."""
         with self.office.app.app_context(), read_only() as session:
             [entry] = audit.latest(session, subject=f"rollout:{FLAG}", limit=1)
             return entry

@@ -23,7 +23,7 @@ def submitted(yaml: str) -> dict[str, str]:
 
 
 def changed(yaml: str, **texts: str) -> str:
-    """The document after somebody wrote these texts into fields of the first phase."""
+    """Return the document after somebody wrote these texts into fields of the first phase."""
     named = {f"{PHASE}{name.replace('__', '.')}": text for name, text in texts.items()}
     return form.merge(yaml, yaml, submitted(yaml) | named)
 

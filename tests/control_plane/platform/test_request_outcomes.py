@@ -59,7 +59,7 @@ def service(make_token: Callable[..., str]) -> dict[str, str]:
 
 
 def counted(app: Flask, signal: str = API) -> tuple[int, int]:
-    """Good and bad outcomes since the last look, as long as one account failed, whose failures count once."""
+    """Return the good and bad outcomes since the last call; the failures of the one account that failed count once."""
     good, bad, failures = BUFFER.get(app).take()
     alone = len({failure.account for failure in failures if failure.signal == signal and not failure.engine})
     return good[SeriesKey(signal)], bad[SeriesKey(signal)] + alone

@@ -19,13 +19,13 @@ OTHERS = ("development", "production", "canary")
 
 
 def phase(audience: str, *steps: int, gates: PhaseGates | None = None, named: tuple[str, ...] = ()) -> Phase:
-    """A phase of this audience that may be left at once."""
+    """Return a phase of this audience that may be left at once."""
     made = Phase(audience, audience, audience, steps, timedelta(0), environments=named)
     return replace(made, gates=gates) if gates else made
 
 
 def plan_of(environment: str, now: datetime, *steps: int, gates: PhaseGates | None = None) -> Plan:
-    """A plan of one environment: everyone there, by these steps."""
+    """Return a plan of one environment: everyone there, by these steps."""
     return Plan((phase(AudienceKind.EVERYONE, *steps, gates=gates),), now, environment=environment)
 
 
@@ -36,13 +36,13 @@ def do(use_case: Callable[..., Decision], name: str, *arguments: object, **optio
 
 
 def find(name: str) -> Rollout:
-    """The rollout as it is stored."""
+    """Return the rollout as it is stored."""
     with read_only() as session:
         return rollouts.find(session, name)
 
 
 def made(name: str, now: datetime, change: ChangeContext, *steps: int, gates: PhaseGates | None = None) -> Rollout:
-    """A new rollout, whoever loses the flag by it."""
+    """Return a new rollout, whoever loses the flag by it."""
     plan = plan_of(name.partition("@")[2], now, *steps, gates=gates)
     decision = do(rollouts.plan, name, plan, change, confirm_losing=True)
     assert isinstance(decision, Transition), decision

@@ -83,7 +83,7 @@ OFTEN = ("begin", *("hold", "resume", "advance") * 4, *("re-arm",) * 8)
 
 
 def passed(rollouts_of: list[Rollout], flag: str) -> Iterator[str]:
-    """Every rollback of the flag that one of its environments passed."""
+    """Yield every rollback of the flag that one of its environments passed."""
     whole = next((each for each in rollouts_of if each.flag == flag), None)
     for each in rollouts_of:
         if whole is None:

@@ -64,17 +64,17 @@ class Office:
         return {row["event_id"]: row["state"] for row in self.rows(EVENTS)}
 
     def event(self, event_id: str) -> dict[str, Any]:
-        """One event as the inbox has it."""
+        """Return one event as the inbox has it."""
         return next(row for row in self.rows(EVENTS) if row["event_id"] == event_id)
 
     def rows(self, table: Table, **where: object) -> list[dict[str, Any]]:
-        """Every row of a table, in the order of its key."""
+        """Return every row of a table, in the order of its key."""
         query = select(table).filter_by(**where).order_by(*table.primary_key)
         with read_only() as session:
             return [dict(row) for row in session.execute(query).mappings()]
 
     def periods(self, user_id: str) -> list[tuple[datetime, datetime, str]]:
-        """A user's periods in v2's counters."""
+        """Return a user's periods in v2's counters."""
         rows = self.rows(COUNTERS, user_id=user_id)
         return [(row["period_start"], row["period_end"], row["plan"]) for row in rows]
 
@@ -84,7 +84,7 @@ class Office:
         return row["plan"], row["billing_anchor"]
 
     def journal(self, user_id: str) -> list[dict[str, Any]]:
-        """Every journal row of a user."""
+        """Return every journal row of a user."""
         return self.rows(JOURNAL, user_id=user_id)
 
     def account(self, user_id: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Office:
             return account_books.read_books(session, found[0], self.now).v2.used
 
     def final_state(self) -> dict[str, Any]:
-        """Everything that billing decides, without what depends on who delivered when."""
+        """Return everything that billing decides, without what depends on who delivered when."""
         personal = ("updated_at", "linked_at", "linked_by", "event_id", "opened_at", "signed_up_at")
         return {
             table.name: [{k: v for k, v in row.items() if k not in personal} for row in self.rows(table)]
@@ -109,7 +109,7 @@ class Office:
 
 
 def sign(body: bytes, secret: str = SECRET, at: int | None = None) -> str:
-    """The header with which Stripe would send this body."""
+    """Return the header with which Stripe would send this body."""
     return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at))
 
 

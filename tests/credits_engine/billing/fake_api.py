@@ -81,7 +81,7 @@ class FakeApi:
         return self.invoicing.got(path, query.get("customer", [None])[0])
 
     def _pack(self, path: str, lookup_key: str) -> tuple[int, Json]:
-        """A price that is paid once, by its id or its lookup key."""
+        """Return a price that is paid once, by its id or its lookup key."""
         found = [
             {"id": f"price_{key}", "object": "price", "lookup_key": key, "active": True, "currency": "eur"}
             | {"unit_amount": CENTS, "recurring": None if key in self.packs else {"interval": "month"}}
@@ -149,7 +149,7 @@ class FakeApi:
 
 @contextmanager
 def serving(stripe: VirtualStripe) -> Iterator[FakeApi]:
-    """A fake API on a port of its own while the block lasts."""
+    """Yield a fake API on a port of its own while the block lasts."""
     api = FakeApi(stripe)
 
     class Handler(BaseHTTPRequestHandler):

@@ -6,7 +6,7 @@ from tests.credits_engine.billing.conftest import Office
 
 
 def failures(office: Office) -> tuple[int, int]:
-    """Bad and all outcomes that the guard would see."""
+    """Return the numbers of bad and of all outcomes that the guard would see."""
     signals.flush(office.now)
     with read_only() as session:
         counts = [c for s, c in signals.totals(session).items() if s.signal == "billing_webhook_failure"]

@@ -59,14 +59,14 @@ class PaidService(VirtualStripe):
         self.disputed: set[str] = set()
 
     def floor(self, now: datetime) -> int:
-        """The rank of the plan that has to be granted."""
+        """Return the rank of the plan that has to be granted."""
         if any(start <= now < end for start, end in self.disputes):
             return 0
         paid = self._paid(now, extra_cents=2)
         return max((PLANS.index(each.plan) for each in paid), default=0)
 
     def ceiling(self, now: datetime) -> int:
-        """The rank of the plan that may be granted."""
+        """Return the rank of the plan that may be granted."""
         if any(start <= now < end for start, end in self.disputes):
             return 0
         allowed = [PLANS.index(each.plan) for each in self._paid(now, extra_cents=0)]
@@ -160,7 +160,7 @@ class PaidService(VirtualStripe):
 
 
 def random_money(seed: int, generation: str) -> PaidService:
-    """A customer whose money moves in every way, for three months or until they are gone."""
+    """Return a customer whose money moves in every way, for three months or until they are gone."""
     choose = random.Random(seed)
     stripe = PaidService(generation, START + timedelta(seconds=choose.randrange(86_400)))
     price = choose.choice(PRICES)

@@ -17,7 +17,7 @@ PLANS = ("starter_monthly", "pro_monthly", "plus_monthly")
 
 
 def told(deliveries: Iterable[Json]) -> list[Fact]:
-    """Every fact that these events state."""
+    """Return every fact that these events state."""
     return list(chain.from_iterable(events.facts(event) for event in deliveries))
 
 
@@ -32,14 +32,14 @@ def created(event: Json) -> datetime:
 
 
 def a_subscriber(user: str = "ada", generation: str = NEW) -> list[Json]:
-    """The events of a user who subscribes to pro and pays."""
+    """Return the events of a user who subscribes to pro and pays."""
     stripe = VirtualStripe(generation, name=user)
     stripe.checkout(user, "pro_monthly")
     return stripe.events
 
 
 def random_life(seed: int, *, user: str = "ada", days: int = 120, generation: str = NEW) -> VirtualStripe:
-    """A customer who subscribes and then, every few days, does something."""
+    """Return a customer who subscribes and then, every few days, does something."""
     choose = random.Random(seed)
     stripe = VirtualStripe(generation, START + timedelta(seconds=choose.randrange(86_400)), name=f"{user}x")
     subscription = stripe.checkout(user, choose.choice(PLANS))

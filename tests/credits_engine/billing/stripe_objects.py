@@ -57,7 +57,7 @@ class Objects:
     new_id: Callable[[str], str]
 
     def subscription(self, held: Subscription) -> Json:
-        """The subscription as it stands."""
+        """Return the subscription as it stands."""
         bounds = {"current_period_start": seconds(held.start), "current_period_end": seconds(held.end)}
         items = [
             {
@@ -90,7 +90,7 @@ class Objects:
         }
 
     def checkout(self, held: Subscription, user: str | None) -> Json:
-        """The finished session in which a user subscribed."""
+        """Return the finished session in which a user subscribed."""
         return {
             "id": self.new_id("cs"),
             "object": "checkout.session",
@@ -103,7 +103,7 @@ class Objects:
         }
 
     def invoice(self, held: Subscription, reason: str, lines: Sequence[Json]) -> Json:
-        """An invoice over these lines that nobody has paid yet."""
+        """Return an invoice over these lines that nobody has paid yet."""
         invoice: Json = {
             "id": self.new_id("in"),
             "object": "invoice",
@@ -151,7 +151,7 @@ class Objects:
         }
 
     def refunded_charge(self, held: Subscription, invoice: Json, share: float) -> Json:
-        """The charge of an invoice after this share of it was given back."""
+        """Return the charge of an invoice after this share of it was given back."""
         amount = invoice["amount_paid"]
         charge = {
             "id": f"ch_{invoice['id']}",
@@ -165,7 +165,7 @@ class Objects:
         return {**charge, "invoice": invoice["id"]} if self._is_old else charge
 
     def event(self, kind: str, stated: Json, previous: Json | None, now: datetime) -> Json:
-        """The event that tells of an object; `previous` holds what was changed, as it was."""
+        """Return the event that tells of an object; `previous` holds what was changed, as it was."""
         return {
             "id": self.new_id("evt"),
             "object": "event",
@@ -183,5 +183,5 @@ class Objects:
 
 
 def seconds(moment: datetime | None) -> int | None:
-    """A moment as Stripe writes it."""
+    """Return a moment as Stripe writes it."""
     return None if moment is None else int(moment.timestamp())

@@ -40,7 +40,7 @@ FULL: Figures = (500, 10_000, 100)
 
 
 def lives(customers: int, least: int, chance: random.Random) -> list[Json]:
-    """The events of so many customers, at least `least` in all, in the order of their creation."""
+    """Return the events of so many customers, at least `least` in all, in the order of their creation."""
     days = LIFE_DAYS
     found: list[Json] = []
     for number in range(customers):
@@ -52,7 +52,7 @@ def lives(customers: int, least: int, chance: random.Random) -> list[Json]:
 
 
 def mangled(events: Sequence[Json], chance: random.Random) -> list[tuple[datetime, Json]]:
-    """Each event delivered one to five times, each time up to an hour after it was made."""
+    """Deliver each event one to five times, each time up to an hour after it was made."""
     deliveries = [
         (created(event) + chance.random() * HOUR, event) for event in events for _ in range(chance.randint(1, 5))
     ]
@@ -60,7 +60,7 @@ def mangled(events: Sequence[Json], chance: random.Random) -> list[tuple[datetim
 
 
 def by_hour(deliveries: Sequence[tuple[datetime, Json]]) -> Iterator[tuple[datetime, list[Json]]]:
-    """The deliveries of every hour until the end, with that hour's end: the clock goes on in hours without any."""
+    """Yield the deliveries of every hour, with that hour's end: the clock goes on in hours without any."""
     by_number = groupby(deliveries, key=lambda each: _hour(each[0]))
     grouped = {number: [event for _, event in group] for number, group in by_number}
     for hour in range(_hour(THE_END)):
@@ -68,7 +68,7 @@ def by_hour(deliveries: Sequence[tuple[datetime, Json]]) -> Iterator[tuple[datet
 
 
 def in_order(office: Office, events: Sequence[Json]) -> dict[str, Any]:
-    """The state after every event came once, at the second it was made, and the clock did its part each hour."""
+    """Return the state after every event came once, at the second it was made, and the clock did its part each hour."""
     sweeper = Sweeper()
     for end_of_hour, made in by_hour([(created(event), event) for event in events]):
         for event in made:
@@ -114,7 +114,7 @@ def _open() -> list[tuple[datetime, str | None]]:
 
 
 def in_chaos(office: Office, crew: Crew, events: Sequence[Json], kills: int, chance: random.Random) -> dict[str, Any]:
-    """The state after mangled deliveries to workers that are killed while they work."""
+    """Return the state after mangled deliveries to workers that are killed while they work."""
     hours = list(by_hour(mangled(events, chance)))
     busy = [number for number, (_, delivered) in enumerate(hours) if delivered]
     sweeper = Sweeper()

@@ -34,7 +34,7 @@ def at(stripe: VirtualStripe, moment: datetime) -> Entitlement:
 
 
 def plan(stripe: VirtualStripe) -> str:
-    """The plan, which is the one of the limits as well where the change is not before the next period."""
+    """Return the plan, which is the one of the limits as well where the change is not before the next period."""
     found = at(stripe, stripe.now)
     within = plan_within(Period(START, START + 30 * DAY), histories(told(stripe.events)), CATALOGUE, stripe.now)
     assert within is None or not found.is_live or within.name == found.plan.name or stripe.now > START + 30 * DAY
@@ -42,7 +42,7 @@ def plan(stripe: VirtualStripe) -> str:
 
 
 def one_off(generation: str, subscription: str, moment: datetime, **changes: Any) -> Json:
-    """A setup fee: its period begins and ends in the same second."""
+    """Return a setup fee: its period begins and ends in the same second."""
     instant = seconds(moment)
     line: Json = {"id": "il_once", "object": "line_item", "amount": 4900, "period": {"start": instant, "end": instant}}
     if generation in OLD_GENERATIONS:

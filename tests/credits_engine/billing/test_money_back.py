@@ -26,7 +26,7 @@ def left(office: Office) -> list[int]:
 
 
 def disputed_pack(stripe: VirtualStripe, sale: Json, status: str) -> None:
-    """A dispute over the payment of a sale; it knows no customer."""
+    """Send a dispute over the payment of a sale; it knows no customer."""
     invoice = {"id": str(sale["payment_intent"]).removeprefix("pi_"), "total": CENTS}
     dispute(stripe, invoice, status, START)
 

@@ -34,7 +34,7 @@ class Operator:
     office: Office
 
     def run(self, line: str, **names: str) -> str:
-        """The output of one line of the page, which must stand there."""
+        """Return the output of one line of the page, which must stand there."""
         assert line in page_lines(), f"docs/billing.md has no line {line!r}"
         for placeholder, name in names.items():
             line = line.replace(placeholder, name)

@@ -142,7 +142,7 @@ class Rush:
         self.deliveries.store(webhook.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
 
     def crowd(self) -> None:
-        """Two more arrive while the first one's write is under way."""
+        """Let two more arrive while the first one's write is under way."""
         others = [threading.Thread(target=self.store, args=(number,)) for number in (2, 3)]
 
         def gather() -> None:

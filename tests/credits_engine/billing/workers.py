@@ -80,7 +80,7 @@ class Crew:
 
 @contextmanager
 def at_work(database_url: str, size: int) -> Iterator[Crew]:
-    """A crew on this database while the block lasts."""
+    """Yield a crew on this database while the block lasts."""
     with TemporaryDirectory() as place:
         crew = Crew(database_url, Path(place), size)
         try:

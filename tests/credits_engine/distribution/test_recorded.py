@@ -115,7 +115,7 @@ def live(client: FlaskClient, token: str, now: datetime) -> None:
 
 @contextmanager
 def recorded(app: Flask) -> Iterator[set[str]]:
-    """Every statement that is executed within the block, by SQLAlchemy or by the driver alone."""
+    """Yield every statement that is executed within the block, by SQLAlchemy or by the driver alone."""
     seen, hooks = set[str](), fastpath.HOOKS.get(app)
 
     def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:

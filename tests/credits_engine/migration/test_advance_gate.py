@@ -37,7 +37,7 @@ def rollout(till: Till) -> Rollout:
 
 
 def at(rollout: Rollout, position: Position) -> Rollout:
-    """The rollout moved to `position` in the database, its version one higher."""
+    """Return the rollout moved to `position` in the database, its version one higher."""
     moved = replace(rollout, position=position, version=rollout.version + 1)
     with transaction() as session:
         assert rollout_store.compare_and_set(session, moved, expected_version=rollout.version)
@@ -45,7 +45,7 @@ def at(rollout: Rollout, position: Position) -> Rollout:
 
 
 def asked(rollout: Rollout) -> GateResult:
-    """The gate's answer just after the leader has examined the rollout."""
+    """Return the gate's answer just after the leader has examined the rollout."""
     found = advance_check_job.examine(rollout, NOW, rest=lambda: None)
     with transaction() as session:
         store.add_advance_check(session, rollout.flag, found)
@@ -58,7 +58,7 @@ def answer(rollout: Rollout, now: datetime = NOW) -> GateResult:
 
 
 def spend(till: Till, *users: str, roast: int = 12) -> None:
-    """Each user spends what legacy grants; v2's limit of the free plan is 10 roasts."""
+    """Spend for each user what legacy grants; v2's limit of the free plan is 10 roasts."""
     for user in users:
         till.user(user)
         till.take(user, "k1", roast=roast)

@@ -34,7 +34,7 @@ def console(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def counted(till: Till, user_id: str, analysis: int) -> None:
-    """A row of the old system's book, which no journal knows."""
+    """Insert a row of the old system's book, which no journal knows."""
     row = {
         "user_id": user_id,
         "month_start": calendar_month(till.now).start,

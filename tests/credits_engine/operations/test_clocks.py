@@ -30,14 +30,14 @@ OPERATIONS = 60
 
 
 def opened(till: Till, name: str) -> datetime:
-    """A user of the free plan whose period ends at the instant that is returned."""
+    """Return a user of the free plan whose period ends at the instant that is returned."""
     anchor, boundary = BOUNDARIES[name]
     till.user("ada", anchor=anchor)
     return boundary
 
 
 def assert_each_in_its_period(till: Till) -> None:
-    """Every operation lies in the period it was charged to, and none was charged beyond its limit."""
+    """Assert that each operation lies in the period it was charged to, and that none was charged beyond its limit."""
     spent: dict[object, Amounts] = defaultdict(Amounts)
     for row in assert_whole(till.app):
         for engine in EngineName:

@@ -58,7 +58,7 @@ def service(till: Till, settings: Settings) -> Service:
 
 
 def judged(now: datetime) -> dict[str, Verdict]:
-    """Every verdict after a tick, by alert."""
+    """Return every verdict after a tick, by alert."""
     run_guard(now, 1)
     with read_only() as session:
         return {verdict.alert: verdict for verdict in store.latest_verdicts(session, FLAG, attempt=1)}

@@ -24,7 +24,7 @@ def service(till: Till, settings: Settings) -> Service:
 
 
 def answered(response: TestResponse) -> int:
-    """The journal row that answers."""
+    """Return the journal row that answers."""
     assert response.status_code == 200, response.text
     return int(response.get_json()["operationId"])
 

@@ -69,7 +69,7 @@ def open_for(session: Session, user: str) -> None:
 
 
 def rows(user: str) -> list[list[tuple[object, ...]]]:
-    """A user's rows in both books, without the user's name."""
+    """Return a user's rows in both books, without the user's name."""
     with read_only() as session:
         return [
             [

@@ -141,7 +141,7 @@ def _apart(first: Any, second: Any) -> str:
 
 
 def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
-    """The row that answers and whether it had been given before; or which error it was."""
+    """Return the row that answers and whether it had been given before; or which error it was."""
     allowed_on_error = frozenset(KINDS) if stage.dice.random() < 0.5 else frozenset()
     policy = EnginePolicy(allowed_on_error=allowed_on_error, engines=engines)
     try:
@@ -176,7 +176,7 @@ def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
 
 
 def _called(session: Session, values: Mapping[str, object], draw: float) -> Any:
-    """The function's answer, by one of its three ways; what the one for many leaves out is asked alone."""
+    """Return the function's answer, by one of its three ways; what the one for many leaves out is asked alone."""
     if draw < 0.6 and (answers := session.execute(ANSWER_MANY, values).scalar_one()):
         [[_, *answer]] = answers
         return stored_procedures.read(answer)
@@ -185,7 +185,7 @@ def _called(session: Session, values: Mapping[str, object], draw: float) -> Any:
 
 
 def _evaluation(session: Session, stage: Stage) -> Evaluate:
-    """The flag as a process of that environment evaluates it; the product's own way where that is this one."""
+    """Return the flag as a process of that environment evaluates it; the product's own way where that is this one."""
     if stage.environment == "production" and stage.override is None:
         return evaluate_flag(session, stage.now)
 
@@ -205,7 +205,7 @@ def _evaluation(session: Session, stage: Stage) -> Evaluate:
 
 
 def _state(session: Session, user_id: str) -> list[Any]:
-    """Everything that is stored about the credits of a user, rows of the journal counted instead of numbered."""
+    """Return everything that is stored about the credits of a user, rows of the journal counted instead of numbered."""
     journal = _rows(session, JOURNAL, user_id)
     place = {row["id"]: number for number, row in enumerate(sorted(journal, key=lambda row: row["id"]))}
     keys = [{**row, "journal_id": place[row["journal_id"]]} for row in _rows(session, KEYS, user_id)]

@@ -47,7 +47,7 @@ class Life(RuleBasedStateMachine):
         self.keys = 0
 
     def name(self, user: str) -> str:
-        """One database serves every example; each has users of its own."""
+        """Return the name of a user of this example alone, as one database serves all examples."""
         return f"{user}{self.run}"
 
     @initialize()
@@ -66,7 +66,7 @@ class Life(RuleBasedStateMachine):
         self.receipts[user, f"k{self.keys}"] = asked, receipt
 
     def note(self, user: str, receipt: Receipt, asked: Amounts) -> None:
-        """The model's own idea of what must have happened."""
+        """Follow an operation in the model."""
         serving = receipt.served.engine
         assert serving is (EngineName.V2 if self.till.v2 else EngineName.LEGACY)
         before = self.used[user, serving, receipt.served.period.start]

@@ -122,7 +122,7 @@ class RollingLife(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """The clock opens the period, and expires what has ended."""
+        """Open the period by the clock, and expire what has ended."""
         self.open()
         with transaction() as session:
             open_missing_periods(session, [self.user], self.now)
@@ -166,7 +166,7 @@ class RollingLife(RuleBasedStateMachine):
 
 @contextmanager
 def begun(app: Flask) -> Iterator[type[RollingLife]]:
-    """A rule, and a guard whose lease is longer than any life: without it nobody would be served by v2."""
+    """Yield a rule, and a guard whose lease is longer than any life: without it nobody would be served by v2."""
     office = Office(app)
     office.plan()
     with app.app_context(), transaction() as session:

@@ -283,7 +283,7 @@ def test_the_function_of_the_database_leaves_such_a_period_to_python(till: Till)
 
 
 def at_once(till: Till, asked: list[tuple[str, int]]) -> list[str]:
-    """The outcomes of operations of one user at the same moment, in April."""
+    """Return the outcomes of operations of one user at the same moment, in April."""
     barrier, outcomes = Barrier(len(asked)), []
 
     def spend(key: str, analysis: int) -> None:

@@ -59,7 +59,7 @@ def asked(user: str, key: str, analysis: int = 1, *, actor: str = "test") -> Pro
 
 
 def used(till: Till, user: str = "ada") -> tuple[int, int, int]:
-    """The analysis credits of both books, and the rows of the journal."""
+    """Return the analysis credits of both books, and the rows of the journal."""
     books = till.books(user)
     return books.v2.used["analysis"], books.legacy.used["analysis"], len(till.journal(user))
 

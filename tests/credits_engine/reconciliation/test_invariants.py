@@ -88,7 +88,7 @@ def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
 
 
 def at_step(phase: int, step: int = 0) -> Rollout:
-    """The guide's rollout at this step, for a year and watched."""
+    """Return the guide's rollout at this step, for a year and watched."""
     with transaction() as session:
         if store.load(session, FLAG) is None:
             rollouts.plan(session, FLAG, default_plan(NOW - timedelta(days=30)), ChangeContext(NOW, "test", "test"))

@@ -41,7 +41,7 @@ def failing(book: Book, request: Request) -> Decision:
 
 
 def rolled_back(till: Till) -> None:
-    """The rollout is latched now, and what was in flight has ended."""
+    """Roll back, and let what was in flight end."""
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         rollouts.roll_back(session, FLAG, ChangeContext(till.now, "guard", "credit_variance: too much"))

@@ -24,7 +24,7 @@ def write(app: Flask, moment: datetime, *bad: bool) -> None:
 
 
 def read(app: Flask, counts: ChartCounts, scale: TimeScale = DAY) -> dict[int, tuple[int, int]]:
-    """Bad and total by the number of the point."""
+    """Return the bad and all outcomes by the number of the point."""
     with looking(app) as session:
         found = counts.read(session, scale)
     return {point: (count.bad, count.total) for (_, point), count in found.items()}

@@ -32,7 +32,7 @@ SignIn = Callable[[str], FlaskClient]
 
 
 def rules_of(app: Flask) -> RulesFile:
-    """The rules in force in the application."""
+    """Return the rules in force in the application."""
     return RULES_FILE.get(app)
 
 

@@ -51,7 +51,7 @@ def stored(app: Flask, environment: str = "production") -> Mapping[str, object]:
 
 
 def editor(browser: FlaskClient) -> dict[str, str]:
-    """The fields of the editor as a browser would send them."""
+    """Return the fields of the editor as a browser would send them."""
     page = browser.get(PLACE).text
     (version,) = re.findall(r'name="version" value="(\d+)"', page)
     return {"version": version, "reason": "A test."}

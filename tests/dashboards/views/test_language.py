@@ -51,7 +51,7 @@ def reading_spanish(sign_in: SignIn) -> FlaskClient:
 
 
 def tongue(answer: TestResponse) -> tuple[str, str]:
-    """The language of a page as its header and its root element say it."""
+    """Return the language of a page as its header and its root element say it."""
     return answer.headers["Content-Language"], answer.text.partition('<html lang="')[2].partition('"')[0]
 
 
@@ -184,12 +184,12 @@ def test_an_open_page_follows_the_language_that_its_reader_chooses_elsewhere(
 
 
 def region(answer: Response, name: str) -> str:
-    """The HTML of one region, of the first that a stream sends."""
+    """Return the HTML of one region, of the first that a stream sends."""
     return regions(chunk.decode() for chunk in answer.iter_encoded())[name]
 
 
 def regions(chunks: Iterator[str]) -> Mapping[str, str]:
-    """The HTML of the regions that a stream sends next, at one moment."""
+    """Return the HTML of the regions that a stream sends next, at one moment."""
     events = takewhile(lambda text: not text.startswith("event: asof"), chunks)
     sent = [json.loads(text.partition("data: ")[2]) for text in events if text.startswith("event: region")]
     return {str(each["id"]): str(each["html"]) for each in sent}

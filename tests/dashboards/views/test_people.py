@@ -138,7 +138,7 @@ def test_a_refusal_keeps_what_was_written(sign_in: SignIn, path: str, form: dict
 
 
 def secret_in(page: str) -> str:
-    """The secret that the page shows."""
+    """Return the secret that the page shows."""
     found = re.search(r'id="secret"[^>]* value="([^"]+)"', page)
     assert found
     return found[1]

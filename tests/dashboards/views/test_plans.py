@@ -26,7 +26,7 @@ phases:
 
 
 def text_of(page: str) -> str:
-    """The plan in the text field of a page."""
+    """Return the plan in the text field of a page."""
     return unescape(page.partition('aria-describedby="text-hint">')[2].partition("</textarea>")[0])
 
 

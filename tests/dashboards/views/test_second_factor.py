@@ -25,7 +25,7 @@ HTML = {"Accept": "text/html"}
 
 
 def set_up(browser: FlaskClient) -> tuple[str, list[str]]:
-    """The secret of the device, and the recovery codes."""
+    """Return the secret of the device, and the recovery codes."""
     page = browser.post("/account/second-factor/begin").get_data(as_text=True)
     found = re.search(r'id="secret"[^>]* value="([A-Z2-7]{32})"', page)
     assert found

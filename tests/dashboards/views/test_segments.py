@@ -56,7 +56,7 @@ def send(browser: FlaskClient, path: str, **form: str) -> tuple[int, str]:
 
 
 def editor(browser: FlaskClient, path: str = f"{PLACE}/edit", **fields: str) -> dict[str, str]:
-    """The fields of the editor as a browser would send them, for saving."""
+    """Return the fields of the editor as a browser would send them, for saving."""
     page = browser.get(path).text
     (version,) = re.findall(r'name="version" value="(\d+)"', page)
     return {"version": version, "name": "Pros", "reason": "A test.", "do": "save", "text": EVERYBODY} | fields

@@ -19,7 +19,7 @@ HTML = {"Accept": "text/html"}
 
 
 def consumed(app: Flask, *days_ago: int) -> None:
-    """One user uses seven analysis credits on each of these days."""
+    """Use seven analysis credits of one user on each of these days."""
     now = datetime.now(UTC)
     with changing(app) as session:
         upsert_users(session, [UserAttributes("u-1", "starter", now - timedelta(days=60))], now=now)

@@ -136,7 +136,7 @@ def test_viewers_only_look(sign_in: SignIn, planned: Rollout) -> None:
 
 
 def overrides(app: Flask) -> list[StoredOverride]:
-    """Every override of the flag."""
+    """Return every override of the flag."""
     with looking(app) as session:
         return store.list_overrides(session, FLAG)
 

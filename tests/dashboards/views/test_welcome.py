@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 
 
 def ticked(browser: FlaskClient) -> list[str]:
-    """The titles of the steps that are done."""
+    """Return the titles of the steps that are done."""
     steps = browser.get("/").text.split('<li class="welcome-step ')[1:]
     return [words(step.partition("<h3>")[2].partition("<")[0]) for step in steps if step.startswith("tone-good")]
 

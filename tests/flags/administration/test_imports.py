@@ -36,7 +36,7 @@ def imported(call: Call, *features: Any, query: str = "", **document: Any) -> Te
 
 
 def tagged(kind: str, value: str) -> dict[str, Any]:
-    """An export of one flag with one tag."""
+    """Return an export of one flag with one tag."""
     environments: list[dict[str, Any]] = [
         {"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")
     ]

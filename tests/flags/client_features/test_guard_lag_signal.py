@@ -36,7 +36,7 @@ def look(app: Flask) -> Iterator[Look]:
 
 
 def beat(seconds_ago: float) -> None:
-    """The guard's last heartbeat was so long ago."""
+    """Let the guard's last heartbeat be so long ago."""
     with transaction() as session:
         leases.heartbeat(session, now=datetime.now(UTC) - timedelta(seconds=seconds_ago), term=1, ttl_seconds=30)
 

@@ -35,12 +35,12 @@ class Listener:
         self._frames: Iterator[bytes] = answer.iter_encoded()
 
     def frame(self) -> dict[str, str]:
-        """The fields of the next frame; a comment has none."""
+        """Return the fields of the next frame; a comment has none."""
         lines = next(self._frames).decode().strip().splitlines()
         return dict(line.split(": ", 1) for line in lines if not line.startswith(":"))
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The events in the next frame, which must be one of this name."""
+        """Return the events in the next frame, which must be one of this name."""
         frame = self.frame()
         assert frame["event"] == name
         events: list[dict[str, Any]] = json.loads(frame["data"])["events"]

@@ -44,7 +44,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 
 
 def fast_path(app: Flask) -> FastPath:
-    """The lanes in front of the application, behind whatever else stands before it."""
+    """Return the lanes in front of the application, behind whatever else stands before it."""
     layer: Any = app.wsgi_app
     while not isinstance(layer, FastPath):
         layer = layer._behind

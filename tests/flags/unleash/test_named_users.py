@@ -37,7 +37,7 @@ def flag(*, denied: int = 0, allowed: int = 0, key: str = "F", percentage: int =
 
 
 def kept_out(made: RolloutFlag) -> list[str]:
-    """Everybody whom SDKs are told to keep out, from all parts."""
+    """Return everybody whom SDKs are told to keep out, from all parts."""
     segments = [each["constraints"][0] for each in compile_flag(made, NOW).segments]
     return sorted(user for each in segments if each["operator"] == "NOT_IN" for user in each["values"])
 

@@ -34,7 +34,7 @@ BACKEND = text("SELECT pg_backend_pid()")
 
 
 def answer(statement: TextClause, values: Values = NOTHING) -> list[tuple[Any, ...]]:
-    """The rows of a statement that is a transaction of its own."""
+    """Return the rows of a statement that is a transaction of its own."""
     with autocommit() as session:
         return list(CompiledStatement(statement).fetch_all(session, values))
 

@@ -75,11 +75,11 @@ class Shop:
             self.hear()
 
     def packs(self) -> list[int]:
-        """The sizes of the packs that were granted."""
+        """Return the sizes of the packs that were granted."""
         return [row["amount"] for row in self.office.rows(PACKS)]
 
     def orders(self) -> list[tuple[str, str | None]]:
-        """The state of every order, and why."""
+        """Return the state of every order, and why."""
         return [(row["state"], row["reason"]) for row in self.office.rows(TOP_UP_ORDERS)]
 
     def wanted(self, user: str = "ada") -> Any:

@@ -21,7 +21,7 @@ HISTORIES, HISTORIES_LONG = 200, 10_000
 
 
 def granted(stripe: PaidService, now: datetime, choose: random.Random) -> int:
-    """The rank of the plan in force at `now`, by all that was told until then, in any order and with repetitions."""
+    """Return the rank of the plan in force at `now`, by all events until then, in any order and with repetitions."""
     known = [event for event in stripe.events if created(event) <= now]
     deliveries = [event for event in known for _ in range(choose.choice((1, 1, 2)))]
     choose.shuffle(deliveries)

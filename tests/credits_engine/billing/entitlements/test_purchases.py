@@ -164,7 +164,7 @@ def test_what_a_reservation_holds_of_a_refunded_pack_is_no_ones_afterwards(
 
 
 def story(customer: str | None) -> list[Json]:
-    """A sale that is told twice, and given back in three parts that Stripe adds up."""
+    """Return a sale that is told twice, and given back in three parts that Stripe adds up."""
     stripe = VirtualStripe()
     session = sell(stripe, "ada", PRICE, customer=customer)
     receive_payment(stripe, session)

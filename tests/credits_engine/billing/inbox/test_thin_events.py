@@ -31,7 +31,7 @@ def api() -> Iterator[FakeApi]:
 
 
 def thin(event: Json, *, snapshot: bool) -> Json:
-    """The thin event of a snapshot event."""
+    """Return the thin event of a snapshot event."""
     stated, kind = event["data"]["object"], event["type"].rpartition(".")[0]
     return {
         "id": f"thin_{event['id']}",

@@ -37,7 +37,7 @@ def accepts(body: bytes, header: str | None, *, secrets: tuple[str, ...] = (OLD_
 
 
 def mutated(chance: random.Random, text: bytes) -> bytes:
-    """The text with one byte changed, added, removed, repeated or moved."""
+    """Return the text with one byte changed, added, removed, repeated or moved."""
     place = chance.randrange(len(text))
     match chance.randrange(5):
         case 0:

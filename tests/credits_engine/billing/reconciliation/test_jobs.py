@@ -46,7 +46,7 @@ def lose(api: FakeApi, office: Office, is_lost: Callable[[Json], bool]) -> None:
 
 
 def found(office: Office) -> dict[str, list[str]]:
-    """The open findings: the objects of each kind."""
+    """Return the open findings: the objects of each kind."""
     kinds: dict[str, list[str]] = {}
     for row in office.rows(FINDINGS):
         if row["closed_at"] is None:

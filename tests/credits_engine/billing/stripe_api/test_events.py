@@ -23,7 +23,7 @@ LIFE = [event for seed in range(6) for event in random_life(seed, days=60).event
 
 
 def paths(value: Any, so_far: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value within a document."""
+    """Return the way to every value within a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [so_far, *(path for key, each in inner for path in paths(each, (*so_far, key)))]
 

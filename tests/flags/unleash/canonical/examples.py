@@ -9,12 +9,12 @@ from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_de
 
 
 def feature(*strategies: Any, **changes: Any) -> dict[str, Any]:
-    """A feature named F that is on for whom these strategies let in."""
+    """Return a feature named F that is on for whom these strategies let in."""
     return {"name": "F", "enabled": True, "strategies": list(strategies) or [{"name": "default"}]} | changes
 
 
 def constrained(**constraint: Any) -> dict[str, Any]:
-    """A feature with one constraint."""
+    """Return a feature with one constraint."""
     return feature({"name": "default", "constraints": [{"contextName": "plan"} | constraint]})
 
 
@@ -33,7 +33,7 @@ def mistakes(raw: Any) -> dict[str, str]:
 
 
 def constraint(raw: Any) -> dict[str, Any]:
-    """The one constraint of a feature that is taken."""
+    """Return the one constraint of a feature that is taken."""
     (strategy,) = taken(raw).features[0]["strategies"]
     (only,) = strategy["constraints"]
     assert isinstance(only, dict)
@@ -41,7 +41,7 @@ def constraint(raw: Any) -> dict[str, Any]:
 
 
 def engine(definitions: Any) -> UnleashEngine:
-    """The official engine, holding these definitions after they were taken."""
+    """Return the official engine, holding these definitions after they were taken."""
     outcome = canonical_definitions(definitions)
     assert isinstance(outcome, Definitions), outcome
     asked = UnleashEngine()
