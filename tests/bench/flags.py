@@ -130,7 +130,7 @@ def with_imported_flags() -> Iterator[Goal]:
 
 def on_sqlite() -> Iterator[Goal]:
     """Measure from the answer to a change made over HTTP to an SDK that follows."""
-    with _served(lambda _office: None) as (served, office):
+    with _served() as (served, office):
         yield from _propagation("SQLite", served, office)
 
 
@@ -139,7 +139,7 @@ def on_postgresql() -> Iterator[Goal]:
     with (
         postgres.running() as server,
         postgres.database(server) as url,
-        _served(lambda _office: None, database_url=url) as (served, office),
+        _served(database_url=url) as (served, office),
     ):
         yield from _propagation("PostgreSQL", served, office)
 
@@ -149,12 +149,12 @@ def _propagation(name: str, served: Served, office: Office) -> Iterator[Goal]:
     body = {"name": "switched", "environments": {"production": False}}
     requests.post(f"{served.url}/api/flags", json=body, headers=headers, timeout=10).raise_for_status()
     path = f"{served.url}/api/flags/switched/environments/production"
-    with _streams(served, office, LISTENERS), _follower(served, office) as client, requests.Session() as session:
-        millis = []
+    millis = []
+    with _streams(served, office, LISTENERS), _follower(served, office) as client:
         for number in range(CHANGES):
             wanted = number % 2 == 0
             change = {"enabled": wanted, "reason": "A measurement."}
-            session.put(path, json=change, headers=headers, timeout=10).raise_for_status()
+            requests.put(path, json=change, headers=headers, timeout=10).raise_for_status()
             committed = time.perf_counter()
             while client.is_enabled("switched") is not wanted:
                 time.sleep(0.0005)
@@ -166,14 +166,15 @@ def _propagation(name: str, served: Served, office: Office) -> Iterator[Goal]:
 
 
 @contextmanager
-def _served(prepare: Callable[[Office], None], *, database_url: str = "") -> Iterator[tuple[Served, Office]]:
+def _served(*prepare: Callable[[Office], None], database_url: str = "") -> Iterator[tuple[Served, Office]]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         url = database_url or f"sqlite:///{place / 'rollout.db'}"
         settings = Settings(database_url=url, instance_dir=place, secret_key="-", background=False)
         with application(settings) as app:
             office = Office(app)
-            prepare(office)
+            for each in prepare:
+                each(office)
             with serving(place, DATABASE_URL=url) as served:
                 _settle(served, office)
                 yield served, office
