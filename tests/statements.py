@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
+from sqlalchemy.pool import QueuePool
 
 from control_plane.platform.db import fastpath
 from control_plane.platform.db.database import db, read_only
@@ -48,3 +49,9 @@ def wait_until_somebody_waits(number: int = 1) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError("Nobody waited for a lock.")
+
+
+def connections_in_use(engine: Engine) -> int:
+    """Return the number of connections that were taken out of the pool and not given back."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout()

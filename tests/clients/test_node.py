@@ -35,18 +35,19 @@ def client(
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
+        questions, answers = program.stdin, program.stdout
+        assert questions is not None
+        assert answers is not None
 
         def ask(user_id: str, flag: str = FLAG, **properties: str) -> dict[str, Any]:
             question = {"flag": flag, "context": {"userId": user_id, "properties": properties}}
-            program.stdin.write(json.dumps(question) + "\n")  # type: ignore[union-attr]
-            program.stdin.flush()  # type: ignore[union-attr]
-            answer: dict[str, Any] = json.loads(program.stdout.readline())  # type: ignore[union-attr]
+            questions.write(json.dumps(question) + "\n")
+            questions.flush()
+            answer: dict[str, Any] = json.loads(answers.readline())
             return answer
 
         yield ask
-        program.stdin.close()
+        questions.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -186,7 +186,8 @@ class RolloutModel(HeldToPromises):
     @rule(action=st.sampled_from(("hold", "resume")))
     def guard_holds(self, action: str) -> None:
         def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision:
-            return getattr(rollouts, action)(session, self.flag, change)  # type: ignore[no-any-return]
+            use_case = {"hold": rollouts.hold, "resume": rollouts.resume}[action]
+            return use_case(session, self.flag, change)
 
         self._do(action, "guard", act)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -103,8 +104,8 @@ class Product:
     def crash(self, crashes: Callable[[str], bool], *, users: str = "") -> None:
         """Let what happens around the engines fail for operations that this engine serves to users named like this."""
 
-        def consume_and_crash(*arguments: object, **options: object) -> object:
-            receipt = consume(*arguments, **options)  # type: ignore[arg-type]
+        def consume_and_crash(*arguments: Any, **options: Any) -> object:
+            receipt = consume(*arguments, **options)
             if crashes(receipt.served.engine.value) and receipt.user_id.startswith(users):
                 raise RuntimeError
             return receipt

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -85,19 +86,19 @@ def test_each_flag_has_an_alpha_of_its_own() -> None:
     "change",
     [{"threshold": 0.02}, {"window_seconds": 60.0}, {"slow_ms": 200.0}, {"flag": "OTHER"}, {"metric_name": "other"}],
 )
-def test_a_changed_question_changes_the_fingerprint(change: dict[str, object]) -> None:
+def test_a_changed_question_changes_the_fingerprint(change: dict[str, Any]) -> None:
     rule = RULES["credit_consumption_failure"]
-    changed: Rule = replace(rule, **change)  # type: ignore[arg-type]
+    changed: Rule = replace(rule, **change)
 
     assert changed.fingerprint != rule.fingerprint
     assert fingerprint([changed]) != fingerprint([rule])
 
 
 @pytest.mark.parametrize("change", [{"weight": 2.0}, {"action": Action.HOLD}, {"for_seconds": 60.0}])
-def test_what_is_done_about_an_answer_leaves_the_fingerprint(change: dict[str, object]) -> None:
+def test_what_is_done_about_an_answer_leaves_the_fingerprint(change: dict[str, Any]) -> None:
     rule = RULES["credit_consumption_failure"]
 
-    assert replace(rule, **change).fingerprint == rule.fingerprint  # type: ignore[arg-type]
+    assert replace(rule, **change).fingerprint == rule.fingerprint
 
 
 def test_the_fingerprint_of_the_set_does_not_depend_on_its_order() -> None:

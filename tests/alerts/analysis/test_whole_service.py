@@ -7,6 +7,7 @@ import pytest
 from alerts.analysis.attribution import Arms, Attribution, Pairs
 from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import METRICS
+from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status
 from alerts.definitions.explanation import explain
 from alerts.definitions.parser import parse
@@ -18,8 +19,8 @@ ANOTHER = parse("alerts:\n  ours: {threshold: 1%, window: 5m, severity: critical
 
 @pytest.mark.parametrize("rule", [ERRORS, SLOW])
 @pytest.mark.parametrize("pairs", [None, HEALTHY, replace(HEALTHY, compared=10, v2_only=9)])
-def test_a_breach_that_blames_nobody_holds_and_says_so(rule: object, pairs: Pairs | None) -> None:
-    guarded = Guarded(rule)  # type: ignore[arg-type]
+def test_a_breach_that_blames_nobody_holds_and_says_so(rule: Rule, pairs: Pairs | None) -> None:
+    guarded = Guarded(rule)
     guarded.pairs = pairs
     verdict = guarded.tick(50, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.UNKNOWN)
@@ -80,8 +81,8 @@ def test_v2s_own_failures_hold_while_legacy_fails_more(pairs: Pairs | None) -> N
 
 
 @pytest.mark.parametrize("rule", [VARIANCE, DRIFT])
-def test_legacys_own_defects_hold_and_name_it(rule: object) -> None:
-    guarded = Guarded(rule)  # type: ignore[arg-type]
+def test_legacys_own_defects_hold_and_name_it(rule: Rule) -> None:
+    guarded = Guarded(rule)
     guarded.legacy_faults = Counts(30, 100)
     verdict = guarded.tick(0, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.LEGACY)

@@ -121,12 +121,12 @@ def test_the_gate_asks_for_all_of_the_phase_and_names_what_is_missing(sign_in: S
 def test_a_named_approval_passes_what_nobody_signed_and_not_what_a_check_finds_false(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     check_job.refresh(datetime.now(UTC))
-    body = {"expectedVersion": 1}
+    body: dict[str, object] = {"expectedVersion": 1}
     refused: Any = alice.post(f"/api/rollouts/{FLAG}/advance", json=body, headers=SAME_ORIGIN)
     assert (refused.status_code, refused.get_json()["reasons"][0]["code"]) == (409, "GATE_UNKNOWN")
     answer(found=False)
     check_job.refresh(datetime.now(UTC) + timedelta(minutes=1))
-    body["reason"] = "I know better."  # type: ignore[assignment]
+    body["reason"] = "I know better."
     closed: Any = alice.post(f"/api/rollouts/{FLAG}/advance", json=body, headers=SAME_ORIGIN)
     assert (closed.status_code, closed.get_json()["reasons"][0]["code"]) == (409, "GATE_CLOSED")
     answer(found=None)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,10 +18,10 @@ OPEN = [GateResult("soak", GateStatus.OPEN, "Over.")]
 HOUR = timedelta(hours=1)
 
 
-def standing(advance: AdvanceMode | Schedule, *, entered_at: datetime = NOW, **changes: object) -> Rollout:
+def standing(advance: AdvanceMode | Schedule, *, entered_at: datetime = NOW, **changes: Any) -> Rollout:
     phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (1, 10, 50, 100), timedelta(0), advance=advance)
     made = new_rollout("FLAG", Plan((phase,), NOW), now=entered_at, reason="x")
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def schedule(*hours: int, zone: str = "UTC") -> Schedule:

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,9 +34,9 @@ LATER = NOW + timedelta(days=3)
 GUIDE = default_plan(NOW)
 
 
-def at(position: Position, plan: Plan = GUIDE, **changes: object) -> Rollout:
+def at(position: Position, plan: Plan = GUIDE, **changes: Any) -> Rollout:
     standing = replace(new_rollout("FLAG", plan, now=NOW, reason="x"), position=position)
-    return replace(standing, **changes)  # type: ignore[arg-type]
+    return replace(standing, **changes)
 
 
 def edited(rollout: Rollout, plan: Plan) -> Transition | Refusal:

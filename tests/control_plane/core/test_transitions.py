@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ CLOSED = GateResult("guardrails", GateStatus.CLOSED, "API errors are above 0.5 %
 UNKNOWN = GateResult("evidence", GateStatus.UNKNOWN, "12 more answers are needed.")
 
 
-def a_rollout(**changes: object) -> Rollout:
+def a_rollout(**changes: Any) -> Rollout:
     rollout = Rollout(
         flag="ENABLE_CREDITS_V2",
         plan=default_plan(NOW),
@@ -51,7 +52,7 @@ def a_rollout(**changes: object) -> Rollout:
         state_changed_at=NOW - timedelta(days=9),
         state_reason="Planned.",
     )
-    return replace(rollout, **changes)  # type: ignore[arg-type]
+    return replace(rollout, **changes)
 
 
 def codes(decision: Decision) -> set[str]:

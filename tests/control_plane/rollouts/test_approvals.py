@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -24,10 +25,10 @@ FLAG = "SEARCH"
 TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
 
 
-def plan(now: datetime, wanted: Approvals | None = TWO, **changes: object) -> Plan:
+def plan(now: datetime, wanted: Approvals | None = TWO, **changes: Any) -> Plan:
     phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 50, 100), timedelta(0))
     gates = PhaseGates(approvals=wanted)
-    return Plan((replace(phase, gates=gates, **changes),), now)  # type: ignore[arg-type]
+    return Plan((replace(phase, gates=gates, **changes),), now)
 
 
 @pytest.fixture
@@ -149,9 +150,9 @@ def test_a_hold_that_ends_leaves_them_in_force(session: Session, now: datetime) 
         {"wanted": None, "steps": (10, 100)},
     ],
 )
-def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: datetime, weaker: dict[str, object]) -> None:
+def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: datetime, weaker: dict[str, Any]) -> None:
     """Or whoever may edit the plan could do without the others."""
-    wanted = plan(now, **weaker)  # type: ignore[arg-type]
+    wanted = plan(now, **weaker)
     change = ChangeContext(now, "zoe", "Faster.")
     refused = administration.edit(session, FLAG, wanted, change, expected_version=1)
     assert isinstance(refused, Refusal)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -28,9 +29,9 @@ PEOPLE = ("ruth", "tom", "zoe", "paula")
 AccessGift = Callable[[Session, int, datetime, str], object]
 
 
-def planned(quorum: int, **changes: object) -> Plan:
+def planned(quorum: int, **changes: Any) -> Plan:
     gates = PhaseGates(approvals=Approvals(quorum, (ApproverRole.OWNER,)))
-    phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0), gates=gates, **changes)  # type: ignore[arg-type]
+    phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0), gates=gates, **changes)
     return Plan((phase,), datetime(2026, 1, 1).astimezone())
 
 

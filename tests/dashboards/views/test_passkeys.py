@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pyotp
 import pytest
@@ -134,9 +135,9 @@ def test_an_answer_that_does_not_fit_proves_nobody(client: FlaskClient, device: 
     ],
 )
 def test_a_device_that_speaks_for_another_place_or_checked_nobody_is_refused(
-    client: FlaskClient, device: Device, other: dict[str, object]
+    client: FlaskClient, device: Device, other: dict[str, Any]
 ) -> None:
-    assert use(client, replace(device, **other)).status_code == 401  # type: ignore[arg-type] # fields by name
+    assert use(client, replace(device, **other)).status_code == 401
     assert use(client, device).status_code == 303
 
 

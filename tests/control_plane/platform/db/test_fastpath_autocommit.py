@@ -17,6 +17,7 @@ from control_plane.platform.db.fair_semaphore import LATEST
 from control_plane.platform.db.fastpath import NOTHING, CompiledStatement, Values
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from tests.outages import exhausted, unreachable
+from tests.statements import connections_in_use
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -59,7 +60,7 @@ def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask
     with app.app_context():
         assert [ask(WRITE, {"word": word}) for word in "ab"] == [[("a",)], [("b",)]]
         assert words() == ["a", "b"]
-        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert connections_in_use(engine) == 0
         # Whoever gets that connection next has a transaction again.
         with transaction() as session:
             session.execute(text("INSERT INTO note VALUES ('c')"))
@@ -169,7 +170,7 @@ def test_without_a_connection_it_is_an_outage(app: Flask, engine: Engine, ask: A
     with app.app_context():
         with unreachable(app), pytest.raises(OperationalError):
             ask(BACKEND)
-        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert connections_in_use(engine) == 0
         with exhausted(app), pytest.raises(Exception, match="QueuePool limit"):
             ask(BACKEND)
         assert ask(WRITE, {"word": "a"}) == [("a",)]

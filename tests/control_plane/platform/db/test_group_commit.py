@@ -63,8 +63,8 @@ def are_queued(groups: Groups, number: int) -> bool:
     return len(groups._waiters) == number and groups._turns == 1
 
 
-def groups_of(database: Database, **options: float) -> Groups:
-    return GroupCommit(database.ask_one, database.ask_many, **{"max_wait_seconds": PATIENCE_SECONDS} | options)  # type: ignore[arg-type]
+def groups_of(database: Database, **options: Any) -> Groups:
+    return GroupCommit(database.ask_one, database.ask_many, **{"max_wait_seconds": PATIENCE_SECONDS, **options})
 
 
 def test_whoever_finds_nobody_asks_alone_and_at_once() -> None:

@@ -109,8 +109,9 @@ def test_what_the_first_invoice_credits_for_another_subscription_is_no_new_money
     stripe.cancel(first, at_once=True)
     told = len(stripe.events)
     second = stripe.checkout("ada", "pro_monthly")
+    assert first.last_invoice is not None
     for invoice in invoices_of(stripe):
-        if invoice["id"] != first.last_invoice["id"]:  # type: ignore[index]
+        if invoice["id"] != first.last_invoice["id"]:
             invoice["lines"] |= {"data": [*invoice["lines"]["data"], line(stripe, first, -credit)]}
             invoice["total"] -= credit
     assert len(stripe.events) > told
