@@ -18,7 +18,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Redirecting(BaseHTTPRequestHandler):
-    """Sends everybody to the same server's other side, and remembers who came there."""
+    """A server that redirects everybody to its other side, and remembers who came there."""
 
     status = 302
     came: list[str] = []  # noqa: RUF012 - one for all requests

@@ -50,7 +50,7 @@ ANYTHING = st.recursive(
 
 
 class Published(BaseHTTPRequestHandler):
-    """Publishes KEYS."""
+    """A server that publishes KEYS."""
 
     document: ClassVar[Any] = {"keys": KEYS}
 

@@ -31,7 +31,7 @@ SECOND = timedelta(seconds=1)
 
 @dataclass
 class Post:
-    """Takes messages for addresses, or refuses those of some."""
+    """A sender that takes messages for addresses, or refuses those of some."""
 
     refused: set[str] = field(default_factory=set)
     taken: list[tuple[str, str, str]] = field(default_factory=list)

@@ -32,7 +32,7 @@ ADDRESS = "https://product.example/hook"
 
 @dataclass
 class Product:
-    """Takes requests, or answers with another status, or not at all."""
+    """A server that takes requests, or answers with another status, or not at all."""
 
     answers: list[int | None] = field(default_factory=list)
     received: list[tuple[str, bytes, Mapping[str, str]]] = field(default_factory=list)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 class Keys(BaseHTTPRequestHandler):
-    """Publishes what is in PUBLISHED."""
+    """A server that publishes what is in PUBLISHED."""
 
     def do_GET(self) -> None:
         body = json.dumps({"keys": PUBLISHED}).encode()

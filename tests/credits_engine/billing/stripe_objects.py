@@ -51,7 +51,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Writes down what Stripe holds as objects of a generation; `new_id("in")` is the next invoice's id."""
+    """The objects of one generation of the API, made of what Stripe holds; `new_id("in")` is the next invoice's id."""
 
     generation: str
     new_id: Callable[[str], str]

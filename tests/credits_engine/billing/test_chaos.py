@@ -79,7 +79,7 @@ def in_order(office: Office, events: Sequence[Json]) -> dict[str, Any]:
 
 
 class Sweeper:
-    """Settles whatever has fallen due; nothing is asked while nothing can have."""
+    """The clock's part: it applies what has fallen due, and asks nothing while nothing can have."""
 
     def __init__(self) -> None:
         self._next_at: datetime | None = START

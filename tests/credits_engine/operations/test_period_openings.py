@@ -31,7 +31,7 @@ NUMBERS = itertools.count()
 
 @dataclass(frozen=True)
 class Life:
-    """Of a user whose anchor was changed once: on which days from now periods were opened before that."""
+    """The history of a user whose anchor was changed once: the days from now on which periods opened before that."""
 
     plan: str
     first_anchor: datetime | None

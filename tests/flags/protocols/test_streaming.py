@@ -27,7 +27,7 @@ NODE, PYTHON = {"unleash-sdk": "unleash-node-sdk:6.12.1"}, {"unleash-sdk": "unle
 
 
 class Listener:
-    """Reads an event stream frame by frame."""
+    """A reader of an event stream, frame by frame."""
 
     def __init__(self, answer: TestResponse) -> None:
         assert answer.status_code == 200, answer.text

@@ -16,7 +16,7 @@ Groups = GroupCommit[int, str]
 
 
 class Database:
-    """Answers numbers by their words, as long as the door is open; it knows how it was asked."""
+    """A database that answers numbers by words, as long as the door is open, and knows how it was asked."""
 
     def __init__(self, *, fails: Sequence[int] = (), leaves_open: Sequence[int] = (), is_lost: bool = False) -> None:
         self.alone, self.together = list[int](), list[list[int]]()

@@ -18,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it and nothing is cleaned up after it."""
+    """A stand-in for SIGKILL: nothing catches it and nothing is cleaned up after it."""
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, times: int = 1_000_000) -> None:
