@@ -34,7 +34,7 @@ def is_required() -> bool:
     return os.environ.get("REQUIRE_BROWSER") == "1"
 
 
-class Witness:
+class RequireBrowserTests:
     """A pytest plugin: fails the session in which no browser test passed, or one was skipped."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*dialects): run on these databases alone instead of on both")
     is_worker = hasattr(config, "workerinput")
     if chromium.is_required() and not is_worker:
-        config.pluginmanager.register(chromium.Witness())
+        config.pluginmanager.register(chromium.RequireBrowserTests())
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -173,10 +173,10 @@ def postgres_template(postgres_server: str, tmp_path_factory: pytest.TempPathFac
     """The name of a migrated PostgreSQL database, to be copied."""
     with postgres.database(postgres_server) as url:
         instance_dir = tmp_path_factory.mktemp("template")
-        if citus.is_asked_for():
+        if citus.is_requested():
             citus.install(url)
         _migrate(url, instance_dir)
-        if citus.is_asked_for():
+        if citus.is_requested():
             citus.spread(url, instance_dir)
             citus.close(postgres_server, url)
         yield url.rpartition("/")[2]

@@ -16,8 +16,8 @@ from control_plane.rollouts import store
 TENTH = Position(3, 0)
 
 
-class Desk:
-    """The rollout of the guide's flag, as tests move and read it."""
+class StoredRollout:
+    """The rollout of the guide's flag as the database has it."""
 
     def __init__(self, app: Flask, now: datetime) -> None:
         self.app = app
@@ -44,8 +44,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(app: Flask, now: datetime) -> Desk:
+def stored_rollout(app: Flask, now: datetime) -> StoredRollout:
     """A rollout at 10 % of everyone."""
-    desk = Desk(app, now)
-    desk.plan()
-    return desk
+    stored_rollout = StoredRollout(app, now)
+    stored_rollout.plan()
+    return stored_rollout

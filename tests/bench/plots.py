@@ -52,7 +52,7 @@ def round_above(value: float) -> float:
     return next(each * magnitude for each in (1, 1.2, 2, 4, 6, 8, 10) if each * magnitude >= value)
 
 
-def drawn_anew() -> dict[str, str]:
+def draw_all() -> dict[str, str]:
     """Return every plot of the documentation, by its name."""
     figures = list(read(COMMITTED / "growth.jsonl").values())
     return {
@@ -66,7 +66,7 @@ def drawn_anew() -> dict[str, str]:
 
 def main() -> int:
     """Write every plot of the documentation."""
-    for name, drawn in drawn_anew().items():
+    for name, drawn in draw_all().items():
         (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
     return 0
 

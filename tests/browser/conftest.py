@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, syn
 from control_plane.platform.settings import Settings
 from tests import chromium, people
 from tests.applications import application
-from tests.browser import stage
+from tests.browser import example_rollouts
 from tests.browser.pages import sign_in
 from tests.serving import serving
 
@@ -55,14 +55,14 @@ def signed_in(browser: Browser, base_url: str) -> Any:
 
 
 @pytest.fixture(scope="package")
-def staged(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def examples_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve rollouts that are worth looking at; yield the URL."""
     instance = tmp_path_factory.mktemp("staged")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     now = datetime.now(UTC)
     with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
         people.invite(app, now)
-        stage.set_up(app, now)
+        example_rollouts.set_up(app, now)
     with serving(instance) as served:
         yield served.url
 

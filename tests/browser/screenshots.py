@@ -95,7 +95,7 @@ def main() -> None:
         _shoot_each(browser, address, state, FIRST, code)
     with demonstration() as (address, password), chromium_of_ours() as browser:
         state = _sign_in(browser, address, "owner", password)
-        _furnish(browser, address, state)
+        _add_missing_objects(browser, address, state)
         _shoot_each(browser, address, state, BEFORE, code)
         _roll_back(browser, address, state)
         _shoot_each(browser, address, state, AFTER, code)
@@ -152,7 +152,7 @@ def _sign_in(browser: Browser, address: str, name: str, password: str) -> Path:
     return state
 
 
-def _furnish(browser: Browser, address: str, state: Path) -> None:
+def _add_missing_objects(browser: Browser, address: str, state: Path) -> None:
     """Make by the pages what a demonstration lacks: a flag without a rollout, a segment, a person and a token."""
     with browser.new_context(base_url=address, locale=LOCALES["en"], storage_state=state) as context:
         forms: Mapping[str, Mapping[str, str]] = {

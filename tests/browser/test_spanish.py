@@ -17,9 +17,9 @@ SMALL_TELEPHONE = {"width": 320, "height": 640}
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.fixture(scope="module")

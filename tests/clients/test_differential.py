@@ -17,9 +17,9 @@ import requests
 from control_plane.core.phases import FLAG
 from flags.unleash.delta import FeatureState
 from tests import unleash
-from tests.billing_office import Office
 from tests.clients import engines
 from tests.clients import features_at_random as at_random
+from tests.installation import Installation
 
 SEEDS = (11, 12, 13)
 SPEC = {"Unleash-Client-Spec": "6.1.0"}
@@ -28,7 +28,7 @@ Wire = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class OurServer:
     """An environment of our server, and who may do what there."""
 
     url: str
@@ -64,17 +64,17 @@ class Ours:
 
 
 @pytest.fixture
-def ours(url: str, office: Office) -> Callable[[str], Ours]:
+def ours(url: str, installation: Installation) -> Callable[[str], OurServer]:
     """An environment of its own, by its name."""
 
-    def make(environment: str) -> Ours:
-        tokens = [office.token(kind, environment=environment) for kind in ("client", "frontend")]
-        return Ours(url, environment, office.token("admin"), *tokens)
+    def make(environment: str) -> OurServer:
+        tokens = [installation.token(kind, environment=environment) for kind in ("client", "frontend")]
+        return OurServer(url, environment, installation.token("admin"), *tokens)
 
     return make
 
 
-def answers(made: Ours, names: list[str], contexts: list[Wire], place: Path) -> dict[str, engines.Answers]:
+def answers(made: OurServer, names: list[str], contexts: list[Wire], place: Path) -> dict[str, engines.Answers]:
     """Ask each engine for the flags of our server."""
     place.mkdir(exist_ok=True)
     payload = made.get("features").json()
@@ -87,7 +87,7 @@ def answers(made: Ours, names: list[str], contexts: list[Wire], place: Path) -> 
     }
 
 
-def unlike(found: dict[str, engines.Answers], features: list[Wire]) -> dict[str, Any]:
+def differing(found: dict[str, engines.Answers], features: list[Wire]) -> dict[str, Any]:
     """Return each engine that answers some question otherwise than the SDK for Python."""
     reference = found["python"]
     in_ofrep = engines.as_ofrep_says(reference, features)
@@ -105,21 +105,21 @@ def assert_varied(reference: engines.Answers) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS[:1])
-def test_every_engine_gives_one_answer(seed: int, ours: Callable[[str], Ours], tmp_path: Path) -> None:
+def test_every_engine_gives_one_answer(seed: int, ours: Callable[[str], OurServer], tmp_path: Path) -> None:
     chance = random.Random(seed)
     features, segments = at_random.features(chance, 150)
     made = ours(f"differential-{seed}")
     assert made.take(features, segments)["refused"] == []
     names = [each["name"] for each in features]
     found = answers(made, names, [at_random.context(chance) for _ in range(20)], tmp_path / "sdk")
-    assert unlike(found, features) == {}
+    assert differing(found, features) == {}
     assert_varied(found["python"])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_engine_gives_one_answer_to_thirty_thousand_questions(
-    seed: int, ours: Callable[[str], Ours], tmp_path: Path
+    seed: int, ours: Callable[[str], OurServer], tmp_path: Path
 ) -> None:
     chance = random.Random(1000 + seed)
     features, segments = at_random.features(chance, 300)
@@ -127,12 +127,12 @@ def test_every_engine_gives_one_answer_to_thirty_thousand_questions(
     assert made.take(features, segments)["refused"] == []
     names = [each["name"] for each in features]
     found = answers(made, names, [at_random.context(chance) for _ in range(100)], tmp_path / "sdk")
-    assert unlike(found, features) == {}
+    assert differing(found, features) == {}
     assert_varied(found["python"])
 
 
 @pytest.mark.long
-def test_a_real_unleash_server_gives_the_same_answers(ours: Callable[[str], Ours], tmp_path: Path) -> None:
+def test_a_real_unleash_server_gives_the_same_answers(ours: Callable[[str], OurServer], tmp_path: Path) -> None:
     chance = random.Random(2025)
     features, segments = at_random.features(chance, 300)
     at_random.acceptable(features, segments)
@@ -153,7 +153,7 @@ def test_a_real_unleash_server_gives_the_same_answers(ours: Callable[[str], Ours
     taken = made.take(entered["features"], entered["segments"])
     assert taken["refused"] == []
     found = answers(made, names, contexts, tmp_path / "ours")
-    assert unlike(found, entered["features"]) == {}
+    assert differing(found, entered["features"]) == {}
     assert engines.differences(found["python"], of_python) == []
     assert engines.differences(found["node"], of_node) == []
     # Their frontend does not load a parent that is off: it says off where their own SDKs say on, and so do we.
@@ -168,7 +168,7 @@ class Changes:
     """Random changes of an environment, as people and programs make them."""
 
     chance: random.Random
-    made: Ours
+    made: OurServer
     names: list[str]
 
     def one(self) -> None:
@@ -207,7 +207,7 @@ class Changes:
 class Follower:
     """An SDK that asks for the deltas since the last time, and for everything to compare."""
 
-    made: Ours
+    made: OurServer
     state: FeatureState
     tag: str = ""
 
@@ -234,7 +234,7 @@ def catch_up(follower: Follower, known: list[Wire]) -> bool:
     return True
 
 
-def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventually: Wait) -> None:
+def follow_changes(number: int, made: OurServer, seed: int, tmp_path: Path, eventually: Wait) -> None:
     """Hold after each change that who follows by deltas or by a stream knows what who asks for everything knows."""
     changes, follower = Changes(random.Random(seed), made, []), Follower(made, FeatureState())
     changes.take(40, replace=True)
@@ -250,14 +250,14 @@ def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventuall
 
 
 def test_who_follows_knows_what_who_asks_for_everything_knows(
-    ours: Callable[[str], Ours], tmp_path: Path, eventually: Wait
+    ours: Callable[[str], OurServer], tmp_path: Path, eventually: Wait
 ) -> None:
     follow_changes(12, ours("changes"), 5, tmp_path, eventually)
 
 
 @pytest.mark.long
 def test_who_follows_two_hundred_and_one_changes_knows_everything(
-    ours: Callable[[str], Ours], tmp_path: Path, eventually: Wait
+    ours: Callable[[str], OurServer], tmp_path: Path, eventually: Wait
 ) -> None:
     follow_changes(201, ours("many-changes"), 6, tmp_path, eventually)
 

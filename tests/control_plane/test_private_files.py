@@ -12,7 +12,7 @@ from control_plane.platform.settings import Settings
 from credits_engine.migration import backup
 from flags.client_features.refresher import refresher
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
 
@@ -49,7 +49,7 @@ def test_a_database_that_others_could_read_is_closed_to_them(settings: Settings,
         (tmp_path / name).touch()
         (tmp_path / name).chmod(0o644)
     with application(settings) as app:
-        Office(app).plan()
+        Installation(app).plan()
         with app.app_context(), transaction():
             refresher().current("production")
         assert open_ones(tmp_path) == {}

@@ -17,7 +17,7 @@ TOKEN = "*:production.a-token-of-the-tests"
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class Redirecting(BaseHTTPRequestHandler):
+class RedirectHandler(BaseHTTPRequestHandler):
     """A server that redirects everybody to its other side, and remembers who came there."""
 
     status = 302
@@ -46,14 +46,14 @@ class Redirecting(BaseHTTPRequestHandler):
 
 @pytest.fixture(params=REDIRECTS)
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(Redirecting, "status", request.param)
-    Redirecting.came.clear()
-    server = HTTPServer(("127.0.0.1", 0), Redirecting)
+    monkeypatch.setattr(RedirectHandler, "status", request.param)
+    RedirectHandler.came.clear()
+    server = HTTPServer(("127.0.0.1", 0), RedirectHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-    assert Redirecting.came == []
+    assert RedirectHandler.came == []
 
 
 def test_a_relay_stays(url: str) -> None:

@@ -35,15 +35,15 @@ from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import archive, move_job, store
 from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
 from tests.applications import application
-from tests.control_plane.held_to_promises import LATELY, HeldToPromises
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
+from tests.control_plane.rollout_invariants import LATELY, RolloutInvariants
 
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
 EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 
 
-class RolloutModel(HeldToPromises):
+class RolloutModel(RolloutInvariants):
     """One flag of its own, two workers that act on it, and a clock that only goes on."""
 
     @initialize(plan=PLANS, author=PEOPLE)

@@ -1,4 +1,4 @@
-"""A till: users in the directory of a real database, and operations taken from them in transactions of their own."""
+"""Users in the directory of a real database, whose credits are consumed in transactions of their own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,17 +19,17 @@ from credits_engine.store import accounts
 from credits_engine.store.tables import JOURNAL
 from flags.models import DirectoryUser
 from flags.store import UserAttributes
-from tests.billing_office import Office
 from tests.credits_engine import organisation
 from tests.credits_engine.examples import NOW
+from tests.installation import Installation
 
 LEGACY_SERVES = FlagEvaluation(enabled=False, reason="default", revision=1)
 V2_SERVES = FlagEvaluation(enabled=True, reason="beta", revision=2)
 
 
 @dataclass
-class Till:
-    """Takes credits; `v2` decides who serves until the flag is flipped."""
+class Consumer:
+    """A consumer of credits; `v2` decides who serves until the flag is flipped."""
 
     app: Flask
     v2: bool = False
@@ -75,21 +75,21 @@ class Till:
 
 
 @pytest.fixture
-def till(app: Flask) -> Iterator["Till"]:
-    """The till of an application whose context is open for the test."""
+def consumer(app: Flask) -> Iterator["Consumer"]:
+    """A consumer of credits in an application whose context is open for the test."""
     with app.app_context():
-        yield Till(app)
+        yield Consumer(app)
 
 
 @pytest.fixture
 def acme(app: Flask) -> Iterator[None]:
     """An organisation on `free`, whose plan has 100 analysis credits, and people who may become members."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(
         *(UserAttributes(user, "free", organisation.NOW - timedelta(days=90)) for user in ("acme", "ada", "bob", "eve"))
     )
-    office.publish()
+    installation.publish()
     with app.app_context():
         yield

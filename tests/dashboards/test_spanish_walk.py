@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
 from dashboards.view_models.audit_entry import PROGRAM
-from tests.browser import stage
+from tests.browser import example_rollouts
 from tests.browser.test_screens import SCREENS
 from tests.dashboards import full_pages
-from tests.dashboards.browsing import looking
+from tests.dashboards.browsing import read_session
 from tests.dashboards.test_translations import catalogue, forms
 
 SPANISH = {"Accept-Language": "es", "Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
@@ -102,7 +102,7 @@ class Texts(HTMLParser):
 
 
 @cache
-def english_words() -> frozenset[str]:
+def english_vocabulary() -> frozenset[str]:
     """Return the words of the messages in English that no message in Spanish has."""
     messages = [each for each in catalogue("es") if each.id]
     ours = {
@@ -119,7 +119,7 @@ def english(html: str) -> Iterator[str]:
     yield from parser.marked
     for text in (" ".join(found.split()) for found in parser.found):
         words = {word.lower() for word in LATIN_WORD.findall(NOT_OF_OURS.sub(" ", text))}
-        if words & english_words():
+        if words & english_vocabulary():
             yield text
 
 
@@ -138,7 +138,7 @@ def people(app: Flask) -> Callable[[], frozenset[str]]:
     """Return a function that reads the reasons that people gave, without full stops."""
 
     def read() -> frozenset[str]:
-        with looking(app) as session:
+        with read_session(app) as session:
             entries = audit.latest(session, limit=500)
         return frozenset(each.reason.rstrip(".") for each in entries if each.actor not in PROGRAM)
 
@@ -164,7 +164,7 @@ def test_no_page_says_a_word_of_ours_in_english(
     app: Flask, sign_in: Callable[[str], FlaskClient], people: Callable[[], frozenset[str]]
 ) -> None:
     now = datetime.now(UTC)
-    stage.set_up(app, now)
+    example_rollouts.set_up(app, now)
     full_pages.fill(app, now)
     alice = sign_in("alice")
     assert walk(alice, people()) == {}

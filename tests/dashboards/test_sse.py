@@ -23,7 +23,7 @@ from dashboards.live_pages import LivePages
 from dashboards.live_reader import LiveReader, View
 from dashboards.view_models import rollout as screens
 from dashboards.views import alerts
-from tests.dashboards.browsing import changing
+from tests.dashboards.browsing import write_session
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -76,7 +76,7 @@ def test_nothing_is_sent_again_while_nothing_changes(events: Iterator[Event]) ->
 
 def test_a_change_sends_the_regions_it_concerns(app: Flask, events: Iterator[Event]) -> None:
     regions_until_asof(events)
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "olga", "Weekend."))
     regions = next(sent for _ in range(100) if (sent := regions_until_asof(events)))
     assert "Weekend." in regions["state"]
@@ -104,7 +104,7 @@ def test_a_database_that_is_away_makes_the_page_stale_not_wrong(
 
 def test_a_session_that_was_ended_stops_watching(app: Flask, events: Iterator[Event], cast: dict[str, Person]) -> None:
     regions_until_asof(events)
-    with changing(app) as session:
+    with write_session(app) as session:
         accounts.end_sessions(session, cast["victor"].id, now=datetime.now(UTC), actor="alice")
     assert ("end", {"because": "signed-out"}) in some_of(events)
 

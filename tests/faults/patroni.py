@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from tests import postgres
-from tests.faults.crashing import children
+from tests.faults.crashable_server import children
 from tests.processes import free_port
 from tests.programs import path_of
 

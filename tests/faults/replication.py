@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import psycopg
 
 from tests import postgres
-from tests.faults.crashing import Crashable, crashable
+from tests.faults.crashable_server import CrashableServer, crashable
 from tests.processes import free_port
 
 
 @dataclass
-class Pair:
+class ReplicatedServers:
     """Both servers and the one address by which programs find whichever of them takes changes."""
 
-    primary: Crashable
+    primary: CrashableServer
     replica_url: str
     replica_data: Path
 
@@ -37,7 +37,7 @@ class Pair:
 
 
 @contextmanager
-def replicated() -> Iterator[Pair]:
+def replicated() -> Iterator[ReplicatedServers]:
     """Yield both servers, every commit in both before it is acknowledged; gone when the block is left."""
     with crashable() as primary:
         data, port, address = primary.data.with_name("replica"), free_port(), urlsplit(primary.url)
@@ -54,10 +54,10 @@ def replicated() -> Iterator[Pair]:
                 owner.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
                 owner.execute("SELECT pg_reload_conf()")
             there = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{port}")
-            yield Pair(primary, there.geturl(), data)
+            yield ReplicatedServers(primary, there.geturl(), data)
         finally:
             postgres._stop(replica)
 
 
-def _run(primary: Crashable, program: str, *arguments: str) -> subprocess.Popen[str]:
+def _run(primary: CrashableServer, program: str, *arguments: str) -> subprocess.Popen[str]:
     return postgres._run([primary.programs / program, *arguments], primary.log, primary.user)

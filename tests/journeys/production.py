@@ -19,7 +19,7 @@ import requests
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from tests.faults.replication import Pair, replicated
+from tests.faults.replication import ReplicatedServers, replicated
 from tests.nginx import SERVER, Proxy, nginx
 from tests.pgbouncer import SHIPPED, ShippedPooler, shipped_pgbouncer
 from tests.processes import free_port
@@ -36,7 +36,7 @@ class Production:
     """An installation, and the program that it runs at the moment."""
 
     folder: Path
-    pair: Pair
+    pair: ReplicatedServers
     pooler: ShippedPooler
     settings: Mapping[str, str]
     program: Path
@@ -143,7 +143,7 @@ def production(folder: Path, program: Path) -> Iterator[Production]:
         yield found
 
 
-def _prepare(pair: Pair, password: str) -> None:
+def _prepare(pair: ReplicatedServers, password: str) -> None:
     """Make the role, with the limits that the shipped file of the pooler names, and its empty database."""
     statements = ROLE_STATEMENTS.findall(SHIPPED.read_text())
     assert len(statements) == 3

@@ -17,7 +17,7 @@ CONTEXTS_EACH = 8
 
 
 @dataclass(slots=True)
-class Compared:
+class RuleComparison:
     """The number of flags that were compiled and of answers that were compared, and every answer that differs."""
 
     flags: int = 0
@@ -26,9 +26,9 @@ class Compared:
     found: list[Any] = field(default_factory=list)
 
 
-def differences(seeds: range) -> Compared:
+def differences(seeds: range) -> RuleComparison:
     """Compare the rules of random flags, each with another that it may depend on, with the official engine."""
-    seen = Compared()
+    seen = RuleComparison()
     for seed in seeds:
         chance = random.Random(seed)
         outcome = canonical_definitions(family(chance))
@@ -47,7 +47,7 @@ def differences(seeds: range) -> Compared:
     return seen
 
 
-def _compare(seen: Compared, rules: CompiledRules, engine: Engine, feature: Any, context: dict[str, Any]) -> None:
+def _compare(seen: RuleComparison, rules: CompiledRules, engine: Engine, feature: Any, context: dict[str, Any]) -> None:
     name, written, fields = feature["name"].encode(), json.dumps(context).encode(), context_fields(context)
     answer = rules.is_on(fields)
     if answer is not None:

@@ -21,9 +21,9 @@ from flags.protocols.ofrep_schemas import success
 from flags.store import put_definitions
 from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions
 from flags.unleash.feature_payload import encode
-from tests.flags.conftest import call, office
+from tests.flags.conftest import call, installation
 
-__all__ = ["call", "office"]
+__all__ = ["call", "installation"]
 
 Call = Callable[..., TestResponse]
 NUMBERS = st.one_of(

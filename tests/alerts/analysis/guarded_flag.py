@@ -24,7 +24,7 @@ alerts:
 FAILURE, ERRORS, SLOW, VARIANCE, DRIFT = parse(TEXT)
 
 
-class Guarded:
+class GuardedFlag:
     """One alert, tick by tick."""
 
     def __init__(self, rule: Rule = FAILURE, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:

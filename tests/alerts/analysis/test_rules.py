@@ -22,20 +22,20 @@ RULES = {rule.name: rule for rule in parse(TEXT)}
 
 
 @dataclass(frozen=True)
-class Tallied:
+class BadAndTotal:
     bad: int
     total: int
 
 
 INCREMENTS = [
-    (("credit_consumption_failure", "v2", "served"), Tallied(1, 10)),
-    (("credit_consumption_failure", "v2", "shadow"), Tallied(2, 30)),
-    (("credit_consumption_failure", "legacy", "served"), Tallied(5, 30)),
-    (("api_error_rate", "", "served"), Tallied(3, 50)),
-    (("credit_variance", "", "served"), Tallied(4, 40)),
-    (("credit_drift", "", "served"), Tallied(2, 38)),
-    ((FAILED_V2_ONLY, "", "served"), Tallied(6, 40)),
-    ((FAILED_LEGACY_ONLY, "", "served"), Tallied(1, 40)),
+    (("credit_consumption_failure", "v2", "served"), BadAndTotal(1, 10)),
+    (("credit_consumption_failure", "v2", "shadow"), BadAndTotal(2, 30)),
+    (("credit_consumption_failure", "legacy", "served"), BadAndTotal(5, 30)),
+    (("api_error_rate", "", "served"), BadAndTotal(3, 50)),
+    (("credit_variance", "", "served"), BadAndTotal(4, 40)),
+    (("credit_drift", "", "served"), BadAndTotal(2, 38)),
+    ((FAILED_V2_ONLY, "", "served"), BadAndTotal(6, 40)),
+    ((FAILED_LEGACY_ONLY, "", "served"), BadAndTotal(1, 40)),
 ]
 
 

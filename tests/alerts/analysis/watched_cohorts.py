@@ -29,7 +29,7 @@ NEAR, AGAIN = Cohort("near the limit"), Cohort("of accounts that had failed befo
 ALL_ALERTS = error_budgets(RULES.values())
 
 
-class Watched:
+class WatchedCohorts:
     """One alert and its cohorts, tick by tick."""
 
     def __init__(self, rule: Rule = CRITICAL, *, exposed: bool = True) -> None:

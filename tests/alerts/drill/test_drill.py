@@ -21,7 +21,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
 pytestmark = pytest.mark.faults
@@ -44,8 +44,8 @@ def test_the_running_guard_passes_a_drill_which_leaves_the_real_rollout_alone(
     file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
     settings = Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)
     with application(settings) as app:
-        Office(app).plan()
-        Office(app).move(3)
+        Installation(app).plan()
+        Installation(app).move(3)
         with serving(tmp_path):
             report = drilled(tmp_path)
             again = drilled(tmp_path)
@@ -65,7 +65,7 @@ def test_a_drill_that_is_ended_from_outside_leaves_nobody_exposed(
     file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
     settings = Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)
     with application(settings) as app, app.app_context():
-        Office(app).plan()
+        Installation(app).plan()
         with serving(tmp_path):
             drill = begun(tmp_path)
             until(lambda: state() is RolloutState.RUNNING)

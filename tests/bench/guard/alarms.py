@@ -7,7 +7,7 @@ import numpy as np
 from alerts.analysis.rules import alphas
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, ticks
-from tests.bench.guard.ours import Alarm, Watched
+from tests.bench.guard.ours import Alarm, SimulatedAlert
 from tests.bench.guard.report import ALPHAS, PER_MINUTE, SHIPPED, Section, fired, one_alert, seldom, this_guard
 from tests.bench.guard.sampling import Sampler
 
@@ -20,7 +20,7 @@ def of_all_alerts(sampler: Sampler) -> Section:
     """Report on the shipped alerts together, each with its share of alpha."""
     rules = [rule for rule in SHIPPED if rule.acts]
     shares = alphas(rules)
-    watched = [Watched(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
+    watched = [SimulatedAlert(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
     needed = -log10(max(shares.values()))
     rows, goals = [], []
     runs = sampler.rare.runs

@@ -27,7 +27,7 @@ LOOK_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class SimulatedAlert:
     """An alert, the alphas it is judged at, and its traffic."""
 
     rule: Rule
@@ -96,7 +96,7 @@ def watch(guard: Guard, rng: np.random.Generator, traffic: Traffic, *, since_sec
     return guard
 
 
-def false_alarm(rng: np.random.Generator, watched: Sequence[Watched], factor: float, days: float) -> Alarm:
+def false_alarm(rng: np.random.Generator, watched: Sequence[SimulatedAlert], factor: float, days: float) -> Alarm:
     """Run a phase in which every rate is `factor` times its threshold; return which alphas of any alert rolled back."""
     seconds = days * DAY_SECONDS
     guards = [
@@ -107,7 +107,7 @@ def false_alarm(rng: np.random.Generator, watched: Sequence[Watched], factor: fl
     return Alarm(tuple(any(index in guard.fired for guard in guards) for index in range(len(watched[0].alphas))), peak)
 
 
-def detection(rng: np.random.Generator, watched: Watched, bad_rate: float, healthy_days: float) -> list[float]:
+def detection(rng: np.random.Generator, watched: SimulatedAlert, bad_rate: float, healthy_days: float) -> list[float]:
     """Requests from the fault to the rollback, per alpha; healthy means a tenth of the threshold."""
     guard = Guard(watched.rule, watched.alphas)
     healthy_seconds = healthy_days * DAY_SECONDS
@@ -118,7 +118,7 @@ def detection(rng: np.random.Generator, watched: Watched, bad_rate: float, healt
     return [guard.fired.get(index, inf) for index in range(len(watched.alphas))]
 
 
-def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_attempts: float) -> Alarm:
+def retried(rng: np.random.Generator, watched: SimulatedAlert, factor: float, extra_attempts: float) -> Alarm:
     """Run a day in which each failing operation is tried about `extra_attempts` times more, and each try counted."""
     guard = Guard(watched.rule, watched.alphas)
     traffic = Traffic(watched.per_minute, factor * watched.rule.threshold, DAY_SECONDS)
@@ -130,7 +130,7 @@ def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_att
     return guard.alarm
 
 
-def broken_account(rng: np.random.Generator, watched: Watched, account_window_seconds: float) -> Alarm:
+def broken_account(rng: np.random.Generator, watched: SimulatedAlert, account_window_seconds: float) -> Alarm:
     """Run a healthy day, but for one account that fails once a second and counts once per `account_window_seconds`."""
     guard = Guard(watched.rule, watched.alphas)
     window_seconds = watched.rule.window_seconds
@@ -160,7 +160,7 @@ def certified_after(rng: np.random.Generator, threshold: float, bad_rate: float,
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TrafficSpan:
     """So many requests, how often each engine fails them, and whether legacy fails just those that v2 fails."""
 
     requests: int
@@ -170,16 +170,16 @@ class Stretch:
 
 
 def compared(
-    rng: np.random.Generator, watched: Watched, stretches: Sequence[Stretch], *, attributed: bool = True
+    rng: np.random.Generator, watched: SimulatedAlert, spans: Sequence[TrafficSpan], *, attributed: bool = True
 ) -> list[float]:
     """Requests of the last stretch until the rollback, per alpha; 0 for a rollback before it, inf for none."""
     rule = watched.rule
-    guard, at, discordant, recent = Guard(rule, watched.alphas), START, Evidence(), Recent(rule.window_seconds)
+    guard, at, discordant, recent = Guard(rule, watched.alphas), START, Evidence(), RecentRequests(rule.window_seconds)
     bet = discordant_test(window_seconds=rule.window_seconds)
-    for stretch in stretches:
+    for span in spans:
         before = dict.fromkeys(guard.fired, 0)
         guard.fired, guard.requests = before, 0
-        for requests, v2_failed, legacy_failed in _looks(rng, stretch):
+        for requests, v2_failed, legacy_failed in _increments(rng, span):
             at += timedelta(minutes=requests / watched.per_minute)
             recent.add(at, requests, v2_failed=v2_failed, legacy_failed=legacy_failed)
             if v2_failed != legacy_failed:
@@ -191,10 +191,10 @@ def compared(
     return [guard.fired.get(index, inf) for index in range(len(watched.alphas))]
 
 
-def _looks(rng: np.random.Generator, stretch: Stretch) -> Iterator[tuple[int, bool, bool]]:
+def _increments(rng: np.random.Generator, span: TrafficSpan) -> Iterator[tuple[int, bool, bool]]:
     """Yield (requests, v2 failed, legacy failed): a look at each failure, and at least every LOOK_EVERY requests."""
-    v2 = rng.random(stretch.requests) < stretch.v2
-    legacy = v2 if stretch.together else rng.random(stretch.requests) < stretch.legacy
+    v2 = rng.random(span.requests) < span.v2
+    legacy = v2 if span.together else rng.random(span.requests) < span.legacy
     seen = 0
     for v2_failed, legacy_failed in zip(v2.tolist(), legacy.tolist(), strict=True):
         seen += 1
@@ -207,7 +207,7 @@ def _at(rule: Rule, window: int, since_seconds: float = 0) -> datetime:
     return START + timedelta(seconds=since_seconds + window * rule.window_seconds)
 
 
-class Recent:
+class RecentRequests:
     """The requests of the last window, and which engine failed them."""
 
     def __init__(self, window_seconds: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from alerts.analysis.rules import alphas
 from alerts.definitions import parser
 from tests.bench.guard import tables
-from tests.bench.guard.ours import Alarm, Watched
+from tests.bench.guard.ours import Alarm, SimulatedAlert
 
 ONE_ALERT = "alerts: {api_error_rate: {threshold: 1%, window: 5m, severity: critical}}"
 SHIPPED = parser.parse((Path(__file__).parents[3] / "alerts.yaml").read_text())
@@ -51,14 +51,14 @@ def fired(alarms: Sequence[Alarm], index: int = 0) -> int:
     return sum(alarm.fired[index] for alarm in alarms)
 
 
-def one_alert(per_minute: float) -> Watched:
+def one_alert(per_minute: float) -> SimulatedAlert:
     """Return an alert that bounds a rate at 1% over 5 minutes."""
-    return Watched(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
+    return SimulatedAlert(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
 
 
-def shipped_alert(per_minute: float) -> Watched:
+def shipped_alert(per_minute: float) -> SimulatedAlert:
     """Return an alert at the alpha that one of the shipped alerts has."""
-    return Watched(parser.parse(ONE_ALERT)[0], ALPHAS[1:2], per_minute)
+    return SimulatedAlert(parser.parse(ONE_ALERT)[0], ALPHAS[1:2], per_minute)
 
 
 def this_guard(alpha: float) -> str:

@@ -22,7 +22,7 @@ def failing(_basket: Basket) -> int:
     raise KeyError("no price")
 
 
-def vandal(basket: Basket) -> int:
+def mutating(basket: Basket) -> int:
     basket.clear()
     raise MemoryError
 
@@ -38,7 +38,7 @@ def beside(shadow: Any, *, candidate_serves: bool) -> Experiment[Basket, int]:
 
 
 @SERVES
-@pytest.mark.parametrize("shadow", [failing, vandal])
+@pytest.mark.parametrize("shadow", [failing, mutating])
 def test_a_shadow_that_fails_reaches_nobody(shadow: Any, candidate_serves: bool) -> None:
     basket = [1, 2]
     result = beside(shadow, candidate_serves=candidate_serves).run(basket, candidate_serves=candidate_serves)

@@ -11,7 +11,7 @@ import pytest
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 ANSWER_SECONDS = 30
@@ -58,10 +58,10 @@ def running_server(place: Path, **settings: str) -> Iterator[RunningServer]:
     """Yield a running server in a folder of its own, which believes one proxy."""
     url = f"sqlite:///{place / 'rollout.db'}"
     with application(Settings(database_url=url, instance_dir=place, secret_key="-", background=False)) as app:
-        office = Office(app)
-        office.plan()
-        office.users(UserAttributes("u-1", "free"))
-        tokens = {kind: office.token(kind) for kind in ("client", "service")}
+        installation = Installation(app)
+        installation.plan()
+        installation.users(UserAttributes("u-1", "free"))
+        tokens = {kind: installation.token(kind) for kind in ("client", "service")}
     with serving(place, TRUSTED_PROXIES="1", **settings) as served, ExitStack() as held:
         yield RunningServer(served, tokens, held)
 

@@ -13,7 +13,7 @@ from granian.server.mp import WorkerProcess
 
 from control_plane.gateway.respawns import PERIOD_SECONDS, RESPAWNS_MAX, Respawns
 from control_plane.server import Server
-from tests.faults.crashing import children
+from tests.faults.crashable_server import children
 from tests.serving import serving
 
 GRANIAN_SECONDS = 5.5
@@ -56,7 +56,7 @@ def respawned(record: Respawns, worker: int, at: float) -> None:
     record[worker] = at
 
 
-def looks_hopeless(record: Respawns, worker: int, at: float) -> bool:
+def gives_up(record: Respawns, worker: int, at: float) -> bool:
     """Granian's own question."""
     return at - record.get(worker, 0) <= GRANIAN_SECONDS
 
@@ -67,9 +67,9 @@ def test_a_worker_that_ends_again_and_again_ends_no_other(workers: int, kills: i
     record = Respawns(workers, lambda: now)
     for _ in range(kills):
         now += 1
-        assert not looks_hopeless(record, 0, now)
+        assert not gives_up(record, 0, now)
         respawned(record, 0, now)
-    assert not looks_hopeless(record, 0, now + 1)
+    assert not gives_up(record, 0, now + 1)
 
 
 @pytest.mark.parametrize(("pause", "hopeless"), [(1.0, True), (PERIOD_SECONDS / RESPAWNS_MAX + 1, False)])
@@ -80,7 +80,7 @@ def test_when_no_worker_can_be_kept_alive_the_server_ends(pause: float, hopeless
         now += pause
         for worker in range(2):
             respawned(record, worker, now)
-    assert looks_hopeless(record, 1, now + 1) == hopeless
+    assert gives_up(record, 1, now + 1) == hopeless
 
 
 def test_one_that_ended_while_granian_emptied_its_list_is_started_again_too(server: Server) -> None:

@@ -40,7 +40,9 @@ def test_a_form_that_nobody_touched_leaves_the_document_as_it_is(plan: Plan) -> 
 def test_one_changed_field_reads_as_written_and_every_other_stays(plan: Plan, data: st.DataObject) -> None:
     yaml, other = document.to_yaml(plan), document.to_yaml(data.draw(plans()))
     before, donor = submitted(yaml), submitted(other)
-    name = data.draw(st.sampled_from(sorted(each for each in before.keys() & donor.keys() if _is_shown(each, before))))
+    name = data.draw(
+        st.sampled_from(sorted(each for each in before.keys() & donor.keys() if _is_visible(each, before)))
+    )
     after = submitted(form.merge(yaml, yaml, before | {name: donor[name]}))
     assert {each: text for each, text in after.items() if not _linked(each, name)} == {
         each: text for each, text in before.items() if not _linked(each, name)
@@ -48,7 +50,7 @@ def test_one_changed_field_reads_as_written_and_every_other_stays(plan: Plan, da
     assert after[name] == donor[name]
 
 
-def _is_shown(name: str, texts: dict[str, str]) -> bool:
+def _is_visible(name: str, texts: dict[str, str]) -> bool:
     """Return whether a browser shows the field: times are shown only if the phase advances at times."""
     holder, advance, _field = name.partition("advance.")
     return not advance or texts[f"{holder}advance"] == "at_times"

@@ -43,7 +43,7 @@ def rolled_back(change: ChangeContext) -> None:
     assert isinstance(do(rollouts.roll_back, FLAG, change), Transition)
 
 
-def rolled_back_everywhere(change: ChangeContext) -> None:
+def rolled_back_in_all(change: ChangeContext) -> None:
     assert isinstance(do(rollouts.roll_back, FLAG, change, in_all=True), Transition)
 
 
@@ -69,7 +69,7 @@ BEGINNING: dict[Put, dict[str, set[str]]] = {
     held_by_guard: {CANARY: {"FLAG_HELD"}, STAGING: set()},
     complete: {CANARY: set(), STAGING: set()},
     rolled_back: {CANARY: {"ROLLED_BACK"}, STAGING: set()},
-    rolled_back_everywhere: {CANARY: {"ROLLED_BACK"}, STAGING: {"ROLLED_BACK"}},
+    rolled_back_in_all: {CANARY: {"ROLLED_BACK"}, STAGING: {"ROLLED_BACK"}},
     archived: {CANARY: {"ROLLOUT_ARCHIVED"}, STAGING: {"ROLLOUT_ARCHIVED"}},
 }
 ADVANCING: dict[Put, dict[str, set[str]]] = {
@@ -78,7 +78,7 @@ ADVANCING: dict[Put, dict[str, set[str]]] = {
     held_by_guard: {CANARY: {"GATE_CLOSED"}, STAGING: set()},
     complete: {CANARY: set(), STAGING: set()},
     rolled_back: {CANARY: {"NOT_RUNNING"}, STAGING: set()},
-    rolled_back_everywhere: {CANARY: {"NOT_RUNNING"}, STAGING: {"NOT_RUNNING"}},
+    rolled_back_in_all: {CANARY: {"NOT_RUNNING"}, STAGING: {"NOT_RUNNING"}},
     archived: {CANARY: {"NOT_RUNNING"}, STAGING: {"NOT_RUNNING"}},
 }
 

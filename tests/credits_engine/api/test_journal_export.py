@@ -21,7 +21,7 @@ from credits_engine.store import journal_export as store
 from credits_engine.store.journal_export import Horizon
 from credits_engine.store.tables import JOURNAL
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 URL = "/api/admin/credits/journal/export"
@@ -30,10 +30,10 @@ URL = "/api/admin/credits/journal/export"
 @pytest.fixture(autouse=True)
 def users(app: Flask) -> Iterator[None]:
     """Some users, one of whom has a name that a spreadsheet would take for a formula."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "=1+1")))
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "=1+1")))
     with app.app_context():
         yield
 

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from control_plane.platform.settings import Settings
 from credits_engine.api.product_users import LEEWAY_SECONDS
 from tests.applications import application
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 SECRET = "a secret that the product and the tests share"
 PUBLISHED: list[dict[str, Any]] = []
@@ -26,7 +26,7 @@ PUBLISHED: list[dict[str, Any]] = []
 pytestmark = pytest.mark.database("sqlite")
 
 
-class Keys(BaseHTTPRequestHandler):
+class KeySetHandler(BaseHTTPRequestHandler):
     """A server that publishes what is in PUBLISHED."""
 
     def do_GET(self) -> None:
@@ -49,7 +49,7 @@ def private_key() -> RSAPrivateKey:
 def keys_url(private_key: RSAPrivateKey) -> Iterator[str]:
     public = json.loads(RSAAlgorithm.to_jwk(private_key.public_key()))
     PUBLISHED[:] = [public | {"kid": "one", "use": "sig", "alg": "RS256"}]
-    server = HTTPServer(("127.0.0.1", 0), Keys)
+    server = HTTPServer(("127.0.0.1", 0), KeySetHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/keys"
     server.shutdown()
@@ -58,7 +58,7 @@ def keys_url(private_key: RSAPrivateKey) -> Iterator[str]:
 
 def status(settings: Settings, token: str) -> TestResponse:
     with application(settings) as app, app.app_context():
-        Till(app).user("ada")
+        Consumer(app).user("ada")
         return app.test_client().get("/api/user/credits/status", headers={"Authorization": f"Bearer {token}"})
 
 

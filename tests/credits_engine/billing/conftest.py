@@ -1,4 +1,4 @@
-"""A post office: what a virtual Stripe sends is delivered to the real application and worked off there."""
+"""Billing of the real application, which a virtual Stripe sends its events to."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -30,8 +30,8 @@ OLD_SECRET = "whsec_before_the_rotation"
 
 
 @dataclass
-class Office:
-    """Puts events into the inbox of an application and has them worked off at a time of the test's choosing."""
+class Billing:
+    """Billing of an application: events come into its inbox and are processed at a time of the test's choosing."""
 
     app: Flask
     now: datetime
@@ -53,8 +53,8 @@ class Office:
         self.now = at or self.now
         return Worker(name, lambda: self.now, doubts, chance=lambda: 0.5).work()
 
-    def tell(self, events: Iterable[Json], *, at: datetime) -> None:
-        """Deliver and work off."""
+    def process(self, events: Iterable[Json], *, at: datetime) -> None:
+        """Deliver events and process them."""
         self.now = at
         self.deliver(*events)
         self.work()
@@ -120,10 +120,10 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def office(app: Flask, now: datetime) -> Iterator[Office]:
-    """The post office of an application whose context is open for the test."""
+def billing(app: Flask, now: datetime) -> Iterator[Billing]:
+    """The billing of an application whose context is open for the test."""
     with app.app_context():
-        yield Office(app, now)
+        yield Billing(app, now)
 
 
 @pytest.fixture

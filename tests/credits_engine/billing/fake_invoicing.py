@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from tests.credits_engine.billing.stripe_objects import Json, seconds
-from tests.credits_engine.billing.virtual_shop import one_off_line
+from tests.credits_engine.billing.virtual_sales import one_off_line
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 CENTS = 1_000

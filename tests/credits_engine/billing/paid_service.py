@@ -176,7 +176,7 @@ def random_money(seed: int, generation: str) -> PaidService:
 
 def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     if held.open_invoice is not None and choose.random() < 0.5:
-        _settle_open(choose, stripe, held)
+        _pay_or_give_up(choose, stripe, held)
         return
     other = choose.choice(
         [price for price in PRICES if price.endswith(held.price[-3:]) and price != held.price] or [held.price]
@@ -197,7 +197,7 @@ def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None
     acts[choose.choice(list(acts))]()
 
 
-def _settle_open(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
+def _pay_or_give_up(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     invoice = held.open_invoice
     assert invoice is not None
     if choose.random() < 0.6:

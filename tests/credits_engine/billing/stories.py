@@ -16,14 +16,14 @@ from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 PLANS = ("starter_monthly", "pro_monthly", "plus_monthly")
 
 
-def told(deliveries: Iterable[Json]) -> list[Fact]:
+def facts_of(deliveries: Iterable[Json]) -> list[Fact]:
     """Return every fact that these events state."""
     return list(chain.from_iterable(events.facts(event) for event in deliveries))
 
 
 def stands(deliveries: Iterable[Json], now: datetime) -> Entitlement | None:
     """Return what the user of these events is entitled to at `now`."""
-    return entitlement_at(histories(told(deliveries)), now, CATALOGUE)
+    return entitlement_at(histories(facts_of(deliveries)), now, CATALOGUE)
 
 
 def created(event: Json) -> datetime:

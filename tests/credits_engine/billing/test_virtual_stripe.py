@@ -9,7 +9,7 @@ import stripe
 from tests.credits_engine.billing.conftest import SECRET, sign
 from tests.credits_engine.billing.stories import random_life
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, NEW, OLD, OLD_GENERATIONS, Json
-from tests.credits_engine.billing.virtual_shop import give_back, receive_payment, sell
+from tests.credits_engine.billing.virtual_sales import give_back, receive_payment, sell
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 # The library's type of every object that our events carry, and of the objects within.

@@ -32,7 +32,7 @@ from flags.administration.imports import ImportOptions, import_definitions
 from flags.administration.users import UserChange, import_users
 from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from tests import postgres, tampering
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 from tests.credits_engine.erasure.conftest import EMAIL, NOW, OTHER, PERSON, Erase, change, fill, found, take
 from tests.credits_engine.restoring.conftest import put_back
@@ -129,14 +129,14 @@ def test_what_stripe_tells_later_counts_for_the_pseudonym_and_names_nobody(
     told = len(filled.events)
     filled.now = NOW
     filled.open("cus_new", "pro_monthly", metadata={"user_id": PERSON})
-    office = Office(app, NOW)
-    office.tell(filled.events[told:], at=NOW)
-    assert {state for event, state in office.states().items() if "dead" not in event} <= {
+    billing = Billing(app, NOW)
+    billing.process(filled.events[told:], at=NOW)
+    assert {state for event, state in billing.states().items() if "dead" not in event} <= {
         "applied",
         "superseded",
         "ignored",
     }
-    assert office.user(done.pseudonym)[0] == "pro"
+    assert billing.user(done.pseudonym)[0] == "pro"
     assert found(PERSON) == []
 
 
@@ -206,7 +206,7 @@ def test_the_reason_is_given_and_names_nobody(filled: VirtualStripe, reason: str
 
 
 def test_what_still_goes_on_hinders(app: Flask, erase: Erase, filled: VirtualStripe) -> None:
-    office = Office(app, NOW)
+    billing = Billing(app, NOW)
     with transaction() as session:
         session.execute(text("UPDATE billing_event SET state = 'new' WHERE id = 1"))
     with pytest.raises(Problem, match="Events of Stripe"):
@@ -221,7 +221,7 @@ def test_what_still_goes_on_hinders(app: Flask, erase: Erase, filled: VirtualStr
     told = len(filled.events)
     filled.now = NOW
     filled.open("cus_a", "starter_monthly")
-    office.tell(filled.events[told:], at=NOW)
+    billing.process(filled.events[told:], at=NOW)
     with pytest.raises(Problem, match="subscription"):
         erase()
 

@@ -32,7 +32,7 @@ from flags.evaluation.bucketing import bucket
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext
 from flags.unleash.compiler import compile_flag
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.properties.rollouts_at_random import sdk_context
 
@@ -70,8 +70,8 @@ WAYS: dict[str, Callable[[Session], object]] = {
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("position", positions(default_plan(NOW)))
-def test_each_answers_as_the_others_in_every_environment(till: Till, way: str, position: Position) -> None:
-    till.user("ada")
+def test_each_answers_as_the_others_in_every_environment(consumer: Consumer, way: str, position: Position) -> None:
+    consumer.user("ada")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), change())
         leases.heartbeat(session, now=NOW, term=1, ttl_seconds=3600)

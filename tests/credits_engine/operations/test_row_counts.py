@@ -23,7 +23,7 @@ from credits_engine.store.journal import Filters
 from credits_engine.store.reconciliation import user_totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
 from flags.store import beta_members
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import MONTH, NOW
 from tests.statements import noted
 
@@ -78,7 +78,7 @@ WORK: dict[str, tuple[Work, int]] = {
 
 
 @pytest.fixture
-def long_journal(till: Till) -> Till:
+def long_journal(consumer: Consumer) -> Consumer:
     """Fill the journal with as many rows as make an index worth its while, all of them folded into the sums."""
     numbers = range(USERS_STORED)
     with transaction() as session:
@@ -92,12 +92,12 @@ def long_journal(till: Till) -> Till:
     totals.advance()
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
-    return till
+    return consumer
 
 
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("name", WORK)
-def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> None:
+def test_no_more_rows_are_read_than_needed(long_journal: Consumer, name: str) -> None:
     work, most = WORK[name]
     with transaction() as session:
         before = _rows_read(session)
@@ -106,7 +106,7 @@ def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> Non
     assert sum(read.values()) <= most, read
 
 
-def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till) -> None:
+def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Consumer) -> None:
     with read_only() as session:
         with noted() as statements:
             both = status(session)
@@ -117,7 +117,7 @@ def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till)
 
 
 @pytest.mark.database("postgresql")
-def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journal: Till) -> None:
+def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journal: Consumer) -> None:
     with transaction() as session:
         before = _rows_read(session)
         answer = text("SELECT credit_answer('user7', 'new', '{1,0}', 'test', :now, 'production', NULL, NULL, false)")
@@ -127,7 +127,7 @@ def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journa
 
 
 @pytest.mark.database("postgresql")
-def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_journal: Till) -> None:
+def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_journal: Consumer) -> None:
     long_journal.take("user7", "new", analysis=1)
     with read_only() as session:
         before = _rows_read(session)["credit_journal"]
@@ -138,7 +138,7 @@ def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_jo
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("name", WORK)
-def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
+def test_no_plan_scans_what_grows(long_journal: Consumer, name: str) -> None:
     work, _ = WORK[name]
     with transaction() as session, noted() as statements:
         work(session)
@@ -147,7 +147,7 @@ def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
 
 
 @pytest.mark.database("sqlite")
-def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Till) -> None:
+def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Consumer) -> None:
     with read_only() as session, noted() as statements:
         assert running_totals.differing(session)[1] == []
     steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]

@@ -9,7 +9,7 @@ from control_plane.platform.observability.signals import Sample
 from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.view_models.chart_counts import ChartCounts
 from tests import statements
-from tests.dashboards.browsing import looking
+from tests.dashboards.browsing import read_session
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 DAY = time_scale(ChartWindow.DAY, NOW)
@@ -25,7 +25,7 @@ def write(app: Flask, moment: datetime, *bad: bool) -> None:
 
 def read(app: Flask, counts: ChartCounts, scale: TimeScale = DAY) -> dict[int, tuple[int, int]]:
     """Return the bad and all outcomes by the number of the point."""
-    with looking(app) as session:
+    with read_session(app) as session:
         found = counts.read(session, scale)
     return {point: (count.bad, count.total) for (_, point), count in found.items()}
 

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from control_plane.core.phases import FLAG
 from flags import store
 from flags.usage import reporter
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 SHOP = {"unleash-connection-id": "c-1", "unleash-appname": "shop", "unleash-sdk": "unleash-python-sdk:6.9.1"}
@@ -29,7 +29,9 @@ def write(app: Flask) -> Callable[[], None]:
     return write
 
 
-def test_an_instance_shows_with_the_feature_set_it_has(call: Call, office: Office, write: Callable[[], None]) -> None:
+def test_an_instance_shows_with_the_feature_set_it_has(
+    call: Call, installation: Installation, write: Callable[[], None]
+) -> None:
     call("GET", "/api/client/features", kind="client", headers=SHOP)
     write()
     board = call("GET", "/api/connections", kind="admin").get_json()
@@ -37,7 +39,7 @@ def test_an_instance_shows_with_the_feature_set_it_has(call: Call, office: Offic
     assert connection["revisionId"] == board["revisionIds"]["production"]
     assert (connection["connectionId"], connection["application"], connection["mode"]) == ("c-1", "shop", "polling")
     assert (connection["sdk"], connection["current"]) == ("unleash-python-sdk:6.9.1", True)
-    office.move(3)
+    installation.move(3)
     assert call("GET", "/api/connections", kind="admin").get_json()["connections"][0]["current"] is False
     call("GET", "/api/client/features", kind="client", headers=SHOP)
     write()

@@ -13,7 +13,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from flags.administration import definitions
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 IMPORT = "/api/environments/production/import"
@@ -51,8 +51,8 @@ def test_a_flag_is_on_or_off_per_environment(call: Call) -> None:
     assert value(call, "new-look")["errorCode"] == "FLAG_NOT_FOUND"
 
 
-def test_definitions_are_taken_evaluated_and_given_back(call: Call, office: Office) -> None:
-    office.users(UserAttributes("7", "pro"), UserAttributes("8", "free"))
+def test_definitions_are_taken_evaluated_and_given_back(call: Call, installation: Installation) -> None:
+    installation.users(UserAttributes("7", "pro"), UserAttributes("8", "free"))
     taken = call("POST", IMPORT, kind="admin", json={"features": [GRADUAL], "segments": [PROS]})
     assert (taken.status_code, taken.get_json()["features"], taken.get_json()["segments"]) == (200, 1, 1)
     inside, outside = value(call, "gradual", targetingKey="7"), value(call, "gradual", targetingKey="8", plan="pro")

@@ -20,7 +20,7 @@ QUARTER = [{"name": "flexibleRollout", "parameters": {"rollout": "25", "groupId"
 
 
 @pytest.fixture
-def look(call: Call) -> Mapping[str, Any]:
+def flag_detail(call: Call) -> Mapping[str, Any]:
     """A flag that is on in production and off in staging, as its detail has it."""
     call("POST", "/api/flags", kind="admin", json={"name": "look", "environments": {"production": True, "qa": False}})
     detail: Mapping[str, Any] = call("GET", "/api/flags/look", kind="admin").get_json()
@@ -36,11 +36,16 @@ def on(call: Call, user: str = "7") -> bool:
     return bool(answer.get_json()["value"])
 
 
-def test_a_flag_is_seen_with_all_that_decides_who_has_it(look: Mapping[str, Any]) -> None:
-    production = look["environments"]["production"]
-    assert (look["rollout"], look["project"], look["stale"], look["tags"]) == (False, "default", False, [])
+def test_a_flag_is_seen_with_all_that_decides_who_has_it(flag_detail: Mapping[str, Any]) -> None:
+    production = flag_detail["environments"]["production"]
+    assert (flag_detail["rollout"], flag_detail["project"], flag_detail["stale"], flag_detail["tags"]) == (
+        False,
+        "default",
+        False,
+        [],
+    )
     assert (production["version"], production["enabled"], production["strategies"][0]["name"]) == (1, True, "default")
-    assert look["environments"]["qa"]["enabled"] is False
+    assert flag_detail["environments"]["qa"]["enabled"] is False
 
 
 def test_a_flag_under_a_rollout_says_so_and_an_unknown_one_is_404(call: Call) -> None:
@@ -49,7 +54,9 @@ def test_a_flag_under_a_rollout_says_so_and_an_unknown_one_is_404(call: Call) ->
     assert (answer.status_code, answer.get_json()["code"]) == (404, "FLAG_NOT_FOUND")
 
 
-def test_an_edit_changes_what_it_names_and_reaches_who_asks(call: Call, app: Flask, look: Mapping[str, Any]) -> None:
+def test_an_edit_changes_what_it_names_and_reaches_who_asks(
+    call: Call, app: Flask, flag_detail: Mapping[str, Any]
+) -> None:
     only = [{"name": "userWithId", "parameters": {"userIds": "7"}}]
     answer = edit(call, strategies=only)
     assert (answer.status_code, answer.get_json()["environments"]["production"]["version"]) == (200, 2)
@@ -68,14 +75,14 @@ def test_an_edit_changes_what_it_names_and_reaches_who_asks(call: Call, app: Fla
     )
 
 
-def test_of_two_who_saw_the_same_version_the_second_is_told(call: Call, look: Mapping[str, Any]) -> None:
+def test_of_two_who_saw_the_same_version_the_second_is_told(call: Call, flag_detail: Mapping[str, Any]) -> None:
     assert edit(call, strategies=QUARTER).status_code == 200
     answer = edit(call, enabled=False)
     assert (answer.status_code, answer.get_json()["code"], answer.get_json()["version"]) == (409, "VERSION_CONFLICT", 2)
     assert "You saw version 1" in answer.get_json()["detail"]
 
 
-def test_a_switch_and_an_import_count_as_changes_too(call: Call, look: Mapping[str, Any]) -> None:
+def test_a_switch_and_an_import_count_as_changes_too(call: Call, flag_detail: Mapping[str, Any]) -> None:
     call("PUT", HERE, kind="admin", json={"enabled": False, **WHY})
     assert edit(call, 1, enabled=True).status_code == 409
     call(
@@ -88,7 +95,9 @@ def test_a_switch_and_an_import_count_as_changes_too(call: Call, look: Mapping[s
     assert edit(call, 3, enabled=True).status_code == 200
 
 
-def test_many_at_once_change_it_once(app: Flask, make_token: Callable[..., str], look: Mapping[str, Any]) -> None:
+def test_many_at_once_change_it_once(
+    app: Flask, make_token: Callable[..., str], flag_detail: Mapping[str, Any]
+) -> None:
     headers, body = {"Authorization": f"Bearer {make_token('admin')}"}, {"version": 1, **WHY, "strategies": QUARTER}
     with ThreadPoolExecutor(8) as threads:
         found = list(
@@ -110,14 +119,14 @@ def test_many_at_once_change_it_once(app: Flask, make_token: Callable[..., str],
     ],
 )
 def test_what_can_not_be_taken_is_refused_and_changes_nothing(
-    call: Call, look: Mapping[str, Any], fields: Any, status: int, code: str
+    call: Call, flag_detail: Mapping[str, Any], fields: Any, status: int, code: str
 ) -> None:
     answer = edit(call, **fields)
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
-    assert call("GET", "/api/flags/look", kind="admin").json == look
+    assert call("GET", "/api/flags/look", kind="admin").json == flag_detail
 
 
-def test_a_repair_that_moves_users_takes_a_yes(call: Call, look: Mapping[str, Any]) -> None:
+def test_a_repair_that_moves_users_takes_a_yes(call: Call, flag_detail: Mapping[str, Any]) -> None:
     variants = [{"name": "blue", "weight": 1000, "stickiness": "sessionId"}]
     strategies = [QUARTER[0] | {"variants": variants}]
     answer = edit(call, strategies=strategies)
@@ -126,7 +135,7 @@ def test_a_repair_that_moves_users_takes_a_yes(call: Call, look: Mapping[str, An
     assert (confirmed.status_code, len(confirmed.get_json()["repairs"])) == (200, 1)
 
 
-def test_a_flag_is_added_to_an_environment_and_removed_from_it(call: Call, look: Mapping[str, Any]) -> None:
+def test_a_flag_is_added_to_an_environment_and_removed_from_it(call: Call, flag_detail: Mapping[str, Any]) -> None:
     there = "/api/flags/look/environments/staging"
     assert edit(call, 1, there).status_code == 404, "there is no version 1 of it"
     added = edit(call, 0, there, enabled=True, strategies=QUARTER)
@@ -139,7 +148,7 @@ def test_a_flag_is_added_to_an_environment_and_removed_from_it(call: Call, look:
     assert edit(call, 0, "/api/flags/look/environments/a%20b").get_json()["code"] == "INVALID_ENVIRONMENT"
 
 
-def test_what_is_the_same_everywhere_is_changed_everywhere(call: Call, look: Mapping[str, Any]) -> None:
+def test_what_is_the_same_everywhere_is_changed_everywhere(call: Call, flag_detail: Mapping[str, Any]) -> None:
     body = {
         "versions": {"production": 1, "qa": 1},
         **WHY,
@@ -179,7 +188,9 @@ def test_what_is_the_same_everywhere_is_changed_everywhere(call: Call, look: Map
         ("q=OTH", {"other"}),
     ],
 )
-def test_flags_are_found_by_what_they_have(call: Call, look: Mapping[str, Any], query: str, found: set[str]) -> None:
+def test_flags_are_found_by_what_they_have(
+    call: Call, flag_detail: Mapping[str, Any], query: str, found: set[str]
+) -> None:
     body = {
         "versions": {"production": 1, "qa": 1},
         **WHY,
@@ -206,7 +217,9 @@ def test_flags_are_found_by_what_they_have(call: Call, look: Mapping[str, Any], 
         ("namePrefix=x&tag=team:web", []),
     ],
 )
-def test_sdks_may_ask_for_some_of_them(call: Call, look: Mapping[str, Any], query: str, found: list[str]) -> None:
+def test_sdks_may_ask_for_some_of_them(
+    call: Call, flag_detail: Mapping[str, Any], query: str, found: list[str]
+) -> None:
     body = {"versions": {"production": 1, "qa": 1}, **WHY, "project": "shop", "tags": ["team:web"]}
     call("PATCH", "/api/flags/look", kind="admin", json=body)
     answer = call("GET", f"/api/client/features?{query}", kind="client")
@@ -219,7 +232,7 @@ def test_sdks_may_ask_for_some_of_them(call: Call, look: Mapping[str, Any], quer
     assert whole.status_code == 200, "a tag names what was asked for as well"
 
 
-def test_every_project_is_no_filter(call: Call, look: Mapping[str, Any]) -> None:
+def test_every_project_is_no_filter(call: Call, flag_detail: Mapping[str, Any]) -> None:
     answer = call("GET", "/api/client/features?project=*", kind="client")
     assert [each["name"] for each in answer.get_json()["features"]] == [FLAG, "look"]
 
@@ -228,13 +241,15 @@ def test_a_tag_that_is_none_is_refused_as_unleash_does(call: Call) -> None:
     assert call("GET", "/api/client/features?tag=bad", kind="client").status_code == 400
 
 
-def test_environments_are_listed_with_what_they_have(call: Call, look: Mapping[str, Any]) -> None:
+def test_environments_are_listed_with_what_they_have(call: Call, flag_detail: Mapping[str, Any]) -> None:
     found = {each["name"]: each for each in call("GET", "/api/environments", kind="admin").get_json()["environments"]}
     assert found["production"] == {"name": "production", "flags": 1, "segments": 0, "here": True}
     assert found["qa"]["here"] is False
 
 
-def test_operators_look_and_owners_change(sign_in: Callable[[str], FlaskClient], look: Mapping[str, Any]) -> None:
+def test_operators_look_and_owners_change(
+    sign_in: Callable[[str], FlaskClient], flag_detail: Mapping[str, Any]
+) -> None:
     olga, victor = sign_in("olga"), sign_in("victor")
     assert victor.get("/api/flags/look").status_code == 200
     assert olga.patch(HERE, json={"version": 1, **WHY, "enabled": False}).status_code == 403

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 
@@ -29,13 +29,13 @@ OUTSIDE = next(name for name in map("user-{}".format, range(100)) if bucket("sea
 
 
 @pytest.fixture
-def explained(call: Call, office: Office) -> Callable[..., dict[str, Any]]:
+def explained(call: Call, installation: Installation) -> Callable[..., dict[str, Any]]:
     """`explained("search", "ann")` is the explanation, after one flag was made and one imported."""
     made = call("POST", "/api/flags", kind="admin", json={"name": "lights", "environments": {"production": True}})
     assert made.status_code == 201, made.text
     imported = call("POST", "/api/environments/production/import", kind="admin", json={"features": [FEATURE]})
     assert imported.status_code == 200, imported.text
-    office.users(UserAttributes(INSIDE, "pro"), UserAttributes(OUTSIDE, "pro"), UserAttributes("cheap", "free"))
+    installation.users(UserAttributes(INSIDE, "pro"), UserAttributes(OUTSIDE, "pro"), UserAttributes("cheap", "free"))
 
     def explained(flag: str, user: str, query: str = "") -> dict[str, Any]:
         answer = call("GET", f"/api/flags/{flag}/explain?userId={user}{query}", kind="admin")

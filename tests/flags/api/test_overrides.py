@@ -20,7 +20,7 @@ from flags.client_features.refresher import REFRESHER
 from flags.models import FlagOverride
 from flags.store import Effect
 from flags.unleash.named_users import ALLOWED_MAX, DENIED_MAX
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 PATH = f"/api/flags/{FLAG}/overrides"
@@ -43,8 +43,8 @@ def test_who_is_allowed_is_in_before_any_phase_and_out_again_when_it_ends(call: 
     assert not is_on(call, "ann")
 
 
-def test_a_denial_beats_an_allowance_and_every_phase(call: Call, office: Office) -> None:
-    office.move(3, 3)
+def test_a_denial_beats_an_allowance_and_every_phase(call: Call, installation: Installation) -> None:
+    installation.move(3, 3)
     for effect in ("allow", "deny"):
         call("PUT", f"{PATH}/{effect}/ann", kind="admin", json=BECAUSE)
     assert not is_on(call, "ann")
@@ -113,7 +113,7 @@ def test_what_is_not_there_is_not_found(call: Call) -> None:
         ("olga", "DELETE deny", False),
     ],
 )
-@pytest.mark.usefixtures("office")
+@pytest.mark.usefixtures("installation")
 def test_letting_in_asks_for_more_than_keeping_out(
     sign_in: Callable[[str], FlaskClient], person: str, asked: str, allowed: bool
 ) -> None:
@@ -137,7 +137,7 @@ def test_an_override_stops_at_its_end_without_anybody_doing_anything(
     assert publisher.current("production").feature_set.contents.digest != before.contents.digest
 
 
-def test_ended_overrides_are_put_away_and_stay_away(app: Flask, office: Office, now: datetime) -> None:
+def test_ended_overrides_are_put_away_and_stay_away(app: Flask, installation: Installation, now: datetime) -> None:
     with app.app_context(), transaction() as session:
         for user_id, end in (("ann", now), ("bob", now + timedelta(days=1)), ("eve", None)):
             store.put_override(
@@ -149,7 +149,9 @@ def test_ended_overrides_are_put_away_and_stay_away(app: Flask, office: Office, 
         assert (entry.action, entry.actor, entry.reason) == ("override.expire", "system", "A trial.")
 
 
-def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(call: Call, app: Flask, office: Office) -> None:
+def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(
+    call: Call, app: Flask, installation: Installation
+) -> None:
     began = datetime.now(UTC)
     with app.app_context(), transaction() as session:
         for number in range(ALLOWED_MAX):

@@ -19,7 +19,7 @@ PROS = {"name": "pros", "constraints": [{"contextName": "userId", "operator": "I
 
 
 @pytest.fixture(autouse=True)
-def look(call: Call) -> None:
+def segment_flag(call: Call) -> None:
     """A flag that is on in production for the segment of pros alone."""
     call("POST", "/api/flags", kind="admin", json={"name": "look", "environments": {"production": True}})
     assert put(call, 0).get_json()["version"] == 1

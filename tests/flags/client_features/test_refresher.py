@@ -18,7 +18,7 @@ from control_plane.platform.settings import Settings
 from flags.client_features import refresher as publishing
 from flags.client_features.refresher import FeatureCacheRefresher, refresher
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 ASK = f"/ofrep/v1/evaluate/flags/{FLAG}"
@@ -26,10 +26,10 @@ NEW = {"Unleash-Client-Spec": "6.1.0"}
 
 
 @pytest.fixture
-def serving(app: Flask, office: Office) -> FeatureCacheRefresher:
+def serving(app: Flask, installation: Installation) -> FeatureCacheRefresher:
     """The feature sets of an application whose rollout has reached everybody."""
-    office.move(3, 3)
-    office.publish()
+    installation.move(3, 3)
+    installation.publish()
     with app.app_context():
         refresher().current("production")
         found = refresher()
@@ -56,7 +56,7 @@ def enabled(serving: FeatureCacheRefresher) -> bool:
 
 
 def test_the_last_good_feature_set_stays_in_force(
-    serving: FeatureCacheRefresher, app: Flask, office: Office, unplug: Callable[[], None]
+    serving: FeatureCacheRefresher, app: Flask, installation: Installation, unplug: Callable[[], None]
 ) -> None:
     before = serving.current("production")
     unplug()
@@ -68,11 +68,11 @@ def test_the_last_good_feature_set_stays_in_force(
 
 
 def test_what_could_not_be_read_is_read_when_it_can_be(
-    serving: FeatureCacheRefresher, app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch
+    serving: FeatureCacheRefresher, app: Flask, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken, app.app_context():
         broken.setattr(serving, "_read", _fails)
-        office.roll_back()
+        installation.roll_back()
         change_feed.feed().refresh()
         assert enabled(serving), "nothing is known of the rollback yet"
     with app.app_context():
@@ -87,7 +87,7 @@ def tag(serving: FeatureCacheRefresher) -> str:
 
 
 def test_the_guards_lease_ends_without_the_database(
-    app: Flask, office: Office, unplug: Callable[[], None], serving: FeatureCacheRefresher
+    app: Flask, installation: Installation, unplug: Callable[[], None], serving: FeatureCacheRefresher
 ) -> None:
     soon = timedelta(seconds=1)
     with app.app_context():

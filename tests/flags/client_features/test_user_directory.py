@@ -23,7 +23,7 @@ from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from flags.evaluation.contexts import KnownAttributes
 from flags.store import UserAttributes, upsert_users, users
 from tests.applications import application
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 
 NEW = UserAttributes("new", "pro", CUTOVER + timedelta(days=1))
 OLD = UserAttributes("old", "free", CUTOVER - timedelta(days=1))
@@ -32,15 +32,15 @@ USERS = {"new": ("pro", 1.5, False), "tester": ("free", None, True)}
 
 
 @pytest.fixture
-def office(app: Flask) -> Office:
+def installation(app: Flask) -> Installation:
     """An installation with three users, whose rollout is open to new signups and testers."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(NEW, OLD, BETA)
-    office.move(2, 3)
-    office.publish()
-    return office
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(NEW, OLD, BETA)
+    installation.move(2, 3)
+    installation.publish()
+    return installation
 
 
 def directory_of(app: Flask) -> UserDirectory:
@@ -63,7 +63,7 @@ def answers(app: Flask, token: str) -> dict[str, object]:
 
 
 def test_a_start_without_the_database_gives_known_users_the_same_answers(
-    office: Office, app: Flask, settings: Settings
+    installation: Installation, app: Flask, settings: Settings
 ) -> None:
     with app.app_context():
         directory_of(app).follow(datetime.now(UTC))
@@ -81,9 +81,9 @@ def test_a_start_without_the_database_gives_known_users_the_same_answers(
 
 
 def test_answers_are_the_same_where_only_the_database_went_away(
-    office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = office.token("frontend")
+    token = installation.token("frontend")
     before = answers(app, token)
     assert before == {"new": True, "old": False, "tester": True, "stranger": False}
     with app.app_context():
@@ -94,7 +94,7 @@ def test_answers_are_the_same_where_only_the_database_went_away(
     assert answers(app, token) == before
 
 
-def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_changed_is_written(installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = directory_of(app)
     with app.app_context():
         directory.follow(datetime.now(UTC))
@@ -104,13 +104,13 @@ def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: p
         directory.follow(datetime.now(UTC))
         directory.save_backup()
         assert written == []
-        office.users(replace(OLD, plan="pro"))
+        installation.users(replace(OLD, plan="pro"))
         directory.follow(datetime.now(UTC))
         directory.save_backup()
     assert [list(each) for each in written] == [["old"]]
 
 
-def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Office, app: Flask) -> None:
+def test_a_change_that_bears_an_older_instant_is_known_a_little_later(installation: Installation, app: Flask) -> None:
     directory, now = directory_of(app), datetime.now(UTC)
 
     def plan_after(seconds: float) -> str:
@@ -131,7 +131,7 @@ def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Of
 
 
 def test_whom_an_import_brought_is_not_read_again_each_second(
-    office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory, now = directory_of(app), datetime.now(UTC)
     read: list[int] = []
@@ -148,7 +148,9 @@ def test_whom_an_import_brought_is_not_read_again_each_second(
     assert read == [3] + 14 * [0] + [3] + 14 * [0]
 
 
-def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_not_be_kept_is_kept_later(
+    installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory, folder = directory_of(app), SETTINGS.get(app).flags_backup_dir
     with app.app_context():
         directory.follow(datetime.now(UTC))

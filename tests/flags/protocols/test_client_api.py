@@ -13,7 +13,7 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import db
 from flags.protocols import raw_response
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 NEW = {"Unleash-Client-Spec": "6.1.0"}
@@ -41,7 +41,7 @@ def test_nothing_is_sent_again_to_who_has_it(call: Call, form: str) -> None:
 
 
 def test_who_takes_gzip_gets_the_same_in_a_fraction_and_not_twice(
-    call: Call, office: Office, monkeypatch: pytest.MonkeyPatch
+    call: Call, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raw_response, "BYTES_MIN", 1)
     plain = call("GET", PATH, kind="client", headers=NEW)
@@ -52,7 +52,7 @@ def test_who_takes_gzip_gets_the_same_in_a_fraction_and_not_twice(
     assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data)
     known = NEW | {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
     assert call("GET", PATH, kind="client", headers=known).status_code == 304
-    office.move(3)
+    installation.move(3)
     assert call("GET", PATH, kind="client", headers=known).status_code == 200
 
 
@@ -78,27 +78,27 @@ def test_who_takes_no_gzip_gets_none(call: Call, encoding: str) -> None:
     assert answer.get_json()["version"] == 2
 
 
-def test_a_change_changes_the_entity_tag(call: Call, office: Office) -> None:
+def test_a_change_changes_the_entity_tag(call: Call, installation: Installation) -> None:
     before = call("GET", PATH, kind="client", headers=NEW)
-    office.move(3)
+    installation.move(3)
     after = call("GET", PATH, kind="client", headers=NEW | {"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
     assert after.get_json()["features"][0]["enabled"] is True
     assert after.get_json()["meta"]["revisionId"] > before.get_json()["meta"]["revisionId"]
 
 
-def test_a_change_that_concerns_no_sdk_leaves_the_entity_tag_alone(call: Call, office: Office) -> None:
+def test_a_change_that_concerns_no_sdk_leaves_the_entity_tag_alone(call: Call, installation: Installation) -> None:
     before = call("GET", PATH, kind="client", headers=NEW)
-    office.users(UserAttributes("carl", "pro"))
+    installation.users(UserAttributes("carl", "pro"))
     assert call("GET", PATH, kind="client", headers=NEW | {"If-None-Match": before.headers["ETag"]}).status_code == 304
 
 
 @pytest.mark.parametrize("version", [{}, {"Unleash-Client-Spec": "4.1.9"}])
 def test_segments_are_written_into_the_strategies_for_old_sdks(
-    call: Call, office: Office, version: dict[str, str]
+    call: Call, installation: Installation, version: dict[str, str]
 ) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
-    office.move(1)
+    installation.users(UserAttributes("beta-user", "free", beta=True))
+    installation.move(1)
     old, new = call("GET", PATH, kind="client", headers=version), call("GET", PATH, kind="client", headers=NEW)
     assert "segments" not in old.get_json()
     assert old.get_json()["query"]["inlineSegmentConstraints"] is True
@@ -122,10 +122,10 @@ def test_only_flags_with_the_prefix_are_sent(call: Call) -> None:
     assert other.get_json()["query"]["namePrefix"] == "other"
 
 
-def test_the_environment_is_the_tokens(call: Call, office: Office, app: Flask) -> None:
-    office.move(0)
-    office.publish()
-    token = office.token("client", environment="staging")
+def test_the_environment_is_the_tokens(call: Call, installation: Installation, app: Flask) -> None:
+    installation.move(0)
+    installation.publish()
+    token = installation.token("client", environment="staging")
     answer = app.test_client().get(f"{PATH}?environment=production", headers={"Authorization": f"Bearer {token}"})
     assert answer.get_json()["query"]["environment"] == "staging"
     assert answer.get_json()["features"][0]["enabled"] is True
@@ -177,9 +177,9 @@ def test_a_relay_may_report_for_many(call: Call) -> None:
     assert call("POST", "/api/client/metrics/edge", kind="client", json={"anything": []}).status_code == 202
 
 
-def test_a_request_touches_no_database(call: Call, office: Office, app: Flask) -> None:
+def test_a_request_touches_no_database(call: Call, installation: Installation, app: Flask) -> None:
     call("GET", PATH, kind="client")
-    token = office.token("client")
+    token = installation.token("client")
     app.test_client().get(PATH, headers={"Authorization": token})
     with app.app_context():
         db.engine.dispose()

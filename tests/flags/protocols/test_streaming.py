@@ -19,7 +19,7 @@ from flags.client_features.cache import FeatureCache
 from flags.client_features.delta_log import id_of_tag
 from flags.protocols import sse
 from flags.protocols.sse import STREAMS, SseConnections
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 STREAM, DELTA = "/api/client/streaming", "/api/client/delta"
@@ -75,23 +75,23 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_stream_begins_with_everything_and_goes_on_with_changes(
-    listen: Callable[..., Listener], office: Office
+    listen: Callable[..., Listener], installation: Installation
 ) -> None:
     stream = listen()
     [everything] = stream.events("unleash-connected")
     assert everything["type"] == "hydration"
     assert [feature["enabled"] for feature in everything["features"]] == [False]
-    office.move(3)
-    office.publish()
+    installation.move(3)
+    installation.publish()
     [change] = stream.events("unleash-updated")
     assert (change["type"], change["feature"]["enabled"]) == ("feature-updated", True)
 
 
-def test_who_comes_back_is_told_what_was_missed(listen: Callable[..., Listener], office: Office) -> None:
+def test_who_comes_back_is_told_what_was_missed(listen: Callable[..., Listener], installation: Installation) -> None:
     first = listen().frame()
     for phase in (1, 3):
-        office.move(phase)
-        office.publish()
+        installation.move(phase)
+        installation.publish()
     again = listen(headers={"Last-Event-ID": first["id"]}).events("unleash-connected")
     assert kinds(again) == ["feature-updated"] * len(again)
     assert again[-1]["feature"]["enabled"] is True
@@ -120,13 +120,13 @@ def test_who_holds_other_flags_under_an_id_that_came_back_is_told_everything(
 
 
 def test_only_so_many_feature_sets_are_remembered(
-    listen: Callable[..., Listener], office: Office, monkeypatch: pytest.MonkeyPatch
+    listen: Callable[..., Listener], installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delta_log, "DELTAS_MAX", 3)
     first = listen().frame()
     for step in range(3):
-        office.move(3, step)
-        office.publish()
+        installation.move(3, step)
+        installation.publish()
     assert kinds(listen(headers={"Last-Event-ID": first["id"]}).events("unleash-connected")) == ["hydration"]
 
 
@@ -191,13 +191,13 @@ def test_where_there_is_no_place_sdks_are_sent_to_what_they_can_do_instead(
     listen()
 
 
-def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, office: Office) -> None:
+def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, installation: Installation) -> None:
     first = call("GET", DELTA, kind="client")
     assert kinds(first.get_json()["events"]) == ["hydration"]
     seen = {"If-None-Match": first.headers["ETag"]}
     assert id_of_tag(first.headers["ETag"].strip('"')) == first.get_json()["events"][0]["eventId"]
     assert call("GET", DELTA, kind="client", headers=seen).status_code == 304
-    office.move(3)
+    installation.move(3)
     then = call("GET", DELTA, kind="client", headers=seen)
     assert kinds(then.get_json()["events"]) == ["feature-updated"]
     assert id_of_tag(then.headers["ETag"].strip('"')) == then.get_json()["events"][-1]["eventId"]
@@ -206,7 +206,7 @@ def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, office: Office
     ]
 
 
-def test_a_change_elsewhere_wakes_nobody(call: Call, office: Office, app: Flask) -> None:
+def test_a_change_elsewhere_wakes_nobody(call: Call, installation: Installation, app: Flask) -> None:
     before = call("GET", DELTA, kind="client")
     with app.app_context(), transaction() as session:
         change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))
@@ -214,7 +214,7 @@ def test_a_change_elsewhere_wakes_nobody(call: Call, office: Office, app: Flask)
 
 
 def test_openfeature_providers_hear_when_to_evaluate_again(
-    call: Call, follow: Callable[[TestResponse], Listener], app: Flask, office: Office
+    call: Call, follow: Callable[[TestResponse], Listener], app: Flask, installation: Installation
 ) -> None:
     def channel() -> str:
         answer = call("POST", "/ofrep/v1/evaluate/flags", kind="frontend", json={"context": {"targetingKey": "7"}})
@@ -222,13 +222,13 @@ def test_openfeature_providers_hear_when_to_evaluate_again(
         return str(stream["endpoint"]["requestUri"])
 
     stream = follow(app.test_client().get(channel()))
-    office.move(3)
-    office.publish()
+    installation.move(3)
+    installation.publish()
     frame = stream.frame()
     assert (frame["event"], json.loads(frame["data"])["type"]) == ("message", "refetchEvaluation")
     late = channel()
-    office.move(3, 1)
-    office.publish()
+    installation.move(3, 1)
+    installation.publish()
     missed = follow(app.test_client().get(late))
     assert missed.frame()["event"] == "message"
     assert app.test_client().get(f"{late}x").status_code == 403

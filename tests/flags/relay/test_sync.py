@@ -46,7 +46,7 @@ class Server(Upstream):
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nothing longer than a moment."""
     monkeypatch.setattr(sync, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(sync, "BACKOFF_SECONDS", (0.001, 0.01))

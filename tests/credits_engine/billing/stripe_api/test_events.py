@@ -10,7 +10,7 @@ from credits_engine.billing.facts import InvoicePaid, Link, Refund, Snapshot
 from credits_engine.billing.stripe_api import events
 from credits_engine.billing.stripe_api.events import OTHERS, SUBSCRIPTION
 from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
-from tests.credits_engine.billing.stories import random_life, told
+from tests.credits_engine.billing.stories import facts_of, random_life
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -72,7 +72,7 @@ def test_a_proration_is_a_payment_of_no_period() -> None:
     stripe = VirtualStripe()
     subscription = stripe.checkout("ada", "starter_monthly")
     stripe.change_price(subscription, "pro_monthly")
-    paid = [fact for fact in told(stripe.events) if isinstance(fact, InvoicePaid)]
+    paid = [fact for fact in facts_of(stripe.events) if isinstance(fact, InvoicePaid)]
     assert [fact.period is None for fact in dict.fromkeys(paid)] == [False, True]
 
 

@@ -1,4 +1,4 @@
-"""Where an installation is changed in tests: flags, people and rollouts moved without asking gates or soak times."""
+"""An installation as tests change it: flags, people and rollouts moved without asking gates or soak times."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ REASON = "For a test."
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """Changes the installation behind `app`; what serves it may be another process."""
+class Installation:
+    """The installation behind `app`, to be changed; another process may serve it."""
 
     app: Flask
 

@@ -29,7 +29,7 @@ EXPOSING = ("advance", "schedule", "rearm")
 Act = Callable[[Session, Rollout, ChangeContext], Decision | None]
 
 
-class HeldToPromises(RuleBasedStateMachine):
+class RolloutInvariants(RuleBasedStateMachine):
     """Two workers that act on one flag, and a clock that only goes on."""
 
     workers: tuple[Flask, ...] = ()

@@ -20,7 +20,7 @@ def children(process_id: int) -> list[int]:
 
 
 @dataclass
-class Crashable:
+class CrashableServer:
     """A server on a data directory that outlives it."""
 
     url: str
@@ -49,7 +49,7 @@ class Crashable:
 
 
 @contextmanager
-def crashable() -> Iterator[Crashable]:
+def crashable() -> Iterator[CrashableServer]:
     """Yield a server with an empty database `postgres`, gone when the block is left."""
     user = postgres._server_user()
     public = "/tmp" if user else None  # noqa: S108 - another user has to get there
@@ -59,7 +59,7 @@ def crashable() -> Iterator[Crashable]:
         server, url = postgres._start(Path(place), data, user, postgres.SERVER | postgres.FORGETFUL)
         copy = Path(place) / postgres.WHEEL
         programs = (copy if copy.exists() else postgres._wheel()) / "pginstall18" / "bin"
-        running = Crashable(url, data, programs, Path(place) / "log", user, server)
+        running = CrashableServer(url, data, programs, Path(place) / "log", user, server)
         try:
             yield running
         finally:
