@@ -3,6 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -18,12 +20,13 @@ DENIED = frozenset(
     re.findall(
         r"\w+",
         """
-        afresh alone anew aftermath astray asked asks acquaintance besides bet bets breadth crossing crowded crowding
-        dissection doubt doubtful doubts drawn everywhere fold folded glance glances happening heard holdings informed
-        introduced judged keep keeping kept knock knocking lent lend look looks looking manners mention mentioned
-        novelties owed owing owes recall recalled recollection rehearsal rehearse seen settle settled settlement shelf
-        shown sight specimen standing strangers tally tallies tell tells testimony told torn truth turnstile unlike
-        unsold unshadowed uncounted uncompared unopened whom whoever wish witness words worded wording
+        afresh alone anew aftermath astray asked asks acquaintance besides bet bets breadth crew crossing
+        crowded crowding desk dissection doubt doubtful doubts drawn everywhere fold folded glance glances
+        happening heard holdings informed introduced judged keep keeping kept knock knocking lent lend look
+        looks looking manners mention mentioned novelties office owed owing owes recall recalled recollection
+        rehearsal rehearse seen settle settled settlement shelf shown sight specimen standing strangers tally
+        tallies tell tells testimony till told torn truth turnstile unlike unsold unshadowed uncounted
+        uncompared unopened whom whoever wish witness words worded wording
         """,
     )
 )
@@ -44,23 +47,52 @@ def denied(names: Iterator[tuple[str, str]]) -> list[str]:
     return [f"{place}: {name}" for place, name in names if parts(name) & DENIED and name not in ALLOWED]
 
 
-def modules(*packages: str) -> Iterator[tuple[str, ast.Module]]:
-    for package in packages or PRODUCT:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if path.parent.name != "versions":
-                yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A class or a function of a module; `place` is the module's path."""
+
+    place: str
+    name: str
+    docstring: str
+    is_function: bool
+    is_top_level: bool
 
 
-def definitions(*packages: str) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
-    for place, tree in modules(*packages):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                yield place, node
+def modules(*packages: str) -> Iterator[Path]:
+    for package in packages:
+        yield from (path for path in sorted((ROOT / package).rglob("*.py")) if path.parent.name != "versions")
+
+
+def module_names(*packages: str) -> Iterator[tuple[str, str]]:
+    return ((str(path.relative_to(ROOT)), path.stem) for path in modules(*packages))
+
+
+@cache
+def definitions(*packages: str) -> tuple[Definition, ...]:
+    return tuple(
+        Definition(
+            str(path.relative_to(ROOT)),
+            node.name,
+            ast.get_docstring(node) or "",
+            isinstance(node, ast.FunctionDef),
+            node in tree.body,
+        )
+        for path in modules(*packages)
+        for tree in [ast.parse(path.read_text())]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    )
 
 
 def test_modules_classes_and_functions_are_named_in_words_of_the_field() -> None:
-    assert denied((place, Path(place).stem) for place, _ in modules()) == []
-    assert denied((place, node.name) for place, node in definitions()) == []
+    assert denied(module_names(*PRODUCT)) == []
+    assert denied((each.place, each.name) for each in definitions(*PRODUCT)) == []
+
+
+def test_support_code_of_tests_is_named_in_words_of_the_field() -> None:
+    support = (each for each in definitions("tests") if each.is_top_level and not each.name.startswith("test_"))
+    assert denied(module_names("tests")) == []
+    assert denied((each.place, each.name) for each in support) == []
 
 
 def test_commands_and_options_are_named_in_words_of_the_field() -> None:
@@ -77,9 +109,9 @@ def test_metrics_and_signals_are_named_in_words_of_the_field() -> None:
 
 def test_no_docstring_of_a_function_begins_with_a_free_relative() -> None:
     found = [
-        f"{place}: {node.name}"
-        for place, node in definitions(*PRODUCT, "tests")
-        if isinstance(node, ast.FunctionDef) and FREE_RELATIVE.match(ast.get_docstring(node) or "")
+        f"{each.place}: {each.name}"
+        for each in (*definitions(*PRODUCT), *definitions("tests"))
+        if each.is_function and FREE_RELATIVE.match(each.docstring)
     ]
     assert found == []
 
