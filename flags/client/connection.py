@@ -12,7 +12,7 @@ from tempfile import gettempdir, mkdtemp
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
+from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 from UnleashClient.constants import FEATURES_URL
 from UnleashClient.events import BaseEvent, UnleashEventType

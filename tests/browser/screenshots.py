@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
@@ -24,8 +25,11 @@ from tests.processes import free_port
 from tests.serving import serving
 
 FOLDER = ROOT / "build" / "screenshots"
-DEVICES = {"desktop": {"width": 1280, "height": 860}, "telephone": {"width": 390, "height": 844}}
-SCHEMES = ("light", "dark")
+DEVICES: dict[str, ViewportSize] = {
+    "desktop": {"width": 1280, "height": 860},
+    "telephone": {"width": 390, "height": 844},
+}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LOCALES = {"en": "en-GB", "es": "es-ES"}
 PATIENCE_MS = 300_000
 HEIGHT_MAX = 12_000
@@ -91,7 +95,7 @@ def main() -> None:
         _shoot_each(browser, address, state, FIRST, code)
     with demonstration() as (address, password), chromium_of_ours() as browser:
         state = _sign_in(browser, address, "owner", password)
-        _furnish(browser, address, state)
+        _add_missing_objects(browser, address, state)
         _shoot_each(browser, address, state, BEFORE, code)
         _roll_back(browser, address, state)
         _shoot_each(browser, address, state, AFTER, code)
@@ -148,7 +152,7 @@ def _sign_in(browser: Browser, address: str, name: str, password: str) -> Path:
     return state
 
 
-def _furnish(browser: Browser, address: str, state: Path) -> None:
+def _add_missing_objects(browser: Browser, address: str, state: Path) -> None:
     """Make by the pages what a demonstration lacks: a flag without a rollout, a segment, a person and a token."""
     with browser.new_context(base_url=address, locale=LOCALES["en"], storage_state=state) as context:
         forms: Mapping[str, Mapping[str, str]] = {

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
@@ -42,7 +42,7 @@ SCREENS = {
     "people": "/people",
     "system": "/system",
 }
-TELEPHONE = {"width": 390, "height": 844}
+TELEPHONE: ViewportSize = {"width": 390, "height": 844}
 PAPER = {"width": 794, "height": 1123}
 """A4 at 96 dots per inch."""
 WIDTHS = (320, 390, 768, 1024, 1280, 1920)
@@ -56,9 +56,9 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.fixture

@@ -12,17 +12,17 @@ from playwright.sync_api import expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import OpenPage
+from tests.browser.example_rollouts import PLAIN_FLAG, STRIPE_EVENT, USER
 from tests.browser.pages import sign_in
-from tests.browser.stage import PLAIN_FLAG, STRIPE_EVENT, USER
 from tests.browser.visitor import Visitor
 
 Visit = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.fixture

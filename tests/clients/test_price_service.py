@@ -24,8 +24,8 @@ from control_plane.platform.settings import Settings
 from docs.examples.price_service import FLAG, Cart, Pricing, create_app, list_price, tiered_price
 from flags.client import connect
 from tests.applications import application
-from tests.billing_office import Office
 from tests.conftest import ROOT
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 EXAMPLES = ROOT / "docs" / "examples"
@@ -33,7 +33,7 @@ Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
-def installation(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Served, Office]]:
+def served_installation(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Served, Installation]]:
     """A served installation whose alerts are the shipped ones and the example's, with both rollouts."""
     place = tmp_path / "installation"
     place.mkdir()
@@ -51,30 +51,30 @@ def installation(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Served
         alerts_file=alerts,
     )
     with application(settings) as app:
-        office = Office(app)
-        office.plan()
+        installation = Installation(app)
+        installation.plan()
         with serving(place, ALERTS_FILE=str(alerts)) as served:
-            yield served, office
+            yield served, installation
 
 
 @pytest.fixture
-def begin(office: Office) -> Callable[[], None]:
+def begin(installation: Installation) -> Callable[[], None]:
     """Begin the example's rollout, its first step at half of everyone."""
 
     def apply() -> None:
         written = document.parse((EXAMPLES / "price_plan.yaml").read_text()).plan
         (phase,) = written.phases
         plan = replace(written, phases=(replace(phase, steps=(50, 100)),))
-        with office.app.app_context(), transaction() as session:
+        with installation.app.app_context(), transaction() as session:
             rollouts.plan(session, FLAG, plan, ChangeContext(datetime.now(UTC), "alice", "A new one."))
 
     return apply
 
 
 @contextmanager
-def selling(url: str, office: Office, place: Path, tiered: Pricing) -> Iterator[str]:
-    """The sample service over HTTP."""
-    tokens = office.token("client"), office.token("service")
+def selling(url: str, installation: Installation, place: Path, tiered: Pricing) -> Iterator[str]:
+    """Yield the sample service over HTTP."""
+    tokens = installation.token("client"), installation.token("service")
     flags = connect(url, tokens[0], app_name="prices", cache_dir=place, results_token=tokens[1])
     server = make_server("127.0.0.1", 0, create_app(flags, tiered=tiered), threaded=True)
     thread = Thread(target=server.serve_forever, daemon=True)
@@ -106,13 +106,13 @@ def sell_abroad(service: str, first: int, users: int) -> None:
             session.post(f"{service}/price", json=cart, headers={"X-User": f"u{number}", "X-Country": country})
 
 
-def state(office: Office, flag: str) -> RolloutState:
-    with office.app.app_context(), read_only() as session:
+def state(installation: Installation, flag: str) -> RolloutState:
+    with installation.app.app_context(), read_only() as session:
         return rollouts.find(session, flag).state
 
 
-def reason(office: Office) -> str:
-    with office.app.app_context(), read_only() as session:
+def reason(installation: Installation) -> str:
+    with installation.app.app_context(), read_only() as session:
         return rollouts.find(session, FLAG).state_reason
 
 
@@ -126,34 +126,34 @@ def wrong(cart: Cart) -> Decimal:
 
 
 def test_a_fault_in_the_candidate_rolls_back_its_own_flag_and_nothing_else(
-    url: str, office: Office, begin: Callable[[], None], tmp_path: Path, eventually: Wait
+    url: str, installation: Installation, begin: Callable[[], None], tmp_path: Path, eventually: Wait
 ) -> None:
     begin()
-    office.move(0)
+    installation.move(0)
     fault: list[Pricing] = []
 
     def tiered(cart: Cart) -> Decimal:
         return (fault[0] if fault else tiered_price)(copy.copy(cart))
 
-    with selling(url, office, tmp_path, tiered) as service:
+    with selling(url, installation, tmp_path, tiered) as service:
         assert set(sell(service, 120)) == {"175.00"}
-        assert state(office, FLAG) is RolloutState.RUNNING
+        assert state(installation, FLAG) is RolloutState.RUNNING
         fault.append(wrong)
         give_up = datetime.now(UTC) + timedelta(seconds=60)
-        while state(office, FLAG) is RolloutState.RUNNING:
+        while state(installation, FLAG) is RolloutState.RUNNING:
             assert datetime.now(UTC) < give_up, "The guard did nothing."
             sell(service, 40)
-        assert state(office, FLAG) is RolloutState.ROLLED_BACK
-        assert reason(office).startswith("price_difference: ")
+        assert state(installation, FLAG) is RolloutState.ROLLED_BACK
+        assert reason(installation).startswith("price_difference: ")
         eventually(lambda: set(sell(service, 40)) == {"175.00"})
-    assert state(office, CREDITS_FLAG) is RolloutState.RUNNING
+    assert state(installation, CREDITS_FLAG) is RolloutState.RUNNING
 
 
 def test_a_fault_in_one_country_is_named(
-    url: str, office: Office, begin: Callable[[], None], tmp_path: Path, eventually: Wait
+    url: str, installation: Installation, begin: Callable[[], None], tmp_path: Path, eventually: Wait
 ) -> None:
     begin()
-    office.move(0)
+    installation.move(0)
     broken: list[bool] = []
 
     def tiered(cart: Cart) -> Decimal:
@@ -161,14 +161,14 @@ def test_a_fault_in_one_country_is_named(
             raise LookupError("no tier")
         return tiered_price(cart)
 
-    with selling(url, office, tmp_path, tiered) as service:
+    with selling(url, installation, tmp_path, tiered) as service:
         sell_abroad(service, 0, 300)
-        assert state(office, FLAG) is RolloutState.RUNNING
+        assert state(installation, FLAG) is RolloutState.RUNNING
         broken.append(True)
         give_up, first = datetime.now(UTC) + timedelta(seconds=60), 300
-        while state(office, FLAG) is not RolloutState.ROLLED_BACK:
+        while state(installation, FLAG) is not RolloutState.ROLLED_BACK:
             assert datetime.now(UTC) < give_up, "The guard did nothing."
             sell_abroad(service, first, 40)
             first += 40
-        assert "of country NO" in reason(office)
-    assert state(office, CREDITS_FLAG) is RolloutState.RUNNING
+        assert "of country NO" in reason(installation)
+    assert state(installation, CREDITS_FLAG) is RolloutState.RUNNING

@@ -23,7 +23,7 @@ STATES = [
 
 
 def decided(rollout: Rollout, verb: str) -> Decision:
-    """What a person with a good reason would be answered."""
+    """Return the decision on a request of a person with a good reason."""
     match verb:
         case "hold":
             return transitions.decide_hold(rollout, now=NOW, reason="Why.")

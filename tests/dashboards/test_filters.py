@@ -12,7 +12,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 def read(text: str) -> str:
-    """`text` with ordinary blanks."""
+    """Return `text` with ordinary blanks."""
     return text.replace(filters.NARROW, " ")
 
 

@@ -29,7 +29,7 @@ FAILURE, SLOW, VARIANCE = parse(
 
 
 def verdict(rule: Rule, status: Status, attribution: Attribution = Attribution.UNKNOWN) -> Verdict:
-    """A verdict of the guard on 12 bad of 400."""
+    """Return a verdict of the guard on 12 bad of 400."""
     return Verdict(
         alert=rule.name,
         status=status,
@@ -51,8 +51,8 @@ def minute(ago: int, bad: int, total: int, engine: str = "v2", role: str = "serv
     return ((FAILURE.metric.signal, engine, role), THIS_MINUTE - ago), Counts(bad, total)
 
 
-def seen(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
-    """The failure alert after these minutes."""
+def view_after(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
+    """Return the failure alert after these minutes."""
     (view,) = alert_views([FAILURE], [], list(minutes), now=NOW, changes=changes)
     return view
 
@@ -69,25 +69,25 @@ def test_cards_keep_their_order_while_nothing_is_wrong() -> None:
 
 
 def test_an_alert_that_was_never_judged_counts_as_insufficient_and_shows_no_evidence() -> None:
-    view = seen()
+    view = view_after()
     assert view.status is Status.INSUFFICIENT
     assert view.bar.filled == 0
     assert view.chart.empty
 
 
 def test_the_chart_shows_the_rate_over_the_alerts_own_window() -> None:
-    view = seen(minute(4, bad=4, total=100), minute(0, bad=0, total=100))
+    view = view_after(minute(4, bad=4, total=100), minute(0, bad=0, total=100))
     v2 = next(line for line in view.chart.lines if line.name == "v2")
     assert [dot.value for dot in v2.dots] == [0.04, 0.04, 0.04, 0.04, 0.02]
 
 
 def test_both_roles_of_an_engine_speak_of_it_and_legacy_has_its_own_line() -> None:
-    view = seen(minute(0, 1, 50), minute(0, 1, 50, role="shadow"), minute(0, 0, 100, engine="legacy"))
+    view = view_after(minute(0, 1, 50), minute(0, 1, 50, role="shadow"), minute(0, 0, 100, engine="legacy"))
     assert [(line.name, line.dots[-1].value) for line in view.chart.lines] == [("v2", 0.02), ("legacy", 0.0)]
 
 
 def test_changes_of_the_rollout_are_marked_on_the_chart() -> None:
-    view = seen(
+    view = view_after(
         minute(0, 0, 10), changes=((NOW - timedelta(minutes=20), "Held"), (NOW - timedelta(days=2), "Advanced"))
     )
     assert [(mark.first, mark.title) for mark in view.chart.marks] == [(THIS_MINUTE - 20, "Held")]
@@ -116,7 +116,7 @@ def test_the_words_beside_a_figure_say_what_it_counts() -> None:
 
 
 def test_the_description_says_in_words_what_the_chart_shows() -> None:
-    description = seen(minute(0, 5, 100)).description.replace(NARROW, " ")
+    description = view_after(minute(0, 5, 100)).description.replace(NARROW, " ")
     assert description == (
         "The bad rate over 5 min, minute by minute: v2 ends at 5 %, allowed is 1 %, 1 readings were above it."
     )

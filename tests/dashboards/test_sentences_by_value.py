@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ DRILL = {"passed": True, "required_days": 7}
 ROOT = Path(__file__).parents[2]
 
 
-def verdict(status: Status, attribution: Attribution = Attribution.V2_ONLY, **fields: object) -> Verdict:
-    counts = {"counts": Counts(30, 9000), "window": Counts(26, 7010), "window_seconds": 300.0}
-    bar = {"threshold": 0.01, "threshold_text": "1%", "evidence_log10": 5.0, "rollback_log10": 2.8}
+def verdict(status: Status, attribution: Attribution = Attribution.V2_ONLY, **fields: Any) -> Verdict:
+    counts: dict[str, Any] = {"counts": Counts(30, 9000), "window": Counts(26, 7010), "window_seconds": 300.0}
+    bar: dict[str, Any] = {"threshold": 0.01, "threshold_text": "1%", "evidence_log10": 5.0, "rollback_log10": 2.8}
     made = Verdict(
         alert="credit_variance", status=status, cause="Why.", at=NOW, attribution=attribution, **counts, **bar
     )

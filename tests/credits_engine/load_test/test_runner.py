@@ -70,7 +70,7 @@ def test_it_is_refused_where_somebody_in_production_has_v2(app: Any) -> None:
 def test_it_stops_and_fails_once_somebody_in_production_has_v2(app: Any) -> None:
     requests = Semaphore(0)
 
-    class Answering(BaseHTTPRequestHandler):
+    class AnsweringHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requests.release()
             self.send_response(200)
@@ -91,7 +91,7 @@ def test_it_stops_and_fails_once_somebody_in_production_has_v2(app: Any) -> None
             moved = replace(found, version=2, position=Position(1, 0))
             assert rollout_store.compare_and_set(session, moved, expected_version=1)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         Thread(target=expose, daemon=True).start()
         with app.app_context():
@@ -134,7 +134,7 @@ def test_another_server_is_no_failed_load_test(app: Any) -> None:
 def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path: Path) -> None:
     asked = Semaphore(0)
 
-    class Answering(BaseHTTPRequestHandler):
+    class AnsweringHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.release()
             self.send_response(200)
@@ -147,7 +147,7 @@ def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path:
     subprocess.run(
         [str(COMMAND), "db", "upgrade"], env=environment, capture_output=True, check=True, timeout=PATIENCE_SECONDS
     )
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         command = [str(COMMAND), "load-test", "--url", url, "--rate", "2", "--seconds", "600"]
