@@ -10,11 +10,12 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import Countable, reads
 from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import Migration, SideNames
 from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
 from dashboards.language import gettext, ngettext
+from dashboards.side_names import localized_names
 
 HISTORY = timedelta(hours=1)
 WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
@@ -132,7 +133,7 @@ class AlertView:
         figures = [
             *ends,
             gettext("allowed is %(share)s", share=share(self.rule.threshold)),
-            ngettext("%(count)s readings were above it", "%(count)s readings were above it", above, count=above),
+            ngettext("%(count)s reading was above it", "%(count)s readings were above it", above, count=above),
         ]
         return gettext(
             "The bad rate over %(span)s, %(resolution)s: %(figures)s.",
@@ -149,13 +150,17 @@ class AlertView:
         return self.verdict.attribution if self.verdict.attribution is not Attribution.UNKNOWN else None
 
     @property
+    def names(self) -> SideNames:
+        """Return what the page calls both sides."""
+        return localized_names(self.rule.own_migration)
+
+    @property
     def fault(self) -> str:
         """Name the side at fault as the guard has it, whatever it does about it."""
-        names = self.rule.migration
         labels = {
-            Attribution.V2_ONLY: gettext("Only %(candidate)s", candidate=names.candidate),
-            Attribution.SHARED: gettext("Both engines"),
-            Attribution.LEGACY: names.control_title,
+            Attribution.V2_ONLY: gettext("Only %(candidate)s", candidate=self.names.candidate),
+            Attribution.SHARED: gettext("Both sides"),
+            Attribution.LEGACY: self.names.control_title,
             Attribution.UNKNOWN: gettext("Can't tell"),
         }
         return labels[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]

@@ -10,8 +10,6 @@ from control_plane.rollout_names import SEPARATOR
 from control_plane.signal_names import ENVIRONMENT, in_environment
 
 SIGNAL_PATTERN = "[a-z][a-z0-9_]{0,63}"
-OLD, NEW = "the old version", "the new version"
-"""What a flag without a migration takes its users from and to, in sentences."""
 NAME_PATTERN = "[a-z][a-z0-9_-]{0,31}"
 
 
@@ -53,6 +51,23 @@ class MigrationSignals:
 
 
 @dataclass(frozen=True, slots=True)
+class SideNames:
+    """What sentences call the two sides of a flag."""
+
+    control: str
+    candidate: str
+
+    @property
+    def control_title(self) -> str:
+        """The control's name at the beginning of a sentence."""
+        return self.control[:1].upper() + self.control[1:]
+
+
+WITHOUT_MIGRATION = SideNames("the old version", "the new version")
+"""What a flag without a migration takes its users from and to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """One flag that takes its users from `control` to `candidate`."""
 
@@ -70,13 +85,9 @@ class Migration:
             raise ValueError(f"Both implementations of {self.flag} are called {self.control!r}; name them apart.")
 
     @property
-    def control_title(self) -> str:
-        """The control's name at the beginning of a sentence."""
-        return self.control[:1].upper() + self.control[1:]
-
-    def called(self, control: str, candidate: str) -> "Migration":
-        """Return it under names that sentences use, which need not be those of implementations."""
-        return _Named(self.flag, control, candidate, self.signals)
+    def names(self) -> SideNames:
+        """What sentences call its implementations."""
+        return SideNames(self.control, self.candidate)
 
     def in_environment(self, environment: str) -> "Migration":
         """Return it as the rollout of one environment takes users through it, counted there alone."""
@@ -91,9 +102,6 @@ class Migration:
         return cls(flag, control, candidate, MigrationSignals(**{kind: f"{prefix}_{kind}" for kind in kinds}))
 
 
-@dataclass(frozen=True, slots=True)
-class _Named(Migration):
-    """A migration by names of several words."""
-
-    def __post_init__(self) -> None:
-        """Take any names."""
+def side_names(migration: Migration | None) -> SideNames:
+    """Return the names that sentences use about a flag, which may have no migration."""
+    return migration.names if migration else WITHOUT_MIGRATION

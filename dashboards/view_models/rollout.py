@@ -12,7 +12,7 @@ from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import SideNames
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
@@ -23,7 +23,7 @@ from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView, EngineCounts
-from dashboards.migration_names import names_of
+from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
@@ -40,8 +40,8 @@ class RolloutScreen:
 
     now: datetime
     rollout: Rollout
-    migration: Migration
-    """The names that the page uses."""
+    names: SideNames
+    """What the page calls both sides."""
     sentence: str
     phases: tuple[PhaseView, ...]
     gates: tuple[GateResult, ...]
@@ -172,9 +172,9 @@ def read(
     return RolloutScreen(
         now=now,
         rollout=rollout,
-        migration=names_of(flag),
+        names=localized_names(migration_of(flag)),
         sentence=summaries.status_sentence(
-            rollout, gates, now, names_of(flag), incident=audit_entry.incident(rollout, entries)
+            rollout, gates, now, migration_of(flag), incident=audit_entry.incident(rollout, entries)
         ),
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),

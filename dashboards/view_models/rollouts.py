@@ -16,10 +16,10 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.lifecycle import Stage, stage
 from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
+from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.rollouts import store
 from dashboards import summaries
-from dashboards.migration_names import names_of
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, welcome
 from dashboards.view_models.audit_entry import EntryView
@@ -119,7 +119,7 @@ def read(
 
 
 def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime) -> RolloutRow:
-    sentence = summaries.status_sentence(rollout, (), now, names_of(rollout.flag), gates_known=False)
+    sentence = summaries.status_sentence(rollout, (), now, migration_of(rollout.flag), gates_known=False)
     return RolloutRow(rollout, stage(rollout, now), sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
@@ -133,7 +133,7 @@ def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetim
         stage=stage(rollout, now),
         phases=summaries.timeline(rollout, {}),
         sentence=summaries.status_sentence(
-            rollout, gates, now, names_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
+            rollout, gates, now, migration_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
         ),
         reach=summaries.reach_now(rollout),
         elsewhere=summaries.decided_elsewhere(rollout.flag, names),

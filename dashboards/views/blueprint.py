@@ -160,9 +160,9 @@ def template_globals() -> dict[str, object]:
         "form_value": form_value,
         "chart_windows": window_labels(),
         "variable_notice": lambda flag: variable_notice(flag, current()),
-        "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
+        "offered": lambda screen: actions.actions(screen.rollout, screen.names),
         "offered_action": lambda screen, verb: actions.action(
-            screen.rollout, verb, screen.migration, entering=screen.entering
+            screen.rollout, verb, screen.names, entering=screen.entering
         ),
     }
 

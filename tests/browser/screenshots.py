@@ -39,6 +39,8 @@ BEFORE = {
     "rollouts": "/",
     "rollout": f"/rollouts/{FLAG}",
     "rollout-24h": f"/rollouts/{FLAG}?window=24h",
+    "ask-advance": f"/rollouts/{FLAG}/advance",
+    "ask-hold": f"/rollouts/{FLAG}/hold",
     "ask-rollback": f"/rollouts/{FLAG}/rollback",
     "checklists": f"/rollouts/{FLAG}/checklists",
     "plan": f"/rollouts/{FLAG}/plan",
@@ -58,7 +60,10 @@ BEFORE = {
     "credits": "/credits?user=u3",
     "variances": "/credits/variances",
     "operation": "/credits/operations/1800",
+    "catalogue": "/catalogue",
+    "catalogue-edit": "/catalogue/plans?plan=pro",
     "usage": "/usage",
+    "usage-accounts": "/usage?by=account",
     "billing": "/billing",
     "connections": "/connections",
     "audit": "/audit",
@@ -68,11 +73,18 @@ BEFORE = {
     "glossary": "/glossary",
     "not-found": "/rollouts/NOTHING",
 }
-FIRST = {"welcome": "/", "welcome-flags": "/flags", "welcome-credits": "/credits", "welcome-alerts": "/alerts"}
+FIRST = {
+    "sign-in": "/sign-in",
+    "welcome": "/",
+    "welcome-flags": "/flags",
+    "welcome-credits": "/credits",
+    "welcome-alerts": "/alerts",
+}
 """Of an installation in which nobody has done anything."""
 AFTER = {
     "after-rollouts": "/",
     "after-rollout": f"/rollouts/{FLAG}",
+    "after-ask-rearm": f"/rollouts/{FLAG}/rearm",
     "after-remediation": f"/rollouts/{FLAG}/rollbacks/1",
     "after-alerts": "/alerts",
     "after-alert": "/alerts/credit_variance",

@@ -112,7 +112,7 @@ def test_whom_a_rollback_leaves_the_flag_is_told_in_english_as_the_core_tells_it
         ),
         (
             GateResult("served", GateStatus.UNKNOWN, ".", {"served": 17, "required": 1}),
-            "El sistema nuevo ha atendido 17; este paso debe ver 1 operación.",
+            "La versión nueva ha atendido 17; este paso debe ver 1 operación.",
         ),
         (
             GateResult("approvals", GateStatus.CLOSED, ".", {"approved_by": [], "quorum": 2}),
