@@ -52,7 +52,7 @@ class MigrationSignals:
 
 @dataclass(frozen=True, slots=True)
 class SideNames:
-    """What sentences call the two sides of a flag."""
+    """The names of the two sides of a flag, as sentences have them."""
 
     control: str
     candidate: str
@@ -86,7 +86,7 @@ class Migration:
 
     @property
     def names(self) -> SideNames:
-        """What sentences call its implementations."""
+        """Return what sentences call its implementations."""
         return SideNames(self.control, self.candidate)
 
     def in_environment(self, environment: str) -> "Migration":

@@ -48,7 +48,7 @@ def stored(path: Path) -> str:
         raise SecretError(f"{sentence}; remove the file, and a new one is made: everybody signs in again.") from None
 
 
-def kept(path: Path) -> str:
+def read(path: Path) -> str:
     """The secret in `path`; empty where none was made or this user may not read it. Raises SecretError."""
     try:
         found = path.read_text().strip()

@@ -132,7 +132,7 @@ def secret_key(env: Mapping[str, str], instance_dir: Path, *, may_make: bool) ->
     """Return the key that is set, else the one that the instance keeps, made at the first start; empty without any."""
     path = instance_dir / "secret_key"
     try:
-        return secret(env, "SECRET_KEY") or (secret_values.stored(path) if may_make else secret_values.kept(path))
+        return secret(env, "SECRET_KEY") or (secret_values.stored(path) if may_make else secret_values.read(path))
     except SecretError as error:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:

@@ -21,8 +21,9 @@ from control_plane.rollouts import store
 from dashboards import guardrails, summaries
 from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
+from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
-from dashboards.guardrails import AlertView, EngineCounts
+from dashboards.guardrails import AlertView
 from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
@@ -194,7 +195,7 @@ def read(
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:
     """Return the counts of the flag's migration; what is served behind a flag without one is counted nowhere."""
     migration = migration_of(flag)
-    return guardrails.engine_counts(_recent(minutes, now), migration) if migration else ()
+    return engine_counts(_recent(minutes, now), migration) if migration else ()
 
 
 def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> float | None:
@@ -205,7 +206,7 @@ def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> f
     changed = int(max(rollout.entered_at, rollout.state_changed_at).timestamp()) // 60
     first = max(changed + 1, int((now - OBSERVED).timestamp()) // 60)
     since = [(key, count) for key, count in minutes if key[1] >= first]
-    return guardrails.served_share(guardrails.engine_counts(since, migration))
+    return served_share(engine_counts(since, migration))
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:

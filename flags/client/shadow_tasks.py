@@ -34,8 +34,8 @@ class ShadowTasks:
         """Run `shadow` soon, without the caller's context; False where too many run already."""
         if len(self._running) >= TASKS_MAX:
             return False
-        running = _kept_in(self._running, _run(shadow))
-        _kept_in(self._watching, self._watch(shadow, running))
+        running = _start(self._running, _run(shadow))
+        _start(self._watching, self._watch(shadow, running))
         return True
 
     async def wait(self) -> None:
@@ -56,7 +56,7 @@ class ShadowTasks:
         (shadow.finish if done else shadow.give_up)()
 
 
-def _kept_in(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+def _start(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
     """Begin a task without the caller's context, and keep it until it ends: the loop itself keeps none alive."""
     task = asyncio.get_running_loop().create_task(coroutine, name="flags-shadow", context=Context())
     tasks.add(task)

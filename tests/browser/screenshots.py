@@ -74,7 +74,6 @@ BEFORE = {
     "not-found": "/rollouts/NOTHING",
 }
 FIRST = {
-    "sign-in": "/sign-in",
     "welcome": "/",
     "welcome-flags": "/flags",
     "welcome-credits": "/credits",
@@ -99,6 +98,7 @@ def main() -> None:
     """Take them all; `python -m tests.browser.screenshots es` takes those of the pages in Spanish."""
     code = sys.argv[1] if len(sys.argv) > 1 else "en"
     with fresh_installation() as address, chromium_of_ours() as browser:
+        _shoot_each(browser, address, None, {"sign-in": "/sign-in"}, code)
         state = _sign_in(browser, address, "alice", people.PASSWORD)
         _shoot_each(browser, address, state, FIRST, code)
     with demonstration() as (address, password), chromium_of_ours() as browser:
@@ -188,7 +188,7 @@ def _roll_back(browser: Browser, address: str, state: Path) -> None:
         expect(left).to_contain_text("Waits for approval", timeout=PATIENCE_MS)
 
 
-def _shoot_each(browser: Browser, address: str, state: Path, screens: Mapping[str, str], code: str) -> None:
+def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Mapping[str, str], code: str) -> None:
     for device, viewport in DEVICES.items():
         for scheme in SCHEMES:
             folder = FOLDER / f"{code}-{device}-{scheme}"
