@@ -5,6 +5,7 @@ English is the guard's own sentence. What is about a part of the traffic alone s
 
 from collections.abc import Mapping
 
+from alerts.analysis.environments import base_alert
 from alerts.analysis.incident import incident_sentence as written
 from alerts.analysis.incident import telling_counts
 from alerts.analysis.rules import Per
@@ -69,11 +70,11 @@ def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
 def _sentence(verdict: Verdict, migration: Migration | None) -> str:
     if verdict.per is Per.ACCOUNT:
         return USERS
-    of_migration = _of_migration(migration) if migration else {}
-    return of_migration.get(verdict.alert) or SENTENCES.get(verdict.alert, BY_ITSELF)
+    alert, of_migration = base_alert(verdict.alert), _of_migration(migration) if migration else {}
+    return of_migration.get(alert) or SENTENCES.get(alert, BY_ITSELF)
 
 
 def _of_migration(migration: Migration) -> Mapping[str, str]:
-    names = migration.signals
+    names = migration.base_signals
     signals = names.failure, names.serving_failure, names.difference, names.failure_discordant, names.slow
     return dict(zip(signals, OF_MIGRATIONS, strict=True))

@@ -18,6 +18,11 @@ def alert_name(name: str, rollout: str) -> str:
     return f"{name}{SEPARATOR}{environment}" if environment else name
 
 
+def base_alert(name: str) -> str:
+    """Return what the same alert is called where it judges a flag's own rollout."""
+    return name.partition(SEPARATOR)[0]
+
+
 def applicable(rules: Sequence[Rule], name: str) -> list[Rule]:
     """Return the rules that judge the rollout of this name, each by what its environment shows."""
     environment = environment_of(name)

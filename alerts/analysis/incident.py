@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from alerts.analysis.attribution import Attribution
+from alerts.analysis.environments import base_alert
 from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Status, Verdict
@@ -57,14 +58,15 @@ def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
 
 
 def _phrase(verdict: Verdict, migration: Migration | None) -> str:
+    alert = base_alert(verdict.alert)
     if verdict.per is Per.ACCOUNT:
-        return _phrases_by_account(migration).get(verdict.alert, USERS) if migration else USERS
+        return _phrases_by_account(migration).get(alert, USERS) if migration else USERS
     of_migration = _phrases_of(migration) if migration else {}
-    return of_migration.get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
+    return of_migration.get(alert) or PHRASES.get(alert, BY_ITSELF)
 
 
 def _phrases_by_account(migration: Migration) -> Mapping[str, str]:
-    names = migration.signals
+    names = migration.base_signals
     return {
         names.failure: "{candidate} failed operations of {bad} of {total} users",
         names.serving_failure: "{candidate} failed {bad} of the {total} users whom it served",
@@ -74,7 +76,7 @@ def _phrases_by_account(migration: Migration) -> Mapping[str, str]:
 
 
 def _phrases_of(migration: Migration) -> Mapping[str, str]:
-    names = migration.signals
+    names = migration.base_signals
     return {
         names.failure: "{candidate} failed {bad} of {total} operations",
         names.serving_failure: "{candidate} failed {bad} of the {total} operations that it served",
