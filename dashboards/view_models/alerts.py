@@ -12,6 +12,7 @@ from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Verdict
 from alerts.definitions import rules_file
 from alerts.definitions.explanation import ErrorsNeeded, errors_needed
+from alerts.drill import flag as drill
 from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
 from alerts.overrides.approval import ASKED_FOR
@@ -109,7 +110,7 @@ class AlertScreen:
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
     """All alerts."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
-    in_use = [each for each in store.load_all(session) if not each.archived]
+    in_use = [each for each in store.load_all(session) if not (each.archived or drill.is_over(each))]
     guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
     flags = tuple((rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in guarded)
     unguarded = tuple(rollout.flag for rollout in in_use if rollout not in guarded)

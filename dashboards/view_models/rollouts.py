@@ -10,6 +10,7 @@ from alerts import store as alert_store
 from alerts.analysis.environments import applicable
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
+from alerts.drill import flag as drill
 from control_plane import rollouts
 from control_plane.core import listing
 from control_plane.core.gates import GateResult, GateStatus
@@ -102,7 +103,7 @@ def read(
 ) -> RolloutsScreen:
     """The list, the urgent first."""
     wanted = wanted or Query()
-    everything = store.load_all(session)
+    everything = [each for each in store.load_all(session) if not drill.is_over(each)]
     found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
     if len(everything) <= CARDS_MAX:
