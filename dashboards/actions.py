@@ -116,7 +116,8 @@ def _rollback(rollout: Rollout, names: SideNames) -> UserAction:
         serves = gettext("%(control)s serves everybody from the next request on.", control=names.control_title)
     stays = gettext("It stays so until an owner re-arms the rollout, which then begins again at its lowest step.")
     if flag_of(rollout.flag) == CREDITS.flag:
-        stays = f"{gettext('Credits already used stay used.')} {stays}"
+        used = gettext("Credits already used stay used.")
+        stays = f"{used} {stays}"
     question, done = (
         gettext("Roll back to %(control)s now?", control=control),
         gettext("Rolled back to %(control)s.", control=control),

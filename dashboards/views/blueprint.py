@@ -27,7 +27,7 @@ from dashboards.gate_sentences import gate_sentence
 from dashboards.glossary import meaning
 from dashboards.language import LANGUAGES, N_, SOURCE, gettext
 from dashboards.problem_sentences import problem_sentence, problem_title, reason_sentence
-from dashboards.stored_sentences import localized
+from dashboards.stored_sentences import localized, localized_value
 from dashboards.trace_sentences import code_sentence
 from dashboards.variance_sentences import cause_sentence
 from dashboards.verdict_sentences import attempts, chance, verdict_cause, verdict_reason
@@ -96,6 +96,7 @@ def init_app(app: Flask) -> None:
         cause=cause_sentence,
         credits=filters.credit_amounts,
         localized=localized,
+        localized_value=localized_value,
         mark=etag,
         meaning=meaning,
         code_sentence=code_sentence,
