@@ -6,8 +6,8 @@ English is the guard's own sentence. What is about a part of the traffic alone s
 from collections.abc import Mapping
 
 from alerts.analysis.environments import base_alert
+from alerts.analysis.incident import incident_counts
 from alerts.analysis.incident import incident_sentence as written
-from alerts.analysis.incident import telling_counts
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Verdict
 from control_plane.experiments.migration import Migration
@@ -55,7 +55,7 @@ def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
     """Say of which alert, what was wrong, in how many of how many, and in whose name."""
     if language() == SOURCE or verdict.cohort:
         return f"{plain(verdict.alert)}: {written(verdict, migration)}"
-    counts, names = telling_counts(verdict), localized_names(migration)
+    counts, names = incident_counts(verdict), localized_names(migration)
     found = gettext(
         _sentence(verdict, migration),
         candidate=names.candidate,

@@ -18,12 +18,13 @@ DENIED = frozenset(
     re.findall(
         r"\w+",
         """
-        afresh alone anew aftermath astray asked asks acquaintance besides bet bets breadth crossing crowded crowding
-        dissection doubt doubtful doubts drawn everywhere fold folded glance glances happening heard holdings informed
-        introduced judged keep keeping kept knock knocking lent lend look looks looking manners mention mentioned
-        novelties owed owing owes recall recalled recollection rehearsal rehearse seen settle settled settlement shelf
-        shown sight specimen standing strangers tally tallies tell tells testimony told torn truth turnstile unlike
-        unsold unshadowed uncounted uncompared unopened whom whoever wish witness words worded wording
+        acquaintance afresh aftermath alone anew asked asks astray besides bet bets breadth crossing crowded crowding
+        dissection doubt doubtful doubts drawn everywhere fold folded glance glances happening heard holdings hopeless
+        informed insist introduced judged keep keeping kept knock knocking lend lent look looking looks manners mention
+        mentioned novelties owed owes owing recall recalled recollection rehearsal rehearse seen settle settled
+        settlement shelf shown sight silent speak specimen standing stranger strangers survey tallies tally tell telling
+        tells testimony told torn truth turnstile uncompared uncounted unlike unopened unshadowed unsold untold whoever
+        whom wish witness worded wording words
         """,
     )
 )

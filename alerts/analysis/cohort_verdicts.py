@@ -15,7 +15,7 @@ PREDICATES: Mapping[str, str] = {
     "credit_refused_by_v2_only": "were refused by {candidate} and granted by {control}",
 }
 BY_ITSELF = "were bad by {alert}"
-TELLING_MIN = 10
+WINDOW_OUTCOMES_MIN = 10
 """A window with fewer outcomes says less than all since the attempt began."""
 TELLS = "So this only notifies."
 LEGACY_TOO = "{control} fails there as well, so going back would not help."
@@ -76,7 +76,7 @@ def cohort_sentence(rule: Rule, finding: CohortFinding) -> str:
     }
     predicate = predicates.get(rule.metric.signal, BY_ITSELF)
     window, whole = _window(finding), finding.evidence.counts
-    counts = window if window.bad and window.total >= TELLING_MIN else whole
+    counts = window if window.bad and window.total >= WINDOW_OUTCOMES_MIN else whole
     number = f"All {counts.total:,}" if counts.bad == counts.total else f"{counts.bad:,} of {counts.total:,}"
     said = predicate.format(alert=rule.name, candidate=rule.names.candidate, control=rule.names.control)
     return f"{number} operations {finding.cohort.text} {said}."

@@ -28,7 +28,7 @@ PHRASES: Mapping[str, str] = {
     "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
     "credit_api_slow": "{bad} of {total} requests for credits were too slow",
 }
-TELLING_MIN = 10
+WINDOW_OUTCOMES_MIN = 10
 """At four requests a minute a window holds one or two: "1 of 1" would say too much."""
 USERS = "{alert} is over its threshold: it was bad for {bad} of {total} users"
 BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
@@ -37,7 +37,7 @@ BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
 def is_incident(verdict: Verdict) -> bool:
     """Return whether the candidate did something wrong, rather than that nobody counts or that the control fails."""
     blamed = verdict.attribution in (Attribution.V2_ONLY, Attribution.UNKNOWN)
-    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(telling_counts(verdict).bad)
+    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(incident_counts(verdict).bad)
 
 
 def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
@@ -45,7 +45,7 @@ def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
     if verdict.cohort:
         return verdict.cohort
     phrase, names = _phrase(verdict, migration), side_names(migration)
-    counts = telling_counts(verdict)
+    counts = incident_counts(verdict)
     sentence = phrase.format(
         alert=verdict.alert,
         candidate=names.candidate,
@@ -86,6 +86,6 @@ def _phrases_of(migration: Migration) -> Mapping[str, str]:
     }
 
 
-def telling_counts(verdict: Verdict) -> Counts:
+def incident_counts(verdict: Verdict) -> Counts:
     """The window, where it holds something bad among enough to speak of; else all since the attempt began."""
-    return verdict.window if verdict.window.bad and verdict.window.total >= TELLING_MIN else verdict.counts
+    return verdict.window if verdict.window.bad and verdict.window.total >= WINDOW_OUTCOMES_MIN else verdict.counts

@@ -115,13 +115,13 @@ def _install_language(app: Flask) -> None:
 
 
 @bp.teardown_app_request
-def fall_silent(_error: BaseException | None) -> None:
+def reset_language(_error: BaseException | None) -> None:
     """Leave no language behind: the thread goes on to work for others."""
     language.set_language(SOURCE)
 
 
 @bp.before_request
-def speak_to_reader() -> None:
+def set_reader_language() -> None:
     """Answer in the language that the reader chose, or that the browser asks for."""
     language.set_language(reader_language())
 
@@ -135,7 +135,7 @@ def refuse_unstorable() -> None:
 
 
 @bp.after_request
-def say_language(response: Response) -> Response:
+def add_content_language(response: Response) -> Response:
     """Tell caches and readers what language a page is in."""
     if response.mimetype == "text/html":
         response.headers["Content-Language"] = language.language()

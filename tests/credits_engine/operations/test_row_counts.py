@@ -96,14 +96,9 @@ def long_journal(till: Till) -> Till:
 
 
 @pytest.mark.database("postgresql")
-@pytest.mark.parametrize("name", WORK)
-def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> None:
-    work, most = WORK[name]
-    with transaction() as session:
-        before = _rows_read(session)
-        work(session)
-        read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
-    assert sum(read.values()) <= most, read
+def test_no_more_rows_are_read_than_needed(long_journal: Till) -> None:
+    read = {name: _rows_read_by(work) for name, (work, _) in WORK.items()}
+    assert {name: rows for name, rows in read.items() if sum(rows.values()) > WORK[name][1]} == {}
 
 
 def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till) -> None:
@@ -137,13 +132,14 @@ def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_jo
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize("name", WORK)
-def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
-    work, _ = WORK[name]
-    with transaction() as session, noted() as statements:
-        work(session)
-    assert statements
-    assert [step for statement in statements for step in _plan(*statement) if _scans(step)] == []
+def test_no_plan_scans_what_grows(long_journal: Till) -> None:
+    for name, (work, _) in WORK.items():
+        with transaction() as session:
+            with noted() as statements:
+                work(session)
+            session.rollback()
+        assert statements, name
+        assert [step for statement in statements for step in _plan(*statement) if _scans(step)] == [], name
 
 
 @pytest.mark.database("sqlite")
@@ -153,6 +149,16 @@ def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journ
     steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]
     assert steps
     assert all("SEARCH credit_journal USING INTEGER PRIMARY KEY" in step for step in steps), steps
+
+
+def _rows_read_by(work: Work) -> dict[str, int]:
+    """Count by table the rows that `work` reads in a transaction of its own, which is taken back."""
+    with transaction() as session:
+        before = _rows_read(session)
+        work(session)
+        read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
+        session.rollback()
+    return read
 
 
 def _rows_read(session: Session) -> dict[str, int]:
