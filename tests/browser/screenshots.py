@@ -43,6 +43,8 @@ BEFORE = {
     "rollouts": "/",
     "rollout": f"/rollouts/{FLAG}",
     "rollout-24h": f"/rollouts/{FLAG}?window=24h",
+    "ask-advance": f"/rollouts/{FLAG}/advance",
+    "ask-hold": f"/rollouts/{FLAG}/hold",
     "ask-rollback": f"/rollouts/{FLAG}/rollback",
     "checklists": f"/rollouts/{FLAG}/checklists",
     "plan": f"/rollouts/{FLAG}/plan",
@@ -62,7 +64,10 @@ BEFORE = {
     "credits": "/credits?user=u3",
     "variances": "/credits/variances",
     "operation": "/credits/operations/1800",
+    "catalogue": "/catalogue",
+    "catalogue-edit": "/catalogue/plans?plan=pro",
     "usage": "/usage",
+    "usage-accounts": "/usage?by=account",
     "billing": "/billing",
     "connections": "/connections",
     "audit": "/audit",
@@ -72,11 +77,17 @@ BEFORE = {
     "glossary": "/glossary",
     "not-found": "/rollouts/NOTHING",
 }
-FIRST = {"welcome": "/", "welcome-flags": "/flags", "welcome-credits": "/credits", "welcome-alerts": "/alerts"}
+FIRST = {
+    "welcome": "/",
+    "welcome-flags": "/flags",
+    "welcome-credits": "/credits",
+    "welcome-alerts": "/alerts",
+}
 """Of an installation in which nobody has done anything."""
 AFTER = {
     "after-rollouts": "/",
     "after-rollout": f"/rollouts/{FLAG}",
+    "after-ask-rearm": f"/rollouts/{FLAG}/rearm",
     "after-remediation": f"/rollouts/{FLAG}/rollbacks/1",
     "after-alerts": "/alerts",
     "after-alert": "/alerts/credit_variance",
@@ -91,6 +102,7 @@ def main() -> None:
     """Take them all; `python -m tests.browser.screenshots es` takes those of the pages in Spanish."""
     code = sys.argv[1] if len(sys.argv) > 1 else "en"
     with fresh_installation() as address, chromium_of_ours() as browser:
+        _shoot_each(browser, address, None, {"sign-in": "/sign-in"}, code)
         state = _sign_in(browser, address, "alice", people.PASSWORD)
         _shoot_each(browser, address, state, FIRST, code)
     with demonstration() as (address, password), chromium_of_ours() as browser:
@@ -180,7 +192,7 @@ def _roll_back(browser: Browser, address: str, state: Path) -> None:
         expect(left).to_contain_text("Waits for approval", timeout=PATIENCE_MS)
 
 
-def _shoot_each(browser: Browser, address: str, state: Path, screens: Mapping[str, str], code: str) -> None:
+def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Mapping[str, str], code: str) -> None:
     for device, viewport in DEVICES.items():
         for scheme in SCHEMES:
             folder = FOLDER / f"{code}-{device}-{scheme}"

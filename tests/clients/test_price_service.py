@@ -1,5 +1,6 @@
 """The sample service moves its prices by itself: over real HTTP, a fault in its candidate ends its own flag alone."""
 
+import asyncio
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ from control_plane.core.phases import FLAG as CREDITS_FLAG
 from control_plane.core.phases import RolloutState
 from control_plane.plans import document
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.settings import Settings
+from docs.examples.async_price_service import Prices
 from docs.examples.price_service import FLAG, Cart, Pricing, create_app, list_price, tiered_price
 from flags.client import connect
 from tests.applications import application
@@ -123,6 +127,27 @@ def test_both_ways_to_price_agree() -> None:
 
 def wrong(cart: Cart) -> Decimal:
     return tiered_price(cart) + Decimal("0.01")
+
+
+def test_a_service_in_an_event_loop_reports_as_one_in_threads(
+    url: str, installation: Installation, begin: Callable[[], None], tmp_path: Path, eventually: Wait
+) -> None:
+    begin()
+    flags = connect(url, installation.token("client"), cache_dir=tmp_path, results_token=installation.token("service"))
+
+    async def sell_some() -> list[Decimal]:
+        found = await asyncio.gather(*(Prices(flags).ask(f"u{number}", {"tea": 12}) for number in range(20)))
+        await asyncio.sleep(0.1)
+        return found
+
+    assert set(asyncio.run(sell_some())) == {Decimal("137.50")}
+    flags.close()
+
+    def compared() -> int:
+        with installation.app.app_context(), read_only() as session:
+            return signals.totals(session)[SeriesKey("price_difference")].total
+
+    eventually(lambda: compared() == 20)
 
 
 def test_a_fault_in_the_candidate_rolls_back_its_own_flag_and_nothing_else(

@@ -28,7 +28,12 @@ Run = Callable[..., CommandResult]
 @pytest.fixture
 def console(tmp_path: Path, sqlite_url: str) -> dict[str, str]:
     """The settings of a terminal with a database of its own."""
-    return {"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": sqlite_url, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
+    return {
+        "INSTANCE_DIR": str(tmp_path),
+        "DATABASE_URL": sqlite_url,
+        "ALERTS_FILE": str(ROOT / "alerts.yaml"),
+        "SECRET_KEY": "a key for the tests of the command line",
+    }
 
 
 @pytest.fixture

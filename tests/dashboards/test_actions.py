@@ -47,6 +47,14 @@ def test_rolling_back_is_always_offered_last_and_alone_is_destructive(rollout: R
     assert [offer.verb for offer in offered if offer.destructive] == ["rollback"]
 
 
+def test_what_was_used_is_said_of_the_credits_alone() -> None:
+    of_credits, of_another = (
+        actions.action(each, "rollback").consequence for each in (ROLLOUT, replace(ROLLOUT, flag="SEARCH"))
+    )
+    assert "Credits already used stay used." in of_credits
+    assert "Credits" not in of_another
+
+
 def test_what_is_rolled_back_everywhere_offers_nothing() -> None:
     assert actions.actions(replace(STATES[-1], latches_all=True)) == ()
 

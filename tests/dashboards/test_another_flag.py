@@ -89,6 +89,10 @@ def test_pages_name_neither_engine_of_the_credits(
     sign_in: Callable[[str], FlaskClient], language: str, said: str
 ) -> None:
     browser, headers = sign_in("alice"), {"Accept-Language": language}
+    for verb in ("hold", "rollback"):
+        page = browser.get(f"/rollouts/{OTHER}/{verb}", headers=headers).text
+        asked = page_text(page[page.index("<main") :])
+        assert not re.search(r"engine|motor|credit|crédito", asked, re.IGNORECASE), asked
     rollback = {"reason": "Broken."}
     page = browser.post(f"/rollouts/{OTHER}/rollback", data=rollback, headers=headers, follow_redirects=True).text
     assert said in page_text(page)

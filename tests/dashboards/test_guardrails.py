@@ -11,8 +11,6 @@ from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
-from control_plane.experiments.credits import CREDITS
-from dashboards import guardrails
 from dashboards.filters import NARROW
 from dashboards.guardrails import AlertView, alert_views
 
@@ -118,20 +116,8 @@ def test_the_words_beside_a_figure_say_what_it_counts() -> None:
 def test_the_description_says_in_words_what_the_chart_shows() -> None:
     description = view_after(minute(0, 5, 100)).description.replace(NARROW, " ")
     assert description == (
-        "The bad rate over 5 min, minute by minute: v2 ends at 5 %, allowed is 1 %, 1 readings were above it."
+        "The bad rate over 5 min, minute by minute: v2 ends at 5 %, allowed is 1 %, 1 reading was above it."
     )
-
-
-def test_engines_are_counted_by_the_role_they_had() -> None:
-    minutes = [minute(1, 1, 10), minute(2, 0, 30, role="shadow"), minute(1, 0, 30, engine="legacy")]
-    v2, legacy = guardrails.engine_counts(minutes, CREDITS)
-    assert (v2.served, v2.shadowed, v2.failed, v2.total) == (10, 30, 1, 40)
-    assert (legacy.served, legacy.shadowed) == (30, 0)
-    assert guardrails.served_share((v2, legacy)) == 0.25
-
-
-def test_no_traffic_has_no_share() -> None:
-    assert guardrails.served_share(guardrails.engine_counts([], CREDITS)) is None
 
 
 def test_the_marks_are_where_the_guard_acts_and_one_that_only_notifies_has_none() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from alerts.analysis.attribution import Pairs
 from alerts.analysis.rules import Action, NoData, Per
 from alerts.analysis.verdicts import Status, from_json, to_json
+from alerts.definitions.parser import parse
 from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, GuardedFlag
 
 
@@ -32,6 +33,16 @@ def test_five_failures_in_twenty_roll_back() -> None:
         "Over its threshold; whether legacy would do better is not known. Bad were 5 of 20 (25%) in the last 5m and "
         "5 of 20 (25%) since the attempt began; allowed are 1%. "
         "Chance alone gets this far in at most 1 of 10,000 attempts; a rollback takes 1 of 500."
+    )
+
+
+def test_the_alert_of_a_flag_without_a_migration_names_no_engine() -> None:
+    (tickets,) = parse(
+        "alerts: {tickets: {metric: tickets, flag: SEARCH, threshold: 1%, window: 5m, severity: critical}}"
+    )
+    assert (
+        GuardedFlag(tickets).tick(5, 20).cause
+        == "Over its threshold; whether the old version would do better is not known."
     )
 
 

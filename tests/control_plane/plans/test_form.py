@@ -85,7 +85,7 @@ def test_words_of_people_become_values_of_the_plan() -> None:
     assert phase.soak.total_seconds() == 36 * 3600
     assert [each.sentence for each in phase.constraints] == [
         "region is eu or us",
-        "it is not so that plan contains free",
+        "it is not true that plan contains free",
     ]
     assert phase.gates.approvals is not None
     assert phase.gates.approvals.quorum == 2

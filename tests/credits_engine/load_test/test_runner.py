@@ -23,6 +23,7 @@ from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
 from credits_engine.load_test import runner
 from credits_engine.load_test.check import load_test_check
+from flags.store.directory import count_users
 from tests.applications import application
 from tests.serving import COMMAND, ROOT, serving
 
@@ -110,6 +111,7 @@ def test_it_is_refused_where_nothing_answers(app: Any) -> None:
         runner.run("http://127.0.0.1:9", per_second=1, seconds=1, actor="alice")
     with app.app_context(), read_only() as session:
         assert [each for each in tokens.list_tokens(session) if each.revoked_at is None] == []
+        assert count_users(session) == 0
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9", "http://[x", "http://127.0.0.1:99999", "ftp://127.0.0.1"])

@@ -132,7 +132,12 @@ def test_the_guides_recovery_from_damage_loses_nothing(consumer: Consumer, tmp_p
     assert consumer.take("ada", "k2", analysis=1).outcome is Outcome.ALLOWED
 
 
-def test_the_drill_plays_it_through_on_a_copy_alone(consumer: Consumer, tmp_path: Path) -> None:
+def test_the_drill_plays_it_through_on_a_copy_alone(
+    consumer: Consumer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the instance is named as seen from here, as by default: the copy was then sought elsewhere."""
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setenv("INSTANCE_DIR", tmp_path.name)
     terminal("backfill")
     before = periods()
     shown = terminal("restore-test")

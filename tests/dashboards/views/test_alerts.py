@@ -90,7 +90,7 @@ def test_the_page_of_a_rollout_has_the_same_windows_and_keeps_them_while_it_is_l
 
 def test_one_alert_tells_its_settings_and_its_verdict(sign_in: SignIn, ticked_at: datetime) -> None:
     page = page_text(sign_in("victor").get("/alerts/billing_webhook_failure").get_data(as_text=True))
-    for expected in ("Threshold 1%", "Window 10 min", "Severity critical", "30 bad of 300", "Show as table"):
+    for expected in ("Threshold 1 %", "Window 10 min", "Severity critical", "30 bad of 300", "Show as table"):
         assert expected in page
 
 

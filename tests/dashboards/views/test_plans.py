@@ -34,6 +34,7 @@ def test_a_rollout_is_made_from_a_template_without_a_command_line(app: Flask, si
     alice = sign_in("alice")
     assert 'href="/new-rollout"' in alice.get("/").text
     page = alice.get("/new-rollout?template=percentage-ramp").text
+    assert "The first step is in force as soon as the rollout is there" in page
     form = {"flag": "SEARCH_V2", "text": text_of(page), "do": "save"}
     made = alice.post("/new-rollout", data=form, headers=HEADERS, follow_redirects=True)
     assert "SEARCH_V2 has this plan now." in page_text(made.text)

@@ -33,7 +33,7 @@ def test_another_threshold_is_tried_on_the_last_days_and_changes_nothing(sign_in
     assert "1% in 10m Would have held on" in page
     assert "40% in 10m Would have done nothing." in page
     assert "billing_webhook_failure: threshold: 40% window: 10m" in page
-    assert "Threshold 1%" in page
+    assert "Threshold 1 %" in page
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from alerts.drill.flag import FLAG as DRILL
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout, default_plan
 from control_plane.platform.auth import account_store, accounts
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import page_text, write_session
@@ -43,6 +44,19 @@ def test_an_empty_installation_says_what_to_do_in_three_steps(sign_in: SignIn) -
     assert "http://localhost/api/client/features" in text
     assert 'href="/new-rollout"' in page.text
     assert ticked(sign_in("alice")) == []
+
+
+def test_a_drill_that_is_over_is_no_rollout_and_ends_no_welcome(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    """It is what the first checklist asks for, and left a rollout in red above those that people have."""
+    context = ChangeContext(NOW, "guard", "A drill.")
+    with write_session(app) as session:
+        rollouts.plan(session, DRILL, default_plan(NOW), context)
+    assert DRILL in sign_in("alice").get("/").text
+    with write_session(app) as session:
+        rollouts.roll_back(session, DRILL, context)
+    for path in ("/", "/alerts"):
+        assert DRILL not in sign_in("alice").get(path).text
+    assert TITLE in page_text(sign_in("alice").get("/").text)
 
 
 def test_who_may_not_do_a_step_is_told_who_may(sign_in: SignIn) -> None:
