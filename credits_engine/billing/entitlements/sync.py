@@ -35,14 +35,15 @@ from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import period_openings
+from credits_engine.operations import rollovers as rolling
 from credits_engine.operations.period_openings import OpenedPeriods
 from credits_engine.store import accounts as directory
-from credits_engine.store import books as book_rows
 from credits_engine.store import journal, plan_versions
 from credits_engine.store.accounts import Account
 
 ACTOR = "billing"
 CLOCK = "clock"
+MERGED = "merge"
 INSTANT = timedelta(microseconds=1)
 LATE = timedelta(days=4)
 """How late an event may come and still correct a period that ended meanwhile; Stripe delivers for three days."""
@@ -67,6 +68,8 @@ class _Run:
     account: BillingAccount
     now: datetime
     cause: str
+    merged_at: datetime | None
+    """When another account was last merged into theirs."""
 
     def journal(self, type_: EntryType, period: Period, plan: CreditPlan, reason: str) -> str:
         """Journal a change of the limits or bounds of `period`; returns its sentence."""
@@ -99,7 +102,8 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     """
     # The account's row is the user's lock: two events about one user are applied one after the other, in any order.
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
-    run = _Run(session, account, now, cause)
+    merged_at = max(accounts.merged_customers(session, user_id).values(), default=None)
+    run = _Run(session, account, now, cause, merged_at)
     stated = facts.of_user(session, user_id)
     known = histories(stated, dispute_policy())
     entitlement = entitlement_at(known, now, catalogue())
@@ -109,6 +113,8 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         return SyncState(tuple(known), None, ())
     # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
     since = min(entitlement.opened_at or now, now if cause == CLOCK else now - LATE)
+    # What came with a merge says nothing of the periods that had ended before it.
+    since = max(since, run.merged_at) if run.merged_at else since
     rows = accounts.lock_periods(session, user_id, since)
     changes = _close(run, entitlement, known, rows)
     # Closing moves the bounds of rows: what follows must not look at the old ones.
@@ -122,7 +128,8 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
     limited = _limit(run, entitlement, known, running)
     changes += limited
-    changes += rollovers.sync_rollovers(session, user_id, known, now=now, cause=cause)
+    granting = entitlement.subscription_id
+    changes += rollovers.sync_rollovers(session, user_id, known, granting=granting, now=now, cause=cause)
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)
@@ -159,14 +166,15 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
         session, entitlement.subscription_id, start, user_id=user_id, event_id=run.cause, now=run.now
     ):
         # This payment has opened its period before, so a second allowance would be a gift.
-        metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
+        if run.merged_at is None or start > run.merged_at:
+            metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
     ended = Period(crossed.period.start, at)
     plan = plan_within(ended, known, catalogue(), run.now) or catalogue().plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
         accounts.move_period(session, user_id, period, place)
-    book_rows.change_limits(session, user_id, ended, plan)
+    rolling.change_limits(session, user_id, ended, plan)
     reason = f"Credits reset for {user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
     log.info("billing.period_closed", user=user_id, stripe_event=run.cause, reason=reason)
     return [run.journal(EntryType.PERIOD_CLOSE, ended, plan, reason)]
@@ -228,13 +236,15 @@ def _limit(run: _Run, entitlement: Entitlement, known: Sequence[History], row: P
     change = limits(row, entitlement, known, now=run.now, catalogue=catalogue())
     if change is None:
         return []
-    book_rows.change_limits(run.session, run.account.user_id, change.period, change.plan)
+    rolling.change_limits(run.session, run.account.user_id, change.period, change.plan)
     reason = f"Limits of {change.plan.name} instead of {row.plan}; what was used stays used."
     return [run.journal(EntryType.LIMIT_CHANGE, change.period, change.plan, reason)]
 
 
 def _report_plan(run: _Run, stated: Sequence[Fact]) -> None:
-    """Report the delay of a change: since its due time, or since Stripe's latest event."""
+    """Report the delay of a change: since its due time, or since Stripe's latest event; a merge is never late."""
+    if run.cause == MERGED:
+        return
     # What we fetched ourselves is dated by our question, and the change that it shows is older than that.
     sent = [fact.at for fact in stated if not (isinstance(fact, Snapshot) and fact.source is Source.FETCHED)]
     due_at = run.account.due_at if run.cause == CLOCK else max(sent, default=None)

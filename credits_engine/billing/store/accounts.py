@@ -38,7 +38,15 @@ ADD_CUSTOMER = insert_if_absent(CUSTOMERS)
 LINK = (
     update(CUSTOMERS)
     .where(CUSTOMERS.c.customer_id == bindparam("of_customer"))
-    .values(user_id=bindparam("to_user"), linked_at=bindparam("at"), linked_by=bindparam("by"))
+    .values(
+        user_id=bindparam("to_user"),
+        linked_at=bindparam("at"),
+        linked_by=bindparam("by"),
+        merged_at=bindparam("merged", type_=CUSTOMERS.c.merged_at.type),
+    )
+)
+MERGED = select(CUSTOMERS.c.customer_id, CUSTOMERS.c.merged_at).where(
+    CUSTOMERS.c.user_id == bindparam("user_id"), CUSTOMERS.c.merged_at.is_not(None)
 )
 ACCOUNT = (
     select(
@@ -79,9 +87,18 @@ def lock_customer(session: Session, customer_id: str) -> str | None:
     return user_id
 
 
-def link(session: Session, customer_id: str, user_id: str, *, now: datetime, by: str) -> None:
-    """Say which user a customer is; the caller has locked the customer."""
-    execute_core(session, LINK, {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by})
+def link(
+    session: Session, customer_id: str, user_id: str, *, now: datetime, by: str, merged_at: datetime | None = None
+) -> None:
+    """Say which user a customer is, and when they came by a merge; the caller has locked the customer."""
+    row = {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by, "merged": merged_at}
+    execute_core(session, LINK, row)
+
+
+def merged_customers(session: Session, user_id: str) -> dict[str, datetime]:
+    """Return the customers that came to a user by merges, and when."""
+    found = execute_core(session, MERGED, {"user_id": user_id})
+    return {row.customer_id: row.merged_at for row in found}
 
 
 def lock_account(session: Session, user_id: str, *, now: datetime, default_plan: str) -> BillingAccount:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -60,10 +61,15 @@ def take(at: datetime, key: str, analysis: int) -> Receipt:
         return consume(session, operation, now=at, evaluate=lambda _: V2_SERVES)
 
 
-def left_over(office: Office) -> dict[str, int]:
+def left_over(office: Office, user_id: str = "ada") -> dict[str, int]:
     """What can still be spent of what rolled over, by kind."""
-    rows = (row for row in office.rows(PACKS, user_id="ada") if row["rolled_from"] and row["expires_at"] > office.now)
-    return {row["kind"]: row["remaining"] for row in rows}
+    return {row["kind"]: row["remaining"] for row in rolled_over(office, user_id)}
+
+
+def rolled_over(office: Office, user_id: str) -> list[dict[str, Any]]:
+    """The packs of what rolled over and can still be spent, here or where that was before a merge."""
+    rows = office.rows(PACKS, user_id=user_id)
+    return [row for row in rows if (row["rolled_from"] or row["merged_from"]) and row["expires_at"] > office.now]
 
 
 def told_until(office: Office, stripe: VirtualStripe, at: datetime) -> None:
@@ -193,14 +199,60 @@ def test_whoever_leaves_at_once_with_the_rest_given_back_leaves_it_behind(
     assert left_over(office) == {}
 
 
-def test_a_merge_leaves_it_behind(office: Office, stripe: VirtualStripe) -> None:
-    """The subscription is another account's from then on, and with it whatever is asked back."""
-    told_until(office, stripe, NEXT + 2 * HOUR)
+def merged(office: Office, user_id: str, into: str) -> None:
     with transaction() as session:
-        accounts.lock_account(session, "ann", now=office.now, default_plan="free")
-        merges.merge(session, "ada", "ann", ChangeContext(office.now, "alice", "One person."))
+        accounts.lock_account(session, into, now=office.now, default_plan="free")
+        merges.merge(session, user_id, into, ChangeContext(office.now, "alice", "One person."))
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_it_moves_with_a_merge_and_goes_with_its_money(office: Office, stripe: VirtualStripe, *, is_late: bool) -> None:
+    """Also where the period had ended, and nobody had opened the next one yet."""
+    if is_late:
+        stripe.pass_time(NEXT + 2 * HOUR)
+        office.now = NEXT + 2 * HOUR
+    else:
+        told_until(office, stripe, NEXT + 2 * HOUR)
+    merged(office, "ada", "ann")
     assert office.user("ann")[0] == "pro"
-    assert left_over(office) == {}
+    assert (left_over(office), left_over(office, "ann")) == ({}, {"analysis": 60, "roast": 500})
+    office.tell(stripe.events, at=NEXT + 3 * HOUR)
+    assert left_over(office, "ann") == {"analysis": 60, "roast": 500}
+    dispute(stripe, stripe.invoices[0], "lost", NEXT)
+    office.tell(stripe.events, at=NEXT + 4 * HOUR)
+    assert left_over(office, "ann") == {}
+    dispute(stripe, stripe.invoices[0], "won", NEXT + HOUR)
+    told_until(office, stripe, AFTERWARDS + 2 * HOUR)
+    assert left_over(office, "ann") == {"analysis": 60, "roast": 500}, "of December, in the account of both"
+
+
+def test_of_two_periods_that_rolled_over_each_goes_with_its_own_money(office: Office, stripe: VirtualStripe) -> None:
+    second = stripe.checkout("ann", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    told_until(office, stripe, NEXT + 2 * HOUR)
+    merged(office, "ada", "ann")
+    of_november = [row for row in rolled_over(office, "ann") if row["kind"] == "roast" and row["remaining"] == 500]
+    assert [row["merged_from"] for row in of_november] == [None, START]
+    invoice = next(each for each in stripe.invoices if each["customer"] == second.customer)
+    dispute(stripe, invoice, "lost", NEXT)
+    office.tell(stripe.events, at=NEXT + 3 * HOUR)
+    assert {row["merged_from"] for row in rolled_over(office, "ann")} == {START, NEXT}
+
+
+def test_what_rolled_over_of_a_plan_that_costs_nothing_moves_as_well(office: Office, stripe: VirtualStripe) -> None:
+    del stripe
+    Till(office.app).user("ann", "pro")
+    office.now = START
+    with transaction() as session:
+        accounts.lock_account(session, "ann", now=START, default_plan="free")
+        accounts.lock_customer(session, "cus_ann")
+        accounts.link(session, "cus_ann", "ann", now=START, by="test")
+    period_sweep.PeriodSweep().tick(START)
+    period_sweep.PeriodSweep().tick(NEXT + HOUR)
+    office.now = NEXT + HOUR
+    assert left_over(office, "ann") == {"analysis": 60, "roast": 500}
+    merged(office, "ann", "ada")
+    assert [row["remaining"] for row in rolled_over(office, "ada") if row["merged_from"]] == [60, 500]
 
 
 def test_a_plan_that_the_directory_gives_a_customer_leaves_what_it_has(office: Office) -> None:
