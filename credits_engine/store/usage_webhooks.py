@@ -94,7 +94,9 @@ def add(session: Session, row: Mapping[str, object], *, now: datetime) -> bool:
     return inserted(session, ADD, {**row, "state": State.PENDING.value, "attempts": 0, "next_try_at": now})
 
 
-def copy_told(session: Session, user_id: str, into: str, begun: Mapping[datetime, datetime], *, now: datetime) -> None:
+def copy_events(
+    session: Session, user_id: str, into: str, begun: Mapping[datetime, datetime], *, now: datetime
+) -> None:
     """Note what was told of a user in their running periods as told of another one, by the starts of either's."""
     query = select(WEBHOOKS).where(WEBHOOKS.c.user_id == user_id, WEBHOOKS.c.since.in_(begun))
     for row in session.execute(query).mappings().all():

@@ -110,7 +110,7 @@ def finish(session: Session, transfer: PlanTransfer, change: ChangeContext) -> N
         corrections.set_used(session, target.user_id, source.used, change)
         month = calendar_month(change.now).start
         begun = {month: month, source.row.period.start: row.period.start}
-        usage_webhooks.copy_told(session, source.user_id, target.user_id, begun, now=change.now)
+        usage_webhooks.copy_events(session, source.user_id, target.user_id, begun, now=change.now)
     elif transfer.granting is None:
         used = {name: source.used[name] + target.used[name] for name in EngineName}
         corrections.set_used(session, target.user_id, used, change)

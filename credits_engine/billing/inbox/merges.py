@@ -26,15 +26,7 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
     for somebody unknown, 409 for one user, for members and accounts that have some, for whoever is frozen, and while
     credits are reserved.
     """
-    if user_id == into:
-        raise Problem(409, "SAME_USER", f"{user_id!r} can't be merged into themselves.")
-    customers = accounts.customers_of(session, user_id)
-    if not customers:
-        raise Problem(404, "NO_BILLING", f"User {user_id[:80]!r} is no customer of Stripe's, so nothing can move.")
-    if not accounts.is_known(session, into):
-        raise Problem(404, "UNKNOWN_USER", f"User {into[:80]!r} is not in the directory; add the user first.")
-    _check_members(session, user_id, into, change.now)
-    _check_frozen(session, user_id)
+    customers = _checked_customers(session, user_id, into, change.now)
     for customer_id in customers:
         accounts.lock_customer(session, customer_id)
     # In the order of their names, whoever is merged into whom: two merges never wait for each other in a circle.
@@ -84,6 +76,20 @@ def _move_customers(
     for customer_id in customers:
         accounts.link(session, customer_id, into, now=change.now, by=change.actor, merged_at=change.now)
     merges.add(session, source.user_id, into, now=change.now, by=change.actor)
+
+
+def _checked_customers(session: Session, user_id: str, into: str, now: datetime) -> list[str]:
+    """Return the customers that are to move; raise Problem where they can't."""
+    if user_id == into:
+        raise Problem(409, "SAME_USER", f"{user_id!r} can't be merged into themselves.")
+    customers = accounts.customers_of(session, user_id)
+    if not customers:
+        raise Problem(404, "NO_BILLING", f"User {user_id[:80]!r} is no customer of Stripe's, so nothing can move.")
+    if not accounts.is_known(session, into):
+        raise Problem(404, "UNKNOWN_USER", f"User {into[:80]!r} is not in the directory; add the user first.")
+    _check_members(session, user_id, into, now)
+    _check_frozen(session, user_id)
+    return customers
 
 
 def _check_members(session: Session, user_id: str, into: str, now: datetime) -> None:

@@ -1,0 +1,139 @@
+"""Of two plans the higher goes on with what was used of it, and what was paid for of the other one is not lost."""
+
+import pytest
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.db.database import transaction
+from credits_engine.administration import corrections, usage_webhooks
+from credits_engine.billing.entitlements.period_sweep import PeriodSweep
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.store.usage_webhooks import WEBHOOKS
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.guard_counts import tripped
+from tests.credits_engine.billing.two_accounts import (
+    DAY,
+    HOUR,
+    PRO,
+    STARTER,
+    V2_SERVES,
+    in_packs,
+    merge,
+    spendable,
+    take,
+    two_accounts,
+)
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+from tests.credits_engine.conftest import Till
+from tests.faults.ledger import assert_whole
+
+
+def test_the_plan_moves_and_what_was_used_of_it_counts_on(office: Office) -> None:
+    two_accounts(office)
+    assert take(office, "ada", "k1", 9_000)
+    merge(office, "ada", "old")
+    assert (office.user("old"), office.user("ada")) == (("pro", START), ("free", None))
+    assert office.used("old") == Amounts(9_000, 0)
+    assert not take(office, "old", "k2", 2_001), "a merge gives no second allowance"
+    assert take(office, "old", "k3", 2_000), "what is left of pro and of starter, both paid for"
+    assert not take(office, "ada", "k4", 1), "what was used stays used where it was"
+    assert_whole(office.app)
+
+
+@pytest.mark.parametrize(("user_id", "into"), [("ada", "old"), ("old", "ada")])
+def test_what_is_left_of_the_lesser_plan_stays_until_its_period_ends(office: Office, user_id: str, into: str) -> None:
+    stripe = two_accounts(office)
+    assert take(office, "ada", "k1", 9_000)
+    assert take(office, "old", "k2", 300, 3)
+    merge(office, user_id, into)
+    assert spendable(office, into) == PRO + STARTER - Amounts(9_300, 3)
+    assert spendable(office, user_id)["analysis"] == 0
+    stripe.pass_time(START + 31 * DAY)
+    office.tell(stripe.events, at=stripe.now)
+    assert spendable(office, into) == PRO
+    assert_whole(office.app)
+
+
+def test_what_is_left_of_the_lesser_plan_goes_with_its_money(office: Office) -> None:
+    stripe = two_accounts(office)
+    merge(office, "ada", "old")
+    _, starter = stripe.subscriptions.values()
+    stripe.now = START + DAY
+    stripe.refund(starter)
+    office.tell(stripe.events, at=stripe.now)
+    assert in_packs(office, "old") == NOTHING
+    assert office.user("old")[0] == "pro"
+
+
+def test_the_lesser_plan_is_not_granted_beside_what_was_left_of_it(office: Office) -> None:
+    stripe = two_accounts(office)
+    merge(office, "ada", "old")
+    pro, _ = stripe.subscriptions.values()
+    stripe.now = START + DAY
+    stripe.refund(pro)
+    stripe.cancel(pro, at_once=True)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.user("old")[0] == "starter"
+    assert spendable(office, "old") == STARTER
+
+
+@pytest.mark.parametrize("used", [0, 60])
+def test_a_period_that_was_paid_goes_on_to_its_end_in_the_other_account(office: Office, used: int) -> None:
+    """Who was free until then has a calendar month, into which the paid period reaches."""
+    Till(office.app).user("new")
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    assert take(office, "ada", "k1", 9_000)
+    office.now = START + DAY
+    assert take(office, "new", "k2", used) or not used
+    PeriodSweep().tick(office.now)
+    merge(office, "ada", "new")
+    assert spendable(office, "new") == PRO - Amounts(9_000)
+    assert office.periods("new")[-1][:2] == office.periods("ada")[-1][:2]
+    told = len(stripe.events)
+    stripe.pass_time(START + 30 * DAY)
+    office.tell(stripe.events[told:], at=stripe.now)
+    PeriodSweep().tick(office.now)
+    assert spendable(office, "new") == PRO
+    assert_whole(office.app)
+
+
+def test_a_payment_that_opened_its_period_before_the_merge_trips_nothing(office: Office) -> None:
+    """Ada's payment cut her calendar month; it cuts no period of the account that she becomes part of."""
+    stripe = VirtualStripe(now=START - 5 * DAY)
+    pro = stripe.checkout("old", "pro_monthly")
+    office.tell(stripe.events, at=stripe.now)
+    Till(office.app).user("ada")
+    office.now = START - DAY
+    assert take(office, "ada", "k1", 50)
+    stripe.now = START
+    stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    assert len(office.periods("ada")) == 2
+    office.now = START + HOUR
+    assert take(office, "ada", "k2", 300)
+    merge(office, "ada", "old")
+    stripe.now = START + DAY
+    stripe.refund(pro)
+    stripe.cancel(pro, at_once=True)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.user("old")[0] == "starter"
+    assert not tripped(office, "billing_reset_twice")
+    assert spendable(office, "old")["analysis"] <= 1_000
+    assert_whole(office.app)
+
+
+def test_the_product_is_not_told_again_of_what_it_was_told_before_the_merge(office: Office) -> None:
+    two_accounts(office)
+    usage_webhooks.collect(START)
+    assert take(office, "ada", "k1", 8_100)
+    usage_webhooks.collect(START)
+    merge(office, "ada", "old")
+    with transaction() as session:
+        give = corrections.Adjustment("old", Amounts(1_000))
+        corrections.adjust(session, give, ChangeContext(office.now, "alice", "Sorry."), evaluate=lambda _: V2_SERVES)
+    assert take(office, "old", "k2", 1_000)
+    usage_webhooks.collect(START)
+    assert [(row["user_id"], row["percent"]) for row in office.rows(WEBHOOKS) if row["state"] == "pending"] == [
+        ("ada", 80)
+    ]
