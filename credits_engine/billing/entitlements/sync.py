@@ -15,6 +15,7 @@ from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import rollovers
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
+    Merged,
     entitlement_at,
     limits,
     overlap_at,
@@ -68,8 +69,12 @@ class _Run:
     account: BillingAccount
     now: datetime
     cause: str
-    merged_at: datetime | None
-    """When another account was last merged into theirs."""
+    merged: Merged
+
+    @property
+    def merged_at(self) -> datetime | None:
+        """Return when another account was last merged into theirs."""
+        return max(self.merged.values(), default=None)
 
     def journal(self, type_: EntryType, period: Period, plan: CreditPlan, reason: str) -> str:
         """Journal a change of the limits or bounds of `period`; returns its sentence."""
@@ -102,8 +107,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     """
     # The account's row is the user's lock: two events about one user are applied one after the other, in any order.
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
-    merged_at = max(accounts.merged_customers(session, user_id).values(), default=None)
-    run = _Run(session, account, now, cause, merged_at)
+    run = _Run(session, account, now, cause, accounts.merged_customers(session, user_id))
     stated = facts.of_user(session, user_id)
     known = histories(stated, dispute_policy())
     entitlement = entitlement_at(known, now, catalogue())
@@ -170,7 +174,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
             metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
     ended = Period(crossed.period.start, at)
-    plan = plan_within(ended, known, catalogue(), run.now) or catalogue().plan(run.account.original_plan)
+    plan = plan_within(ended, known, catalogue(), run.now, run.merged) or catalogue().plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
         accounts.move_period(session, user_id, period, place)
@@ -233,7 +237,7 @@ def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:
 
 def _limit(run: _Run, entitlement: Entitlement, known: Sequence[History], row: PeriodRow) -> list[str]:
     """Raise or correct the limits of a period."""
-    change = limits(row, entitlement, known, now=run.now, catalogue=catalogue())
+    change = limits(row, entitlement, known, now=run.now, catalogue=catalogue(), merged=run.merged)
     if change is None:
         return []
     rolling.change_limits(run.session, run.account.user_id, change.period, change.plan)

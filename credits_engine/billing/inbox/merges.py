@@ -87,6 +87,10 @@ def _checked_customers(session: Session, user_id: str, into: str, now: datetime)
         raise Problem(404, "NO_BILLING", f"User {user_id[:80]!r} is no customer of Stripe's, so nothing can move.")
     if not accounts.is_known(session, into):
         raise Problem(404, "UNKNOWN_USER", f"User {into[:80]!r} is not in the directory; add the user first.")
+    if (current := merges.current(session, into)) not in {user_id, into}:
+        # Events that name them are the other's.
+        sentence = f"User {into[:80]!r} is part of {current[:80]!r}; merge into that one."
+        raise Problem(409, "MERGED_ALREADY", sentence)
     _check_members(session, user_id, into, now)
     _check_frozen(session, user_id)
     return customers

@@ -137,3 +137,16 @@ def test_the_product_is_not_told_again_of_what_it_was_told_before_the_merge(offi
     assert [(row["user_id"], row["percent"]) for row in office.rows(WEBHOOKS) if row["state"] == "pending"] == [
         ("ada", 80)
     ]
+
+
+def test_a_higher_plan_that_had_ended_before_raises_no_limits_of_the_other_account(office: Office) -> None:
+    stripe = VirtualStripe()
+    pro = stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    stripe.now = START + 20 * DAY
+    stripe.checkout("old", "starter_monthly")
+    stripe.cancel(pro, at_once=True)
+    office.tell(stripe.events, at=stripe.now)
+    office.now = START + 31 * DAY
+    merge(office, "ada", "old")
+    assert spendable(office, "old") == STARTER

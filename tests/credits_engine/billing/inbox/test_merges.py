@@ -96,6 +96,22 @@ def test_a_chain_of_merges_ends_at_the_last(office: Office) -> None:
     assert office.user("third")[0] == "plus"
 
 
+def test_nobody_is_merged_into_one_who_is_part_of_another_already(office: Office) -> None:
+    """Whatever names ada means old by then, so what new has would be out of reach."""
+    stripe = two_accounts(office)
+    stripe.checkout("new", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    merge(office, "ada", "old")
+    with pytest.raises(Problem) as refused:
+        merge(office, "new", "ada")
+    assert refused.value.code == "MERGED_ALREADY"
+    merge(office, "old", "ada")
+    merge(office, "new", "ada")
+    stripe.open("cus_new", "plus_monthly", metadata={"user_id": "old"})
+    office.tell(stripe.events, at=START)
+    assert office.user("ada")[0] == "plus"
+
+
 def test_a_merge_is_audited_and_refused_where_it_makes_no_sense(office: Office) -> None:
     two_accounts(office)
     for user_id, into, code in (
