@@ -23,6 +23,11 @@ def opened_at(anchor: datetime, own: History, known: Iterable[History], now: dat
     return anchor if is_opened and anchor <= now else None
 
 
+def is_opened(start: datetime, known: Sequence[History]) -> bool:
+    """Return whether a payment opened a period that begins then."""
+    return any(each.period.start == start for each in _openings(known, start))
+
+
 def counted_from(anchor: datetime, known: Sequence[History], now: datetime, catalogue: Catalogue) -> datetime:
     """Return the anchor that months are counted from: this one, or the last paid one if its credits last until then."""
     opened = [each.period.start for each in _openings(known, anchor) if each.period.start <= now]

@@ -12,7 +12,8 @@ from credits_engine.administration import pack_transfers
 from credits_engine.billing.entitlements import plan_transfers, purchases, rollovers
 from credits_engine.billing.entitlements.plan_transfers import CurrentPlan
 from credits_engine.billing.entitlements.prices import FREE
-from credits_engine.billing.entitlements.sync import MERGED, sync_user
+from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.entitlements.sync_run import MERGED
 from credits_engine.billing.store import accounts, auto_top_ups, inbox, inbox_queries, merges
 from credits_engine.billing.store.inbox import State
 from credits_engine.store import accounts as directory

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from credits_engine.amount_types import total_of
 from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, OPENINGS
 from credits_engine.engines.periods import Period, PeriodRow
+from credits_engine.store.books import CounterRow, counter_row
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS, ResultRow, execute_core, insert_if_absent, inserted
 
 
@@ -147,6 +148,23 @@ def record_opening(
     return inserted(session, OPEN, row)
 
 
+def openings_between(
+    session: Session, subscription_ids: Collection[str], after: datetime, until: datetime
+) -> list[tuple[str, datetime]]:
+    """Return the openings by payments of these subscriptions that lie after one moment, and not after another."""
+    key = OPENINGS.c.subscription_id, OPENINGS.c.period_start
+    between = OPENINGS.c.period_start > after, OPENINGS.c.period_start <= until
+    query = select(*key).where(OPENINGS.c.subscription_id.in_(subscription_ids), *between)
+    return [(row.subscription_id, row.period_start) for row in session.execute(query)]
+
+
+def forget_openings(session: Session, openings: Collection[tuple[str, datetime]]) -> None:
+    """Forget that these payments opened a period."""
+    for subscription_id, start in openings:
+        own = OPENINGS.c.subscription_id == subscription_id, OPENINGS.c.period_start == start
+        execute_core(session, delete(OPENINGS).where(*own))
+
+
 def user_of(session: Session, customer_id: str) -> str | None:
     """The user that a customer is, without a lock."""
     return session.scalar(select(CUSTOMERS.c.user_id).where(CUSTOMERS.c.customer_id == customer_id))
@@ -231,6 +249,13 @@ def lock_periods(session: Session, user_id: str, since: datetime) -> list[Period
     """A user's periods that had not ended at `since`, in order, locked."""
     found = execute_core(session, PERIODS, {"user_id": user_id, "since": since})
     return [PeriodRow(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
+
+
+def lock_period_before(session: Session, user_id: str, period: Period) -> CounterRow | None:
+    """Return the period that ended where this one begins, locked; None where none did."""
+    ended = COUNTERS.c.user_id == user_id, COUNTERS.c.period_end == period.start
+    row = session.execute(select(COUNTERS).where(*ended).with_for_update()).one_or_none()
+    return counter_row(row, row.plan) if row else None
 
 
 def move_period(session: Session, user_id: str, period: Period, to: Period) -> None:

@@ -12,15 +12,16 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.inbox import merges
 from credits_engine.billing.store import accounts
-from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store.tables import PACKS
+from credits_engine.store.tables import COUNTERS, PACKS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stripe_objects import Subscription
+from tests.credits_engine.billing.two_accounts import spendable
 from tests.credits_engine.billing.virtual_collection import dispute, refund_fails
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.credits_engine.conftest import Till
@@ -179,6 +180,43 @@ def test_a_dearer_plan_from_the_start_that_is_told_later_leaves_what_it_has(offi
     office.tell(stripe.events, at=NEXT + 2 * HOUR)
     told_until(office, stripe, AFTERWARDS + 2 * HOUR)
     assert left_over(office) == {"analysis": 60, "roast": 500}
+
+
+@pytest.mark.parametrize("move_anchor", [True, False])
+def test_a_dearer_plan_after_it_rolled_over_counts_beside_it(
+    office: Office, stripe: VirtualStripe, *, move_anchor: bool
+) -> None:
+    """Both are paid for: the period that it comes from, and the plan from now on."""
+    told_until(office, stripe, NEXT + 2 * HOUR)
+    take(NEXT + 2 * HOUR, "k1", 4_000)
+    stripe.now, told = NEXT + DAY, len(stripe.events)
+    stripe.change_price(held(stripe), "plus_monthly", move_anchor=move_anchor)
+    office.tell(stripe.events[told:], at=stripe.now)
+    assert office.user("ada")[0] == "plus"
+    used = Amounts(0 if move_anchor else 4_000)
+    assert spendable(office, "ada") == Amounts(100_060, 5_500) - used
+    told = len(stripe.events)
+    stripe.refund(held(stripe))
+    office.tell(stripe.events[told:], at=stripe.now + HOUR)
+    assert left_over(office) == {"analysis": 60, "roast": 500}, "the money of December is not that of November"
+
+
+def test_a_dearer_plan_told_after_the_period_rolled_over_leaves_nothing_twice(
+    office: Office, stripe: VirtualStripe
+) -> None:
+    take(START + DAY, "k1", 9_990)
+    stripe.now = NEXT - DAY
+    stripe.change_price(held(stripe), "plus_monthly")
+    late, told = stripe.events[-1:], len(stripe.events)
+    stripe.pass_time(NEXT + HOUR)
+    period_sweep.PeriodSweep().tick(NEXT + HOUR)
+    office.now = NEXT + HOUR
+    assert left_over(office) == {"analysis": 10, "roast": 500}
+    office.tell([*stripe.events, *late], at=NEXT + 2 * HOUR)
+    (ended,) = [row for row in office.rows(COUNTERS, user_id="ada") if row["period_start"] == START]
+    assert (ended["plan"], ended["limits"]) == ("plus", Limits(100_000 - 10, 5_000 - 500))
+    assert told
+    assert left_over(office) == {}, "its period had two plans"
 
 
 def test_whoever_leaves_at_the_end_keeps_what_was_paid_for(office: Office, stripe: VirtualStripe) -> None:

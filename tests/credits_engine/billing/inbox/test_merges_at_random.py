@@ -15,7 +15,8 @@ from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements import purchases
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
-from credits_engine.billing.entitlements.sync import CLOCK, open_running, sync_user
+from credits_engine.billing.entitlements.sync import open_running, sync_user
+from credits_engine.billing.entitlements.sync_run import CLOCK
 from credits_engine.engines.amounts import KINDS, Kind
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
