@@ -287,11 +287,11 @@ def test_nobody_is_erased_while_a_pack_is_bought_for_them(shop: Shop) -> None:
     shop.take(95)
     shop.tick()
     with read_only() as session:
-        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"])}
+        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"], shop.now)}
     assert "TOP_UP_OPEN" in codes
     shop.hear()
     shop.run()
     with read_only() as session:
-        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"])}
+        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"], shop.now)}
     assert "TOP_UP_OPEN" not in codes
     assert shop.orders()[0][0] == OrderState.PAID.value
