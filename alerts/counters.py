@@ -57,12 +57,14 @@ class CounterWindow:
         names, migration = rule.migration.signals, rule.migration
         decided = self.about(rule.in_unit(names.failure), migration.candidate)
         legacy = self.about(rule.in_unit(names.failure), migration.control)
+        # What failed around the candidate: pairs as well, of alerts that count such requests.
+        checked = self.about(names.control_check) if rule.counts_around_engines else Counts()
         return Pairs(
-            decided=decided.total,
-            compared=min(decided.total, legacy.total),
-            v2_only=self.about(rule.in_unit(names.failed_candidate_only)).bad,
+            decided=decided.total + checked.total,
+            compared=min(decided.total, legacy.total) + checked.total,
+            v2_only=self.about(rule.in_unit(names.failed_candidate_only)).bad + checked.total - checked.bad,
             legacy_only=self.about(rule.in_unit(names.failed_control_only)).bad,
-            legacy_failed=legacy.bad,
+            legacy_failed=legacy.bad + checked.bad,
             discordant=discordant,
         )
 

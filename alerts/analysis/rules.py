@@ -158,6 +158,11 @@ class Rule:
         return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
 
     @property
+    def counts_around_engines(self) -> bool:
+        """Return whether it counts requests that failed around an engine as well, and each request once."""
+        return (self.metric.served_only or self.metric.engine_unknown) and not self.by_account
+
+    @property
     def needs_pairs(self) -> bool:
         """Return whether attribution by pairs of answers decides what a breach leads to."""
         return self.attributable or (self.metric.engine_unknown and self.flag == self.migration.flag)
