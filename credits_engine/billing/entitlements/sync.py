@@ -73,10 +73,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         entitlement = without_subscription(catalogue().plan(account.original_plan))
     if entitlement is None:
         return SyncState(tuple(known), None, ())
-    # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
-    since = min(entitlement.opened_at or now, now if cause == CLOCK else now - LATE)
-    # What came with a merge says nothing of the periods that had ended before it.
-    since = max(since, run.merged_at) if run.merged_at else since
+    since = _corrected_since(run, entitlement)
     rows = accounts.lock_periods(session, user_id, since)
     changes = period_bounds.close_crossed(run, entitlement, known, rows)
     # Closing moves the bounds of rows: what follows must not look at the old ones.
@@ -114,6 +111,14 @@ def sync_account(session: Session, account: Account, *, now: datetime) -> Accoun
         log.warning("billing.settling_postponed", user=account.user_id, reason=str(error))
         return account
     return directory.refreshed(session, account)
+
+
+def _corrected_since(run: SyncRun, entitlement: Entitlement) -> datetime:
+    """Return the moment up to which periods may have ended that what was told now corrects."""
+    # An event may be as late as Stripe retries it.
+    since = min(entitlement.opened_at or run.now, run.now if run.cause == CLOCK else run.now - LATE)
+    # What came with a merge says nothing of the periods that had ended before it.
+    return max(since, run.merged_at) if run.merged_at else since
 
 
 def _update_directory(run: SyncRun, entitlement: Entitlement) -> list[str]:

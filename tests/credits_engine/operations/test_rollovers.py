@@ -130,16 +130,6 @@ def test_a_period_that_changed_its_plan_leaves_nothing(till: Till) -> None:
         assert [each[0] for each in left_over(till)] == ["analysis", "roast"]
 
 
-def test_whoever_is_late_and_gets_a_dearer_plan_spends_nothing_in_both_places(till: Till) -> None:
-    """A process whose clock is behind still decides in March, for which the plan was raised meanwhile."""
-    take(till, MARCH, "k1", analysis=30)
-    take(till, APRIL, "k2", analysis=1)
-    till.user("ada", "starter")
-    assert take(till, APRIL - INSTANT, "k3", analysis=970).outcome is Outcome.ALLOWED
-    assert take(till, APRIL - INSTANT, "k4", analysis=1).outcome is Outcome.DENIED_LIMIT
-    assert limits_of()[0] == Limits(940, 5)
-
-
 def test_it_stays_with_whoever_goes_to_another_plan(till: Till) -> None:
     till.user("ada", "starter")
     with rolling("starter", MARCH):

@@ -3,14 +3,11 @@
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
-from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing.entitlements import period_sweep
-from credits_engine.billing.inbox import merges
 from credits_engine.billing.store import accounts
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
@@ -20,7 +17,7 @@ from credits_engine.operations.consumption import FlagEvaluation, Operation, con
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS, PACKS
 from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.stripe_objects import Subscription
+from tests.credits_engine.billing.rolled_over import held, left_over, told_until
 from tests.credits_engine.billing.two_accounts import spendable
 from tests.credits_engine.billing.virtual_collection import dispute, refund_fails
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -51,32 +48,10 @@ def stripe(office: Office) -> VirtualStripe:
     return stripe
 
 
-def held(stripe: VirtualStripe) -> Subscription:
-    (subscription,) = stripe.subscriptions.values()
-    return subscription
-
-
 def take(at: datetime, key: str, analysis: int) -> Receipt:
     operation = Operation("ada", key, Amounts(analysis), actor="test")
     with transaction() as session:
         return consume(session, operation, now=at, evaluate=lambda _: V2_SERVES)
-
-
-def left_over(office: Office, user_id: str = "ada") -> dict[str, int]:
-    """What can still be spent of what rolled over, by kind."""
-    return {row["kind"]: row["remaining"] for row in rolled_over(office, user_id)}
-
-
-def rolled_over(office: Office, user_id: str) -> list[dict[str, Any]]:
-    """The packs of what rolled over and can still be spent, here or where that was before a merge."""
-    rows = office.rows(PACKS, user_id=user_id)
-    return [row for row in rows if (row["rolled_from"] or row["merged_from"]) and row["expires_at"] > office.now]
-
-
-def told_until(office: Office, stripe: VirtualStripe, at: datetime) -> None:
-    """Let time pass, and tell all that happened by then; what was told before changes nothing."""
-    stripe.pass_time(at)
-    office.tell(stripe.events, at=at)
 
 
 @pytest.mark.parametrize("by", ["event", "sweep", "operation"])
@@ -235,62 +210,6 @@ def test_whoever_leaves_at_once_with_the_rest_given_back_leaves_it_behind(
     stripe.cancel(held(stripe), at_once=True)
     told_until(office, stripe, NEXT + 2 * HOUR)
     assert left_over(office) == {}
-
-
-def merged(office: Office, user_id: str, into: str) -> None:
-    with transaction() as session:
-        accounts.lock_account(session, into, now=office.now, default_plan="free")
-        merges.merge(session, user_id, into, ChangeContext(office.now, "alice", "One person."))
-
-
-@pytest.mark.parametrize("is_late", [True, False])
-def test_it_moves_with_a_merge_and_goes_with_its_money(office: Office, stripe: VirtualStripe, *, is_late: bool) -> None:
-    """Also where the period had ended, and nobody had opened the next one yet."""
-    if is_late:
-        stripe.pass_time(NEXT + 2 * HOUR)
-        office.now = NEXT + 2 * HOUR
-    else:
-        told_until(office, stripe, NEXT + 2 * HOUR)
-    merged(office, "ada", "ann")
-    assert office.user("ann")[0] == "pro"
-    assert (left_over(office), left_over(office, "ann")) == ({}, {"analysis": 60, "roast": 500})
-    office.tell(stripe.events, at=NEXT + 3 * HOUR)
-    assert left_over(office, "ann") == {"analysis": 60, "roast": 500}
-    dispute(stripe, stripe.invoices[0], "lost", NEXT)
-    office.tell(stripe.events, at=NEXT + 4 * HOUR)
-    assert left_over(office, "ann") == {}
-    dispute(stripe, stripe.invoices[0], "won", NEXT + HOUR)
-    told_until(office, stripe, AFTERWARDS + 2 * HOUR)
-    assert left_over(office, "ann") == {"analysis": 60, "roast": 500}, "of December, in the account of both"
-
-
-def test_of_two_periods_that_rolled_over_each_goes_with_its_own_money(office: Office, stripe: VirtualStripe) -> None:
-    second = stripe.checkout("ann", "pro_monthly")
-    office.tell(stripe.events, at=START)
-    told_until(office, stripe, NEXT + 2 * HOUR)
-    merged(office, "ada", "ann")
-    of_november = [row for row in rolled_over(office, "ann") if row["kind"] == "roast" and row["remaining"] == 500]
-    assert [row["merged_from"] for row in of_november] == [None, START]
-    invoice = next(each for each in stripe.invoices if each["customer"] == second.customer)
-    dispute(stripe, invoice, "lost", NEXT)
-    office.tell(stripe.events, at=NEXT + 3 * HOUR)
-    assert {row["merged_from"] for row in rolled_over(office, "ann")} == {START, NEXT}
-
-
-def test_what_rolled_over_of_a_plan_that_costs_nothing_moves_as_well(office: Office, stripe: VirtualStripe) -> None:
-    del stripe
-    Till(office.app).user("ann", "pro")
-    office.now = START
-    with transaction() as session:
-        accounts.lock_account(session, "ann", now=START, default_plan="free")
-        accounts.lock_customer(session, "cus_ann")
-        accounts.link(session, "cus_ann", "ann", now=START, by="test")
-    period_sweep.PeriodSweep().tick(START)
-    period_sweep.PeriodSweep().tick(NEXT + HOUR)
-    office.now = NEXT + HOUR
-    assert left_over(office, "ann") == {"analysis": 60, "roast": 500}
-    merged(office, "ann", "ada")
-    assert [row["remaining"] for row in rolled_over(office, "ada") if row["merged_from"]] == [60, 500]
 
 
 def test_a_plan_that_the_directory_gives_a_customer_leaves_what_it_has(office: Office) -> None:
