@@ -1,7 +1,7 @@
 """`alerts.yaml` as typed rules: what the guard watches, what it counts for each alert, and how alpha is shared."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from math import log
@@ -144,7 +144,12 @@ class Rule:
     @property
     def has_cohorts(self) -> bool:
         """Return whether the same is watched in each cohort; those are counted by operation."""
-        return self.metric.has_cohorts and not self.by_account
+        return self.metric.has_cohorts
+
+    @property
+    def in_operations(self) -> "Rule":
+        """Return the rule as one that counts operations, as cohorts are counted."""
+        return replace(self, per=Per.OPERATION) if self.by_account else self
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -233,7 +238,8 @@ def error_budgets(rules: Iterable[Rule]) -> dict[str, ErrorBudget]:
 
 
 def _budget(rule: Rule, rollback: float | None, hold: float | None) -> ErrorBudget:
-    share = COHORTS_SHARE if rule.has_cohorts and not rule.tripwire else 0.0
+    # Of an alert per account a cohort explains a breach at most: operations are no part of accounts.
+    share = COHORTS_SHARE if rule.has_cohorts and not rule.tripwire and not rule.by_account else 0.0
     own = 1 - share
     return ErrorBudget(rollback and rollback * own, hold and HOLD_TIMES * hold * own, share / own)
 
