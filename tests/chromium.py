@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The build without windows first: the same pages take it 0.6 of the processor time, and no test looks at a window."""
 HOW_TO_GET_IT = (
-    "The browser tests need Chromium: apt-get install chromium (Debian), "
+    "The browser tests need Chromium: apt-get install chromium-headless-shell (Debian), "
     "or name one: CHROMIUM=/path/to/chromium make test"
 )
 ARGUMENTS = (
