@@ -19,6 +19,7 @@ from credits_engine.billing.entitlements.sync import open_running, sync_user
 from credits_engine.billing.entitlements.sync_run import CLOCK
 from credits_engine.engines.amounts import KINDS, Kind
 from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.guard_counts import tripped
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.two_accounts import merge, paid_for, spendable, take
 from tests.credits_engine.billing.virtual_shop import give_back, sell
@@ -141,6 +142,7 @@ def live(office: Office, seed: int) -> None:
         for _ in range(STEPS):
             life.step()
     assert_whole(office.app)
+    assert not tripped(office, "billing_reset_twice")
     assert set(office.states().values()) <= {"applied", "superseded", "ignored"}
 
 
