@@ -1,7 +1,7 @@
 """Every counter at one moment, read from what processes wrote, and what a rule sees in it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flask import current_app
@@ -57,12 +57,14 @@ class CounterWindow:
         names, migration = rule.migration.signals, rule.migration
         decided = self.about(rule.in_unit(names.failure), migration.candidate)
         legacy = self.about(rule.in_unit(names.failure), migration.control)
+        # What failed around the candidate: pairs as well, of alerts that count such requests.
+        checked = self.about(names.control_check) if rule.counts_around_engines else Counts()
         return Pairs(
-            decided=decided.total,
-            compared=min(decided.total, legacy.total),
-            v2_only=self.about(rule.in_unit(names.failed_candidate_only)).bad,
+            decided=decided.total + checked.total,
+            compared=min(decided.total, legacy.total) + checked.total,
+            v2_only=self.about(rule.in_unit(names.failed_candidate_only)).bad + checked.total - checked.bad,
             legacy_only=self.about(rule.in_unit(names.failed_control_only)).bad,
-            legacy_failed=legacy.bad,
+            legacy_failed=legacy.bad + checked.bad,
             discordant=discordant,
         )
 
@@ -207,7 +209,7 @@ class Counters:
         """Return the rule's counts since the beginning within each cohort, read at the first question of a tick."""
         if not self._cohorts:
             self._cohorts.append(CohortTotals.of(cohort_counts.read(session)))
-        return self._cohorts[0].by_cohort(rule)
+        return self._cohorts[0].by_cohort(rule.in_operations)
 
     def expected(self, rule: Rule) -> int:
         """Return how many counts the requests routed to the candidate owe `rule`; 0 for one about something else."""
@@ -226,7 +228,7 @@ class Counters:
 
     def operations_of(self, rule: Rule) -> Counts:
         """Return what a rule per account counts, in operations."""
-        return self.of(replace(rule, per=Per.OPERATION))
+        return self.of(rule.in_operations)
 
     def in_hour(self, rule: Rule, now: datetime) -> Counts:
         """Return what a rule per account counted in the hour that runs."""
@@ -244,8 +246,7 @@ class Counters:
         """Return the control's operations that `rule` would count, since the beginning; nothing where it can't."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.engine != rule.migration.candidate:
             return Counts()
-        in_operations = replace(rule, per=Per.OPERATION) if rule.by_account else rule
-        return self.since_the_beginning.of_side(in_operations, rule.migration.control)
+        return self.since_the_beginning.of_side(rule.in_operations, rule.migration.control)
 
     def served_of(self, rule: Rule) -> Counts:
         """Return what the candidate served of what `rule` counts of the whole service, since the beginning."""

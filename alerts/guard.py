@@ -143,7 +143,8 @@ def _has_counted(before: AlertMemory, after: AlertMemory) -> bool:
 def _weigh_cohorts(
     rule: Rule, memory: AlertMemory, counts: Mapping[Cohort, CohortCounts], now: datetime, *, begins: bool
 ) -> AlertMemory:
-    found = update_cohorts(rule, memory.cohorts, counts, at=now, burst_size=memory.bursts.size, begins=begins)
+    weighed, size = rule.in_operations, memory.bursts.size
+    found = update_cohorts(weighed, memory.cohorts, counts, at=now, burst_size=size, begins=begins)
     return memory if found is memory.cohorts else replace(memory, cohorts=found)
 
 

@@ -205,6 +205,8 @@ class Pack(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     rolled_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """The start of the period that left these credits unused; None of what was bought."""
+    merged_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """The same where that was a period of another account, which was merged into this one."""
 
 
 class PackEntry(Base):

@@ -88,6 +88,7 @@ NAMES: Mapping[str, str] = {
     "pack_expire": N_("Pack expire"),
     "pack_revoke": N_("Pack revoke"),
     "rollover": N_("Rollover"),
+    "pack_transfer": N_("Pack transfer"),
     # rules of an evaluation
     "environment_variable": N_("Environment variable"),
     "rollback_latch": N_("Rollback latch"),

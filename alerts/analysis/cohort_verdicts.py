@@ -36,6 +36,8 @@ def with_cohort(
     named = verdict
     if finding.explains and GRAVITY[verdict.status] >= GRAVITY[Status.HOLD]:
         named = verdict._replace(cohort=sentence)
+    if rule.by_account:
+        return named
     concern = _concern(rule, finding, facts, breached_since, previous=previous, now=now)
     if concern is None:
         return named

@@ -152,16 +152,23 @@ def update(
 def most_certain(rule: Rule, memories: Memories, budget: ErrorBudget, whole: Counts) -> CohortFinding | None:
     """Return the cohort whose evidence has the gravest consequence; None where there is hardly any.
 
-    `whole` are the alert's counts since the attempt began.
+    `whole` are the alert's counts since the attempt began. Of an alert per account only what explains a breach is told.
     """
-    if not budget.cohorts:
+    if not budget.cohorts and not rule.by_account:
         return None
     found = [
-        _finding(rule, cohort, memory, budget, whole)
+        _finding(rule, cohort, memory, budget, _of_dimension(memories, cohort) if rule.by_account else whole)
         for cohort, memory in memories.items()
         if memory.evidence.log_e >= QUIET_LOG_E
     ]
-    return max(found, key=_order, default=None)
+    return max((each for each in found if each.explains or not rule.by_account), key=_order, default=None)
+
+
+def _of_dimension(memories: Memories, cohort: Cohort) -> Counts:
+    """Return the operations of all cohorts of one dimension, where nobody has counted all of them."""
+    return sum(
+        (each.evidence.counts for known, each in memories.items() if known.dimension == cohort.dimension), Counts()
+    )
 
 
 def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """`alerts.yaml` as typed rules: what the guard watches, what it counts for each alert, and how alpha is shared."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from math import log
@@ -154,7 +154,12 @@ class Rule:
     @property
     def has_cohorts(self) -> bool:
         """Return whether the same is watched in each cohort; those are counted by operation."""
-        return self.metric.has_cohorts and not self.by_account
+        return self.metric.has_cohorts
+
+    @property
+    def in_operations(self) -> "Rule":
+        """Return the rule as one that counts operations, as cohorts are counted."""
+        return replace(self, per=Per.OPERATION) if self.by_account else self
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -166,6 +171,11 @@ class Rule:
     def attributable(self) -> bool:
         """Return whether the other engine's answers to the same requests can tell whose fault a breach is."""
         return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
+
+    @property
+    def counts_around_engines(self) -> bool:
+        """Return whether it counts requests that failed around an engine as well, and each request once."""
+        return (self.metric.served_only or self.metric.engine_unknown) and not self.by_account
 
     @property
     def needs_pairs(self) -> bool:
@@ -238,7 +248,8 @@ def error_budgets(rules: Iterable[Rule]) -> dict[str, ErrorBudget]:
 
 
 def _budget(rule: Rule, rollback: float | None, hold: float | None) -> ErrorBudget:
-    share = COHORTS_SHARE if rule.has_cohorts and not rule.tripwire else 0.0
+    # Of an alert per account a cohort explains a breach at most: operations are no part of accounts.
+    share = COHORTS_SHARE if rule.has_cohorts and not rule.tripwire and not rule.by_account else 0.0
     own = 1 - share
     return ErrorBudget(rollback and rollback * own, hold and HOLD_TIMES * hold * own, share / own)
 

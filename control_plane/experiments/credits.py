@@ -16,6 +16,7 @@ CREDITS = Migration(
         failed_control_only="credit_failure_legacy_only",
         failure_discordant="credit_failure_discordant",
         serving_failure="credit_serving_failure",
+        control_check="credit_control_check",
         difference="credit_variance",
         slow="credit_consumption_slow",
         shadow_skipped="credit_shadow_skipped",

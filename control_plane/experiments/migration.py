@@ -31,6 +31,8 @@ class MigrationSignals:
     """No signal but a metric: `failed_candidate_only` among those that just one implementation failed."""
     serving_failure: str
     """Of what each implementation served: it failed, or the request failed around it."""
+    control_check: str
+    """Requests that failed around the candidate and were tried with the control: bad where that failed as well."""
     difference: str
     """Requests that both answered and answered differently."""
     slow: str

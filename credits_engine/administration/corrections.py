@@ -86,19 +86,16 @@ def adjust(session: Session, adjustment: Adjustment, change: ChangeContext, *, e
     return done
 
 
-def carry_over(session: Session, user_id: str, into: str, change: ChangeContext) -> None:
-    """Count what a user used in the running periods for another one too, past the limit if need be.
+def set_used(session: Session, user_id: str, used: Mapping[EngineName, Amounts], change: ChangeContext) -> None:
+    """Let both books count so much in their running periods, past the limit if need be.
 
     Raises UnknownUserError and UnknownPlanError.
     """
-    books_of: dict[str, Books] = {}
-    # In the order of their names, whoever is merged into whom: two merges never wait for each other in a circle.
-    for name in sorted((user_id, into)):
-        account, _ = _find_account(session, name)
-        books_of[name], _ = load_for_update(session, account, key="", now=change.now)
-    posted = {name: books_of[user_id].of(name).used for name in EngineName}
+    account, _ = _find_account(session, user_id)
+    loaded, _ = load_for_update(session, account, key="", now=change.now)
+    posted = {name: used[name] - loaded.of(name).used for name in EngineName}
     if any(amounts != NOTHING for amounts in posted.values()):
-        _post(session, EntryType.ADJUST, {"user_id": into}, books_of[into], posted, change=change)
+        _post(session, EntryType.ADJUST, {"user_id": user_id}, loaded, posted, change=change)
 
 
 def freeze(session: Session, user_id: str, change: ChangeContext) -> bool:

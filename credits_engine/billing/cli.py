@@ -116,7 +116,7 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
 @json_option
 @in_application
 def merge_command(*, user_id: str, into: str, reason: str, as_json: bool) -> None:
-    """Make every customer of USER one of INTO: subscriptions, packs and what was used of them move along."""
+    """Make every customer of USER one of INTO: subscriptions, packs, what rolled over and what was used move along."""
     try:
         with transaction() as session:
             changes = merges.merge(session, user_id, into, ChangeContext(clock.now(), actor(), reason))

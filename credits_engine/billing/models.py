@@ -107,6 +107,8 @@ class BillingCustomer(Base):
     user_id: Mapped[str | None] = mapped_column(Text)
     linked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     linked_by: Mapped[str | None] = mapped_column(Text)
+    merged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the customer came to this user with an account that was merged into theirs."""
 
 
 class BillingMerge(Base):

@@ -78,6 +78,7 @@ def plans_at(
                 *limits,
                 graces=_graces(version, ()),
                 rollovers=_rollovers(version, ()),
+                versions=(limits,),
                 per_seat=version.per_seat,
             )
             plans.insert(places[version.above] + 1 if version.above else len(plans), new)
@@ -91,6 +92,7 @@ def plans_at(
             legacy=legacy,
             graces=_graces(version, plans[place].graces),
             rollovers=_rollovers(version, plans[place].rollovers),
+            versions=(*plans[place].versions, (version.v2(kinds, granted), version.legacy(kinds, granted))),
         )
     return tuple(plans)
 

@@ -56,6 +56,8 @@ class CreditPlan:
     """The days of grace by the moment from which on they are given, in that order."""
     rollovers: tuple[tuple[datetime, Rollovers], ...] = ()
     """The rules of what rolls over, by the moment from which on periods begin that have them, in that order."""
+    versions: tuple[tuple[Limits, Limits], ...] = ()
+    """What each version that was added as data and has begun grants to v2 and to legacy."""
     per_seat: bool = False
     """Whether its limits are those of one seat, and a subscription's quantity says how many seats there are."""
     seats: int = 1
@@ -78,13 +80,14 @@ class CreditPlan:
         seats = min(seats, SEATS_MAX)
         if not self.per_seat or seats <= 1:
             return self
-        v2, legacy = (Limits(*(each and each * seats for each in limits.figures)) for limits in (self.v2, self.legacy))
+        v2, legacy = _times(seats, self.v2), _times(seats, self.legacy)
         return replace(
             self,
             name=f"{self.name}:{seats}",
             title=f"{self.title}, {seats:,} seats",
             v2=v2,
             legacy=legacy,
+            versions=tuple((_times(seats, v2), _times(seats, legacy)) for v2, legacy in self.versions),
             rollovers=tuple((start, with_seats(rules, seats)) for start, rules in self.rollovers),
             aliases=(),
             price_keys=(),
@@ -95,6 +98,10 @@ class CreditPlan:
     def base_name(self) -> str:
         """The name of the plan without its seats."""
         return self.name.removesuffix(f":{self.seats}")
+
+
+def _times(seats: int, limits: Limits) -> Limits:
+    return Limits(*(each and each * seats for each in limits.figures))
 
 
 class UnknownPlanError(LookupError):

@@ -37,6 +37,7 @@ class EntryType(StrEnum):
     PACK_EXPIRE = "pack_expire"
     PACK_REVOKE = "pack_revoke"
     ROLLOVER = "rollover"
+    PACK_TRANSFER = "pack_transfer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ def rolled_over(rules: Rollovers, limits: Limits, used: Amounts) -> Amounts:
 
 
 def raised(limits: Limits, by: Amounts) -> Limits:
-    """Return limits that are so much higher, or lower by negative amounts; what is unlimited stays so."""
-    return Limits.of(lambda kind: None if (limit := limits[kind]) is None else limit + by[kind])
+    """Return limits that are so much higher, or lower by negative amounts to 0 at least; what is unlimited stays so."""
+    return Limits.of(lambda kind: None if (limit := limits[kind]) is None else max(limit + by[kind], 0))
 
 
 def is_whole(period: Period) -> bool:

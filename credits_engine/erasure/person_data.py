@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Column, String, Table, Text, bindparam, cast, delete, exists, or_, select, update
@@ -18,8 +19,9 @@ from control_plane.platform.db.database import db, rowcount_of
 from control_plane.platform.redaction import Redaction
 from credits_engine.billing import facts
 from credits_engine.billing.models import ACCOUNTS, AUTO_TOP_UPS, CUSTOMERS, EVENTS, TOP_UP_OPEN, TOP_UP_ORDERS
+from credits_engine.engines.memberships import member_key
 from credits_engine.engines.receipts import EntryType
-from credits_engine.store import citus, reservations
+from credits_engine.store import citus, members, reservations
 from credits_engine.store.members import MEMBERS
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, RESERVATIONS, USERS
 
@@ -39,7 +41,10 @@ CODES = {
 """Columns that hold a word of the program or of the installation. A user may be called by one of these words."""
 FIELDS = {each.name for kind in vars(facts).values() if is_dataclass(kind) for each in fields(kind)}
 """The keys of what is stored of Stripe's events."""
-BY_HAND = {EntryType.ADJUST, EntryType.RESET, EntryType.FREEZE, EntryType.UNFREEZE, EntryType.TOP_UP}
+BY_HAND = {
+    *(EntryType.ADJUST, EntryType.RESET, EntryType.FREEZE, EntryType.UNFREEZE),
+    *(EntryType.TOP_UP, EntryType.PACK_REVOKE),
+}
 """Journal rows whose reason somebody wrote, and may have written anything."""
 BY_CALLER = {EntryType.CONSUME, EntryType.RESERVE, EntryType.COMMIT, EntryType.RELEASE, EntryType.EXPIRE}
 """Journal rows whose key a caller chose; the other keys are our own."""
@@ -64,7 +69,9 @@ def every_user(session: Session) -> list[str]:
     return sorted({name for column in _naming() for name in session.scalars(select(column).distinct()) if name})
 
 
-def hindrances(session: Session, user_id: str, customers: Sequence[str], names: Sequence[str]) -> Iterator[Hindrance]:
+def hindrances(
+    session: Session, user_id: str, customers: Sequence[str], names: Sequence[str], now: datetime
+) -> Iterator[Hindrance]:
     """Yield whatever is still going on with a user and would go on under their name, or forbids it altogether."""
     if citus.is_database_distributed(session):
         sentence = "The database is spread over several by the account's name, and a row can't change its name there."
@@ -76,13 +83,30 @@ def hindrances(session: Session, user_id: str, customers: Sequence[str], names: 
     running = exists().where(ACCOUNTS.c.user_id == user_id, ACCOUNTS.c.service_end.is_not(None))
     if session.scalar(select(running)):
         yield Hindrance("SUBSCRIPTION_RUNNING", "A subscription still runs; cancel it at Stripe first, at once.")
-    if reservations.has_pending(session, user_id):
+    yield from _memberships(session, user_id, now)
+    if reservations.has_pending(session, user_id) or _has_reserved_as_member(session, user_id):
         yield Hindrance("RESERVATION_OPEN", "Credits are reserved; they are settled within 15 minutes.")
     if session.scalar(select(exists().where(TOP_UP_ORDERS.c.user_id == user_id, TOP_UP_OPEN))):
         yield Hindrance("TOP_UP_OPEN", "A pack is being bought for them at Stripe; that ends within minutes.")
     waiting = exists().where(EVENTS.c.customer_id.in_(customers), EVENTS.c.state.in_(("new", "claimed")))
     if session.scalar(select(waiting)):
         yield Hindrance("EVENTS_WAITING", "Events of Stripe about them are being applied; try again in a minute.")
+
+
+def _memberships(session: Session, user_id: str, now: datetime) -> Iterator[Hindrance]:
+    """Yield what would let somebody go on spending under a name that is gone."""
+    member = members.find(session, user_id)
+    if member and (member.ends_at is None or member.ends_at > now):
+        sentence = f"They spend from {member.account_id}; remove them there first, and try again in ten seconds."
+        yield Hindrance("IS_MEMBER", sentence)
+    if members.of_account(session, user_id, now):
+        yield Hindrance("HAS_MEMBERS", "Members spend from it; remove them first, and try again in ten seconds.")
+
+
+def _has_reserved_as_member(session: Session, user_id: str) -> bool:
+    member, prefix = members.find(session, user_id), member_key(user_id, "")
+    accounts = [each.account_id for each in member.earlier()] if member else []
+    return any(reservations.has_pending(session, each, key_prefix=prefix) for each in accounts)
 
 
 def _word_place(session: Session, name: str) -> str | None:
@@ -111,8 +135,9 @@ def rename(session: Session, user_id: str, redaction: Redaction, customers: Sequ
     done: dict[str, int] = {}
     overrides = db.metadata.tables[OVERRIDES]
     done[OVERRIDES] = rowcount_of(session, delete(overrides).where(overrides.c.user_id == user_id))
-    # A pseudonym would hold the seat for good.
-    done[MEMBERS.name] = rowcount_of(session, delete(MEMBERS).where(MEMBERS.c.user_id == user_id))
+    # A pseudonym would hold the seat for good, and nobody spends from an account that is gone.
+    memberships = or_(MEMBERS.c.user_id == user_id, MEMBERS.c.account_user_id == user_id)
+    done[MEMBERS.name] = rowcount_of(session, delete(MEMBERS).where(memberships))
     # Nothing is to be bought for somebody who is gone.
     done[AUTO_TOP_UPS.name] = rowcount_of(session, delete(AUTO_TOP_UPS).where(AUTO_TOP_UPS.c.user_id == user_id))
     for column in _naming():

@@ -79,7 +79,7 @@ def _erase(session: Session, user_id: str, change: ChangeContext, also: Sequence
     customers = person_data.lock(session, user_id)
     if not person_data.is_known(session, user_id):
         raise Problem(404, "USER_NOT_FOUND", f"Nothing here is about user {user_id[:80]!r}.")
-    if found := next(person_data.hindrances(session, user_id, customers, [user_id, *also]), None):
+    if found := next(person_data.hindrances(session, user_id, customers, [user_id, *also], change.now), None):
         raise Problem(409, found.code, found.sentence)
     pseudonym = erasures.add(session, user_id, change)
     return _rename(session, user_id, redaction([user_id, *also], pseudonym), change, customers)

@@ -152,7 +152,7 @@ def load_for_update(
     if moved != NOTHING:
         account = replace(account, has_packs=True)
     if row.plan != plan.name:
-        row = _follow_plan(session, account, row, plan, now)
+        row = _follow_plan(session, account.user_id, row, _in_force(row, plan, moved), now)
     month = calendar_month(now)
     if view and view.month_used is not None:
         used = view.month_used
@@ -218,29 +218,31 @@ def _next_period(session: Session, account: Account, now: datetime) -> Period:
     return fitted(period_at(account.billing_anchor, now), not_before=before, not_after=after)
 
 
-def _in_force(row: CounterRow, plan: CreditPlan) -> CounterRow:
-    """An upgrade counts at once and keeps what was used; a downgrade waits for the next period."""
+def _in_force(row: CounterRow, plan: CreditPlan, moved: Amounts = NOTHING) -> CounterRow:
+    """An upgrade counts at once and keeps what was used; a downgrade waits for the next period.
+
+    `moved` has rolled over: it is in packs by now, for whoever's clock is behind.
+    """
     if row.plan == plan.name or not CATALOGUE.is_upgrade(CATALOGUE.plan(row.plan), plan):
         return row
-    return replace(row, plan=plan.name, limits=plan.v2)
+    return replace(row, plan=plan.name, limits=raised(plan.v2, -moved))
 
 
-def _follow_plan(session: Session, account: Account, row: CounterRow, plan: CreditPlan, now: datetime) -> CounterRow:
-    current = _in_force(row, plan)
+def _follow_plan(session: Session, user_id: str, row: CounterRow, current: CounterRow, now: datetime) -> CounterRow:
     if current is not row:
-        books.change_limits(session, account.user_id, row.period, plan)
+        books.change_limits(session, user_id, row.period, current.plan, current.limits)
         journal.append(
             session,
             {
                 "type": EntryType.LIMIT_CHANGE.value,
                 "occurred_at": now,
-                "user_id": account.user_id,
-                "reason": f"Upgraded from {row.plan} to {plan.name}: new limits at once, usage kept.",
+                "user_id": user_id,
+                "reason": f"Upgraded from {row.plan} to {current.plan}: new limits at once, usage kept.",
                 "actor": SYSTEM,
                 "v2_period_start": row.period.start,
                 "v2_period_end": row.period.end,
                 "v2_used": row.used,
-                "v2_limit": plan.v2,
+                "v2_limit": current.limits,
             },
         )
     return current

@@ -1,7 +1,9 @@
 """One operation from the edge: its transaction, repeated when another request took the same key, and its signals."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from flask import Flask
@@ -16,9 +18,10 @@ from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import SETTINGS
 from credits_engine.engines.amounts import KINDS, Kind
-from credits_engine.engines.receipts import Receipt
+from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import spans, stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
+from credits_engine.operations.control_checks import LEGACY_SERVES, check_control
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
 from credits_engine.operations.load_test_accounts import is_load_test_account
 from credits_engine.operations.members import MEMBERS, account_of, membership_of
@@ -32,6 +35,7 @@ AT_ONCE = 4
 """Operations of one account under way in one process; more would only wait for its books, each with a connection."""
 ACCOUNT_WAIT_SECONDS = 5.0
 """As long as for a lock of the database."""
+CHECK_TTL = timedelta(minutes=1)
 ACCOUNT_SEMAPHORE = AppState[KeyedSemaphore]("account_semaphore")
 ENGINE_POLICY = AppState[EnginePolicy]("engine_policy")
 
@@ -51,7 +55,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
         with transaction() as session:
             return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), policy=policy)
 
-    return _run(operation.user_id, decide)
+    return _run(operation, decide, now)
 
 
 def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
@@ -64,7 +68,7 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
                 session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, policy=ENGINE_POLICY.get()
             )
 
-    return _run(operation.user_id, decide)
+    return _run(operation, decide, now)
 
 
 def run_change(user_id: str, change: Callable[[Session], T], *, now: datetime) -> T:
@@ -95,19 +99,39 @@ def _placed(operation: Operation, now: datetime) -> Operation:
         return operation.taken_from(membership_of(session, operation.user_id, operation.key, now))
 
 
-def _run(account: str, decide: Callable[[], Receipt]) -> Receipt:
-    for attempt in range(ATTEMPTS):
-        try:
-            with ACCOUNT_SEMAPHORE.get().hold(account), spans.transaction_span():
-                receipt = deadlocks.retry(decide)
-                spans.describe(receipt)
-            break
-        except LostRaceError:
-            if attempt == ATTEMPTS - 1:
-                raise
+def _run(operation: Operation, decide: Callable[[], Receipt], now: datetime) -> Receipt:
+    try:
+        receipt = _decided(operation.user_id, decide)
+    except Exception as error:
+        check_control(operation, error, partial(_as_legacys, now=now), now)
+        raise
     if is_load_test_account(receipt.user_id):
         return receipt
     served, *others = outcome_signals(receipt) or (None,)
     request_outcomes.count_served(FLAG, served)
     signals.record(*others, *exempt_signals(receipt), retry_signal(receipt))
     return receipt
+
+
+def _decided(account: str, decide: Callable[[], Receipt]) -> Receipt:
+    for _ in range(ATTEMPTS - 1):
+        with suppress(LostRaceError):
+            return _decided_once(account, decide)
+    return _decided_once(account, decide)
+
+
+def _decided_once(account: str, decide: Callable[[], Receipt]) -> Receipt:
+    with ACCOUNT_SEMAPHORE.get().hold(account), spans.transaction_span():
+        receipt = deadlocks.retry(decide)
+        spans.describe(receipt)
+        return receipt
+
+
+def _as_legacys(session: Session, operation: Operation, *, now: datetime) -> object:
+    """Do an operation as legacy's, the way it would be done."""
+    policy = ENGINE_POLICY.get()
+    if operation.type is EntryType.RESERVE:
+        return reserve(session, operation, now=now, evaluate=lambda _: LEGACY_SERVES, ttl=CHECK_TTL, policy=policy)
+    if stored_procedure.try_as_legacys(session, operation, now=now, policy=policy):
+        return None
+    return consume(session, operation, now=now, evaluate=lambda _: LEGACY_SERVES, policy=policy)

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import CATALOGUE
+from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.rollovers import is_whole, last_end, raised, rolled_over
-from credits_engine.store import rollovers
+from credits_engine.store import books, rollovers
 from credits_engine.store.books import CounterRow
 from credits_engine.store.rollovers import Unused
 
@@ -58,6 +58,12 @@ def moved_from(session: Session, user_id: str, row: CounterRow) -> Amounts:
     if row.limits == plan.v2 or not plan.rollovers_of(row.period.start):
         return NOTHING
     return rollovers.moved_from(session, user_id, row.period.start)
+
+
+def change_limits(session: Session, user_id: str, period: Period, plan: CreditPlan) -> None:
+    """Give a period the limits of another plan, without what has rolled over from it; what was used stays used."""
+    moved = rollovers.moved_from(session, user_id, period.start)
+    books.change_limits(session, user_id, period, plan.name, raised(plan.v2, -moved))
 
 
 def never_late(_session: Session, _user_id: str, _ended: CounterRow) -> bool:

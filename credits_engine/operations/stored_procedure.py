@@ -11,6 +11,7 @@ from datetime import datetime
 import psycopg
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import db, transaction
@@ -80,6 +81,24 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         note_route(receipt.served.engine, receipt.user_id, cohorts_of(receipt))
     return receipt
+
+
+def try_as_legacys(session: Session, operation: Operation, *, now: datetime, policy: EnginePolicy) -> bool:
+    """Answer as `call` does, in the caller's transaction and with legacy serving; False where only `consume` can.
+
+    Raises DBAPIError.
+    """
+    if CALLS.get() is None or operation.member:
+        return False
+    params = _params(operation, now, policy)._replace(override=False)
+    try:
+        with session.begin_nested():
+            stored_procedures.try_call(session, params)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in PYTHON_ONLY:
+            return False
+        raise
+    return True
 
 
 def _write_seats(user_id: str) -> bool:

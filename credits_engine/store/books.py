@@ -136,12 +136,12 @@ def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan
     return CounterRow(period, plan.name, NOTHING, plan.v2)
 
 
-def change_limits(session: Session, user_id: str, period: Period, plan: CreditPlan) -> None:
-    """Give an open period the limits of another plan; what was used stays used."""
+def change_limits(session: Session, user_id: str, period: Period, plan: str, limits: Limits) -> None:
+    """Give a period the limits of another plan; what was used stays used."""
     session.execute(
         update(COUNTERS)
         .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start == period.start)
-        .values(plan=plan.name, limits=plan.v2)
+        .values(plan=plan, limits=limits)
     )
 
 

@@ -1,7 +1,9 @@
 """Rows of packs, bought or rolled over, and of what moved them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Integer, and_, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -9,8 +11,9 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import execute_core
 from credits_engine.engines.amounts import Kind
 from credits_engine.engines.packs import Allocation, Pack
+from credits_engine.engines.receipts import EntryType
 from credits_engine.store.accounts import UNSPENT_FROM
-from credits_engine.store.tables import PACK_ENTRIES, PACKS, ResultRow
+from credits_engine.store.tables import JOURNAL, PACK_ENTRIES, PACKS, ResultRow
 
 USABLE = (
     select(PACKS)
@@ -55,6 +58,50 @@ DIFFERING = (
     .order_by(PACKS.c.id)
 )
 COUNT = select(func.count()).select_from(PACKS)
+GRANTING = (EntryType.TOP_UP.value, EntryType.ROLLOVER.value, EntryType.PACK_TRANSFER.value)
+"""The types of the rows that say what a pack is, and with whom."""
+OF_PACKS = and_(PACK_ENTRIES.c.user_id == bindparam("user_id"), PACK_ENTRIES.c.pack_id == PACKS.c.id)
+OF_ENTRIES = and_(JOURNAL.c.user_id == bindparam("user_id"), JOURNAL.c.id == PACK_ENTRIES.c.journal_id)
+GRANTS = (
+    select(
+        PACKS,
+        JOURNAL.c.operation_key,
+        JOURNAL.c.context,
+        JOURNAL.c.v2_period_start,
+        JOURNAL.c.v2_period_end,
+    )
+    .join(PACK_ENTRIES, OF_PACKS)
+    .join(JOURNAL, OF_ENTRIES)
+    .where(PACKS.c.user_id == bindparam("user_id"), JOURNAL.c.type.in_(GRANTING))
+    .order_by(PACKS.c.id, JOURNAL.c.id)
+    .with_for_update(of=PACKS)
+)
+TAKEN_BACK = (
+    select(JOURNAL.c.actor, func.sum(-PACK_ENTRIES.c.amount).label("amount"))
+    .join(PACK_ENTRIES, and_(PACK_ENTRIES.c.user_id == JOURNAL.c.user_id, PACK_ENTRIES.c.journal_id == JOURNAL.c.id))
+    .where(
+        PACK_ENTRIES.c.user_id == bindparam("user_id"),
+        PACK_ENTRIES.c.pack_id == bindparam("pack_id"),
+        JOURNAL.c.type == EntryType.PACK_REVOKE.value,
+    )
+    .group_by(JOURNAL.c.actor)
+    .order_by(JOURNAL.c.actor)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A pack, the key under which it was granted, and what the journal says of it: its end, plan and period."""
+
+    pack: Pack
+    key: str | None
+    context: Mapping[str, Any]
+    period: tuple[datetime | None, datetime | None]
+
+    @property
+    def until(self) -> datetime:
+        """Return the end that it was granted with, which money given back may have moved since."""
+        return datetime.fromisoformat(self.context["expiresAt"])
 
 
 def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
@@ -84,7 +131,33 @@ def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, in
     return [(row.user_id, row.id) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 
-def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: datetime, expires_at: datetime) -> int:
+def lock_grants(session: Session, user_id: str) -> list[Grant]:
+    """Lock the packs of a user and return what each was granted as, without those that were moved to somebody else."""
+    last = {row.id: row for row in execute_core(session, GRANTS, {"user_id": user_id})}
+    grants = [
+        Grant(pack_of(row), row.operation_key, row.context, (row.v2_period_start, row.v2_period_end))
+        for row in last.values()
+    ]
+    # What leaves an account says nothing of its end.
+    return [each for each in grants if "expiresAt" in each.context]
+
+
+def taken_back(session: Session, pack: Pack) -> dict[str, int]:
+    """Return how much of a pack each actor has revoked and not put back."""
+    found = execute_core(session, TAKEN_BACK, {"user_id": pack.user_id, "pack_id": pack.id})
+    return {row.actor: int(row.amount) for row in found}
+
+
+def add(
+    session: Session,
+    user_id: str,
+    kind: Kind,
+    amount: int,
+    *,
+    bought_at: datetime,
+    expires_at: datetime,
+    merged_from: datetime | None = None,
+) -> int:
     """Store a new pack, empty until its first entry; returns its id."""
     row = {
         "user_id": user_id,
@@ -93,6 +166,7 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
         "remaining": 0,
         "bought_at": bought_at,
         "expires_at": expires_at,
+        "merged_from": merged_from,
     }
     pack_id: int = execute_core(session, ADD, row).scalar_one()
     return pack_id
@@ -127,5 +201,5 @@ def differing(session: Session) -> tuple[int, tuple[int, ...]]:
 
 def pack_of(row: ResultRow) -> Pack:
     """The pack in a row of their table."""
-    moments = row.bought_at, row.expires_at, row.rolled_from
+    moments = row.bought_at, row.expires_at, row.rolled_from or row.merged_from
     return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, *moments)

@@ -94,10 +94,11 @@ def find(session: Session, user_id: str, key: str) -> StoredReservation | None:
     return _stored(execute_core(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
-def has_pending(session: Session, user_id: str) -> bool:
-    """Return whether credits of an account are reserved."""
+def has_pending(session: Session, user_id: str, *, key_prefix: str = "") -> bool:
+    """Return whether credits of an account are reserved, of keys that begin so."""
     is_pending = RESERVATIONS.c.state == ReservationState.PENDING.value
-    return bool(session.scalar(select(exists().where(RESERVATIONS.c.user_id == user_id, is_pending))))
+    named = RESERVATIONS.c.key.startswith(key_prefix, autoescape=True)
+    return bool(session.scalar(select(exists().where(RESERVATIONS.c.user_id == user_id, is_pending, named))))
 
 
 def lock(session: Session, user_id: str, key: str) -> StoredReservation | None:

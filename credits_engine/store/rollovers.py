@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
@@ -17,7 +17,7 @@ from credits_engine.engines.receipts import EntryType
 from credits_engine.engines.rollovers import PERIODS_MAX, raised
 from credits_engine.store import journal, packs
 from credits_engine.store.books import CounterRow, counter_row
-from credits_engine.store.tables import COUNTERS, JOURNAL, PACK_ENTRIES, PACKS
+from credits_engine.store.tables import COUNTERS, JOURNAL, PACK_ENTRIES, PACKS, ResultRow
 
 PeriodKey = tuple[str, datetime]
 """A period of v2: its user and its start."""
@@ -65,10 +65,10 @@ OF_USER = (
     )
     .where(
         PACKS.c.user_id == bindparam("user_id"),
-        PACKS.c.rolled_from > bindparam("since", type_=PACKS.c.rolled_from.type),
-        JOURNAL.c.type == "rollover",
+        func.coalesce(PACKS.c.rolled_from, PACKS.c.merged_from) > bindparam("since", type_=PACKS.c.rolled_from.type),
+        JOURNAL.c.type.in_((EntryType.ROLLOVER.value, EntryType.PACK_TRANSFER.value)),
     )
-    .order_by(PACKS.c.expires_at, PACKS.c.id)
+    .order_by(PACKS.c.expires_at, PACKS.c.id, JOURNAL.c.id)
     .with_for_update(of=PACKS)
 )
 
@@ -94,6 +94,12 @@ class RolledOver:
     until: datetime
     is_as_it_was: bool
     """Whether the period still has the end and the plan that it rolled over with."""
+    is_merged: bool = False
+    """Whether it was a period of another account, which was merged into this one."""
+    subscription_id: str | None = None
+    """The subscription that had paid for the period, where it was cut off because a merge brought a better one."""
+    is_given: bool = False
+    """Whether the plan was never sold, as was known when the accounts were merged."""
 
 
 def lock_ended(session: Session, user_ids: Sequence[str], plans: Sequence[str], now: datetime) -> dict[str, CounterRow]:
@@ -222,17 +228,23 @@ def _journal_row(each: Unused, pack_id: int, now: datetime, actor: str) -> dict[
 def lock_rolled_over(session: Session, user_id: str, now: datetime) -> list[RolledOver]:
     """Lock and return what rolled over of a user, as far back as it may still last."""
     since = now - (PERIODS_MAX + 2) * LONGEST
-    found = execute_core(session, OF_USER, {"user_id": user_id, "since": since})
-    return [
-        RolledOver(
-            pack=packs.pack_of(row),
-            period=Period(row.rolled_from, row.ended_at),
-            plan=row.context["plan"],
-            until=datetime.fromisoformat(row.context["expiresAt"]),
-            is_as_it_was=(row.ends_at, row.plan) == (row.ended_at, row.context["plan"]),
-        )
-        for row in found
-    ]
+    last = {row.id: row for row in execute_core(session, OF_USER, {"user_id": user_id, "since": since})}
+    # What a merge took away says nothing of its end, and is nothing of theirs any more.
+    return [_rolled_over(row) for row in last.values() if "expiresAt" in row.context]
+
+
+def _rolled_over(row: ResultRow) -> RolledOver:
+    is_merged, context = row.merged_from is not None, row.context
+    return RolledOver(
+        pack=packs.pack_of(row),
+        period=Period(row.merged_from or row.rolled_from, row.ended_at),
+        plan=context["plan"],
+        until=datetime.fromisoformat(context["expiresAt"]),
+        is_as_it_was=is_merged or (row.ends_at, row.plan) == (row.ended_at, context["plan"]),
+        is_merged=is_merged,
+        subscription_id=context.get("subscription"),
+        is_given=context.get("given", False),
+    )
 
 
 def _found(session: Session, query: Select[str, datetime], periods: Sequence[PeriodKey]) -> set[PeriodKey]:

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.amount_types import AmountsType, LimitsType
 from credits_engine.engines.amounts import Amounts, Limits
@@ -74,6 +76,7 @@ class ProcedureParams(NamedTuple):
 
 
 ANSWER = CompiledStatement(text(f"SELECT credit_answer({', '.join(f':{name}' for name in ProcedureParams._fields)})"))
+OF_SESSION = text(f"SELECT credit_answer({', '.join(f':{name}' for name in ProcedureParams._fields)})")
 ANSWER_MANY = CompiledStatement(
     text(
         "SELECT credit_answer_many(:users, :keys, :amounts, :actors, :moments, :buckets, :turns,"
@@ -85,6 +88,12 @@ ANSWER_MANY = CompiledStatement(
 def call(question: ProcedureParams) -> ShortResult | JournalResult:
     """Call the function and commit. Raises DBAPIError with the function's own SQLSTATE."""
     return read(json.loads(ANSWER.fetch_value(list(map(_text, question)))))
+
+
+def try_call(session: Session, question: ProcedureParams) -> None:
+    """Call the function in a transaction that goes on. Raises DBAPIError with the function's own SQLSTATE."""
+    values = {name: _text(value) for name, value in question._asdict().items()}
+    execute_core(session, OF_SESSION, {name: value and value.decode() for name, value in values.items()})
 
 
 def call_many(questions: Sequence[ProcedureParams]) -> Sequence[ShortResult | None]:

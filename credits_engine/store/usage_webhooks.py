@@ -94,6 +94,17 @@ def add(session: Session, row: Mapping[str, object], *, now: datetime) -> bool:
     return inserted(session, ADD, {**row, "state": State.PENDING.value, "attempts": 0, "next_try_at": now})
 
 
+def copy_events(
+    session: Session, user_id: str, into: str, begun: Mapping[datetime, datetime], *, now: datetime
+) -> None:
+    """Note what was told of a user in their running periods as told of another one, by the starts of either's."""
+    query = select(WEBHOOKS).where(WEBHOOKS.c.user_id == user_id, WEBHOOKS.c.since.in_(begun))
+    for row in session.execute(query).mappings().all():
+        copied = {name: value for name, value in row.items() if name not in ("id", "state")}
+        told = {"user_id": into, "since": begun[row["since"]], "finished_at": row["finished_at"] or now}
+        inserted(session, ADD, {**copied, **told, "state": State.DELIVERED.value})
+
+
 def due(session: Session, now: datetime, *, most: int) -> list[ResultRow]:
     """Return the deliveries that are due, the oldest first."""
     query = select(WEBHOOKS).where(WEBHOOKS.c.state == State.PENDING.value, WEBHOOKS.c.next_try_at <= now)

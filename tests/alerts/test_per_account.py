@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from flask import Flask
 
 from alerts import gates, store, thresholds
 from alerts.analysis.attribution import Attribution
@@ -19,6 +18,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Position, Rollout, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
+from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from tests.alerts.test_guard import exposed, stand_at
 from tests.credit_signals import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, FAILURE, ROUTED
@@ -45,12 +45,13 @@ def put(rules: tuple[Rule, ...]) -> None:
     signals.count_by_account(thresholds.signals_by_account(rules))
 
 
-def operate(account: int, *, v2: bool = True, legacy: bool = True, times: int = 1) -> None:
-    """Run operations that each engine answers well, or fails."""
-    name = f"tenant {account}"
+def operate(account: int, *, v2: bool = True, legacy: bool = True, times: int = 1, plan: str = "") -> None:
+    """Run operations that each engine answers well, or fails, of whoever has a plan."""
+    name, cohorts = f"tenant {account}", (Cohort("plan", plan),) if plan else ()
     for _ in range(times):
         signals.record(
-            Sample(FAILURE, not v2, "v2", "served", name), Sample(FAILURE, not legacy, "legacy", "shadow", name)
+            Sample(FAILURE, not v2, "v2", "served", name, cohorts=cohorts),
+            Sample(FAILURE, not legacy, "legacy", "shadow", name, cohorts=cohorts),
         )
         if v2 != legacy:
             signals.record(Sample(FAILED_LEGACY_ONLY if v2 else FAILED_V2_ONLY, bad=True, account=name))
@@ -175,7 +176,24 @@ def test_users_who_act_on_and_on_are_no_silence(begin: datetime) -> None:
         assert verdict.status is not Status.BLIND
 
 
-def test_cohorts_are_not_watched_by_account(app: Flask) -> None:
-    del app
-    (rule,) = parse(TEXT % "1%")
-    assert not rule.has_cohorts
+def test_the_plan_whose_users_fail_is_named_and_acts_for_nobody(begin: datetime) -> None:
+    """Cohorts are counted by operation: one explains a breach of an alert per account, and is none of its own."""
+    for tenant in range(40):
+        operate(tenant, times=3, plan="pro")
+    for tenant in range(40, 46):
+        operate(tenant, v2=False, times=4, plan="starter")
+    verdict = judge(begin + MINUTE)
+    assert verdict.status is Status.ROLLBACK
+    assert verdict.reason.startswith("All 24 operations of plan starter failed in v2.")
+    assert rollout().state_reason.count("plan starter") == 1
+
+
+def test_a_plan_that_fails_below_the_threshold_of_users_does_nothing(begin: datetime) -> None:
+    put(parse(TEXT % "30%"))
+    judge(begin + SECOND)
+    for tenant in range(40):
+        operate(tenant, times=3, plan="pro")
+    for tenant in range(40, 46):
+        operate(tenant, v2=False, times=20, plan="starter")
+    verdict = judge(begin + MINUTE)
+    assert (verdict.status, verdict.cohort, verdict.notifies) == (Status.OK, "", False)

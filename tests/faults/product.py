@@ -25,6 +25,7 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Engine, Request
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import Engines, consume
+from credits_engine.operations.reservations import reserve
 from flags.store import UserAttributes, upsert_users
 from tests.credits_engine.examples import consume_by
 
@@ -110,7 +111,14 @@ class Product:
                 raise RuntimeError
             return receipt
 
+        def reserve_and_crash(*arguments: object, **options: object) -> object:
+            receipt = reserve(*arguments, **options)  # type: ignore[arg-type]
+            if crashes(receipt.served.engine.value):
+                raise RuntimeError
+            return receipt
+
         self.patch.setattr(execution, "consume", consume_and_crash)
+        self.patch.setattr(execution, "reserve", reserve_and_crash)
 
     def lose_database(self) -> None:
         """Let every operation wait for a lock in vain."""
@@ -144,6 +152,13 @@ class Product:
                 self.watch()
                 if self.rollout.state is RolloutState.ROLLED_BACK:
                     return
+
+    def operate_reservations(self, operations: int) -> None:
+        """Reserve over HTTP, and let the guard look."""
+        for number in range(operations):
+            self.reserve(f"u{number % USERS}", key=f"r{next(self.keys)}")
+            if number % EVERY == EVERY - 1:
+                self.watch()
 
     def watch(self) -> None:
         """Run one tick of the guard."""

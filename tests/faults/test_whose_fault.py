@@ -102,6 +102,28 @@ def test_what_fails_around_both_or_around_legacy_is_held(begin: Begin, crashes: 
     assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
 
 
+@pytest.mark.parametrize("path", ["consume", "reserve"])
+@pytest.mark.parametrize("healthy", [0, 100])
+def test_what_fails_around_both_is_held_where_legacy_serves_nobody(begin: Begin, path: str, healthy: int) -> None:
+    """Legacy is asked once more what it would have done, and undone."""
+    product = begin(EVERYBODY)
+    product.operate(healthy)
+    product.crash(lambda _engine: True)
+    product.operate(60) if path == "consume" else product.operate_reservations(60)
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+    assert {product.verdict(each).attribution for each in (ERRORS, SERVING)} == {Attribution.SHARED}
+    assert "legacy fails as well" in product.verdict(SERVING).reason
+
+
+def test_what_fails_around_v2_alone_is_rolled_back_where_legacy_serves_nobody(begin: Begin) -> None:
+    product = begin(EVERYBODY)
+    product.operate(100)
+    product.crash(lambda engine: engine == "v2")
+    product.operate(60)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    assert "v2 alone is to blame" in product.rollout.state_reason
+
+
 def test_v2_charging_wrongly_is_rolled_back(begin: Begin) -> None:
     product = begin(TENTH)
     product.engines(v2=overcharging(v2.decide, one_in(5)))

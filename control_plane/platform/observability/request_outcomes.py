@@ -87,6 +87,12 @@ def count_served(flag: str, outcome: Sample | None) -> None:
         arms[flag] = Arm(flag, arms[flag].engine)
 
 
+def failing_arm(flag: str) -> str | None:
+    """Return the side of the flag's migration that a failure of this request counts against; None for neither."""
+    arm: Arm | None = ((find_environ() or {}).get(ARMS) or {}).get(flag)
+    return arm.engine if arm and arm.failure else None
+
+
 def account() -> str:
     """Return the account that a failure of this request counts for, else the caller."""
     found = environ()

@@ -1,8 +1,9 @@
 """From facts to effects: what a user is entitled to now, and what has to change so that the books say so."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from credits_engine.billing.entitlements.history import History
 from credits_engine.billing.entitlements.moved_anchors import counted_from, opened_at
@@ -10,6 +11,10 @@ from credits_engine.billing.entitlements.prices import highest, rank
 from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
+
+Merged = Mapping[str, datetime]
+"""The customers that came with an account that was merged into the user's, and when."""
+NEVER_MERGED: Merged = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,13 @@ def reschedule(later: Iterable[PeriodRow], anchor: datetime) -> dict[Period, Per
 
 
 def limits(
-    row: PeriodRow, found: Entitlement, histories: Sequence[History], *, now: datetime, catalogue: Catalogue
+    row: PeriodRow,
+    found: Entitlement,
+    histories: Sequence[History],
+    *,
+    now: datetime,
+    catalogue: Catalogue,
+    merged: Merged = NEVER_MERGED,
 ) -> ChangeLimits | None:
     """The limits that the running period should have, where it has others: raised at once, lowered by the next period.
 
@@ -123,15 +134,25 @@ def limits(
     if now not in row.period:
         return None
     # A plan that was higher within this period keeps its limits to the period's end.
-    within = plan_within(row.period, histories, catalogue, now) if found.is_live else None
+    within = plan_within(row.period, histories, catalogue, now, merged) if found.is_live else None
     wanted = highest([found.plan, within], catalogue) if within else found.plan
     return None if row.plan == wanted.name else ChangeLimits(row.period, wanted)
 
 
-def plan_within(span: Period, histories: Iterable[History], catalogue: Catalogue, now: datetime) -> CreditPlan | None:
-    """The highest plan that any subscription granted within `span`, as of `now`; None where none did."""
-    plans = [plan for history in histories if (plan := best_plan(history, span, catalogue, now))]
+def plan_within(
+    span: Period, histories: Iterable[History], catalogue: Catalogue, now: datetime, merged: Merged = NEVER_MERGED
+) -> CreditPlan | None:
+    """The highest plan that any subscription granted within `span`, as of `now`; None where none did.
+
+    One that came with a merge granted its plan to somebody else before that.
+    """
+    spans = [(each, Period(max(span.start, _since(each, merged, span)), span.end)) for each in histories]
+    plans = [plan for each, own in spans if own.start < own.end and (plan := best_plan(each, own, catalogue, now))]
     return highest(plans, catalogue) if plans else None
+
+
+def _since(history: History, merged: Merged, span: Period) -> datetime:
+    return merged.get(history.newest.customer_id, span.start)
 
 
 def _worth(each: SubscriptionEntitlement, catalogue: Catalogue) -> tuple[object, ...]:

@@ -23,6 +23,11 @@ def opened_at(anchor: datetime, own: History, known: Iterable[History], now: dat
     return anchor if is_opened and anchor <= now else None
 
 
+def is_opened(start: datetime, known: Sequence[History]) -> bool:
+    """Return whether a payment opened a period that begins then."""
+    return any(each.period.start == start for each in _openings(known, start))
+
+
 def counted_from(anchor: datetime, known: Sequence[History], now: datetime, catalogue: Catalogue) -> datetime:
     """Return the anchor that months are counted from: this one, or the last paid one if its credits last until then."""
     opened = [each.period.start for each in _openings(known, anchor) if each.period.start <= now]
@@ -48,9 +53,9 @@ def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
     paid = [(invoice, history) for history in histories for invoice in history.paid]
     found: list[_Opening] = []
     earlier: list[InvoicePaid] = []
-    balance = 0
+    balances: dict[str, int] = {}
     for invoice, history in sorted(paid, key=lambda each: (each[0].at, each[0].invoice_id)):
-        period = invoice.period
+        period, balance = invoice.period, balances.get(invoice.customer_id, 0)
         if period and period.start in anchors[history.subscription_id] and _is_new_money(invoice, balance):
             last = found[-1].period.start if found else None
             granted = (each.period for each in earlier if each.period and each.total > 0)
@@ -59,8 +64,9 @@ def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
                 found.append(_Opening(history, period))
         if history.payments.paid_share_of(invoice) > 0:
             earlier.append(invoice)
-        # An invoice below zero is put on the customer's balance, from which the next ones are paid.
-        balance = max(0, balance - invoice.total) if invoice.total > 0 else balance + _credited(invoice)
+        # An invoice below zero is put on the customer's balance, from which their next ones are paid.
+        rest = max(0, balance - invoice.total) if invoice.total > 0 else balance + _credited(invoice)
+        balances[invoice.customer_id] = rest
     return found
 
 

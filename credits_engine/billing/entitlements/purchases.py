@@ -24,6 +24,7 @@ from credits_engine.engines.pack_prices import PackPrice
 from credits_engine.engines.packs import Pack
 
 ACTOR = "billing"
+KEY_PREFIX = "stripe:"
 
 
 def concerns(stated: Iterable[Fact]) -> bool:
@@ -72,7 +73,7 @@ def without_repeats(bought: Iterable[PackPaid], granted: AbstractSet[str]) -> li
 
 def key_of(paid: PackPaid) -> str:
     """The key under which a pack is granted once."""
-    return f"stripe:{paid.identity}"
+    return f"{KEY_PREFIX}{paid.identity}"
 
 
 def to_take_back(amount: int, share: Fraction) -> int:

@@ -4,7 +4,7 @@ Like packs it is a function of the set of facts: a payment that comes late puts 
 spent stays spent.
 """
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -49,27 +49,53 @@ def had_one_plan(session: Session, user_id: str, ended: CounterRow) -> bool:
 def sync_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
     """Sync what has just rolled over into periods that the clock opened, of users who are known to billing."""
     for user_id in accounts.known_users(session, user_ids):
-        sync_rollovers(session, user_id, _histories(session, user_id), now=now, cause="clock")
+        account = accounts.show_account(session, user_id)
+        granting = account.subscription_id if account else None
+        sync_rollovers(session, user_id, _histories(session, user_id), granting=granting, now=now, cause="clock")
 
 
-def sync_rollovers(session: Session, user_id: str, known: Sequence[History], *, now: datetime, cause: str) -> list[str]:
+def sync_rollovers(
+    session: Session, user_id: str, known: Sequence[History], *, granting: str | None, now: datetime, cause: str
+) -> list[str]:
     """Take back what rolled over from periods that are not paid for, and put back what was; a sentence for each.
 
-    Call it with the user's books locked, as packs are locked behind them. `cause` is the event behind it.
+    Call it with the user's books locked, as packs are locked behind them. `granting` is the subscription that decides
+    what they have, `cause` the event behind it.
     """
-    if not CATALOGUE.rolling_plans:
+    merged = accounts.merged_customers(session, user_id)
+    if not CATALOGUE.rolling_plans and not merged:
         return []
     change = ChangeContext(now, ACTOR, f"Whether its period is paid for is told by {cause}.")
     changes = []
     for each in rollovers.lock_rolled_over(session, user_id, now):
-        is_earned = each.is_as_it_was and _is_earned(session, each, known)
+        # Of a plan that grants its limits once more nothing can be left beside them.
+        is_earned = each.is_as_it_was and (each.subscription_id is None or each.subscription_id != granting)
+        is_earned = is_earned and _is_earned(session, each, _payers(each, known, merged))
         changes += _restored(session, each, change) if is_earned else _revoked(session, each, change)
     return changes
 
 
-def _is_earned(session: Session, rolled: RolledOver, known: Sequence[History]) -> bool:
-    if is_sold(rolled.plan, known, catalogue()):
-        return is_paid_through(rolled.plan, rolled.period, known, catalogue())
+def given_for_nothing(session: Session, user_id: str, now: datetime) -> set[int]:
+    """Return the packs that rolled over from a plan that no subscription of theirs was for, and that are whole."""
+    known = _histories(session, user_id)
+    held = rollovers.lock_rolled_over(session, user_id, now)
+    free = [each for each in held if each.is_given or not (each.is_merged or is_sold(each.plan, known, catalogue()))]
+    return {each.pack.id for each in free if each.is_given or not facts.revoked(session, each.pack, actor=ACTOR)}
+
+
+def _payers(rolled: RolledOver, known: Sequence[History], merged: Mapping[str, datetime]) -> list[History]:
+    """Return the subscriptions that can have paid for a period: a merge brought others, or it brought the period."""
+    if rolled.subscription_id:
+        return [each for each in known if each.subscription_id == rolled.subscription_id]
+    came_later = {name for name, at in merged.items() if at >= rolled.period.end}
+    return [each for each in known if (each.newest.customer_id in came_later) is rolled.is_merged]
+
+
+def _is_earned(session: Session, rolled: RolledOver, payers: Sequence[History]) -> bool:
+    if rolled.is_given:
+        return True
+    if rolled.is_merged or is_sold(rolled.plan, payers, catalogue()):
+        return is_paid_through(rolled.plan, rolled.period, payers, catalogue())
     user_id = rolled.pack.user_id
     return _is_given(session, user_id, rolled.plan) and not rollovers.changed_plan(
         session, [(user_id, rolled.period.start)]

@@ -103,8 +103,12 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
     paid_for = [
         each.plan for each in paid if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
     ]
-    # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid.
-    if not (history.newest.status in TERMINAL and paid_for) and (granting := during or earlier):
+    # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid. And once the
+    # rights are over, all of them may have been given back.
+    is_over = (history.newest.status in TERMINAL and paid_for) or (
+        end is not None and end <= min(now, span.end - INSTANT)
+    )
+    if not is_over and (granting := during or earlier):
         plan = _newest_plan(granting, catalogue)
         refused = refusal(history, plan, _period_of(granting[-1], catalogue), catalogue)
         if not paid_for or refused is None or min(now, span.end - INSTANT) < refused.at:

@@ -12,37 +12,31 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements import rollovers
+from credits_engine.billing.entitlements import period_bounds, rollovers
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
     entitlement_at,
     limits,
-    overlap_at,
-    plan_within,
-    reschedule,
-    truncate_at,
     without_subscription,
 )
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError
+from credits_engine.billing.entitlements.sync_run import CLOCK, MERGED, SyncRun
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
-from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.engines.amounts import KINDS
-from credits_engine.engines.periods import Period, PeriodRow, billing_period
-from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.periods import PeriodRow
+from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import period_openings
+from credits_engine.operations import rollovers as rolling
 from credits_engine.operations.period_openings import OpenedPeriods
 from credits_engine.store import accounts as directory
-from credits_engine.store import books as book_rows
-from credits_engine.store import journal, plan_versions
+from credits_engine.store import plan_versions
 from credits_engine.store.accounts import Account
 
-ACTOR = "billing"
-CLOCK = "clock"
 INSTANT = timedelta(microseconds=1)
 LATE = timedelta(days=4)
 """How late an event may come and still correct a period that ended meanwhile; Stripe delivers for three days."""
@@ -59,34 +53,6 @@ class SyncState:
     changes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One sync of one user: their locked account, the instant, and the event or the clock behind it."""
-
-    session: Session
-    account: BillingAccount
-    now: datetime
-    cause: str
-
-    def journal(self, type_: EntryType, period: Period, plan: CreditPlan, reason: str) -> str:
-        """Journal a change of the limits or bounds of `period`; returns its sentence."""
-        journal.append(
-            self.session,
-            {
-                "type": type_.value,
-                "occurred_at": self.now,
-                "user_id": self.account.user_id,
-                "reason": reason,
-                "actor": ACTOR,
-                "context": {"cause": self.cause},
-                "v2_period_start": period.start,
-                "v2_period_end": period.end,
-                "v2_limit": plan.v2,
-            },
-        )
-        return reason
-
-
 def dispute_policy() -> DisputePolicy:
     """Return the effect of an open dispute, as the settings say."""
     return DisputePolicy(settings.current().stripe_disputes)
@@ -99,7 +65,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     """
     # The account's row is the user's lock: two events about one user are applied one after the other, in any order.
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
-    run = _Run(session, account, now, cause)
+    run = SyncRun(session, account, now, cause, accounts.merged_customers(session, user_id))
     stated = facts.of_user(session, user_id)
     known = histories(stated, dispute_policy())
     entitlement = entitlement_at(known, now, catalogue())
@@ -107,22 +73,25 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         entitlement = without_subscription(catalogue().plan(account.original_plan))
     if entitlement is None:
         return SyncState(tuple(known), None, ())
-    # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
-    since = min(entitlement.opened_at or now, now if cause == CLOCK else now - LATE)
+    since = _corrected_since(run, entitlement)
     rows = accounts.lock_periods(session, user_id, since)
-    changes = _close(run, entitlement, known, rows)
+    changes = period_bounds.close_crossed(run, entitlement, known, rows)
     # Closing moves the bounds of rows: what follows must not look at the old ones.
     rows = accounts.lock_periods(session, user_id, since) if changes else rows
     changes += _correct_ended(run, stated, rows)
     changes += _update_directory(run, entitlement)
-    running = _aligned(run, entitlement, _running(rows, now))
+    running = period_bounds.aligned(run, entitlement, running_row(rows, now))
     if running is None:
         # Only now: the period to open is counted from the plan and the anchor that the directory has just been given.
         running = _open(session, user_id, now)
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
+    elif undone := period_bounds.undo_opening(run, entitlement, known, running):
+        running = running_row(accounts.lock_periods(session, user_id, now), now) or running
+        changes += undone
     limited = _limit(run, entitlement, known, running)
     changes += limited
-    changes += rollovers.sync_rollovers(session, user_id, known, now=now, cause=cause)
+    granting = entitlement.subscription_id
+    changes += rollovers.sync_rollovers(session, user_id, known, granting=granting, now=now, cause=cause)
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)
@@ -144,35 +113,15 @@ def sync_account(session: Session, account: Account, *, now: datetime) -> Accoun
     return directory.refreshed(session, account)
 
 
-def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: Sequence[PeriodRow]) -> list[str]:
-    """End the period that reaches across a moved and paid anchor, once per paid period."""
-    session, user_id, start = run.session, run.account.user_id, entitlement.opened_at
-    crossed = overlap_at(rows, start) if start else None
-    if start is None or crossed is None or entitlement.subscription_id is None:
-        return []
-    # A use after the anchor, before we knew of it, has its place in the old period: the cut comes after it.
-    at = truncate_at(crossed.period, start, last_used_at=accounts.last_used_at(session, user_id), now=run.now)
-    places = reschedule(crossed.later, start)
-    if at is None or len(places) < len(crossed.later):
-        return []
-    if not accounts.record_opening(
-        session, entitlement.subscription_id, start, user_id=user_id, event_id=run.cause, now=run.now
-    ):
-        # This payment has opened its period before, so a second allowance would be a gift.
-        metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
-        return []
-    ended = Period(crossed.period.start, at)
-    plan = plan_within(ended, known, catalogue(), run.now) or catalogue().plan(run.account.original_plan)
-    # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
-    for period, place in {crossed.period: ended, **places}.items():
-        accounts.move_period(session, user_id, period, place)
-    book_rows.change_limits(session, user_id, ended, plan)
-    reason = f"Credits reset for {user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
-    log.info("billing.period_closed", user=user_id, stripe_event=run.cause, reason=reason)
-    return [run.journal(EntryType.PERIOD_CLOSE, ended, plan, reason)]
+def _corrected_since(run: SyncRun, entitlement: Entitlement) -> datetime:
+    """Return the moment up to which periods may have ended that what was told now corrects."""
+    # An event may be as late as Stripe retries it.
+    since = min(entitlement.opened_at or run.now, run.now if run.cause == CLOCK else run.now - LATE)
+    # What came with a merge says nothing of the periods that had ended before it.
+    return max(since, run.merged_at) if run.merged_at else since
 
 
-def _update_directory(run: _Run, entitlement: Entitlement) -> list[str]:
+def _update_directory(run: SyncRun, entitlement: Entitlement) -> list[str]:
     """The directory is what the engines, the flags and the page read."""
     account, plan, anchor = run.account, entitlement.plan.name, entitlement.anchor
     if (account.plan, account.anchor) == (plan, anchor):
@@ -184,7 +133,7 @@ def _update_directory(run: _Run, entitlement: Entitlement) -> list[str]:
     return [f"Plan {plan} instead of {account.plan}."]
 
 
-def _correct_ended(run: _Run, stated: Sequence[Fact], rows: Sequence[PeriodRow]) -> list[str]:
+def _correct_ended(run: SyncRun, stated: Sequence[Fact], rows: Sequence[PeriodRow]) -> list[str]:
     """Set the limits of a period that ended before its events arrived."""
     changes = []
     for row in rows:
@@ -201,40 +150,33 @@ def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
     return next((row for row in rows if now in row.period), None)
 
 
-def _aligned(run: _Run, entitlement: Entitlement, row: PeriodRow | None) -> PeriodRow | None:
-    """Let the calendar month that the sweep had opened for a first subscriber end with their billing period.
-
-    Only where nothing counts in it: so it does not depend on the sweep, and nobody gets a second allowance.
-    """
-    if row is None or row.is_used or run.account.anchor is not None or entitlement.anchor is None:
-        return row
-    wanted = billing_period(entitlement.anchor, run.now)
-    period = Period(max(wanted.start, row.period.start), wanted.end)
-    if period != row.period:
-        accounts.move_period(run.session, run.account.user_id, row.period, period)
-    return PeriodRow(period, row.plan)
+def running_row(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
+    """Return the period that holds `now`."""
+    return next((row for row in rows if now in row.period), None)
 
 
 def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:
     for refused in open_running(session, [user_id], now).refused.values():
         raise refused
-    running = _running(accounts.lock_periods(session, user_id, now), now)
+    running = running_row(accounts.lock_periods(session, user_id, now), now)
     assert running is not None
     return running
 
 
-def _limit(run: _Run, entitlement: Entitlement, known: Sequence[History], row: PeriodRow) -> list[str]:
+def _limit(run: SyncRun, entitlement: Entitlement, known: Sequence[History], row: PeriodRow) -> list[str]:
     """Raise or correct the limits of a period."""
-    change = limits(row, entitlement, known, now=run.now, catalogue=catalogue())
+    change = limits(row, entitlement, known, now=run.now, catalogue=catalogue(), merged=run.merged)
     if change is None:
         return []
-    book_rows.change_limits(run.session, run.account.user_id, change.period, change.plan)
+    rolling.change_limits(run.session, run.account.user_id, change.period, change.plan)
     reason = f"Limits of {change.plan.name} instead of {row.plan}; what was used stays used."
     return [run.journal(EntryType.LIMIT_CHANGE, change.period, change.plan, reason)]
 
 
-def _report_plan(run: _Run, stated: Sequence[Fact]) -> None:
-    """Report the delay of a change: since its due time, or since Stripe's latest event."""
+def _report_plan(run: SyncRun, stated: Sequence[Fact]) -> None:
+    """Report the delay of a change: since its due time, or since Stripe's latest event; a merge is never late."""
+    if run.cause == MERGED:
+        return
     # What we fetched ourselves is dated by our question, and the change that it shows is older than that.
     sent = [fact.at for fact in stated if not (isinstance(fact, Snapshot) and fact.source is Source.FETCHED)]
     due_at = run.account.due_at if run.cause == CLOCK else max(sent, default=None)
@@ -242,7 +184,7 @@ def _report_plan(run: _Run, stated: Sequence[Fact]) -> None:
         metrics.report_plan(run.session, run.account.user_id, due_at=due_at, now=run.now)
 
 
-def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
+def _remember(run: SyncRun, entitlement: Entitlement, running: PeriodRow) -> None:
     """Write the account where something differs, and when to look again: at a due date or the next period."""
     due_at = min(entitlement.due_at or running.period.end, running.period.end)
     service = (entitlement.period.start, entitlement.period.end) if entitlement.period else (None, None)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from credits_engine.amount_types import total_of
 from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, OPENINGS
 from credits_engine.engines.periods import Period, PeriodRow
+from credits_engine.store.books import CounterRow, counter_row
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS, ResultRow, execute_core, insert_if_absent, inserted
 
 
@@ -38,7 +39,15 @@ ADD_CUSTOMER = insert_if_absent(CUSTOMERS)
 LINK = (
     update(CUSTOMERS)
     .where(CUSTOMERS.c.customer_id == bindparam("of_customer"))
-    .values(user_id=bindparam("to_user"), linked_at=bindparam("at"), linked_by=bindparam("by"))
+    .values(
+        user_id=bindparam("to_user"),
+        linked_at=bindparam("at"),
+        linked_by=bindparam("by"),
+        merged_at=bindparam("merged", type_=CUSTOMERS.c.merged_at.type),
+    )
+)
+MERGED = select(CUSTOMERS.c.customer_id, CUSTOMERS.c.merged_at).where(
+    CUSTOMERS.c.user_id == bindparam("user_id"), CUSTOMERS.c.merged_at.is_not(None)
 )
 ACCOUNT = (
     select(
@@ -79,9 +88,18 @@ def lock_customer(session: Session, customer_id: str) -> str | None:
     return user_id
 
 
-def link(session: Session, customer_id: str, user_id: str, *, now: datetime, by: str) -> None:
-    """Say which user a customer is; the caller has locked the customer."""
-    execute_core(session, LINK, {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by})
+def link(
+    session: Session, customer_id: str, user_id: str, *, now: datetime, by: str, merged_at: datetime | None = None
+) -> None:
+    """Say which user a customer is, and when they came by a merge; the caller has locked the customer."""
+    row = {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by, "merged": merged_at}
+    execute_core(session, LINK, row)
+
+
+def merged_customers(session: Session, user_id: str) -> dict[str, datetime]:
+    """Return the customers that came to a user by merges, and when."""
+    found = execute_core(session, MERGED, {"user_id": user_id})
+    return {row.customer_id: row.merged_at for row in found}
 
 
 def lock_account(session: Session, user_id: str, *, now: datetime, default_plan: str) -> BillingAccount:
@@ -128,6 +146,23 @@ def record_opening(
         "opened_at": now,
     }
     return inserted(session, OPEN, row)
+
+
+def openings_between(
+    session: Session, subscription_ids: Collection[str], after: datetime, until: datetime
+) -> list[tuple[str, datetime]]:
+    """Return the openings by payments of these subscriptions that lie after one moment, and not after another."""
+    key = OPENINGS.c.subscription_id, OPENINGS.c.period_start
+    between = OPENINGS.c.period_start > after, OPENINGS.c.period_start <= until
+    query = select(*key).where(OPENINGS.c.subscription_id.in_(subscription_ids), *between)
+    return [(row.subscription_id, row.period_start) for row in session.execute(query)]
+
+
+def forget_openings(session: Session, openings: Collection[tuple[str, datetime]]) -> None:
+    """Forget that these payments opened a period."""
+    for subscription_id, start in openings:
+        own = OPENINGS.c.subscription_id == subscription_id, OPENINGS.c.period_start == start
+        execute_core(session, delete(OPENINGS).where(*own))
 
 
 def user_of(session: Session, customer_id: str) -> str | None:
@@ -214,6 +249,13 @@ def lock_periods(session: Session, user_id: str, since: datetime) -> list[Period
     """A user's periods that had not ended at `since`, in order, locked."""
     found = execute_core(session, PERIODS, {"user_id": user_id, "since": since})
     return [PeriodRow(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
+
+
+def lock_period_before(session: Session, user_id: str, period: Period) -> CounterRow | None:
+    """Return the period that ended where this one begins, locked; None where none did."""
+    ended = COUNTERS.c.user_id == user_id, COUNTERS.c.period_end == period.start
+    row = session.execute(select(COUNTERS).where(*ended).with_for_update()).one_or_none()
+    return counter_row(row, row.plan) if row else None
 
 
 def move_period(session: Session, user_id: str, period: Period, to: Period) -> None:

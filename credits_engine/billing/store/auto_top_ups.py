@@ -86,6 +86,20 @@ def move(session: Session, order: tuple[str, int], attempts: int, values: Mappin
     return _set(session, order, attempts, values)
 
 
+def transfer(session: Session, user_id: str, into: str) -> None:
+    """Let what an account wants, and its orders, be another's; what that one wants itself stays as it is."""
+    wanted = session.execute(WANTED.where(AUTO_TOP_UPS.c.user_id == user_id).with_for_update()).mappings().one_or_none()
+    if wanted is not None:
+        inserted(session, ADD, {**wanted, "user_id": into})
+        remove(session, user_id)
+    # Orders count on, so that no bound of a period is passed; their keys at Stripe stay.
+    rows = session.execute(select(TOP_UP_ORDERS).where(TOP_UP_ORDERS.c.user_id == user_id)).mappings().all()
+    session.execute(delete(TOP_UP_ORDERS).where(TOP_UP_ORDERS.c.user_id == user_id))
+    for row in rows:
+        number = next_number(session, into, row["period_start"])
+        session.execute(insert(TOP_UP_ORDERS).values({**row, "user_id": into, "number": number}))
+
+
 def _set(session: Session, order: tuple[str, int], attempts: int, values: Mapping[str, object]) -> bool:
     user_id, number = order
     own = TOP_UP_ORDERS.c.user_id == user_id, TOP_UP_ORDERS.c.id == number

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.facts import (
@@ -24,9 +24,8 @@ from credits_engine.billing.facts import (
 )
 from credits_engine.billing.models import CUSTOMERS, FACTS
 from credits_engine.engines.packs import Pack
-from credits_engine.engines.receipts import EntryType
 from credits_engine.store import packs
-from credits_engine.store.tables import JOURNAL, KEYS, PACK_ENTRIES, ResultRow, execute_core, insert_if_absent, inserted
+from credits_engine.store.tables import KEYS, PACK_ENTRIES, ResultRow, execute_core, insert_if_absent, inserted
 
 KINDS: Mapping[str, type[Any]] = {
     each.__name__: each
@@ -143,16 +142,7 @@ def _read(row: ResultRow) -> Fact:
 BOUGHT = (
     select(PACK_ENTRIES.c.pack_id)
     .join(KEYS, and_(KEYS.c.user_id == PACK_ENTRIES.c.user_id, KEYS.c.journal_id == PACK_ENTRIES.c.journal_id))
-    .where(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key"), PACK_ENTRIES.c.amount > 0)
-)
-TAKEN_BACK = (
-    select(func.coalesce(func.sum(-PACK_ENTRIES.c.amount), 0))
-    .join(JOURNAL, and_(JOURNAL.c.user_id == PACK_ENTRIES.c.user_id, JOURNAL.c.id == PACK_ENTRIES.c.journal_id))
-    .where(
-        PACK_ENTRIES.c.user_id == bindparam("user_id"),
-        PACK_ENTRIES.c.pack_id == bindparam("pack_id"),
-        JOURNAL.c.type == EntryType.PACK_REVOKE.value,
-    )
+    .where(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key"), PACK_ENTRIES.c.amount >= 0)
 )
 
 
@@ -164,5 +154,5 @@ def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
 
 def revoked(session: Session, pack: Pack, *, actor: str | None = None) -> int:
     """Return the number of credits revoked from a pack and not put back, by anybody or by one actor."""
-    query = TAKEN_BACK if actor is None else TAKEN_BACK.where(JOURNAL.c.actor == actor)
-    return int(execute_core(session, query, {"user_id": pack.user_id, "pack_id": pack.id}).scalar_one())
+    found = packs.taken_back(session, pack)
+    return sum(found.values()) if actor is None else found.get(actor, 0)

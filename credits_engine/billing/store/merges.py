@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import erasures
@@ -14,7 +14,8 @@ ADD = insert_if_absent(MERGES)
 
 
 def add(session: Session, user_id: str, into: str, *, now: datetime, by: str) -> None:
-    """Note a merge. Whoever was merged into `user_id` before belongs to `into` from now on."""
+    """Note a merge. Whoever was merged into `user_id` before belongs to `into` from now on, who may be one of them."""
+    execute_core(session, delete(MERGES).where(MERGES.c.user_id == into))
     execute_core(session, update(MERGES).where(MERGES.c.into_user_id == user_id).values(into_user_id=into))
     row = {"user_id": user_id, "into_user_id": into, "merged_at": now, "merged_by": by}
     if not inserted(session, ADD, row):

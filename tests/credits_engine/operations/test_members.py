@@ -70,6 +70,7 @@ def test_whoever_is_added_to_two_accounts_at_once_is_a_member_of_one(app: Flask)
 def test_who_is_erased_leaves_the_sums_as_they_were() -> None:
     join("ada")
     take("ada", "k", analysis=4)
+    leave("ada", LATER)
     erasure.erase("ada", ChangeContext(LATER + timedelta(hours=1), "alice", "Asked."))
     with read_only() as session:
         (entry,) = session.execute(select(members.ENTRIES))

@@ -288,11 +288,11 @@ def test_nobody_is_erased_while_a_pack_is_bought_for_them(buyer: PackBuyer) -> N
     buyer.take(95)
     buyer.tick()
     with read_only() as session:
-        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"])}
+        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"], buyer.now)}
     assert "TOP_UP_OPEN" in codes
     buyer.receive_events()
     buyer.run()
     with read_only() as session:
-        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"])}
+        codes = {each.code for each in person_data.hindrances(session, "ada", ["cus_ada"], ["ada"], buyer.now)}
     assert "TOP_UP_OPEN" not in codes
     assert buyer.orders()[0][0] == OrderState.PAID.value

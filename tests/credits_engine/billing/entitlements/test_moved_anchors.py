@@ -54,14 +54,14 @@ def test_flips_between_a_month_and_a_year_open_one_period(stripe: VirtualStripe)
     assert opened_at(stripe) is None, "the year was paid by what was credited for the same year"
 
 
-def come_again(stripe: VirtualStripe) -> None:
+def come_again(stripe: VirtualStripe, customer: str = "") -> None:
     """Leave with the rest credited, and subscribe anew."""
     held = stripe.checkout("ada", "pro_monthly")
     stripe.now += DAY
     stripe._settle(held, stripe._objects.invoice(held, "subscription_update", [line(stripe, held, -2_800)]))
     stripe.cancel(held, at_once=True)
     stripe.now += HOUR
-    stripe.checkout("ada", "pro_monthly")
+    stripe.checkout("ada", "pro_monthly", customer=customer)
 
 
 def go_to_a_year_and_back(stripe: VirtualStripe) -> None:
@@ -79,6 +79,12 @@ def move_the_anchor_for_nothing(stripe: VirtualStripe) -> None:
 def test_who_leaves_with_the_rest_credited_and_comes_again_opens_nothing(stripe: VirtualStripe) -> None:
     come_again(stripe)
     assert opened_at(stripe) is None
+
+
+def test_what_one_customer_was_credited_pays_nothing_for_another_of_the_same_user(stripe: VirtualStripe) -> None:
+    """As after a merge: a balance is the customer's at Stripe."""
+    come_again(stripe, customer="cus_other")
+    assert opened_at(stripe) == stripe.now
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing.entitlements import period_sweep
-from credits_engine.billing.inbox import merges
 from credits_engine.billing.store import accounts
-from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store.tables import PACKS
+from credits_engine.store.tables import COUNTERS, PACKS
 from tests.credits_engine.billing.conftest import Billing
-from tests.credits_engine.billing.stripe_objects import Subscription
+from tests.credits_engine.billing.rolled_over import held, left_over, process_until
+from tests.credits_engine.billing.two_accounts import spendable
 from tests.credits_engine.billing.virtual_collection import dispute, refund_fails
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.credits_engine.conftest import Consumer
@@ -42,34 +41,17 @@ def rule(billing: Billing) -> Iterator[None]:
 
 @pytest.fixture
 def stripe(billing: Billing) -> VirtualStripe:
-    """Return a Stripe where ada has subscribed to pro, which was delivered at once."""
+    """A Stripe where ada has subscribed to pro, which was told at once."""
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     billing.process(stripe.events, at=START)
     return stripe
 
 
-def held(stripe: VirtualStripe) -> Subscription:
-    (subscription,) = stripe.subscriptions.values()
-    return subscription
-
-
 def take(at: datetime, key: str, analysis: int) -> Receipt:
     operation = Operation("ada", key, Amounts(analysis), actor="test")
     with transaction() as session:
         return consume(session, operation, now=at, evaluate=lambda _: V2_SERVES)
-
-
-def left_over(billing: Billing) -> dict[str, int]:
-    """Return the credits that rolled over and can still be spent, by kind."""
-    rows = (row for row in billing.rows(PACKS, user_id="ada") if row["rolled_from"] and row["expires_at"] > billing.now)
-    return {row["kind"]: row["remaining"] for row in rows}
-
-
-def process_until(billing: Billing, stripe: VirtualStripe, at: datetime) -> None:
-    """Let time pass, and tell all that happened by then; what was told before changes nothing."""
-    stripe.pass_time(at)
-    billing.process(stripe.events, at=at)
 
 
 @pytest.mark.parametrize("by", ["event", "sweep", "operation"])
@@ -175,6 +157,43 @@ def test_a_dearer_plan_from_the_start_that_is_told_later_leaves_what_it_has(bill
     assert left_over(billing) == {"analysis": 60, "roast": 500}
 
 
+@pytest.mark.parametrize("move_anchor", [True, False])
+def test_a_dearer_plan_after_it_rolled_over_counts_beside_it(
+    billing: Billing, stripe: VirtualStripe, *, move_anchor: bool
+) -> None:
+    """Both are paid for: the period that it comes from, and the plan from now on."""
+    process_until(billing, stripe, NEXT + 2 * HOUR)
+    take(NEXT + 2 * HOUR, "k1", 4_000)
+    stripe.now, told = NEXT + DAY, len(stripe.events)
+    stripe.change_price(held(stripe), "plus_monthly", move_anchor=move_anchor)
+    billing.process(stripe.events[told:], at=stripe.now)
+    assert billing.user("ada")[0] == "plus"
+    used = Amounts(0 if move_anchor else 4_000)
+    assert spendable(billing, "ada") == Amounts(100_060, 5_500) - used
+    told = len(stripe.events)
+    stripe.refund(held(stripe))
+    billing.process(stripe.events[told:], at=stripe.now + HOUR)
+    assert left_over(billing) == {"analysis": 60, "roast": 500}, "the money of December is not that of November"
+
+
+def test_a_dearer_plan_told_after_the_period_rolled_over_leaves_nothing_twice(
+    billing: Billing, stripe: VirtualStripe
+) -> None:
+    take(START + DAY, "k1", 9_990)
+    stripe.now = NEXT - DAY
+    stripe.change_price(held(stripe), "plus_monthly")
+    late, told = stripe.events[-1:], len(stripe.events)
+    stripe.pass_time(NEXT + HOUR)
+    period_sweep.PeriodSweep().tick(NEXT + HOUR)
+    billing.now = NEXT + HOUR
+    assert left_over(billing) == {"analysis": 10, "roast": 500}
+    billing.process([*stripe.events, *late], at=NEXT + 2 * HOUR)
+    (ended,) = [row for row in billing.rows(COUNTERS, user_id="ada") if row["period_start"] == START]
+    assert (ended["plan"], ended["limits"]) == ("plus", Limits(100_000 - 10, 5_000 - 500))
+    assert told
+    assert left_over(billing) == {}, "its period had two plans"
+
+
 def test_whoever_leaves_at_the_end_keeps_what_was_paid_for(billing: Billing, stripe: VirtualStripe) -> None:
     stripe.now = START + DAY
     stripe.cancel(held(stripe))
@@ -190,16 +209,6 @@ def test_whoever_leaves_at_once_with_the_rest_given_back_leaves_it_behind(
     stripe.refund(held(stripe), 0.3)
     stripe.cancel(held(stripe), at_once=True)
     process_until(billing, stripe, NEXT + 2 * HOUR)
-    assert left_over(billing) == {}
-
-
-def test_a_merge_leaves_it_behind(billing: Billing, stripe: VirtualStripe) -> None:
-    """The subscription is another account's from then on, and with it whatever is asked back."""
-    process_until(billing, stripe, NEXT + 2 * HOUR)
-    with transaction() as session:
-        accounts.lock_account(session, "ann", now=billing.now, default_plan="free")
-        merges.merge(session, "ada", "ann", ChangeContext(billing.now, "alice", "One person."))
-    assert billing.user("ann")[0] == "pro"
     assert left_over(billing) == {}
 
 

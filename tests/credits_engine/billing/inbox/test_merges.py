@@ -1,59 +1,31 @@
 """One person with two accounts: merging moves what was bought and what was used of it, and grants nothing."""
 
-from datetime import timedelta
-
 import pytest
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from credits_engine.administration import organisations
-from credits_engine.billing.inbox import merges
-from credits_engine.engines.amounts import Amounts
+from credits_engine.administration import corrections, organisations
+from credits_engine.billing.models import AUTO_TOP_UPS, TOP_UP_ORDERS
+from credits_engine.billing.store import auto_top_ups
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
-from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
-from credits_engine.store.tables import PACKS
+from credits_engine.operations.consumption import Operation
 from tests.credits_engine.billing.conftest import Billing
+from tests.credits_engine.billing.two_accounts import (
+    DAY,
+    HOUR,
+    V2_SERVES,
+    merge,
+    paid_for,
+    take,
+    two_accounts,
+)
 from tests.credits_engine.billing.virtual_sales import give_back, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
-
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-V2_SERVES = FlagEvaluation(enabled=True, reason="test", revision=1)
-
-
-def take(billing: Billing, user_id: str, key: str, analysis: int = 0, roast: int = 0) -> bool:
-    operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
-    with transaction() as session:
-        return consume(session, operation, now=billing.now, evaluate=lambda _: V2_SERVES).granted
-
-
-def merge(billing: Billing, user_id: str, into: str) -> list[str]:
-    with transaction() as session:
-        return merges.merge(session, user_id, into, ChangeContext(billing.now, "alice", "One person."))
-
-
-def two_accounts(billing: Billing) -> VirtualStripe:
-    """ada pays for pro, and old ada bought starter once."""
-    stripe = VirtualStripe()
-    stripe.checkout("ada", "pro_monthly")
-    stripe.checkout("old", "starter_monthly")
-    billing.process(stripe.events, at=START)
-    return stripe
-
-
-def test_the_plan_moves_and_what_was_used_of_it_counts_on(billing: Billing) -> None:
-    two_accounts(billing)
-    assert take(billing, "ada", "k1", 9_000)
-    merge(billing, "ada", "old")
-    assert (billing.user("old"), billing.user("ada")) == (("pro", START), ("free", None))
-    assert billing.used("old") == Amounts(9_000, 0)
-    assert not take(billing, "old", "k2", 1_001), "a merge gives no second allowance"
-    assert take(billing, "old", "k3", 1_000)
-    assert not take(billing, "ada", "k4", 1), "what was used stays used where it was"
-    assert_whole(billing.app)
 
 
 def test_an_organisation_is_not_merged_away_from_under_its_members(billing: Billing) -> None:
@@ -89,22 +61,7 @@ def test_nobody_is_merged_while_credits_are_reserved_that_may_be_given_back(bill
     with transaction() as session:
         reservations.release(session, "ada", "k1", now=billing.now, actor="test", reason="It failed.")
     merge(billing, "ada", "old")
-    assert take(billing, "old", "k2", 10_000), "nothing was used"
-    assert_whole(billing.app)
-
-
-def test_packs_move_with_what_is_left_and_their_refunds_find_them(billing: Billing) -> None:
-    stripe = two_accounts(billing)
-    sale = sell(stripe, "ada", "pack_analysis_100", customer="cus_ada")
-    billing.process(stripe.events, at=START + HOUR)
-    assert take(billing, "ada", "k1", 10_030)
-    merge(billing, "ada", "old")
-    left = {row["user_id"]: row["remaining"] for row in billing.rows(PACKS)}
-    assert left == {"ada": 0, "old": 70}
-    stripe.now += DAY
-    give_back(stripe, sale)
-    billing.process(stripe.events, at=stripe.now)
-    assert {row["user_id"]: row["remaining"] for row in billing.rows(PACKS)} == {"ada": 0, "old": 0}
+    assert take(billing, "old", "k2", 11_000), "nothing was used"
     assert_whole(billing.app)
 
 
@@ -139,6 +96,22 @@ def test_a_chain_of_merges_ends_at_the_last(billing: Billing) -> None:
     assert billing.user("third")[0] == "plus"
 
 
+def test_nobody_is_merged_into_one_who_is_part_of_another_already(billing: Billing) -> None:
+    """Events that name ada mean old by then, so what new has would be out of reach."""
+    stripe = two_accounts(billing)
+    stripe.checkout("new", "starter_monthly")
+    billing.process(stripe.events, at=START)
+    merge(billing, "ada", "old")
+    with pytest.raises(Problem) as refused:
+        merge(billing, "new", "ada")
+    assert refused.value.code == "MERGED_ALREADY"
+    merge(billing, "old", "ada")
+    merge(billing, "new", "ada")
+    stripe.open("cus_new", "plus_monthly", metadata={"user_id": "old"})
+    billing.process(stripe.events, at=START)
+    assert billing.user("ada")[0] == "plus"
+
+
 def test_a_merge_is_audited_and_refused_where_it_makes_no_sense(billing: Billing) -> None:
     two_accounts(billing)
     for user_id, into, code in (
@@ -154,3 +127,49 @@ def test_a_merge_is_audited_and_refused_where_it_makes_no_sense(billing: Billing
         merge(billing, "ada", "old")
     with read_only() as session:
         assert [each.actor for each in audit.every(session) if each.action == "billing.merge"] == ["alice"]
+
+
+def test_there_and_back_again_is_nothing_lost_and_nothing_twice(billing: Billing) -> None:
+    stripe = two_accounts(billing)
+    sale = sell(stripe, "ada", "pack_analysis_100", customer="cus_ada")
+    billing.process(stripe.events, at=START + HOUR)
+    assert take(billing, "ada", "k1", 30)
+    before = paid_for(billing, "ada") + paid_for(billing, "old")
+    merge(billing, "ada", "old")
+    merge(billing, "old", "ada")
+    assert (paid_for(billing, "old"), paid_for(billing, "ada")) == (NOTHING, before)
+    merge(billing, "ada", "old")
+    assert (paid_for(billing, "ada"), paid_for(billing, "old")) == (NOTHING, before)
+    stripe.now = START + 2 * HOUR
+    give_back(stripe, sale)
+    billing.process(stripe.events, at=stripe.now)
+    assert paid_for(billing, "old") == before - Amounts(100)
+    assert_whole(billing.app)
+
+
+def test_whoever_is_frozen_is_not_set_free_by_a_merge(billing: Billing) -> None:
+    two_accounts(billing)
+    with transaction() as session:
+        corrections.freeze(session, "ada", ChangeContext(billing.now, "alice", "Stolen card."))
+    with pytest.raises(Problem) as refused:
+        merge(billing, "ada", "old")
+    assert refused.value.code == "FROZEN"
+
+
+@pytest.mark.parametrize("own", [None, "pack_roast_10"])
+def test_what_is_bought_by_itself_goes_on_within_its_bounds(billing: Billing, own: str | None) -> None:
+    two_accounts(billing)
+    wanted = {"below": 20, "per_period_max": 2, "amount_max": None, "updated_at": START, "updated_by": "ada"}
+    order = {"key": "auto-1", "price": "pack_roast_100", "customer_id": "cus_ada", "state": "paid", "next_at": START}
+    with transaction() as session:
+        auto_top_ups.put(session, "ada", {"price": "pack_roast_100", **wanted})
+        for user_id, number in (("ada", 1), ("ada", 2), ("old", 1)):
+            place = {"user_id": user_id, "period_start": START, "number": number, "ordered_at": START}
+            auto_top_ups.add_order(session, {**order, **place, "key": f"{user_id}{number}"})
+        if own:
+            auto_top_ups.put(session, "old", {"price": own, **wanted})
+    merge(billing, "ada", "old")
+    (row,) = billing.rows(AUTO_TOP_UPS)
+    assert (row["user_id"], row["price"]) == ("old", own or "pack_roast_100")
+    orders = [(each["user_id"], each["number"], each["key"]) for each in billing.rows(TOP_UP_ORDERS)]
+    assert sorted(orders) == [("old", 1, "old1"), ("old", 2, "ada1"), ("old", 3, "ada2")]
