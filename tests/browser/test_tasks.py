@@ -29,7 +29,7 @@ def base_url(examples_url: str) -> str:
 
 @pytest.fixture(params=["desk", pytest.param("telephone", marks=pytest.mark.faults)])
 def viewport(request: pytest.FixtureRequest) -> ViewportSize:
-    """Return the size of the window. A task leaves something behind, so a run does each at one of these sizes."""
+    """The part of a page that is seen at once. A task leaves something behind, so a run does each on one of these."""
     return DEVICES[request.param]
 
 

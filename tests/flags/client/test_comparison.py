@@ -60,10 +60,14 @@ def test_the_side_that_serves_answers_and_both_are_reported(
 
 
 def test_the_cohorts_of_a_request_are_reported(comparisons: Comparisons, results: Results) -> None:
-    sides = Comparison[int](lambda: 1, lambda: 1)
+    sides: Comparison[int] = Comparison(lambda: 1, lambda: 1)
     comparisons.run("F", sides, candidate_serves=False, key="ann", cohorts={"country": "N" * 100, "with a voucher": ""})
     comparisons._shadows.wait()
     assert results[-1]["cohorts"] == {"country": "N" * 64, "with a voucher": ""}
+
+
+def test_a_comparison_may_say_the_type_of_its_answers() -> None:
+    assert Comparison[int](lambda: 1, lambda: 2).control() == 1
 
 
 @pytest.mark.parametrize("cohorts", [{"": "NO"}, {"c" * 33: "NO"}, {"account": "ann"}, dict.fromkeys("abcdefghi", "")])
@@ -123,7 +127,8 @@ def test_a_caller_that_changes_its_answer_changes_no_comparison(comparisons: Com
         entered.wait(LIMIT_SECONDS)
         return [1]
 
-    answer = comparisons.run("F", Comparison[list[int]](lambda: [1], slow), candidate_serves=False, key="ann")
+    sides: Comparison[list[int]] = Comparison(lambda: [1], slow)
+    answer = comparisons.run("F", sides, candidate_serves=False, key="ann")
     answer.append(2)
     entered.set()
     comparisons._shadows.wait()
@@ -168,7 +173,7 @@ def test_beyond_what_may_wait_shadows_are_skipped_and_every_caller_is_answered(
 ) -> None:
     monkeypatch.setattr(shadows, "WAITING_MAX", 3)
     comparisons, released = Comparisons("http://127.0.0.1:9", "-", 30), threading.Event()
-    sides = Comparison[int](lambda: 1, lambda: released.wait() and 1)
+    sides: Comparison[int] = Comparison(lambda: 1, lambda: released.wait() and 1)
     for _ in range(20):
         assert comparisons.run("F", sides, candidate_serves=False, key="ann") == 1
     released.set()

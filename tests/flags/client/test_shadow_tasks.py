@@ -22,7 +22,7 @@ Answer = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch) -> Results:
-    """Return the list of results that are reported, in their order; nothing is sent."""
+    """Results in the order in which they are reported; nothing is sent."""
     found: Results = []
     monkeypatch.setattr(Reporter, "add", lambda _self, _flag, result: found.append(result))
     return found
@@ -130,7 +130,8 @@ def test_a_shadow_that_hangs_delays_nobody_and_is_given_up(
     LET_GO.clear()
 
     async def ask() -> tuple[bool, object]:
-        answer = await comparisons.run_async("F", Comparison[int](gives(1), hangs), candidate_serves=False, key="ann")
+        sides: Comparison[int] = Comparison(gives(1), hangs)
+        answer = await comparisons.run_async("F", sides, candidate_serves=False, key="ann")
         was_waiting = results == []
         await comparisons._tasks.wait()
         LET_GO.set()
