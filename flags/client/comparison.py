@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 NO_COHORTS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots `Comparison[int](…)` would fail
 class Comparison(Generic[Decision]):
     """Two implementations of one thing, and when their answers count as the same."""
 

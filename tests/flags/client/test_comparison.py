@@ -66,6 +66,10 @@ def test_the_cohorts_of_a_request_are_reported(comparisons: Comparisons, results
     assert results[-1]["cohorts"] == {"country": "N" * 64, "with a voucher": ""}
 
 
+def test_a_comparison_may_say_the_type_of_its_answers() -> None:
+    assert Comparison[int](lambda: 1, lambda: 2).control() == 1
+
+
 @pytest.mark.parametrize("cohorts", [{"": "NO"}, {"c" * 33: "NO"}, {"account": "ann"}, dict.fromkeys("abcdefghi", "")])
 def test_cohorts_that_would_be_refused_are_an_error_before_anything_runs(
     comparisons: Comparisons, results: Results, cohorts: dict[str, str]
