@@ -130,7 +130,8 @@ def test_a_shadow_that_hangs_delays_nobody_and_is_given_up(
     LET_GO.clear()
 
     async def ask() -> tuple[bool, object]:
-        answer = await comparisons.run_async("F", Comparison[int](gives(1), hangs), candidate_serves=False, key="ann")
+        sides: Comparison[int] = Comparison(gives(1), hangs)
+        answer = await comparisons.run_async("F", sides, candidate_serves=False, key="ann")
         was_waiting = results == []
         await comparisons._tasks.wait()
         LET_GO.set()
