@@ -29,7 +29,7 @@ def base_url(examples_url: str) -> str:
 
 @pytest.fixture(params=["desk", pytest.param("telephone", marks=pytest.mark.faults)])
 def viewport(request: pytest.FixtureRequest) -> ViewportSize:
-    """What of a page is seen at once. A task leaves something behind, so a run does each on one of these."""
+    """The part of a page that is seen at once. A task leaves something behind, so a run does each on one of these."""
     return DEVICES[request.param]
 
 

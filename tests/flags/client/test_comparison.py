@@ -71,7 +71,7 @@ def test_cohorts_that_would_be_refused_are_an_error_before_anything_runs(
     comparisons: Comparisons, results: Results, cohorts: dict[str, str]
 ) -> None:
     called: list[int] = []
-    sides: Comparison[Any] = Comparison(lambda: called.append(1), lambda: called.append(2))
+    sides: Comparison[None] = Comparison(lambda: called.append(1), lambda: called.append(2))
     with pytest.raises(ValueError, match="cohort"):
         comparisons.run("F", sides, candidate_serves=False, key="ann", cohorts=cohorts)
     assert (called, results) == ([], [])

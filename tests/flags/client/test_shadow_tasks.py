@@ -22,7 +22,7 @@ Answer = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch) -> Results:
-    """What is reported, in its order; nothing is sent."""
+    """Results in the order in which they are reported; nothing is sent."""
     found: Results = []
     monkeypatch.setattr(Reporter, "add", lambda _self, _flag, result: found.append(result))
     return found
