@@ -10,6 +10,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 UPGRADE ?=
+# Tests start hundreds of programs of ours: each reads what the first one compiled, whatever the machine's default is.
+export PYTHONDONTWRITEBYTECODE :=
 LOCALE ?= en
 
 VENV := .venv

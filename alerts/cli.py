@@ -2,14 +2,18 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
 import yaml
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from alerts import store
+from alerts.analysis.environments import without_rollout
 from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import to_json
 from alerts.definitions import explanation, parser, scenarios
@@ -22,11 +26,21 @@ from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import PendingOverride
 from control_plane import rollouts
 from control_plane.core.phases import FLAG
+from control_plane.migrations import SchemaError
 from control_plane.platform import clock
 from control_plane.platform.db import database
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    application,
+    echo_result,
+    in_application,
+    json_option,
+)
+from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 from control_plane.platform.shipped_files import shipped_alerts
+from control_plane.rollouts import store as rollout_store
 
 RULES_FILE, TESTS_FILE, DASHBOARD_FILE = "credits.yml", "credits.test.yml", "rollout.json"
 
@@ -51,8 +65,11 @@ def alerts_group() -> None:
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @json_option
 def check_command(*, path: Path | None, as_json: bool) -> None:
-    """Check PATH (default: the alerts in use); every mistake with its line, exit code 1 if there is any."""
-    file = path or Settings.from_env().alerts_file
+    """Check PATH (default: the alerts in use); every mistake with its line, exit code 1 if there is any.
+
+    Where this console has an installation, alerts of flags that have no rollout there are named.
+    """
+    file = path or Settings.from_env(may_make_key=False).alerts_file
     try:
         rules = parser.parse(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -62,13 +79,14 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
         echo_result({"file": str(file), "mistakes": mistakes}, "\n".join(mistakes), as_json=as_json)
         sys.exit(1)
     budgets = error_budgets(rules)
-    words = [f"{file}: {len(rules)} alerts, no mistake."] + [
+    warnings = _warnings(rules)
+    words = [f"{file}: {len(rules)} alerts, no mistake.", *warnings] + [
         f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, per {rule.per}, {rule.action}, "
         f"wrong rollback in {budgets[rule.name].rollback or 0:.2%} of attempts, wrong hold in "
         f"{budgets[rule.name].hold or 0:.2%} (weight {rule.weight:g}){_budget(rule)}{_cohorts(budgets[rule.name])}"
         for rule in rules
     ]
-    document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
+    document = {"file": str(file), "mistakes": [], "warnings": warnings, "alerts": [rule.name for rule in rules]}
     echo_result(document, "\n".join(words), as_json=as_json)
 
 
@@ -187,13 +205,34 @@ def export_grafana_command(*, folder: Path, path: Path | None, as_json: bool) ->
 
 
 def _rules(path: Path | None) -> tuple[Rule, ...]:
-    file = path or Settings.from_env().alerts_file
+    file = path or Settings.from_env(may_make_key=False).alerts_file
     try:
         return parser.parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandFailed(f"{file} can't be read: {error.strerror}.") from error
     except (InvalidRules, UnicodeDecodeError) as error:
         raise CommandFailed(f"{file} can't be used. {error}") from error
+
+
+def _warnings(rules: Sequence[Rule]) -> list[str]:
+    """Name the alerts that judge nothing yet. No mistakes: a flag may be made after its alerts."""
+    try:
+        app = application()
+    except (SettingsError, SchemaError, DBAPIError):
+        return []  # whoever checks a file needs no installation
+    with app.app_context():
+        with database.read_only() as session:
+            flags = [each.flag for each in rollout_store.load_all(session)]
+        database.db.engine.dispose()
+    return [
+        f"{each.name} judges nothing: no rollout is called {each.flag}.{_suggestion(each.flag, flags)}"
+        for each in without_rollout(rules, flags)
+    ]
+
+
+def _suggestion(flag: str, flags: Sequence[str]) -> str:
+    close = get_close_matches(flag, flags, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def _budget(rule: Rule) -> str:

@@ -195,7 +195,7 @@ def _notify_concern(session: Session, rollout: Rollout, rule: Rule, before: Verd
     if rule.tripwire and told and before:  # which fires again with each further bad outcome
         told = before.counts.bad == verdict.counts.bad
     if verdict.notifies and not told and rollout.flag != DRILL:
-        sentence = incident_sentence(verdict, rule.migration)
+        sentence = incident_sentence(verdict, rule.own_migration)
         message = messages.of_concern(rollout.flag, rollout.attempt, verdict, sentence)
         outbox.enqueue(session, message, now=verdict.at)
 
@@ -232,8 +232,8 @@ def _act(
 
 def _reason(rollout: Rollout, worst: Verdict, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime) -> str:
     """Say why the guard acts: what happened, what it costs, and the figures of the gravest verdict."""
-    migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
-    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
+    rule = next((rule for rule in rules if rule.name == worst.alert), None)
+    said = incident_sentence(worst, rule.own_migration) if rule and is_incident(worst) else worst.cohort
     cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
     sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
     return f"{worst.alert}: {' '.join(filter(None, sentences))}"

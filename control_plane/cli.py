@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 from flask import Flask
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from control_plane import bootstrap, migrations, rollouts, support_bundle
 from control_plane.app import PACKAGES, create_app
@@ -170,16 +170,13 @@ def run() -> None:
         rollout()
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
-    except OperationalError as error:
-        if errors.is_lock_timeout(error.orig):
-            _fail(f"Somebody else holds a lock that this needs, so try again: {str(error.orig).strip()}")
+    except DBAPIError as error:
         if pooler.REFUSED_OPTIONS in str(error.orig):
             _fail(pooler.SENTENCE.format(how="it refuses `options`"))
-        _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
-    except ProgrammingError as error:
-        if not errors.is_permission_denied(error.orig):
+        sentence = errors.command_sentence(error)
+        if not sentence:
             raise
-        _fail(f"The database does not let this role do that: {str(error.orig).strip()}")
+        _fail(sentence)
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -13,3 +13,8 @@ ENVIRONMENT = "@environment="
 def in_environment(signal: str, environment: str) -> str:
     """Return the name under which the outcomes of one environment are counted apart from those of all others."""
     return f"{signal}{ENVIRONMENT}{environment}"
+
+
+def base_signal(signal: str) -> str:
+    """Return the name under which the same outcomes are counted wherever they happen."""
+    return signal.partition(ENVIRONMENT)[0]

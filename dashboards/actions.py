@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import SideNames
+from control_plane.rollout_names import flag_of
 from dashboards.filters import joined, pluralize
 from dashboards.language import gettext, ngettext
 from dashboards.latch_sentences import serves_sentence
@@ -26,21 +27,21 @@ class UserAction:
     """Whether it is about every environment, so that nobody is asked which."""
 
 
-def actions(rollout: Rollout, migration: Migration = CREDITS) -> tuple[UserAction, ...]:
+def actions(rollout: Rollout, names: SideNames = CREDITS.names) -> tuple[UserAction, ...]:
     """The actions that need a reason, as buttons beside the next step; the destructive one last."""
     if rollout.latched:
-        return (action(rollout, "rollback", migration),) if environments_on(rollout) else ()
+        return (action(rollout, "rollback", names),) if environments_on(rollout) else ()
     held = rollout.state is RolloutState.HELD
     first = {RolloutState.HELD: "resume", RolloutState.RUNNING: "hold"}.get(rollout.state)
     verbs = [first, "step-back" if step_back_label(rollout) else None, "rollback"]
     # Who holds by hand what the guard holds makes the hold their own: it then ends by hand alone.
     takeover = ["hold"] if held and rollout.held_by_guard else []
-    return tuple(action(rollout, verb, migration) for verb in [*takeover, *verbs] if verb)
+    return tuple(action(rollout, verb, names) for verb in [*takeover, *verbs] if verb)
 
 
-def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, entering: int | None = None) -> UserAction:
+def action(rollout: Rollout, verb: str, names: SideNames = CREDITS.names, *, entering: int | None = None) -> UserAction:
     """The words for `verb`, whether or not it is possible now; `entering` known users get it by an advance."""
-    control, candidate = migration.control, migration.candidate
+    control, candidate = names.control, names.candidate
     match verb:
         case "advance":
             label = advance_label(rollout)
@@ -48,7 +49,7 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, enter
             return UserAction(verb, label, _question(label), f"{_entering(entering)} {keeps}", _done(label))
         case "hold":
             text = gettext(
-                "Everybody keeps the engine they have, and the rollout can't advance until somebody resumes it."
+                "Whoever has it keeps it, nobody else gets it, and the rollout can't advance until somebody resumes it."
             )
             label = gettext("Hold by hand") if rollout.held_by_guard else gettext("Hold")
             held = gettext("Held. Nobody was added or taken out.")
@@ -70,7 +71,7 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, enter
             rearmed = gettext("Re-armed: a new attempt begins.")
             return UserAction(verb, gettext("Re-arm"), gettext("Re-arm the rollout?"), text, rearmed)
         case _:
-            return _rollback(rollout, migration)
+            return _rollback(rollout, names)
 
 
 def _keeps(rollout: Rollout, candidate: str) -> str:
@@ -90,33 +91,33 @@ def _rearms(rollout: Rollout, control: str) -> str:
     )
 
 
-def done(before: Rollout, after: Rollout, verb: str, migration: Migration = CREDITS) -> str:
+def done(before: Rollout, after: Rollout, verb: str, names: SideNames = CREDITS.names) -> str:
     """Say what was done; the label names where one comes to, as seen from where one was."""
     if after.latched and not before.latched:
-        return gettext("Rolled back: %(serves)s.", serves=serves_sentence(after, migration))
-    return action(before, verb, migration).done
+        return gettext("Rolled back: %(serves)s.", serves=serves_sentence(after, names))
+    return action(before, verb, names).done
 
 
-def _rollback(rollout: Rollout, migration: Migration) -> UserAction:
-    control = migration.control
-    if names := environments_on(rollout):
-        return _rollback_in_all(migration, joined(names))
+def _rollback(rollout: Rollout, names: SideNames) -> UserAction:
+    control = names.control
+    if places := environments_on(rollout):
+        return _rollback_in_all(names, joined(places))
     if rollout.plan.is_of_one_environment:
         serves = gettext(
             "%(control)s serves everybody in %(environment)s from the next request on.",
-            control=migration.control_title,
+            control=names.control_title,
             environment=rollout.plan.environment,
         )
     elif environments_spared(rollout):
         serves = gettext(
-            "%(control)s serves everybody in production from the next request on.", control=migration.control_title
+            "%(control)s serves everybody in production from the next request on.", control=names.control_title
         )
     else:
-        serves = gettext("%(control)s serves everybody from the next request on.", control=migration.control_title)
-    stays = gettext(
-        "Credits already used stay used. "
-        "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
-    )
+        serves = gettext("%(control)s serves everybody from the next request on.", control=names.control_title)
+    stays = gettext("It stays so until an owner re-arms the rollout, which then begins again at its lowest step.")
+    if flag_of(rollout.flag) == CREDITS.flag:
+        used = gettext("Credits already used stay used.")
+        stays = f"{used} {stays}"
     question, done = (
         gettext("Roll back to %(control)s now?", control=control),
         gettext("Rolled back to %(control)s.", control=control),
@@ -124,15 +125,15 @@ def _rollback(rollout: Rollout, migration: Migration) -> UserAction:
     return UserAction("rollback", gettext("Roll back"), question, f"{serves} {stays}", done, destructive=True)
 
 
-def _rollback_in_all(migration: Migration, places: str) -> UserAction:
-    control = migration.control
+def _rollback_in_all(names: SideNames, places: str) -> UserAction:
+    control = names.control
     return UserAction(
         "rollback",
         gettext("Roll back everywhere"),
         gettext("Roll back to %(control)s in %(environments)s too?", control=control, environments=places),
         gettext(
             "%(control)s serves %(environments)s too, from the next request on and until it is re-armed.",
-            control=migration.control_title,
+            control=names.control_title,
             environments=places,
         ),
         gettext(

@@ -70,7 +70,7 @@ STYLES = {
     "rollback": BadgeStyle(N_("Breached"), Tone.BAD, "alarm"),
     # whose fault a breach is
     "v2_only": BadgeStyle(N_("Only v2"), Tone.BAD, "alarm"),
-    "shared": BadgeStyle(N_("Both engines"), Tone.CAUTION, "pause"),
+    "shared": BadgeStyle(N_("Both sides"), Tone.CAUTION, "pause"),
     "legacy": BadgeStyle(N_("Legacy"), Tone.CAUTION, "pause"),
     # steps of an explanation
     "decided": BadgeStyle(N_("Decides"), Tone.ACCENT, "play"),

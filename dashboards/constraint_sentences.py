@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dashboards.language import N_, gettext, ngettext
 from flags.unleash.compiler import Wire
+from flags.unleash.probes import plain_operator
 
 VALUES_MAX = 5
 TEXT_CHARACTERS = 60
@@ -32,14 +33,15 @@ CONDITIONS: Mapping[str, str] = {
 
 def constraint_sentence(constraint: Wire) -> str:
     """Say what a constraint asks for: `country is one of “ES”, “FR”`."""
+    operator, inverted = plain_operator(constraint)
     given = constraint.get("values") or ([constraint["value"]] if constraint.get("value") is not None else [])
     condition = gettext(
-        CONDITIONS.get(constraint["operator"], "%(attribute)s %(operator)s %(values)s"),
+        CONDITIONS.get(operator, "%(attribute)s %(operator)s %(values)s"),
         attribute=constraint["contextName"],
-        operator=constraint["operator"],
+        operator=operator,
         values=_quoted([str(value) for value in given]),
     )
-    return gettext("it is not so that %(condition)s", condition=condition) if constraint.get("inverted") else condition
+    return gettext("it is not true that %(condition)s", condition=condition) if inverted else condition
 
 
 def dependency_sentence(dependency: Wire) -> str:

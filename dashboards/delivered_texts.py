@@ -3,6 +3,7 @@
 They are data, so whoever plans may write others: a text that is not ours stands as it was written.
 """
 
+from dashboards.filters import NARROW
 from dashboards.language import N_, gettext_of
 
 DELIVERED = frozenset(
@@ -92,4 +93,4 @@ DELIVERED = frozenset(
 
 def delivered(text: str) -> str:
     """Return a text of a plan in the language of the page, where it is one of ours."""
-    return gettext_of(text) if text in DELIVERED else text
+    return gettext_of(text).replace(" %", f"{NARROW}%") if text in DELIVERED else text

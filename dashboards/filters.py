@@ -16,6 +16,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 ACRONYMS = ("api",)
 IDENTIFIER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 INSTANT = re.compile(r"\b\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)| \d\d:\d\d UTC)")
+ISO_DAY = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w:-])")
 DURATION = re.compile(r"P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 NARROW = "\u202f"
 """A narrow space that never breaks: between a figure and its unit, and between thousands."""
@@ -149,10 +150,10 @@ def stored_sentence(text: str) -> str:
 
 
 def figures_in(text: str) -> str:
-    """`text` with its figures and instants as every page writes them: `1 827`, `0.1 %`, `the last 5 min`."""
+    """`text` with its figures, instants and days as every page writes them: `1 827`, `0.1 %`, `the last 5 min`."""
     for pattern, replacement in FIGURES:
         text = pattern.sub(replacement, text)
-    return moments(text)
+    return ISO_DAY.sub(lambda found: iso_day(found[0]), moments(text))
 
 
 def iso_duration(text: str) -> str:

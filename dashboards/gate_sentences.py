@@ -86,9 +86,9 @@ def _served(gate: GateResult) -> str:
         return gettext("No traffic of this flag is known: nobody counts what is served behind it.")
     served, required = _number(gate, "served"), _number(gate, "required")
     if gate.status is OPEN:
-        return gettext("The new system served %(served)s in this step.", served=pluralize(served, "operation"))
+        return gettext("The new version served %(served)s in this step.", served=pluralize(served, "operation"))
     return gettext(
-        "The new system served %(served)s of the %(required)s that this step must see.",
+        "The new version served %(served)s of the %(required)s that this step must see.",
         served=count(served),
         required=pluralize(required, "operation"),
     )
@@ -98,9 +98,9 @@ def _safety(gate: GateResult) -> str:
     if not gate.evidence:
         return gettext("No alert of this flag counts outcomes that could show it to be safe.")
     if gate.status is OPEN:
-        return gettext("The new system is shown to be below every threshold that must be.")
+        return gettext("The new version is shown to be below every threshold that must be.")
     return gettext(
-        "It is not shown yet that the new system is below every threshold; the figures say how much is missing."
+        "It is not shown yet that the new version is below every threshold; the figures say how much is missing."
     )
 
 

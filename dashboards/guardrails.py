@@ -10,11 +10,12 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import Countable, reads
 from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import SideNames
 from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
 from dashboards.language import gettext, ngettext
+from dashboards.side_names import localized_names
 
 HISTORY = timedelta(hours=1)
 WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
@@ -132,7 +133,7 @@ class AlertView:
         figures = [
             *ends,
             gettext("allowed is %(share)s", share=share(self.rule.threshold)),
-            ngettext("%(count)s readings were above it", "%(count)s readings were above it", above, count=above),
+            ngettext("%(count)s reading was above it", "%(count)s readings were above it", above, count=above),
         ]
         return gettext(
             "The bad rate over %(span)s, %(resolution)s: %(figures)s.",
@@ -144,35 +145,25 @@ class AlertView:
     @property
     def attribution(self) -> Attribution | None:
         """Return the engine at fault; None where nothing is breached or it is unknown."""
-        if self.verdict is None or self.status not in (Status.HOLD, Status.ROLLBACK):
-            return None
-        return self.verdict.attribution if self.verdict.attribution is not Attribution.UNKNOWN else None
+        acts = self.status in (Status.HOLD, Status.ROLLBACK)
+        found = self.verdict.attribution if self.verdict and acts else Attribution.UNKNOWN
+        return None if found is Attribution.UNKNOWN else found
+
+    @property
+    def names(self) -> SideNames:
+        """Return what the page calls both sides."""
+        return localized_names(self.rule.own_migration)
 
     @property
     def fault(self) -> str:
         """Name the side at fault as the guard has it, whatever it does about it."""
-        names = self.rule.migration
         labels = {
-            Attribution.V2_ONLY: gettext("Only %(candidate)s", candidate=names.candidate),
-            Attribution.SHARED: gettext("Both engines"),
-            Attribution.LEGACY: names.control_title,
+            Attribution.V2_ONLY: gettext("Only %(candidate)s", candidate=self.names.candidate),
+            Attribution.SHARED: gettext("Both sides"),
+            Attribution.LEGACY: self.names.control_title,
             Attribution.UNKNOWN: gettext("Can't tell"),
         }
         return labels[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineCounts:
-    """The operations of one engine in the last hour, serving and shadowing, and its failures."""
-
-    engine: str
-    served: int
-    shadowed: int
-    failed: int
-
-    @property
-    def total(self) -> int:
-        return self.served + self.shadowed
 
 
 def alert_views(
@@ -213,30 +204,8 @@ def worst(views: Sequence[AlertView]) -> AlertView | None:
     return views[0] if views else None
 
 
-def engine_counts(minutes: Minutes, migration: Migration) -> tuple[EngineCounts, ...]:
-    """The candidate beside the control, in what `minutes` covers."""
-    signal = migration.signals.failure
-    return tuple(_engine_counts(minutes, signal, engine) for engine in (migration.candidate, migration.control))
-
-
-def served_share(counts: Sequence[EngineCounts]) -> float | None:
-    """The part of the answers that the candidate gave, which is the first; None where nothing was asked."""
-    total = sum(each.served for each in counts)
-    return counts[0].served / total if total else None
-
-
 def _urgency(view: AlertView) -> int:
     return WORST_FIRST.index(view.status) if view.status in WORST_FIRST else len(WORST_FIRST)
-
-
-def _engine_counts(minutes: Minutes, signal: str, engine: str) -> EngineCounts:
-    found = [(key[2], count) for (key, _), count in minutes if key[:2] == (signal, engine)]
-    return EngineCounts(
-        engine=engine,
-        served=sum(count.total for role, count in found if role == "served"),
-        shadowed=sum(count.total for role, count in found if role != "served"),
-        failed=sum(count.bad for _, count in found),
-    )
 
 
 def _bar(verdict: Verdict | None, budget: ErrorBudget) -> EvidenceBar:

@@ -5,13 +5,15 @@ English is the guard's own sentence. What is about a part of the traffic alone s
 
 from collections.abc import Mapping
 
+from alerts.analysis.environments import base_alert
+from alerts.analysis.incident import incident_counts
 from alerts.analysis.incident import incident_sentence as written
-from alerts.analysis.incident import telling_counts
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Verdict
 from control_plane.experiments.migration import Migration
 from dashboards.filters import count, plain, share
 from dashboards.language import N_, SOURCE, gettext, language
+from dashboards.side_names import localized_names
 
 SENTENCES: Mapping[str, str] = {
     "credit_drift": N_("%(candidate)s charges %(rate)s more or less than %(control)s on average."),
@@ -49,15 +51,15 @@ OF_MIGRATIONS = (
 """Of what each migration has signals for: failure, failure where it serves, difference, failure alone, slowness."""
 
 
-def incident_sentence(verdict: Verdict, migration: Migration) -> str:
+def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
     """Say of which alert, what was wrong, in how many of how many, and in whose name."""
     if language() == SOURCE or verdict.cohort:
         return f"{plain(verdict.alert)}: {written(verdict, migration)}"
-    counts = telling_counts(verdict)
+    counts, names = incident_counts(verdict), localized_names(migration)
     found = gettext(
         _sentence(verdict, migration),
-        candidate=migration.candidate,
-        control=migration.control,
+        candidate=names.candidate,
+        control=names.control,
         bad=count(counts.bad),
         total=count(counts.total),
         rate=share(counts.rate),
@@ -65,13 +67,14 @@ def incident_sentence(verdict: Verdict, migration: Migration) -> str:
     return f"{plain(verdict.alert)}: {found}"
 
 
-def _sentence(verdict: Verdict, migration: Migration) -> str:
+def _sentence(verdict: Verdict, migration: Migration | None) -> str:
     if verdict.per is Per.ACCOUNT:
         return USERS
-    return _of_migration(migration).get(verdict.alert) or SENTENCES.get(verdict.alert, BY_ITSELF)
+    alert, of_migration = base_alert(verdict.alert), _of_migration(migration) if migration else {}
+    return of_migration.get(alert) or SENTENCES.get(alert, BY_ITSELF)
 
 
 def _of_migration(migration: Migration) -> Mapping[str, str]:
-    names = migration.signals
+    names = migration.base_signals
     signals = names.failure, names.serving_failure, names.difference, names.failure_discordant, names.slow
     return dict(zip(signals, OF_MIGRATIONS, strict=True))

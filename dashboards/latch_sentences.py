@@ -2,19 +2,19 @@
 
 from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import SideNames
 from dashboards.filters import joined
 from dashboards.language import gettext, ngettext
 
 
-def serves_sentence(rollout: Rollout, migration: Migration) -> str:
+def serves_sentence(rollout: Rollout, names: SideNames) -> str:
     """Say whom the control serves after a rollback, inside a sentence."""
     if rollout.plan.is_of_one_environment:
         place = rollout.plan.environment
-        return gettext("%(control)s serves everybody in %(environment)s", control=migration.control, environment=place)
+        return gettext("%(control)s serves everybody in %(environment)s", control=names.control, environment=place)
     if environments_spared(rollout):
-        return gettext("%(control)s serves everybody in production", control=migration.control)
-    return gettext("%(control)s serves everybody", control=migration.control)
+        return gettext("%(control)s serves everybody in production", control=names.control)
+    return gettext("%(control)s serves everybody", control=names.control)
 
 
 def environments_sentence(rollout: Rollout) -> str:

@@ -5,11 +5,15 @@ What people name themselves (flags, phases, plans, kinds of credit) stands as th
 
 from collections.abc import Mapping
 
-from control_plane.experiments.migration import NEW, OLD
+from control_plane.experiments.migration import WITHOUT_MIGRATION
 from dashboards.language import N_, NN_
 
-SIDES: Mapping[str, str] = {OLD: N_("the old version"), NEW: N_("the new version")}
-"""Both sides of a flag without a migration."""
+SIDES: Mapping[str, str] = {
+    WITHOUT_MIGRATION.control: N_("the old version"),
+    WITHOUT_MIGRATION.control_title: N_("The old version"),
+    WITHOUT_MIGRATION.candidate: N_("the new version"),
+}
+"""Both sides of a flag without a migration, and the one that begins sentences."""
 NAMES: Mapping[str, str] = {
     # gates
     "soak": N_("Soak"),

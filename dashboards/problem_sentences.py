@@ -174,7 +174,9 @@ NO_VALUES: Mapping[str, object] = {}
 
 def problem_title(problem: Problem) -> str:
     """Return what a page about this problem is headed."""
-    return gettext(TITLES[problem.status]) if language() != SOURCE and problem.status in TITLES else problem.title
+    if language() != SOURCE and problem.status in TITLES:
+        return gettext(TITLES[problem.status])
+    return problem.title.capitalize()
 
 
 def problem_sentence(problem: Problem) -> str:

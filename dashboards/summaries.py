@@ -37,6 +37,7 @@ from dashboards.gate_sentences import gate_sentence
 from dashboards.incident_sentences import incident_sentence
 from dashboards.language import SOURCE, gettext, language, ngettext
 from dashboards.latch_sentences import environments_sentence, serves_sentence
+from dashboards.side_names import localized_names
 from dashboards.stored_sentences import localized_text
 
 
@@ -129,7 +130,7 @@ def status_sentence(
     rollout: Rollout,
     gates: Sequence[GateResult],
     now: datetime,
-    migration: Migration = CREDITS,
+    migration: Migration | None = CREDITS,
     *,
     gates_known: bool = True,
     incident: Verdict | None = None,
@@ -138,7 +139,7 @@ def status_sentence(
 
     `incident` is what the guard acted on, if it did.
     """
-    here = reach(rollout.plan, rollout.position)
+    here, names = reach(rollout.plan, rollout.position), localized_names(migration)
     why = _why(rollout, migration, incident)
     lasted = duration(now - rollout.state_changed_at)
     match rollout.state:
@@ -153,17 +154,17 @@ def status_sentence(
             stands = gettext(
                 "Rolled back %(ago)s; %(serves)s. %(why)s",
                 ago=ago(rollout.state_changed_at, now),
-                serves=serves_sentence(rollout, migration),
+                serves=serves_sentence(rollout, names),
                 why=why,
             )
             return f"{stands} {environments_sentence(rollout)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
-                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=migration.candidate
+                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=names.candidate
             )
 
 
-def _why(rollout: Rollout, migration: Migration, incident: Verdict | None) -> str:
+def _why(rollout: Rollout, migration: Migration | None, incident: Verdict | None) -> str:
     if incident is None or incident.cohort or language() == SOURCE:
         return localized_text(first_sentence(sentence(rollout.state_reason)))
     return incident_sentence(incident, migration)

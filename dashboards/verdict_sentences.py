@@ -10,10 +10,11 @@ from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
 from dashboards.filters import count, figures_in, share, span
 from dashboards.language import SOURCE, gettext, language
+from dashboards.side_names import localized_names
 from dashboards.stored_sentences import localized_value
 
 
-def verdict_cause(verdict: Verdict, migration: Migration) -> str:
+def verdict_cause(verdict: Verdict, migration: Migration | None) -> str:
     """Say what decided."""
     if language() == SOURCE:
         return verdict.cause
@@ -22,7 +23,7 @@ def verdict_cause(verdict: Verdict, migration: Migration) -> str:
     return _breach(verdict, migration) if verdict.breached_since else _without_breach(verdict)
 
 
-def verdict_reason(verdict: Verdict, migration: Migration) -> str:
+def verdict_reason(verdict: Verdict, migration: Migration | None) -> str:
     """Say what decided, with every figure behind it."""
     if language() == SOURCE:
         return figures_in(verdict.reason)
@@ -77,8 +78,9 @@ def _without_breach(verdict: Verdict) -> str:
     return gettext("Likely over its threshold, or held until the evidence has stayed low for a window.")
 
 
-def _breach(verdict: Verdict, migration: Migration) -> str:
-    names = {"control": migration.control, "candidate": migration.candidate}
+def _breach(verdict: Verdict, migration: Migration | None) -> str:
+    called = localized_names(migration)
+    names = {"control": called.control, "candidate": called.candidate}
     match verdict.attribution:
         case Attribution.SHARED:
             return gettext("Over its threshold, but %(control)s fails as well, so going back would not help.", **names)

@@ -17,7 +17,7 @@ from control_plane.platform.settings import Settings
 
 @contextmanager
 def application(settings: Settings, *, schema_may_wait: bool = False) -> Iterator[Flask]:
-    """The whole application, its schema up to date. Afterwards its database may be copied, moved or dropped."""
+    """Yield the whole application, its schema up to date. Afterwards its database may be copied, moved or dropped."""
     app = create_app(settings, schema_may_wait=schema_may_wait)
     try:
         yield app

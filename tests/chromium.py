@@ -24,17 +24,17 @@ FOLDER = "tests/browser/"
 
 
 def executable() -> str | None:
-    """The Chromium of this machine: `CHROMIUM`, or the first known name on the path."""
+    """Return the Chromium of this machine: `CHROMIUM`, or the first known name on the path."""
     names = (os.environ["CHROMIUM"],) if os.environ.get("CHROMIUM") else NAMES
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def is_required() -> bool:
-    """Whether a browser test that doesn't run is a failure (`REQUIRE_BROWSER=1`, as in CI)."""
+    """Return whether a browser test that doesn't run is a failure (`REQUIRE_BROWSER=1`, as in CI)."""
     return os.environ.get("REQUIRE_BROWSER") == "1"
 
 
-class Witness:
+class RequireBrowserTests:
     """A pytest plugin: fails the session in which no browser test passed, or one was skipped."""
 
     def __init__(self) -> None:

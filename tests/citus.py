@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 TRIES = 100
 
 
-def is_asked_for() -> bool:
-    """Whether the tests are to run on a spread database."""
+def is_requested() -> bool:
+    """Return whether the tests are to run on a distributed database."""
     return os.environ.get("TEST_CITUS") == "1"
 
 

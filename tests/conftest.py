@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*dialects): run on these databases alone instead of on both")
     is_worker = hasattr(config, "workerinput")
     if chromium.is_required() and not is_worker:
-        config.pluginmanager.register(chromium.Witness())
+        config.pluginmanager.register(chromium.RequireBrowserTests())
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -57,13 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays until the end, so the garbage collector need not look through it again and again."""
+    """Let the garbage collector pass over what is loaded by now, as it stays until the end."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whatever needs a database runs on each of them."""
+    """Run each test that needs a database on each of them."""
     if "dialect" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("database")
         metafunc.parametrize("dialect", marker.args if marker else DIALECTS, indirect=True)
@@ -173,10 +173,10 @@ def postgres_template(postgres_server: str, tmp_path_factory: pytest.TempPathFac
     """The name of a migrated PostgreSQL database, to be copied."""
     with postgres.database(postgres_server) as url:
         instance_dir = tmp_path_factory.mktemp("template")
-        if citus.is_asked_for():
+        if citus.is_requested():
             citus.install(url)
         _migrate(url, instance_dir)
-        if citus.is_asked_for():
+        if citus.is_requested():
             citus.spread(url, instance_dir)
             citus.close(postgres_server, url)
         yield url.rpartition("/")[2]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urljoin
 
 import requests
@@ -50,10 +51,10 @@ class IdentityProvider:
 
 @contextmanager
 def running() -> Iterator[IdentityProvider]:
-    """The provider, as long as the block lasts."""
+    """Yield the provider, as long as the block lasts."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [NODE, PROJECT / "provider.js", str(port), SECRET, CALLBACK, SIGNED_OUT]
+    command: list[str | Path] = [NODE, PROJECT / "provider.js", str(port), SECRET, CALLBACK, SIGNED_OUT]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         found = IdentityProvider(f"http://127.0.0.1:{port}")

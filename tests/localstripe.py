@@ -23,7 +23,7 @@ GOOD_CARD, EMPTY_CARD = "4242424242424242", "4000000000000341"
 
 @dataclass(frozen=True, slots=True)
 class LocalStripe:
-    """Where it answers."""
+    """A running localstripe, and its URL."""
 
     url: str
 
@@ -38,7 +38,7 @@ class LocalStripe:
         requests.post(f"{self.url}/_config/webhooks/ours", json=webhook, timeout=10).raise_for_status()
 
     def customer(self, user: str, number: str = GOOD_CARD) -> str:
-        """A customer with a card, who says which user of ours they are."""
+        """Return a customer with a card, who says which user of ours they are."""
         customer: str = self.ask("post", "customers", email=f"{user}@example.test", metadata={"user_id": user})["id"]
         card = self.ask("post", "tokens", card={"number": number, "exp_month": 12, "exp_year": 2040, "cvc": "123"})[
             "id"

@@ -18,7 +18,7 @@ INSTALL_SECONDS = 300
 
 
 def packages(project: Path = PROJECT) -> Path:
-    """The folder `node_modules` that the project's lock describes; installed now if this lock never was."""
+    """Return the folder `node_modules` that the project's lock describes; installed now if this lock never was."""
     lock = project / "package-lock.json"
     place = Path(sys.prefix) / "npm" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def packages(project: Path = PROJECT) -> Path:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a Node program that may `require` the packages."""
+    """Return the environment of a Node program that may `require` the packages."""
     return {"PATH": os.environ["PATH"], "NODE_PATH": str(packages()), **settings}
 
 

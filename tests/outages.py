@@ -20,7 +20,7 @@ END $$
 
 @contextmanager
 def unreachable(app: Flask) -> Iterator[None]:
-    """The database takes no new connection and has lost the old ones."""
+    """Let the database take no new connection and lose the old ones."""
 
     def refuse(*_: object) -> None:
         raise OperationalError("connect", None, ConnectionRefusedError())
@@ -37,7 +37,7 @@ def unreachable(app: Flask) -> Iterator[None]:
 
 @contextmanager
 def full(app: Flask, table: str = "credit_journal") -> Iterator[None]:
-    """The disk has no room: SQLite's file may not grow, PostgreSQL says so at each row for `table`."""
+    """Leave the disk no room: SQLite's file may not grow, PostgreSQL says so at each row for `table`."""
     with app.app_context():
         engine = db.engine
     with _no_growth(engine) if engine.dialect.name == "sqlite" else _no_rows(engine, table):
@@ -69,7 +69,7 @@ def _no_rows(engine: Engine, table: str) -> Iterator[None]:
 
 @contextmanager
 def read_only_database(app: Flask) -> Iterator[None]:
-    """Nothing may be written: a file system that was mounted anew after an error, or a standby that took over."""
+    """Let nothing be written: a file system that was mounted anew after an error, or a standby that took over."""
     with app.app_context():
         engine = db.engine
     words = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
@@ -96,7 +96,7 @@ def _each_connection(engine: Engine, limited: Callable[..., None]) -> Iterator[N
 
 @contextmanager
 def exhausted(app: Flask) -> Iterator[None]:
-    """Every connection is taken by somebody who doesn't give it back, and nobody waits for one."""
+    """Let somebody take every connection and give none back; nobody waits for one."""
     with app.app_context():
         pool = db.engine.pool
     assert isinstance(pool, QueuePool)

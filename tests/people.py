@@ -31,7 +31,7 @@ def invite(app: Flask, now: datetime) -> Mapping[str, Person]:
 
 
 def signed_in(app: Flask, name: str) -> FlaskClient:
-    """A browser of its own in which this person has signed in."""
+    """Return a browser of its own in which this person has signed in."""
     client = app.test_client()
     with app.test_request_context(), client.session_transaction() as kept:
         # The session's age is measured against the real clock, whatever the instant of the test; nothing is audited.

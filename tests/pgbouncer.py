@@ -27,7 +27,7 @@ SHIPPED_SERVER = "rollout = host=127.0.0.1 port=5432 dbname=rollout"
 
 @contextmanager
 def pgbouncer(url: str, **settings: str) -> Iterator[str]:
-    """The URL of a PgBouncer in front of `url`."""
+    """Yield the URL of a PgBouncer in front of `url`."""
     direct, port = make_url(url), free_port()
     server = f"host={direct.host} port={direct.port} user={direct.username} password={direct.password}"
     options = {
@@ -62,7 +62,7 @@ class ShippedPooler:
 
 @contextmanager
 def shipped_pgbouncer(url: str) -> Iterator[ShippedPooler]:
-    """A PgBouncer as it is shipped in front of `url`, whose database is called `rollout`."""
+    """Yield a PgBouncer as it is shipped in front of `url`, whose database is called `rollout`."""
     direct, port = make_url(url), free_port()
     with TemporaryDirectory() as folder:
         ini, people = Path(folder) / "pgbouncer.ini", Path(folder) / "userlist.txt"

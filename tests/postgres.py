@@ -62,7 +62,7 @@ class PostgresError(RuntimeError):
 
 @contextmanager
 def running(*, durable: bool = False) -> Iterator[str]:
-    """The URL of a server whose user may create databases: `TEST_DATABASE_URL`, or our own while the block lasts.
+    """Yield the URL of a server whose user may create databases: `TEST_DATABASE_URL`, or our own while the block lasts.
 
     A durable one of ours lies on the disk and waits for it at each commit.
     """
@@ -82,7 +82,7 @@ def running(*, durable: bool = False) -> Iterator[str]:
 
 @contextmanager
 def database(server_url: str, *, template: str = "template1") -> Iterator[str]:
-    """The URL of a database that lasts as long as the block, a copy of `template`, to which nobody may be connected."""
+    """Yield the URL of a database that lasts as long as the block: a copy of `template`, which nobody may have open."""
     name = f"rollout_test_{secrets.token_hex(6)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")  # the quicker one for small templates
@@ -95,7 +95,7 @@ def database(server_url: str, *, template: str = "template1") -> Iterator[str]:
 
 
 def program(name: str) -> Path:
-    """A client program of the wheel, such as psql or pgbench; they run as ourselves."""
+    """Return a client program of the wheel, such as psql or pgbench; they run as ourselves."""
     return _wheel() / "pginstall18" / "bin" / name
 
 
@@ -153,7 +153,7 @@ def _start(place: Path, data: Path, user: User, options: Mapping[str, str]) -> t
 
 
 def _programs(place: Path, user: User) -> Path:
-    """The directory of the wheel's programs, or of a copy, laid out alike so that they find their libraries."""
+    """Return the directory of the wheel's programs, or of a copy, laid out alike so that they find their libraries."""
     wheel = _wheel()
     if user and not _open_to_all(wheel / "pginstall18" / "bin" / "postgres"):
         copy = place / WHEEL

@@ -10,7 +10,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listened on a moment ago."""
+    """Return a port of the loopback address that nobody listened on a moment ago."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -18,7 +18,7 @@ def free_port() -> int:
 
 
 def dies_with_us(number: signal.Signals) -> Callable[[], None] | None:
-    """For Popen's `preexec_fn`: the kernel sends `number` when we end, even by SIGKILL. None where it can't (no Linux).
+    """Return a `preexec_fn` for Popen: the kernel sends `number` when we end, even by SIGKILL. None without Linux.
 
     It follows the thread that starts the program, so start it from the main thread.
     """

@@ -30,7 +30,7 @@ PACKAGES = {
 
 
 def path_of(program: str) -> str:
-    """Where `program` is. The test is skipped where it is missing, and fails with `REQUIRE_PROGRAMS=1`, as in CI."""
+    """Return the path of `program`. If it is missing, skip the test; fail it with `REQUIRE_PROGRAMS=1`, as in CI."""
     found = next(filter(None, map(shutil.which, NAMES[program])), None)
     if found is None:
         stop = pytest.fail if os.environ.get("REQUIRE_PROGRAMS") == "1" else pytest.skip

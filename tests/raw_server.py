@@ -24,7 +24,7 @@ def with_body(body: bytes) -> bytes:
 
 @contextmanager
 def answering(words: bytes) -> Iterator[str]:
-    """The address of a server that answers each request with `words`."""
+    """Yield the address of a server that answers each request with `words`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_serve, args=[listener, words], daemon=True)
         thread.start()

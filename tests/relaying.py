@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
+from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from tests.processes import free_port
@@ -18,7 +18,7 @@ START_SECONDS = 60
 
 @contextmanager
 def relaying(place: Path, upstream: str, *tokens: str, port: int = 0) -> Iterator[str]:
-    """The address of a relay that keeps what it knows in `place`."""
+    """Yield the address of a relay that keeps what it knows in `place`."""
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     options = [word for token in tokens for word in ("--token", token)]
@@ -44,7 +44,7 @@ def relaying(place: Path, upstream: str, *tokens: str, port: int = 0) -> Iterato
 
 @contextmanager
 def client(address: str, token: str, place: Path, *, mode: str) -> Iterator[UnleashClient]:
-    """An official client that polls or streams, and keeps what it knows in `place`."""
+    """Yield an official client that polls or streams, and keeps what it knows in `place`."""
     made = UnleashClient(
         f"{address}/api",
         f"shop-{mode}",

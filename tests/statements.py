@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
+from sqlalchemy.pool import QueuePool
 
 from control_plane.platform.db import fastpath
 from control_plane.platform.db.database import db, read_only
@@ -17,7 +18,7 @@ Sent = tuple[str, Any]
 
 @contextmanager
 def noted() -> Iterator[list[Sent]]:
-    """Every statement while the block lasts; the block stands inside an application context."""
+    """Yield every statement while the block lasts; the block stands inside an application context."""
     sent: list[Sent] = []
     executed = fastpath._execute
 
@@ -38,7 +39,7 @@ def noted() -> Iterator[list[Sent]]:
 
 
 def wait_until_somebody_waits(number: int = 1) -> None:
-    """Until so many transactions on this database of PostgreSQL wait for another one's lock."""
+    """Wait until so many transactions on this database of PostgreSQL wait for another one's lock."""
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
@@ -48,3 +49,9 @@ def wait_until_somebody_waits(number: int = 1) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError("Nobody waited for a lock.")
+
+
+def connections_in_use(engine: Engine) -> int:
+    """Return the number of connections that were taken out of the pool and not given back."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout()

@@ -23,6 +23,10 @@ def test_every_dependency_has_a_licence_that_was_looked_at() -> None:
     assert unknown.keys() == LOOKED_AT.keys(), f"{unknown}: look at them, and say why they may be used"
 
 
+def _field(about: metadata.PackageMetadata, name: str) -> str:
+    return next(iter(about.get_all(name) or []), "")
+
+
 def _licences() -> Iterator[tuple[str, str]]:
     for name in PIN.findall((ROOT / "requirements" / "run.txt").read_text()):
         try:
@@ -31,4 +35,4 @@ def _licences() -> Iterator[tuple[str, str]]:
             continue  # of another platform
         classifiers = [each for each in about.get_all("Classifier") or [] if each.startswith("License ::")]
         short = " ".join(each.split(" :: ")[-1] for each in classifiers if each.count(" :: ") > 1)
-        yield name, about.get("License-Expression") or short or about.get("License") or ""
+        yield name, _field(about, "License-Expression") or short or _field(about, "License")

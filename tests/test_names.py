@@ -3,6 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -18,49 +20,79 @@ DENIED = frozenset(
     re.findall(
         r"\w+",
         """
-        afresh alone anew aftermath astray asked asks acquaintance besides bet bets breadth crossing crowded crowding
-        dissection doubt doubtful doubts drawn everywhere fold folded glance glances happening heard holdings informed
-        introduced judged keep keeping kept knock knocking lent lend look looks looking manners mention mentioned
-        novelties owed owing owes recall recalled recollection rehearsal rehearse seen settle settled settlement shelf
-        shown sight specimen standing strangers tally tallies tell tells testimony told torn truth turnstile unlike
-        unsold unshadowed uncounted uncompared unopened whom whoever wish witness words worded wording
+        acquaintance afresh aftermath alone anew asked asks astray besides bet bets breadth crew crossing crowded
+        crowding desk dissection doubt doubtful doubts drawn everywhere fold folded glance glances happening heard
+        holdings hopeless informed insist introduced judged keep keeping kept knock knocking lend lent look looking
+        looks manners mention mentioned novelties office owed owes owing recall recalled recollection rehearsal rehearse
+        seen settle settled settlement shelf shown sight silent speak specimen standing stranger strangers survey
+        tallies tally tell telling tells testimony till told torn truth turnstile uncompared uncounted unlike unopened
+        unshadowed unsold untold whoever whom wish witness worded wording words
         """,
     )
 )
 """Metaphors, past participles as nouns and adverbs as functions: see the table of the glossary for what to write."""
 ALLOWED = {"touch_last_seen": "the column is Unleash's `last_seen_at`"}
 """Names that hold a denied word all the same, each with the reason."""
-FREE_RELATIVE = re.compile(r"(Who|Whom|Whose|What|How|Where|Whoever|Whether)\b")
+FREE_RELATIVE = re.compile(r"(Who|Whom|Whose|What|How|Where|Whoever|Whatever|Whether|Which)\b")
 TERMS_MAX = 60
 
 
 def parts(name: str) -> set[str]:
-    """The words of a name in any spelling: `snake_case`, `CamelCase`, `kebab-case`, `UPPER_CASE`."""
+    """Return the words of a name in any spelling: `snake_case`, `CamelCase`, `kebab-case`, `UPPER_CASE`."""
     return {word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+", name)}
 
 
 def denied(names: Iterator[tuple[str, str]]) -> list[str]:
-    """Each name with a denied word, as `place: name`."""
+    """Return each name with a denied word, as `place: name`."""
     return [f"{place}: {name}" for place, name in names if parts(name) & DENIED and name not in ALLOWED]
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for package in PRODUCT:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if path.parent.name != "versions":
-                yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A class or a function of a module; `place` is the module's path."""
+
+    place: str
+    name: str
+    docstring: str
+    is_function: bool
+    is_top_level: bool
 
 
-def definitions() -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
-    for place, tree in modules():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                yield place, node
+def modules(*packages: str) -> Iterator[Path]:
+    for package in packages:
+        yield from (path for path in sorted((ROOT / package).rglob("*.py")) if path.parent.name != "versions")
+
+
+def module_names(*packages: str) -> Iterator[tuple[str, str]]:
+    return ((str(path.relative_to(ROOT)), path.stem) for path in modules(*packages))
+
+
+@cache
+def definitions(*packages: str) -> tuple[Definition, ...]:
+    return tuple(
+        Definition(
+            str(path.relative_to(ROOT)),
+            node.name,
+            ast.get_docstring(node) or "",
+            isinstance(node, ast.FunctionDef),
+            node in tree.body,
+        )
+        for path in modules(*packages)
+        for tree in [ast.parse(path.read_text())]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    )
 
 
 def test_modules_classes_and_functions_are_named_in_words_of_the_field() -> None:
-    assert denied((place, Path(place).stem) for place, _ in modules()) == []
-    assert denied((place, node.name) for place, node in definitions()) == []
+    assert denied(module_names(*PRODUCT)) == []
+    assert denied((each.place, each.name) for each in definitions(*PRODUCT)) == []
+
+
+def test_support_code_of_tests_is_named_in_words_of_the_field() -> None:
+    support = (each for each in definitions("tests") if each.is_top_level and not each.name.startswith("test_"))
+    assert denied(module_names("tests")) == []
+    assert denied((each.place, each.name) for each in support) == []
 
 
 def test_commands_and_options_are_named_in_words_of_the_field() -> None:
@@ -77,9 +109,9 @@ def test_metrics_and_signals_are_named_in_words_of_the_field() -> None:
 
 def test_no_docstring_of_a_function_begins_with_a_free_relative() -> None:
     found = [
-        f"{place}: {node.name}"
-        for place, node in definitions()
-        if isinstance(node, ast.FunctionDef) and FREE_RELATIVE.match(ast.get_docstring(node) or "")
+        f"{each.place}: {each.name}"
+        for each in (*definitions(*PRODUCT), *definitions("tests"))
+        if each.is_function and FREE_RELATIVE.match(each.docstring)
     ]
     assert found == []
 
@@ -114,6 +146,6 @@ def _commands(command: click.Command, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _metrics() -> set[str]:
-    """The names that alerts may give, and every series that is exported."""
+    """Return the names that alerts may give, and every series that is exported."""
     exported = {metric.name for metric in REGISTRY.collect() if metric.name.startswith(("rollout_", "guard_"))}
     return {*METRICS, *exported}

@@ -54,7 +54,7 @@ class Unleash:
     people: requests.Session
 
     def call(self, method: str, path: str, document: Any = None) -> Any:
-        """The answer of its admin API. Raises RuntimeError with what it says where it refuses."""
+        """Return the answer of its admin API. Raises RuntimeError with what it says where it refuses."""
         answer = self.people.request(method, f"{self.url}/api/admin/{path}", json=document, timeout=60)
         if not answer.ok:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:600]}")
@@ -78,7 +78,7 @@ class Unleash:
                 self.call("POST", f"projects/default/features/{quote(feature['name'])}/dependencies", parent)
 
     def features(self) -> dict[str, Any]:
-        """What its SDKs are given."""
+        """Return the flags that its SDKs are given."""
         headers = {"Authorization": self.client, "Unleash-Client-Spec": "5.2.0"}
         answer = requests.get(f"{self.url}/api/client/features", headers=headers, timeout=60)
         answer.raise_for_status()
@@ -157,7 +157,7 @@ def _wait_until_ready(server: Unleash, process: subprocess.Popen[bytes], log: Pa
 
 
 def _export(features: list[dict[str, Any]], numbers: dict[int, int], names: dict[int, str]) -> dict[str, Any]:
-    """The features as Unleash's own export has them."""
+    """Return the features as Unleash's own export has them."""
     strategies = [
         {
             **{name: value for name, value in strategy.items() if name != "segments"},

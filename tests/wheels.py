@@ -43,6 +43,6 @@ def install(wheel: Path, folder: Path) -> Path:
     venv.create(folder)
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python"), "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--no-index", wheel], check=True, capture_output=True)
     return folder / "bin/rollout"

@@ -15,7 +15,7 @@ PREDICATES: Mapping[str, str] = {
     "credit_refused_by_v2_only": "were refused by {candidate} and granted by {control}",
 }
 BY_ITSELF = "were bad by {alert}"
-TELLING_MIN = 10
+WINDOW_OUTCOMES_MIN = 10
 """A window with fewer outcomes says less than all since the attempt began."""
 TELLS = "So this only notifies."
 LEGACY_TOO = "{control} fails there as well, so going back would not help."
@@ -78,9 +78,9 @@ def cohort_sentence(rule: Rule, finding: CohortFinding) -> str:
     }
     predicate = predicates.get(rule.metric.signal, BY_ITSELF)
     window, whole = _window(finding), finding.evidence.counts
-    counts = window if window.bad and window.total >= TELLING_MIN else whole
+    counts = window if window.bad and window.total >= WINDOW_OUTCOMES_MIN else whole
     number = f"All {counts.total:,}" if counts.bad == counts.total else f"{counts.bad:,} of {counts.total:,}"
-    said = predicate.format(alert=rule.name, candidate=rule.migration.candidate, control=rule.migration.control)
+    said = predicate.format(alert=rule.name, candidate=rule.names.candidate, control=rule.names.control)
     return f"{number} operations {finding.cohort.text} {said}."
 
 
@@ -99,7 +99,7 @@ def _concern(
     if finding.only_notifies:
         return Status.WATCH, f"These are too few accounts to speak for everybody. {TELLS}"
     if finding.attribution in (Attribution.SHARED, Attribution.LEGACY):
-        return Status.WATCH, f"{LEGACY_TOO.format(control=rule.migration.control_title)} {TELLS}"
+        return Status.WATCH, f"{LEGACY_TOO.format(control=rule.names.control_title)} {TELLS}"
     if rule.action is Action.NOTIFY:
         return Status.WATCH, "That is likely over the threshold. This alert only notifies."
     if breached_since is None:
@@ -108,7 +108,7 @@ def _concern(
 
 
 def _breach(rule: Rule, finding: CohortFinding, facts: Facts, breached_since: datetime, now: datetime) -> Concern:
-    control, candidate = rule.migration.control, rule.migration.candidate
+    control, candidate = rule.names.control, rule.names.candidate
     if finding.attribution is not Attribution.V2_ONLY:
         return Status.HOLD, f"That is over the threshold; whether {control} would do better is not known."
     over = f"That is over the threshold, and {candidate} alone is to blame."

@@ -18,6 +18,11 @@ def alert_name(name: str, rollout: str) -> str:
     return f"{name}{SEPARATOR}{environment}" if environment else name
 
 
+def base_alert(name: str) -> str:
+    """Return what the same alert is called where it judges a flag's own rollout."""
+    return name.partition(SEPARATOR)[0]
+
+
 def applicable(rules: Sequence[Rule], name: str) -> list[Rule]:
     """Return the rules that judge the rollout of this name, each by what its environment shows."""
     environment = environment_of(name)
@@ -33,6 +38,12 @@ def alerts_of_production(rules: Sequence[Rule], name: str) -> list[str]:
     return [rule.name for rule in ours if rule.action is not Action.NOTIFY and not _is_separable(rule)]
 
 
+def without_rollout(rules: Iterable[Rule], names: Iterable[str]) -> list[Rule]:
+    """Return the rules of flags of which no rollout is among `names`, so that nothing is judged by them."""
+    flags = {flag_of(name) for name in names}
+    return [rule for rule in rules if rule.flag not in flags]
+
+
 def with_environments(rules: Sequence[Rule], names: Iterable[str]) -> Sequence[Rule]:
     """Return `rules` and those of the rollouts of single environments among `names`."""
     added = [rule for name in names if environment_of(name) for rule in applicable(rules, name)]
@@ -44,7 +55,7 @@ def _is_watched(rule: Rule, environment: str) -> bool:
 
 
 def _is_separable(rule: Rule) -> bool:
-    return rule.flag == rule.migration.flag and rule.metric.signal in rule.migration.signals.all
+    return rule.own_migration is not None and rule.metric.signal in rule.migration.signals.all
 
 
 def _of_environment(rule: Rule, name: str, environment: str) -> Rule:

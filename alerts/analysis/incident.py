@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from alerts.analysis.attribution import Attribution
+from alerts.analysis.environments import base_alert
 from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Status, Verdict
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import Migration, side_names
 
 PHRASES: Mapping[str, str] = {
     "credit_drift": "{candidate} charges {rate} more or less than {control} on average",
@@ -27,7 +28,7 @@ PHRASES: Mapping[str, str] = {
     "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
     "credit_api_slow": "{bad} of {total} requests for credits were too slow",
 }
-TELLING_MIN = 10
+WINDOW_OUTCOMES_MIN = 10
 """At four requests a minute a window holds one or two: "1 of 1" would say too much."""
 USERS = "{alert} is over its threshold: it was bad for {bad} of {total} users"
 BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
@@ -36,19 +37,19 @@ BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
 def is_incident(verdict: Verdict) -> bool:
     """Return whether the candidate did something wrong, rather than that nobody counts or that the control fails."""
     blamed = verdict.attribution in (Attribution.V2_ONLY, Attribution.UNKNOWN)
-    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(telling_counts(verdict).bad)
+    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(incident_counts(verdict).bad)
 
 
-def incident_sentence(verdict: Verdict, migration: Migration) -> str:
+def incident_sentence(verdict: Verdict, migration: Migration | None) -> str:
     """Say what was wrong, in how many of how many, and in whose name; the figures behind it are in the verdict."""
     if verdict.cohort:
         return verdict.cohort
-    phrase = _phrase(verdict, migration)
-    counts = telling_counts(verdict)
+    phrase, names = _phrase(verdict, migration), side_names(migration)
+    counts = incident_counts(verdict)
     sentence = phrase.format(
         alert=verdict.alert,
-        candidate=migration.candidate,
-        control=migration.control,
+        candidate=names.candidate,
+        control=names.control,
         bad=f"{counts.bad:,}",
         total=f"{counts.total:,}",
         rate=f"{counts.rate * 100:.3g} %",
@@ -56,14 +57,16 @@ def incident_sentence(verdict: Verdict, migration: Migration) -> str:
     return f"{sentence}."
 
 
-def _phrase(verdict: Verdict, migration: Migration) -> str:
+def _phrase(verdict: Verdict, migration: Migration | None) -> str:
+    alert = base_alert(verdict.alert)
     if verdict.per is Per.ACCOUNT:
-        return _phrases_by_account(migration).get(verdict.alert, USERS)
-    return _phrases_of(migration).get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
+        return _phrases_by_account(migration).get(alert, USERS) if migration else USERS
+    of_migration = _phrases_of(migration) if migration else {}
+    return of_migration.get(alert) or PHRASES.get(alert, BY_ITSELF)
 
 
 def _phrases_by_account(migration: Migration) -> Mapping[str, str]:
-    names = migration.signals
+    names = migration.base_signals
     return {
         names.failure: "{candidate} failed operations of {bad} of {total} users",
         names.serving_failure: "{candidate} failed {bad} of the {total} users whom it served",
@@ -73,7 +76,7 @@ def _phrases_by_account(migration: Migration) -> Mapping[str, str]:
 
 
 def _phrases_of(migration: Migration) -> Mapping[str, str]:
-    names = migration.signals
+    names = migration.base_signals
     return {
         names.failure: "{candidate} failed {bad} of {total} operations",
         names.serving_failure: "{candidate} failed {bad} of the {total} operations that it served",
@@ -83,6 +86,6 @@ def _phrases_of(migration: Migration) -> Mapping[str, str]:
     }
 
 
-def telling_counts(verdict: Verdict) -> Counts:
+def incident_counts(verdict: Verdict) -> Counts:
     """The window, where it holds something bad among enough to speak of; else all since the attempt began."""
-    return verdict.window if verdict.window.bad and verdict.window.total >= TELLING_MIN else verdict.counts
+    return verdict.window if verdict.window.bad and verdict.window.total >= WINDOW_OUTCOMES_MIN else verdict.counts

@@ -17,7 +17,7 @@ from alerts.analysis.sequential_test import (
     revisable,
 )
 from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import Migration, SideNames, side_names
 from control_plane.signal_names import ACCOUNTS
 
 ATTEMPT_ALPHA = 0.01
@@ -100,7 +100,7 @@ class Rule:
     """How many credits a step may cost before an outcome is bad; None leaves it to the metric's setting."""
     per: Per = Per.OPERATION
     migration: Migration = CREDITS
-    """The names by which a breach is attributed: those of its flag's migration, the credits' for any other flag."""
+    """By whose counts a breach is attributed: its flag's migration, the credits' for a flag without one."""
     signal: str = field(init=False, compare=False)
     """The name under which its outcomes are counted in its unit."""
     fingerprint: str = field(init=False, compare=False)
@@ -110,6 +110,16 @@ class Rule:
         # Asked for many times a tick, and a rule never changes.
         object.__setattr__(self, "signal", self.in_unit(self.metric.signal))
         object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+    @property
+    def own_migration(self) -> Migration | None:
+        """Return its flag's migration; None for a flag without one."""
+        return self.migration if self.flag == self.migration.flag else None
+
+    @property
+    def names(self) -> SideNames:
+        """Return the names of the two sides, as its sentences have them."""
+        return side_names(self.own_migration)
 
     @property
     def acts(self) -> bool:
@@ -170,7 +180,7 @@ class Rule:
     @property
     def needs_pairs(self) -> bool:
         """Return whether attribution by pairs of answers decides what a breach leads to."""
-        return self.attributable or (self.metric.engine_unknown and self.flag == self.migration.flag)
+        return self.attributable or (self.metric.engine_unknown and self.own_migration is not None)
 
     @property
     def no_data_notice_seconds(self) -> float:

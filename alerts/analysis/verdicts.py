@@ -196,7 +196,7 @@ def _breach(
         return None
     if now - breached_since < timedelta(seconds=rule.for_seconds):
         return Status.HOLD, f"Over its threshold; rolls back if that lasts {duration_text(rule.for_seconds)}."
-    control, candidate = rule.migration.control, rule.migration.candidate
+    control, candidate = rule.names.control, rule.names.candidate
     if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
         cause = f"it can't tell {candidate} from {control} and nothing else blames {candidate}."
         return Status.HOLD, f"Over its threshold, but {cause}"
@@ -221,8 +221,8 @@ def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
     if log_start(rule_test(rule), facts.legacy_faults) < LEGACY_LOG_E:
         return None
     faults, window = bad_of(facts.legacy_faults, rule.per), duration_text(rule.window_seconds)
-    candidate = rule.migration.candidate
-    found = f"{rule.migration.control_title} is at fault in {faults} in the last {window}."
+    candidate = rule.names.candidate
+    found = f"{rule.names.control_title} is at fault in {faults} in the last {window}."
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
 
 

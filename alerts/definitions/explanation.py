@@ -54,9 +54,9 @@ def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     if rule.by_account:
         yield from BY_ACCOUNT
     if rule.metric.engine_unknown and rule.acts:
-        control, candidate = rule.migration.control, rule.migration.candidate
+        control, candidate = rule.names.control, rule.names.candidate
         yield (
-            f"It can't tell {candidate} from {control}: it holds, and rolls back only while the engines' own counts "
+            f"It can't tell {candidate} from {control}: it holds, and rolls back only while the counts of both sides "
             f"blame {candidate}."
         )
     if rule.metric.budget_setting:

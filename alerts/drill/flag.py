@@ -2,6 +2,7 @@
 
 from alerts.analysis.rules import Rule
 from alerts.definitions import parser
+from control_plane.core.phases import Rollout
 from control_plane.experiments.migration import Migration
 
 FLAG = "GUARD_DRILL"
@@ -16,6 +17,11 @@ alerts:
 """
 RULES = parser.parse(TEXT, (DRILL,))
 RULE = RULES[0]
+
+
+def is_over(rollout: Rollout) -> bool:
+    """Return whether this is what the last drill left, which is about nobody."""
+    return rollout.flag == FLAG and rollout.latched
 
 
 def with_drill(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -46,42 +46,42 @@ class AlertContext:
     """An owner lets this alert notify only, for the time being."""
 
 
-def reply(alert: Alert, standing: AlertContext, *, also_known: Collection[str] = ()) -> Reply:
+def reply(alert: Alert, context: AlertContext, *, also_known: Collection[str] = ()) -> Reply:
     """Decide what to do about `alert`; `also_known` are names that act though alerts.yaml lacks them."""
-    stranger = _stranger(alert, standing, also_known)
-    if stranger:
-        return Reply(Response.UNKNOWN, stranger)
-    settled = _without_effect(alert, standing)
-    return Reply(Response.NOTED, settled) if settled else _by_severity(alert, standing)
+    unknown = _unknown_reason(alert, context, also_known)
+    if unknown:
+        return Reply(Response.UNKNOWN, unknown)
+    without_effect = _without_effect(alert, context)
+    return Reply(Response.NOTED, without_effect) if without_effect else _by_severity(alert, context)
 
 
-def _stranger(alert: Alert, standing: AlertContext, also_known: Collection[str]) -> str:
+def _unknown_reason(alert: Alert, context: AlertContext, also_known: Collection[str]) -> str:
     """Why this alert is none of ours; empty when it is."""
     if not alert.flag:
         return "It names no flag, so it speaks of no rollout."
-    if standing.rollout is None:
+    if context.rollout is None:
         return f"There is no rollout of {alert.flag[:100]!r}."
-    if standing.rule is None and alert.name not in also_known:
+    if context.rule is None and alert.name not in also_known:
         return f"{alert.name[:100]} is not an alert of {alert.flag} in alerts.yaml."
     return ""
 
 
-def _without_effect(alert: Alert, standing: AlertContext) -> str:
+def _without_effect(alert: Alert, context: AlertContext) -> str:
     """Why this alert of ours asks for nothing; empty when it does."""
     if not alert.firing:
         return "It is resolved, which ends nothing by itself."
-    if standing.acted_upon:
+    if context.acted_upon:
         return "It has been acted upon already."
-    if standing.attempt_began is not None and alert.startsAt < standing.attempt_began:
-        return f"It fires since before this attempt began at {standing.attempt_began:%Y-%m-%d %H:%M} UTC."
+    if context.attempt_began is not None and alert.startsAt < context.attempt_began:
+        return f"It fires since before this attempt began at {context.attempt_began:%Y-%m-%d %H:%M} UTC."
     return ""
 
 
-def _by_severity(alert: Alert, standing: AlertContext) -> Reply:
-    severity = alert.severity or (standing.rule.severity if standing.rule else "")
-    limit = standing.rule.action if standing.rule else Action.ROLLBACK
+def _by_severity(alert: Alert, context: AlertContext) -> Reply:
+    severity = alert.severity or (context.rule.severity if context.rule else "")
+    limit = context.rule.action if context.rule else Action.ROLLBACK
     match severity:
-        case _ if standing.overridden:
+        case _ if context.overridden:
             return Reply(Response.NOTED, "An owner has overridden this alert for the time being.")
         case Severity.CRITICAL | Severity.WARNING if limit is Action.NOTIFY:
             return Reply(Response.NOTED, "alerts.yaml lets this alert notify only.")

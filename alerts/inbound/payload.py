@@ -38,7 +38,7 @@ class Alert(ReceivedFields):
 
     @property
     def name(self) -> str:
-        """Which alert of ours this is: the label `rule` of the rules we export, or the alert's own name."""
+        """The alert of ours that this is: the label `rule` of the rules we export, or the alert's own name."""
         return self.labels.get("rule") or self.labels["alertname"]
 
     @property

@@ -70,14 +70,14 @@ def _lock(session: Session, notification: Notification) -> None:
 
 def _respond(session: Session, alert: Alert, known: Known, receiver: Receiver) -> Reply:
     rollout = rollout_store.load(session, alert.flag) if alert.flag else None
-    standing = AlertContext(
+    context = AlertContext(
         rollout=rollout,
         attempt_began=store.attempt_started_at(session, alert.flag) if rollout else None,
         rule=receiver.rule(alert),
         acted_upon=rollout is not None and known.acted_upon_in(rollout.attempt),
         overridden=rollout is not None and _overridden(session, rollout, alert, receiver.now),
     )
-    answer = reply(alert, standing, also_known=receiver.also_known)
+    answer = reply(alert, context, also_known=receiver.also_known)
     if answer.response in ACTING or known.response not in ACTING:
         store.set_response(session, alert, answer, attempt=rollout.attempt if rollout else None)
     if rollout is not None:
@@ -103,7 +103,7 @@ def _act(session: Session, rollout: Rollout, alert: Alert, answer: Reply, receiv
     }
     match answer.response:
         case Response.ROLLBACK:
-            _insist(
+            _retry_on_conflict(
                 lambda: rollouts.roll_back(
                     session,
                     rollout.flag,
@@ -117,7 +117,7 @@ def _act(session: Session, rollout: Rollout, alert: Alert, answer: Reply, receiv
             pass
 
 
-def _insist(change: Callable[[], Decision]) -> None:
+def _retry_on_conflict(change: Callable[[], Decision]) -> None:
     """Repeat what lost a race: somebody's advance at the same moment must not swallow a rollback."""
     for _ in range(ATTEMPTS):
         decision = change()
@@ -137,7 +137,7 @@ def _hold_incomplete(session: Session, notification: Notification, receiver: Rec
 
 
 def _hold(session: Session, flag: str, receiver: Receiver, *, reason: str, evidence: Evidence) -> None:
-    _insist(
+    _retry_on_conflict(
         lambda: rollouts.hold(
             session, flag, ChangeContext(receiver.now, receiver.actor, reason, evidence=evidence), lasting=True
         )

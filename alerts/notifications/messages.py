@@ -13,7 +13,7 @@ from control_plane.core.latch import everybody_served, latch_sentence
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import SideNames
 from control_plane.rollout_names import rollout_title
 
 HAPPENED = {
@@ -59,15 +59,14 @@ class ChangeDetails:
     actor: str
     reason: str
     evidence: Mapping[str, Any]
-    migration: Migration = CREDITS
+    names: SideNames = CREDITS.names
 
     def named(self, text: str) -> str:
-        """Put the names of the migration into `text`."""
-        names = self.migration
+        """Put the names of both sides into `text`."""
         return text.format(
-            control=names.control,
-            Control=names.control_title,
-            candidate=names.candidate,
+            control=self.names.control,
+            Control=self.names.control_title,
+            candidate=self.names.candidate,
             everybody=everybody_served(self.after),
         )
 

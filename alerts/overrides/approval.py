@@ -67,7 +67,7 @@ def grant(
         "expires_at": granted.expires_at.isoformat(),
         "asked_by": asked.actor if asked else None,
     }
-    _publish(session, "alert.override", wish.flag, now=now, actor=actor, reason=granted.reason, after=after)
+    _publish(session, "alert.override", wish.flag, ChangeContext(now, actor, granted.reason), after=after)
     message = messages.of_override(
         wish.flag, wish.alert, actor=actor, reason=granted.reason, expires_at=granted.expires_at, now=now
     )
@@ -79,14 +79,14 @@ def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str, r
     """Let the alert act again. Raises Problem when no override stands."""
     if not store.end(session, flag, alert, now=now, actor=actor):
         raise Problem(404, "OVERRIDE_NOT_FOUND", f"No override of {alert!r} stands for {flag}.")
-    _publish(session, "alert.override_end", flag, now=now, actor=actor, reason=reason, after={"alert": alert})
+    _publish(session, "alert.override_end", flag, ChangeContext(now, actor, reason), after={"alert": alert})
 
 
 def _ask(session: Session, wish: OverrideRequest, *, attempt: int, now: datetime, actor: str) -> PendingOverride:
     """Put the wish where a second owner finds it."""
     asked = PendingOverride(wish.flag, wish.alert, actor, wish.reason.strip(), now + ASKED_FOR)
     after = {"alert": wish.alert, "attempt": attempt, "minutes": wish.minutes, "until": asked.until.isoformat()}
-    _publish(session, store.ASKED, wish.flag, now=now, actor=actor, reason=asked.reason, after=after)
+    _publish(session, store.ASKED, wish.flag, ChangeContext(now, actor, asked.reason), after=after)
     message = messages.of_request(wish.flag, wish.alert, actor=actor, reason=asked.reason, until=asked.until, now=now)
     outbox.enqueue(session, message, now=now)
     return asked
@@ -127,8 +127,6 @@ def _check(rule: Rule, wish: OverrideRequest) -> None:
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
 
 
-def _publish(
-    session: Session, action: str, flag: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]
-) -> None:
-    audit.record(session, ChangeContext(now, actor, reason), action=action, subject=f"rollout:{flag}", after=after)
-    change_feed.publish(session, rollouts.TOPIC, flag, now=now)
+def _publish(session: Session, action: str, flag: str, change: ChangeContext, *, after: dict[str, object]) -> None:
+    audit.record(session, change, action=action, subject=f"rollout:{flag}", after=after)
+    change_feed.publish(session, rollouts.TOPIC, flag, now=change.now)

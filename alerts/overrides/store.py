@@ -63,7 +63,7 @@ def pending(session: Session, flag: str, alert: str, *, attempt: int, since: dat
 
 
 def unexpired(session: Session, *, now: datetime) -> list[Override]:
-    """Whatever stands now, of every flag and attempt."""
+    """Return the overrides in force at `now`, of every flag and attempt."""
     return [_override(row) for row in execute_core(session, UNEXPIRED, {"at": now})]
 
 

@@ -82,7 +82,7 @@ class Constraint:
     def sentence(self) -> str:
         """The condition inside a sentence: `plan is pro or team`."""
         text = f"{self.context_name} {TEXT[self.operator].format(' or '.join(self.values))}"
-        return f"it is not so that {text}" if self.inverted else text
+        return f"it is not true that {text}" if self.inverted else text
 
     def errors(self) -> Iterator[str]:
         """Yield every reason why no plan can use it; what engines would read differently is found by the flags."""

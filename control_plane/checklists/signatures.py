@@ -46,7 +46,7 @@ def sign(session: Session, rollout: Rollout, address: ItemAddress, change: Chang
     signature = Signature(change.actor, change.now, note, link)
     key = progress.signature_key(rollout, state.checklist, state.phase, address.item)
     store.add(session, rollout.flag, key, signature)
-    _record(session, rollout, "sign", key, change, before=found.signature, after=signature)
+    _record(session, rollout, key, change, before=found.signature, after=signature)
     return ItemState(found.item, ItemStatus.TICKED, f"Signed by {change.actor}.", signature)
 
 
@@ -65,7 +65,7 @@ def withdraw(session: Session, rollout: Rollout, address: ItemAddress, change: C
 def remove(session: Session, rollout: Rollout, key: SignatureKey, signature: Signature, change: ChangeContext) -> None:
     """Remove a signature, with an entry in the audit trail."""
     store.remove(session, rollout.flag, key)
-    _record(session, rollout, "withdraw", key, change, before=signature, after=None)
+    _record(session, rollout, key, change, before=signature, after=None)
 
 
 def _lock(session: Session, rollout: Rollout) -> None:
@@ -97,7 +97,6 @@ def _phase_meant(rollout: Rollout, checklist: str) -> str:
 def _record(
     session: Session,
     rollout: Rollout,
-    action: str,
     key: SignatureKey,
     change: ChangeContext,
     *,
@@ -108,7 +107,7 @@ def _record(
     audit.record(
         session,
         change,
-        action=f"checklist.{action}",
+        action="checklist.sign" if after else "checklist.withdraw",
         subject=f"rollout:{rollout.flag}",
         before=place | _documented(before) if before else None,
         after=place | (_documented(after) if after else {}),

@@ -142,7 +142,7 @@ def item_state(
         return ItemState(item, ItemStatus.TICKED, f"Signed by {signature.actor}.", signature)
     if not item.check:
         return ItemState(item, ItemStatus.OPEN, "Nobody has signed it yet.")
-    return ItemState(item, ItemStatus.UNKNOWN, _untold(stored, fresh))
+    return ItemState(item, ItemStatus.UNKNOWN, _unknown_sentence(stored, fresh))
 
 
 def checklists_of_phase(checklists: Sequence[Checklist], phase: str) -> tuple[Checklist, ...]:
@@ -188,7 +188,7 @@ def _text_errors(checklist: Checklist) -> Iterator[str]:
             yield f"Item {item.name[:NAME_MAX]!r}: a check has at most {CHECK_MAX} characters."
 
 
-def _untold(stored: StoredResult | None, fresh: CheckResult | None) -> str:
+def _unknown_sentence(stored: StoredResult | None, fresh: CheckResult | None) -> str:
     if fresh:
         return fresh.sentence
     if stored:

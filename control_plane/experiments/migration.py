@@ -4,14 +4,13 @@ Alerts, gates and pages read these fields and know no implementation by name.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from control_plane.rollout_names import SEPARATOR
-from control_plane.signal_names import ENVIRONMENT, in_environment
+from control_plane.signal_names import base_signal, in_environment
 
 SIGNAL_PATTERN = "[a-z][a-z0-9_]{0,63}"
-OLD, NEW = "the old version", "the new version"
-"""What a flag without a migration takes its users from and to, in sentences."""
 NAME_PATTERN = "[a-z][a-z0-9_-]{0,31}"
 
 
@@ -42,7 +41,7 @@ class MigrationSignals:
 
     def __post_init__(self) -> None:
         names = self.all
-        wrong = [name for name in names if not re.fullmatch(SIGNAL_PATTERN, name.partition(ENVIRONMENT)[0])]
+        wrong = [name for name in names if not re.fullmatch(SIGNAL_PATTERN, base_signal(name))]
         if wrong:
             raise ValueError(f"{wrong[0]!r} is not the name of a signal; write it like price_failure.")
         if len(set(names)) < len(names):
@@ -52,6 +51,27 @@ class MigrationSignals:
     def all(self) -> tuple[str, ...]:
         """Every name, in the order of the fields."""
         return tuple(getattr(self, field.name) for field in fields(self))
+
+    def renamed(self, rename: Callable[[str], str]) -> "MigrationSignals":
+        """Return the same signals, each under the name that `rename` makes of its own."""
+        return MigrationSignals(*map(rename, self.all))
+
+
+@dataclass(frozen=True, slots=True)
+class SideNames:
+    """The names of the two sides of a flag, as sentences have them."""
+
+    control: str
+    candidate: str
+
+    @property
+    def control_title(self) -> str:
+        """The control's name at the beginning of a sentence."""
+        return self.control[:1].upper() + self.control[1:]
+
+
+WITHOUT_MIGRATION = SideNames("the old version", "the new version")
+"""What a flag without a migration takes its users from and to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +92,18 @@ class Migration:
             raise ValueError(f"Both implementations of {self.flag} are called {self.control!r}; name them apart.")
 
     @property
-    def control_title(self) -> str:
-        """The control's name at the beginning of a sentence."""
-        return self.control[:1].upper() + self.control[1:]
+    def names(self) -> SideNames:
+        """Return what sentences call its implementations."""
+        return SideNames(self.control, self.candidate)
 
-    def called(self, control: str, candidate: str) -> "Migration":
-        """Return it under names that sentences use, which need not be those of implementations."""
-        return _Named(self.flag, control, candidate, self.signals)
+    @property
+    def base_signals(self) -> MigrationSignals:
+        """Return its signals as they are called where no environment is counted apart."""
+        return self.signals.renamed(base_signal)
 
     def in_environment(self, environment: str) -> "Migration":
         """Return it as the rollout of one environment takes users through it, counted there alone."""
-        names = {field.name: getattr(self.signals, field.name) for field in fields(MigrationSignals)}
-        signals = MigrationSignals(**{kind: in_environment(name, environment) for kind, name in names.items()})
+        signals = self.signals.renamed(lambda name: in_environment(name, environment))
         return replace(self, flag=f"{self.flag}{SEPARATOR}{environment}", signals=signals)
 
     @classmethod
@@ -93,9 +113,6 @@ class Migration:
         return cls(flag, control, candidate, MigrationSignals(**{kind: f"{prefix}_{kind}" for kind in kinds}))
 
 
-@dataclass(frozen=True, slots=True)
-class _Named(Migration):
-    """A migration by names of several words."""
-
-    def __post_init__(self) -> None:
-        """Take any names."""
+def side_names(migration: Migration | None) -> SideNames:
+    """Return the names that sentences use about a flag, which may have no migration."""
+    return migration.names if migration else WITHOUT_MIGRATION

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterable
 
 from flask import current_app
 
-from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import NEW, OLD, Migration
+from control_plane.experiments.migration import Migration, SideNames, side_names
 from control_plane.platform.extensions import AppState
 from control_plane.rollout_names import environment_of, flag_of
 
 MIGRATIONS = AppState[dict[str, Migration]]("migrations", dict)
-WITHOUT_MIGRATION = CREDITS.called(OLD, NEW)
 DECLARED = AppState[Callable[[], Iterable[Migration]]]("declared_migrations", lambda: tuple)
 
 
@@ -53,9 +51,9 @@ def migration_of(flag: str) -> Migration | None:
     return found.in_environment(environment) if found and environment else found
 
 
-def names_of(flag: str) -> Migration:
-    """Return the migration whose names sentences about a rollout use, also of a flag without one."""
-    return migration_of(flag_of(flag)) or WITHOUT_MIGRATION
+def names_of(flag: str) -> SideNames:
+    """Return the names that sentences about a rollout use."""
+    return side_names(migration_of(flag))
 
 
 def _by_flag() -> dict[str, Migration]:

@@ -27,10 +27,10 @@ class Respawns(dict[int, float]):
 
     def get(self, worker: int, default: float = 0.0) -> float:  # type: ignore[override]
         """Return when the worker was started again; long ago, as long as some worker can be kept alive."""
-        return super().get(worker, default) if self.is_hopeless else default
+        return super().get(worker, default) if self.is_exhausted else default
 
     @property
-    def is_hopeless(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Return whether every worker was started again so often within the last minute."""
         often = [times for times in self._times.values() if len(times) == RESPAWNS_MAX]
         return len(often) == self._workers and all(self._clock() - times[0] < PERIOD_SECONDS for times in often)

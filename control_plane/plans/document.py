@@ -88,7 +88,7 @@ def from_value(value: object, lines: Mapping[Place, int] | None = None) -> PlanD
     try:
         plan = PLAN.validate_python({name: each for name, each in value.items() if name != FLAG})
     except ValidationError as error:
-        raise InvalidPlan(_telling([_mistake(each, lines) for each in error.errors(include_url=False)])) from error
+        raise InvalidPlan(_specific([_mistake(each, lines) for each in error.errors(include_url=False)])) from error
     except (OverflowError, RecursionError) as error:
         raise InvalidPlan([Mistake("plan", f"can't be read: {error}.")]) from error
     if mistakes := [Mistake("plan", sentence) for sentence in plan_errors(plan)]:
@@ -141,7 +141,7 @@ def _mistake(error: Any, lines: Mapping[Place, int]) -> Mistake:
     return Mistake(".".join(map(str, place)) or "plan", _sentence(error), None if near is None else lines[near])
 
 
-def _telling(mistakes: list[Mistake]) -> list[Mistake]:
+def _specific(mistakes: list[Mistake]) -> list[Mistake]:
     """Leave out what only says that a value is not of the other form that its field may have."""
     places = [mistake.place for mistake in mistakes]
     return [

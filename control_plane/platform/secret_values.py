@@ -48,6 +48,15 @@ def stored(path: Path) -> str:
         raise SecretError(f"{sentence}; remove the file, and a new one is made: everybody signs in again.") from None
 
 
+def read(path: Path) -> str:
+    """The secret in `path`; empty where none was made or this user may not read it. Raises SecretError."""
+    try:
+        found = path.read_text().strip()
+    except OSError:
+        return ""
+    return check(found) if found else ""
+
+
 def _write(path: Path, content: str) -> None:
     """Write the file whole or not at all."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")

@@ -128,11 +128,11 @@ def provider(env: Mapping[str, str]) -> dict[str, Any]:
         raise SettingsError(str(error)) from None
 
 
-def secret_key(env: Mapping[str, str], instance_dir: Path) -> str:
-    """Return the key that is set, else the one that the instance keeps, made at the first start."""
+def secret_key(env: Mapping[str, str], instance_dir: Path, *, may_make: bool) -> str:
+    """Return the key that is set, else the one that the instance keeps, made at the first start; empty without any."""
     path = instance_dir / "secret_key"
     try:
-        return secret(env, "SECRET_KEY") or secret_values.stored(path)
+        return secret(env, "SECRET_KEY") or (secret_values.stored(path) if may_make else secret_values.read(path))
     except SecretError as error:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:

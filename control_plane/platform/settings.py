@@ -146,19 +146,31 @@ class Settings:
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The secret that signs, then those whose signatures still count."""
-        return (self.secret_key, *self.secret_key_fallbacks)
+        """The secret that signs, then those whose signatures still count. A command may have none."""
+        return tuple(filter(None, (self.secret_key, *self.secret_key_fallbacks)))
+
+    @property
+    def signing_key(self) -> str:
+        """The secret that signs. Raises SettingsError without one: anybody could repeat what is signed with nothing."""
+        if not self.secret_key:
+            raise setting_values.SettingsError(
+                f"There is no secret key in {self.instance_dir}; set SECRET_KEY or INSTANCE_DIR to the installation's."
+            )
+        return self.secret_key
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Settings of the process environment. Raises SettingsError for a value that can't be used."""
+    def from_env(cls, environ: Mapping[str, str] | None = None, *, may_make_key: bool = True) -> "Settings":
+        """Settings of the process environment. Raises SettingsError for a value that can't be used.
+
+        Where there is no secret key yet one is made, or with `may_make_key` false nothing is written and there is none.
+        """
         env = os.environ if environ is None else environ
         instance_dir = Path(env.get("INSTANCE_DIR", "instance"))
         return cls(
             database_url=setting_values.database_url(env, instance_dir),
             database_direct_url=setting_values.database_direct_url(env),
             instance_dir=instance_dir,
-            secret_key=setting_values.secret_key(env, instance_dir),
+            secret_key=setting_values.secret_key(env, instance_dir, may_make=may_make_key),
             secret_key_fallbacks=setting_values.secrets(env, "SECRET_KEY_FALLBACKS"),
             environment=env.get("ENVIRONMENT", "production"),
             credits_v2_override=setting_values.switch(env, "ENABLE_CREDITS_V2"),

@@ -104,7 +104,7 @@ def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
 @json_option
 @in_application
 def rollback_command(*, flag: str, reason: str, in_all: bool, as_json: bool) -> None:
-    """Give everybody legacy at once, until the rollout is re-armed."""
+    """Take the flag from everybody at once, until the rollout is re-armed."""
 
     def roll_back(session: Session) -> Rollout:
         change = ChangeContext(clock.now(), actor(), reason)

@@ -51,12 +51,13 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
     _refuse_address(url)
     with read_only() as session:
         _refuse_exposed(session)
-    with transaction() as session:
-        users = [UserChange(f"{PREFIX}{number:03}", {"plan": PLAN}) for number in range(ACCOUNTS)]
-        import_users(session, users, actor=actor, now=now)
     with _token(actor, seconds) as text:
         caller = _Caller(url, text)
-        _refuse_stranger(url, caller.send(READ_EVERY - 1, time.monotonic()).status)
+        _check_reached(url, caller.send(READ_EVERY - 1, time.monotonic()).status)
+        with transaction() as session:
+            users = [UserChange(f"{PREFIX}{number:03}", {"plan": PLAN}) for number in range(ACCOUNTS)]
+            import_users(session, users, actor=actor, now=now)
+        _check_address(url, caller.send(READ_EVERY - 1, time.monotonic()).status)
         started = time.monotonic()
         answers, is_exposed = _send_all(caller, per_second, seconds, started)
         found = report(answers, asked_per_second=per_second, seconds=time.monotonic() - started)
@@ -79,10 +80,14 @@ def _refuse_address(url: str) -> None:
         raise LoadTestRefused(f"{url[:200]!r} is no address; write one like http://127.0.0.1:8000.")
 
 
-def _refuse_stranger(url: str, status: int) -> None:
-    """Refuse an address that has no answer for the first request: the checklist would have a failure of no meaning."""
+def _check_reached(url: str, status: int) -> None:
+    """Check that something answers, before any account is made for the test."""
     if status == 0:
         raise LoadTestRefused(f"Nothing answers at {url}; start the server, or name its address with --url.")
+
+
+def _check_address(url: str, status: int) -> None:
+    """Check that the first request was answered; otherwise the checklist would have a failure of no meaning."""
     if status not in ANSWERED:
         sentence = f"{url} answers {status} to a request of the load test"
         raise LoadTestRefused(f"{sentence}; name the address of this installation with --url.")

@@ -48,7 +48,11 @@ class Step:
 def restore_test(settings: Settings, now: datetime) -> Iterator[Step]:
     """Back up, work on a copy alone, spoil it, restore it, and compare; the database in use is only read."""
     # The copy's database comes first: a right that is missing is known before a large backup is made.
-    with TemporaryDirectory(dir=settings.instance_dir) as folder, _scratch(settings, Path(folder)) as copy:
+    # Absolute: an application takes a relative URL of SQLite for one in a folder of its own.
+    with (
+        TemporaryDirectory(dir=settings.instance_dir.absolute()) as folder,
+        _scratch(settings, Path(folder)) as copy,
+    ):
         backup_path = Path(folder) / "backup"
         backup.backup(settings.direct_url, backup_path)
         yield Step("backup", passed=True, detail=f"{backup_path.stat().st_size:,} bytes while everything went on.")

@@ -65,7 +65,7 @@ def without_period(session: Session, *, after: str, now: datetime, page: int) ->
 
 
 def lock_missing(session: Session, user_ids: Sequence[str], now: datetime) -> list[MissingPeriod]:
-    """Which of `user_ids` have no running period; until the transaction ends nobody else opens one for any of them.
+    """Return who of `user_ids` has no running period; until the transaction ends nobody else opens one for any of them.
 
     `user_ids` are in the directory's order: two who lock the same users do it in the same order.
     """

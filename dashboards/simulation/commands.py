@@ -23,7 +23,7 @@ from dashboards.simulation.auto_owner import PATIENCE, AutoOwner
 from dashboards.simulation.fault_injection import FaultInjectingEngine
 from dashboards.simulation.replay import Replay
 from dashboards.simulation.report import Report
-from dashboards.simulation.usage_log import LogError, Survey, UsageLogError, UsageRow, read, survey
+from dashboards.simulation.usage_log import LogError, LogSummary, UsageLogError, UsageRow, read, scan
 
 BETA_USERS = 8
 
@@ -62,7 +62,7 @@ def replay(
     Faults are double-charge, fail, deny, free and slow; WHEN is an operation number or a phase name.
     """
     try:
-        found = survey(path, users=BETA_USERS)
+        found = scan(path, users=BETA_USERS)
         ordered = _ordered(faults, found)
     except (UsageLogError, ValueError) as error:
         raise CommandFailed(str(error)) from error
@@ -74,7 +74,7 @@ def replay(
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.to_text(found.mistakes))
 
 
-def _simulate(path: Path, found: Survey, run: Replay, *, quiet: bool) -> Report:
+def _simulate(path: Path, found: LogSummary, run: Replay, *, quiet: bool) -> Report:
     assert found.begins_at is not None
     run.prepare(found.begins_at)
     is_hidden = quiet or not sys.stderr.isatty()
@@ -86,7 +86,7 @@ def _usable(path: Path) -> Iterator[UsageRow]:
     return (row for row in read(path) if not isinstance(row, LogError))
 
 
-def _ordered(faults: tuple[str, ...], found: Survey) -> list[fault_orders.Fault]:
+def _ordered(faults: tuple[str, ...], found: LogSummary) -> list[fault_orders.Fault]:
     assert found.begins_at is not None
     names = [phase.name for phase in default_plan(found.begins_at).phases]
     return [fault_orders.parse(text, names) for text in faults]

@@ -45,7 +45,7 @@ class LogError:
 
 
 @dataclass(slots=True)
-class Survey:
+class LogSummary:
     """The result of a first pass over a log; only the first errors are stored, all are counted."""
 
     usable: int = 0
@@ -70,9 +70,9 @@ def read(path: Path) -> Iterator[UsageRow | LogError]:
         raise UsageLogError(f"{path} is no CSV file in UTF-8: {error}.") from error
 
 
-def survey(path: Path, *, users: int) -> Survey:
+def scan(path: Path, *, users: int) -> LogSummary:
     """A pass over the whole log before anything runs; raises UsageLogError if too much of it can't be used."""
-    found = Survey()
+    found = LogSummary()
     for row in read(path):
         if isinstance(row, LogError):
             found.unusable += 1
@@ -144,5 +144,5 @@ def _amount(text: str | None) -> int:
     return int(text)
 
 
-def _first(found: Survey) -> str:
+def _first(found: LogSummary) -> str:
     return "".join(f" {mistake}" for mistake in found.mistakes[:3])

@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
-from alerts.analysis.environments import applicable, with_environments
-from alerts.analysis.rules import ErrorBudget, error_budgets
+from alerts.analysis.environments import applicable, with_environments, without_rollout
+from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Verdict
 from alerts.definitions import rules_file
 from alerts.definitions.explanation import ErrorsNeeded, errors_needed
+from alerts.drill import flag as drill
 from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
 from alerts.overrides.approval import ASKED_FOR
@@ -80,6 +81,8 @@ class AlertsScreen:
     flags: tuple[tuple[Rollout, tuple[AlertView, ...]], ...]
     unguarded: tuple[str, ...]
     """Flags about which no alert is."""
+    idle: tuple[Rule, ...]
+    """Alerts of flags that have no rollout."""
     received: tuple[ReceivedView, ...]
     """What Alertmanager sent last, the newest first."""
     notices: tuple[NoticeView, ...]
@@ -107,13 +110,14 @@ class AlertScreen:
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
     """All alerts."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
-    in_use = [each for each in store.load_all(session) if not each.archived]
+    in_use = [each for each in store.load_all(session) if not (each.archived or drill.is_over(each))]
     guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
     flags = tuple((rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in guarded)
     unguarded = tuple(rollout.flag for rollout in in_use if rollout not in guarded)
+    idle = tuple(without_rollout(rules_file.current().rules, (each.flag for each in in_use)))
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
     problem = rules_file.current().problem
-    return AlertsScreen(now, watching, problem, flags, unguarded, _received(session), _notices(session))
+    return AlertsScreen(now, watching, problem, flags, unguarded, idle, _received(session), _notices(session))
 
 
 def _received(session: Session) -> tuple[ReceivedView, ...]:

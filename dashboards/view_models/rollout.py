@@ -12,7 +12,7 @@ from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import SideNames
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
@@ -21,9 +21,10 @@ from control_plane.rollouts import store
 from dashboards import guardrails, summaries
 from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
+from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
-from dashboards.guardrails import AlertView, EngineCounts
-from dashboards.migration_names import names_of
+from dashboards.guardrails import AlertView
+from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
@@ -40,8 +41,8 @@ class RolloutScreen:
 
     now: datetime
     rollout: Rollout
-    migration: Migration
-    """The names that the page uses."""
+    names: SideNames
+    """What the page calls both sides."""
     sentence: str
     phases: tuple[PhaseView, ...]
     gates: tuple[GateResult, ...]
@@ -172,9 +173,9 @@ def read(
     return RolloutScreen(
         now=now,
         rollout=rollout,
-        migration=names_of(flag),
+        names=localized_names(migration_of(flag)),
         sentence=summaries.status_sentence(
-            rollout, gates, now, names_of(flag), incident=audit_entry.incident(rollout, entries)
+            rollout, gates, now, migration_of(flag), incident=audit_entry.incident(rollout, entries)
         ),
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),
@@ -194,7 +195,7 @@ def read(
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:
     """Return the counts of the flag's migration; what is served behind a flag without one is counted nowhere."""
     migration = migration_of(flag)
-    return guardrails.engine_counts(_recent(minutes, now), migration) if migration else ()
+    return engine_counts(_recent(minutes, now), migration) if migration else ()
 
 
 def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> float | None:
@@ -205,7 +206,7 @@ def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> f
     changed = int(max(rollout.entered_at, rollout.state_changed_at).timestamp()) // 60
     first = max(changed + 1, int((now - OBSERVED).timestamp()) // 60)
     since = [(key, count) for key, count in minutes if key[1] >= first]
-    return guardrails.served_share(guardrails.engine_counts(since, migration))
+    return served_share(engine_counts(since, migration))
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:

@@ -10,16 +10,17 @@ from alerts import store as alert_store
 from alerts.analysis.environments import applicable
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
+from alerts.drill import flag as drill
 from control_plane import rollouts
 from control_plane.core import listing
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.lifecycle import Stage, stage
 from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
+from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.rollouts import store
 from dashboards import summaries
-from dashboards.migration_names import names_of
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, welcome
 from dashboards.view_models.audit_entry import EntryView
@@ -102,7 +103,7 @@ def read(
 ) -> RolloutsScreen:
     """The list, the urgent first."""
     wanted = wanted or Query()
-    everything = store.load_all(session)
+    everything = [each for each in store.load_all(session) if not drill.is_over(each)]
     found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
     if len(everything) <= CARDS_MAX:
@@ -119,7 +120,7 @@ def read(
 
 
 def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime) -> RolloutRow:
-    sentence = summaries.status_sentence(rollout, (), now, names_of(rollout.flag), gates_known=False)
+    sentence = summaries.status_sentence(rollout, (), now, migration_of(rollout.flag), gates_known=False)
     return RolloutRow(rollout, stage(rollout, now), sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
@@ -133,7 +134,7 @@ def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetim
         stage=stage(rollout, now),
         phases=summaries.timeline(rollout, {}),
         sentence=summaries.status_sentence(
-            rollout, gates, now, names_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
+            rollout, gates, now, migration_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
         ),
         reach=summaries.reach_now(rollout),
         elsewhere=summaries.decided_elsewhere(rollout.flag, names),

@@ -27,7 +27,7 @@ from dashboards.gate_sentences import gate_sentence
 from dashboards.glossary import meaning
 from dashboards.language import LANGUAGES, N_, SOURCE, gettext
 from dashboards.problem_sentences import problem_sentence, problem_title, reason_sentence
-from dashboards.stored_sentences import localized
+from dashboards.stored_sentences import localized, localized_value
 from dashboards.trace_sentences import code_sentence
 from dashboards.variance_sentences import cause_sentence
 from dashboards.verdict_sentences import attempts, chance, verdict_cause, verdict_reason
@@ -96,6 +96,7 @@ def init_app(app: Flask) -> None:
         cause=cause_sentence,
         credits=filters.credit_amounts,
         localized=localized,
+        localized_value=localized_value,
         mark=etag,
         meaning=meaning,
         code_sentence=code_sentence,
@@ -114,13 +115,13 @@ def _install_language(app: Flask) -> None:
 
 
 @bp.teardown_app_request
-def fall_silent(_error: BaseException | None) -> None:
+def reset_language(_error: BaseException | None) -> None:
     """Leave no language behind: the thread goes on to work for others."""
     language.set_language(SOURCE)
 
 
 @bp.before_request
-def speak_to_reader() -> None:
+def set_reader_language() -> None:
     """Answer in the language that the reader chose, or that the browser asks for."""
     language.set_language(reader_language())
 
@@ -134,7 +135,7 @@ def refuse_unstorable() -> None:
 
 
 @bp.after_request
-def say_language(response: Response) -> Response:
+def add_content_language(response: Response) -> Response:
     """Tell caches and readers what language a page is in."""
     if response.mimetype == "text/html":
         response.headers["Content-Language"] = language.language()
@@ -160,9 +161,9 @@ def template_globals() -> dict[str, object]:
         "form_value": form_value,
         "chart_windows": window_labels(),
         "variable_notice": lambda flag: variable_notice(flag, current()),
-        "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
+        "offered": lambda screen: actions.actions(screen.rollout, screen.names),
         "offered_action": lambda screen, verb: actions.action(
-            screen.rollout, verb, screen.migration, entering=screen.entering
+            screen.rollout, verb, screen.names, entering=screen.entering
         ),
     }
 

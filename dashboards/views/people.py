@@ -95,7 +95,7 @@ def reset_second_factor(person_id: int) -> ResponseReturnValue:
 
     def reset(session: Session, now: datetime) -> None:
         person = accounts.find_person(session, person_id)
-        second_factor.reset(session, person, now=now, **_who_and_why())
+        second_factor.reset(session, person, now=now, **_actor_and_reason())
 
     done = gettext("The password alone signs them in; they set up a new device on their account.")
     return _changed(reset, done)
@@ -124,7 +124,7 @@ def ask_lock(person_id: int) -> ResponseReturnValue:
 def lock_out(person_id: int) -> ResponseReturnValue:
     """Lock somebody out and end their sessions."""
     return _changed(
-        lambda session, now: accounts.disable_person(session, person_id, now=now, **_who_and_why()).sentence,
+        lambda session, now: accounts.disable_person(session, person_id, now=now, **_actor_and_reason()).sentence,
         gettext("Locked out, everywhere and at once."),
     )
 
@@ -134,7 +134,7 @@ def lock_out(person_id: int) -> ResponseReturnValue:
 def unlock(person_id: int) -> ResponseReturnValue:
     """Let somebody who was locked out sign in again."""
     return _changed(
-        lambda session, now: accounts.enable_person(session, person_id, now=now, **_who_and_why()),
+        lambda session, now: accounts.enable_person(session, person_id, now=now, **_actor_and_reason()),
         gettext("Unlocked: they sign in with the password and the role from before."),
     )
 
@@ -177,7 +177,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
     return _changed(revoke, gettext("Revoked: whoever holds the token is refused within a second."))
 
 
-def _who_and_why() -> dict[str, str]:
+def _actor_and_reason() -> dict[str, str]:
     return {"actor": authorization.actor(), "reason": request.form.get("reason", "")[:2000]}
 
 

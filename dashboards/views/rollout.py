@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Refusal
+from control_plane.experiments.registry import migration_of
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -21,8 +22,8 @@ from dashboards.chart_windows import ChartWindow, chart_window
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments
 from dashboards.language import N_, gettext
-from dashboards.migration_names import names_of
 from dashboards.problem_sentences import reason_sentence
+from dashboards.side_names import localized_names
 from dashboards.view_models import rollout as screens
 from dashboards.view_models.rollout import RolloutScreen
 from dashboards.views.blueprint import bp, reader_language
@@ -90,7 +91,7 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
 
 def _action_page(flag: str, verb: str, reason: str = "") -> str:
     screen = _screen(flag, clock.now())
-    action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
+    action = actions.action(screen.rollout, verb, screen.names, entering=screen.entering)
     return render_template("action.html", screen=screen, action=action, reason=reason)
 
 
@@ -122,7 +123,7 @@ def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None
         reasons = [sentence_case(reason_sentence(reason)) for reason in decision.reasons]
         flash("\n".join([gettext(IMPOSSIBLE[verb]), *reasons]), "refusal")
         return
-    done = actions.done(decision.before, decision.after, verb, names_of(decision.before.flag))
+    done = actions.done(decision.before, decision.after, verb, localized_names(migration_of(decision.before.flag)))
     since = gettext("In force after %(ms)s ms, for every request from then on.", ms=round(milliseconds))
     flash(f"{done}\n{since}", "success")
 

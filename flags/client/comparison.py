@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from control_plane.experiments.observation import Observation
 from control_plane.platform.observability.cohort_names import checked
 from flags.client.reporter import Reporter
+from flags.client.shadow_tasks import AsyncShadow, ShadowTasks
 from flags.client.shadows import Shadow, ShadowThreads
 
 Decision = TypeVar("Decision")
@@ -20,7 +21,7 @@ Decision = TypeVar("Decision")
 CONTROL, CANDIDATE = "control", "candidate"
 LIMIT_SECONDS = 1.0
 TOO_SLOW = "It gave no answer within the limit."
-ENDED = "It ended its thread."
+ENDED = "It ended its thread or its task."
 ACCOUNT_BYTES = 8
 MICROSECONDS_MAX = 3_600_000_000
 log = logging.getLogger(__name__)
@@ -31,13 +32,59 @@ NO_COHORTS: Mapping[str, str] = MappingProxyType({})
 class Comparison(Generic[Decision]):
     """Two implementations of one thing, and when their answers count as the same."""
 
-    control: Callable[..., Decision]
-    candidate: Callable[..., Decision]
+    control: Callable[..., Any]
+    candidate: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     equal: Callable[[Decision, Decision], bool] = eq
     """Whether the control's answer and the candidate's are the same."""
     copy: Callable[[Any], Any] = deepcopy
     """Gives the shadow arguments of its own, and keeps the answer as it was when it was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides(Generic[Decision]):
+    """Both sides of one request before either has run."""
+
+    flag: str
+    account: str
+    comparison: Comparison[Decision]
+    serving: str
+    other: str
+    copied: Observation[str, tuple[Any, ...]]
+    """The shadow's arguments, copied before the serving side can change them."""
+    cohorts: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        flag: str,
+        comparison: Comparison[Decision],
+        *,
+        candidate_serves: bool,
+        key: str,
+        cohorts: Mapping[str, str],
+    ) -> "Sides[Decision]":
+        """Choose the side that serves, and copy the arguments. Raises ValueError for cohorts that can't be counted."""
+        serving, other = (CANDIDATE, CONTROL) if candidate_serves else (CONTROL, CANDIDATE)
+        named = checked(cohorts)
+        copied = Observation.of(other, lambda: comparison.copy(comparison.arguments))
+        return cls(flag, _account(key), comparison, serving, other, copied, named)
+
+    def serve(self) -> Any:
+        """Run the side that serves, with the caller's own arguments."""
+        return self._of(self.serving)(*self.comparison.arguments)
+
+    def shadow(self) -> Any:
+        """Run the other side, with copies."""
+        return self._of(self.other)(*(self.copied.decision or ()))
+
+    def served(self, answer: Observation[str, Decision]) -> "Request[Decision]":
+        """Return the request as it was served; the answer is copied before the caller can change it."""
+        kept = answer if answer.error is not None else _copied(self.comparison, answer)
+        return Request(self.flag, self.account, self.comparison, replace(answer, exception=None), kept, self.cohorts)
+
+    def _of(self, side: str) -> Callable[..., Any]:
+        return self.comparison.candidate if side == CANDIDATE else self.comparison.control
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +119,43 @@ class Request(Generic[Decision]):
         return found.decision
 
 
+class ShadowReport(Generic[Decision]):
+    """What becomes of one shadow, reported once by whoever knows it."""
+
+    def __init__(self, reporter: Reporter, request: Request[Decision], name: str, limit_us: int) -> None:
+        self._reporter = reporter
+        self._request = request
+        self._name = name
+        self._limit_us = limit_us
+        self._results: list[dict[str, object]] = []
+
+    def observed(self, shadow: Observation[str, Decision]) -> None:
+        """Keep what it did, to be reported as it finishes."""
+        self._results.append(self._request.result(shadow, equal=self._request.is_equal(shadow)))
+
+    def finish(self) -> None:
+        """Report what it did; one that left nothing ended whatever it ran in."""
+        self._add(self._results[0] if self._results else self._request.result(Observation(self._name, None, ENDED)))
+
+    def give_up(self) -> None:
+        """Report that it was too slow."""
+        self._add(self._request.result(Observation(self._name, None, TOO_SLOW, self._limit_us)))
+
+    def skip(self, error: str | None = None) -> None:
+        """Report that it was not run."""
+        self._add(self._request.result(Observation.skip(self._name, error)))
+
+    def _add(self, result: dict[str, object]) -> None:
+        self._reporter.add(self._request.flag, result)
+
+
 class Comparisons:
     """The comparisons of one process."""
 
     def __init__(self, url: str, token: str, limit_seconds: float = LIMIT_SECONDS) -> None:
         self._limit_us = round(limit_seconds * 1e6)
         self._shadows = ShadowThreads(limit_seconds)
+        self._tasks = ShadowTasks(limit_seconds)
         self._reporter = Reporter(url, token, before_each=self._shadows.expire)
 
     def run(
@@ -90,51 +168,59 @@ class Comparisons:
         cohorts: Mapping[str, str] = NO_COHORTS,
     ) -> Decision:
         """Answer by the side that serves; raise what it raised. The other follows in a thread of its own."""
-        named = checked(cohorts)
         _refuse_coroutines(comparison)
-        sides = {CONTROL: comparison.control, CANDIDATE: comparison.candidate}
-        serving, other = (CANDIDATE, CONTROL) if candidate_serves else (CONTROL, CANDIDATE)
-        # Copied before the serving side can change them, and its answer before the caller can change that.
-        copied = Observation.of(other, lambda: comparison.copy(comparison.arguments))
-        served = Observation.of(serving, lambda: sides[serving](*comparison.arguments))
+        sides = Sides.of(flag, comparison, candidate_serves=candidate_serves, key=key, cohorts=cohorts)
+        served: Observation[str, Decision] = Observation.of(sides.serving, sides.serve)
         if _is_deferred(served.decision):
             log.warning("%s answers with a %s, of which nothing can be compared.", flag, type(served.decision).__name__)
             return served.decision  # type: ignore[return-value] # it was answered
-        answer = served if served.error is not None else _copied(comparison, served)
-        request = Request(flag, _account(key), comparison, replace(served, exception=None), answer, named)
-        self._follow(request, sides[other], copied)
-        if served.exception is not None:
-            raise served.exception
-        decision: Decision = served.decision  # type: ignore[assignment] # None may be an answer
-        return decision
+        report = self._report(sides, served)
+
+        def observe() -> None:
+            report.observed(Observation.of(sides.other, sides.shadow, check=_refuse_deferred))
+
+        shadow = Shadow(observe, report.finish, report.give_up)
+        if sides.copied.error is not None or not self._shadows.submit(shadow):
+            report.skip(sides.copied.error)
+        return _answer(served)
+
+    async def run_async(
+        self,
+        flag: str,
+        comparison: Comparison[Decision],
+        *,
+        candidate_serves: bool,
+        key: str,
+        cohorts: Mapping[str, str] = NO_COHORTS,
+    ) -> Decision:
+        """Do the same with coroutine functions. The other side follows in a task of its own."""
+        _require_coroutines(comparison)
+        sides = Sides.of(flag, comparison, candidate_serves=candidate_serves, key=key, cohorts=cohorts)
+        served: Observation[str, Decision] = await Observation.of_coroutine(sides.serving, sides.serve)
+        report = self._report(sides, served)
+
+        async def observe() -> None:
+            report.observed(await Observation.of_coroutine(sides.other, sides.shadow))
+
+        shadow = AsyncShadow(observe, report.finish, report.give_up, report.skip)
+        if sides.copied.error is not None or not self._tasks.submit(shadow):
+            report.skip(sides.copied.error)
+        return _answer(served)
 
     def close(self) -> None:
         """Report what is still to be reported."""
         self._shadows.wait()
         self._reporter.close()
 
-    def _follow(
-        self, request: Request[Decision], run: Callable[..., Decision], copied: Observation[str, tuple[Any, ...]]
-    ) -> None:
-        """Run the shadow and report; where its arguments can't be copied, or too many wait, it is skipped."""
-        name, arguments = copied.name, copied.decision or ()
-        results: list[dict[str, object]] = []
+    def _report(self, sides: Sides[Decision], served: Observation[str, Decision]) -> ShadowReport[Decision]:
+        return ShadowReport(self._reporter, sides.served(served), sides.other, self._limit_us)
 
-        def report(result: dict[str, object]) -> None:
-            self._reporter.add(request.flag, result)
 
-        def observe() -> None:
-            shadow: Observation[str, Decision] = Observation.of(name, lambda: run(*arguments), check=_refuse_deferred)
-            results.append(request.result(shadow, equal=request.is_equal(shadow)))
-
-        def finish() -> None:
-            report(results[0] if results else request.result(Observation(name, None, ENDED)))
-
-        def give_up() -> None:
-            report(request.result(Observation(name, None, TOO_SLOW, self._limit_us)))
-
-        if copied.error is not None or not self._shadows.submit(Shadow(observe, finish, give_up)):
-            report(request.result(Observation.skip(name, copied.error)))
+def _answer(served: Observation[str, Decision]) -> Decision:
+    if served.exception is not None:
+        raise served.exception
+    decision: Decision = served.decision  # type: ignore[assignment] # None may be an answer
+    return decision
 
 
 def _copied(comparison: Comparison[Decision], served: Observation[str, Decision]) -> Observation[str, Decision]:
@@ -145,7 +231,13 @@ def _copied(comparison: Comparison[Decision], served: Observation[str, Decision]
 def _refuse_coroutines(comparison: Comparison[Any]) -> None:
     for side in (comparison.control, comparison.candidate):
         if iscoroutinefunction(side):
-            raise TypeError(f"{side} is a coroutine function; compare takes functions that return their answer.")
+            raise TypeError(f"{side} is a coroutine function, which compare_async takes; compare takes no such one.")
+
+
+def _require_coroutines(comparison: Comparison[Any]) -> None:
+    for side in (comparison.control, comparison.candidate):
+        if not iscoroutinefunction(side):
+            raise TypeError(f"{side} is no coroutine function, so it would keep the event loop; compare takes it.")
 
 
 def _is_deferred(answer: object) -> bool:

@@ -1,29 +1,29 @@
 """The connection to a control plane: UnleashClient for the flags, and what compares the two sides of one."""
 
+import asyncio
 import os
-import stat
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
+from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 from UnleashClient.constants import FEATURES_URL
 from UnleashClient.events import BaseEvent, UnleashEventType
 from UnleashClient.utils import InstanceAllowType
 
+from flags.client.cache_folder import own_folder
 from flags.client.comparison import NO_COHORTS, Comparison, Comparisons
+from flags.client.contexts import unleash_context
 from flags.client.hooks import EvaluationHook, EvaluationReason, FlagEvaluation, notify
 
 Decision = TypeVar("Decision")
 
-PRODUCTION, SIGNUP_DATE, ZULU = "production", "signupDate", "Z"
+PRODUCTION = "production"
 PATIENCE_SECONDS = 3.0
 READ_SECONDS = 25
 NO_VARIANT: Mapping[str, object] = {"name": "disabled", "enabled": False, "feature_enabled": False}
@@ -79,7 +79,7 @@ class Flags:
 
         value = switched
         if value is None:
-            context = _context(user_id, signed_up_at, attributes or {})
+            context = unleash_context(user_id, signed_up_at, attributes or {})
             value = bool(self.client.is_enabled(flag, context, fall_back))
         reason = EvaluationReason.STATIC if switched is not None else EvaluationReason.UNKNOWN
         self._notify(flag, user_id, EvaluationReason.ERROR if unknown else reason, value=value)
@@ -100,7 +100,9 @@ class Flags:
         if self._switched(flag) is False:
             self._notify(flag, user_id, EvaluationReason.STATIC, value=False, variant=str(NO_VARIANT["name"]))
             return {**NO_VARIANT}
-        found: dict[str, object] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
+        found: dict[str, object] = self.client.get_variant(
+            flag, unleash_context(user_id, signed_up_at, attributes or {})
+        )
         value, variant = bool(found.get("feature_enabled")), str(found["name"])
         self._notify(flag, user_id, EvaluationReason.UNKNOWN, value=value, variant=variant)
         return found
@@ -131,6 +133,37 @@ class Flags:
         candidate_serves = self.is_enabled(flag, key, signed_up_at=signed_up_at, attributes=attributes)
         comparison: Comparison[Decision] = Comparison(control, candidate, arguments, **options)
         return self._comparing().run(flag, comparison, candidate_serves=candidate_serves, key=str(key), cohorts=cohorts)
+
+    async def compare_async(
+        self,
+        flag: str,
+        *,
+        control: Callable[..., Coroutine[Any, Any, Decision]],
+        candidate: Callable[..., Coroutine[Any, Any, Decision]],
+        key: str | int,
+        arguments: tuple[Any, ...] = (),
+        signed_up_at: datetime | None = None,
+        attributes: Mapping[str, str] | None = None,
+        cohorts: Mapping[str, str] = NO_COHORTS,
+        **options: Any,
+    ) -> Decision:
+        """Do as `compare` does with two coroutine functions; the shadow runs as a task of the same event loop.
+
+        What either side keeps from awaiting keeps everything else of the loop, as any coroutine would.
+        """
+        if self._switched(flag) is False:
+            return await control(*arguments)
+        if not self._is_started:
+            await asyncio.to_thread(lambda: self.client)  # which may wait for the server
+        candidate_serves = self.is_enabled(flag, key, signed_up_at=signed_up_at, attributes=attributes)
+        comparison: Comparison[Decision] = Comparison(control, candidate, arguments, **options)
+        return await self._comparing().run_async(
+            flag, comparison, candidate_serves=candidate_serves, key=str(key), cohorts=cohorts
+        )
+
+    @property
+    def _is_started(self) -> bool:
+        return self._started is not None and self._started[0] == os.getpid()
 
     @property
     def client(self) -> UnleashClient:
@@ -243,7 +276,7 @@ def connect(
     was kept, the first evaluation waits up to `patience_seconds` for the server. `results_token` is a service token,
     which `compare` needs. `hooks` are told of every evaluation (`flags.client.opentelemetry`).
     """
-    folder = cache_dir or _own_folder()
+    folder = cache_dir or own_folder()
     return Flags(
         url,
         token,
@@ -253,34 +286,3 @@ def connect(
         results_token=results_token,
         hooks=hooks,
     )
-
-
-def _own_folder() -> Path:
-    """Return a folder of this user in the temporary one, where what is kept survives a restart.
-
-    What is kept is a pickle: whoever else could write it would run what they like in this process.
-    """
-    if not hasattr(os, "getuid"):  # Windows, where the temporary folder is the user's own
-        return Path(gettempdir()) / "rollout-flags"
-    folder = Path(gettempdir()) / f"rollout-flags-{os.getuid()}"
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    return folder if is_ours else Path(mkdtemp(prefix="rollout-flags-"))
-
-
-def _context(
-    user_id: str | int | None, signed_up_at: datetime | None, attributes: Mapping[str, str]
-) -> dict[str, object]:
-    """The context in the one spelling that all engines read; shares of users go by the user id alone."""
-    if signed_up_at is not None and signed_up_at.tzinfo is None:
-        raise ValueError(f"signed_up_at is {signed_up_at!r}, without a time zone; say which it is.")
-    signed_up = {SIGNUP_DATE: _timestamp(signed_up_at)} if signed_up_at else {}
-    user = {} if user_id is None else {"userId": str(user_id)}
-    return {**user, "properties": {**attributes, **signed_up}}
-
-
-def _timestamp(instant: datetime) -> str:
-    """Return the instant as flags spell it, `2026-07-01T00:00:00.000Z`; what is finer than a millisecond is cut off."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + ZULU

@@ -11,6 +11,8 @@ from flags.unleash.compiler import Wire
 OPEN: Wire = {"name": "default", "parameters": {}, "constraints": [], "segments": []}
 VALUES_QUOTED_MAX = 5
 TEXT_QUOTED_MAX = 60
+OPPOSITES = {"IN": "NOT_IN", "NOT_IN": "IN"}
+"""Operators of which one holds exactly where the other does not, also for whom the attribute is unknown."""
 OPERATORS = {
     "IN": "is one of",
     "NOT_IN": "is none of",
@@ -118,9 +120,15 @@ def constraint_text(constraint: Mapping[str, Any]) -> str:
     values = constraint.get("values") or ([constraint["value"]] if constraint.get("value") is not None else [])
     quoted = ", ".join(_quoted(str(value)) for value in values[:VALUES_QUOTED_MAX])
     more = f" and {len(values) - VALUES_QUOTED_MAX} more" if len(values) > VALUES_QUOTED_MAX else ""
-    operator = OPERATORS.get(constraint["operator"], constraint["operator"])
-    condition = f"{constraint['contextName']} {operator} {quoted or 'nothing'}{more}"
-    return f"it is not so that {condition}" if constraint.get("inverted") else condition
+    name, inverted = plain_operator(constraint)
+    condition = f"{constraint['contextName']} {OPERATORS.get(name, name)} {quoted or 'nothing'}{more}"
+    return f"it is not true that {condition}" if inverted else condition
+
+
+def plain_operator(constraint: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the operator, and whether it is inverted: a list of values has an operator for its opposite."""
+    name, inverted = constraint["operator"], bool(constraint.get("inverted"))
+    return (OPPOSITES[name], False) if inverted and name in OPPOSITES else (name, inverted)
 
 
 def _value(context: Context, field: str) -> str | None:

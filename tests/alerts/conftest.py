@@ -11,14 +11,13 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.models import AuditEntry
 from control_plane.rollouts import store
 
 TENTH = Position(3, 0)
 
 
-class Desk:
-    """The rollout of the guide's flag, as tests move and read it."""
+class StoredRollout:
+    """The rollout of the guide's flag as the database has it."""
 
     def __init__(self, app: Flask, now: datetime) -> None:
         self.app = app
@@ -38,15 +37,15 @@ class Desk:
         with self.app.app_context(), read_only() as session:
             return rollouts.find(session, FLAG)
 
-    def entries(self, action: str) -> list[AuditEntry]:
-        """The audit trail's entries of one action, the newest first."""
+    def entries(self, action: str) -> list[audit.Entry]:
+        """Return the audit trail's entries of one action, the newest first."""
         with self.app.app_context(), read_only() as session:
             return [entry for entry in audit.latest(session, limit=500) if entry.action == action]
 
 
 @pytest.fixture
-def desk(app: Flask, now: datetime) -> Desk:
+def stored_rollout(app: Flask, now: datetime) -> StoredRollout:
     """A rollout at 10 % of everyone."""
-    desk = Desk(app, now)
-    desk.plan()
-    return desk
+    stored_rollout = StoredRollout(app, now)
+    stored_rollout.plan()
+    return stored_rollout

@@ -23,7 +23,7 @@ from control_plane.experiments.registry import register_migration
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample, SeriesKey
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 
 PRICES = Migration.named("ENABLE_TIERED_PRICES", control="list", candidate="tiered", prefix="price")
 EVERYONE = Plan(
@@ -98,7 +98,7 @@ def test_a_notice_and_the_page_use_its_own_names(broken: Flask, sign_in: Callabl
     assert notice.title == f"{PRICES.flag} rolled back to list"
     assert "tiered alone is to blame" in notice.body
     assert "List serves everybody." in notice.body
-    page = words(sign_in("victor").get(f"/rollouts/{PRICES.flag}").get_data(as_text=True))
+    page = page_text(sign_in("victor").get(f"/rollouts/{PRICES.flag}").get_data(as_text=True))
     assert "list serves everybody" in page
     assert "Only tiered" in page
     assert "v2" not in page.partition("Exposure")[2].partition("Answers in the last hour")[0]

@@ -14,11 +14,11 @@ from control_plane.core.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import blast_radius, store
 from control_plane.rollouts.blast_radius import BlastRadius, violated_limits
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 
 
 @pytest.fixture(autouse=True)
-def capped(app: Flask, desk: Desk) -> Iterator[None]:
+def capped(app: Flask, stored_rollout: StoredRollout) -> Iterator[None]:
     """Every phase may serve five users and fifty operations."""
     with app.app_context():
         with transaction() as session:
@@ -29,23 +29,23 @@ def capped(app: Flask, desk: Desk) -> Iterator[None]:
         yield
 
 
-def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
+def test_a_cap_holds_once_and_a_person_goes_on(stored_rollout: StoredRollout) -> None:
     blast_radius.register_impact_query(
         FLAG, lambda _session, _since: BlastRadius(users=5, operations=50, credits_at_risk=9)
     )
-    run_guard(desk.now, 1)
-    assert desk.rollout.state is RolloutState.RUNNING, "a cap may be used up"
+    run_guard(stored_rollout.now, 1)
+    assert stored_rollout.rollout.state is RolloutState.RUNNING, "a cap may be used up"
     blast_radius.register_impact_query(FLAG, lambda _session, _since: BlastRadius(users=6, operations=50))
-    run_guard(desk.now + timedelta(seconds=11), 1)
-    assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
-    assert "6 users served by v2 in this step, 5 are allowed." in desk.rollout.state_reason
+    run_guard(stored_rollout.now + timedelta(seconds=11), 1)
+    assert (stored_rollout.rollout.state, stored_rollout.rollout.held_by_guard) == (RolloutState.HELD, False)
+    assert "6 users served by v2 in this step, 5 are allowed." in stored_rollout.rollout.state_reason
     with transaction() as session:
-        rollouts.resume(session, FLAG, ChangeContext(desk.now, "olga", "They are our own."))
-    run_guard(desk.now + timedelta(seconds=30), 1)
-    assert desk.rollout.state is RolloutState.RUNNING
+        rollouts.resume(session, FLAG, ChangeContext(stored_rollout.now, "olga", "They are our own."))
+    run_guard(stored_rollout.now + timedelta(seconds=30), 1)
+    assert stored_rollout.rollout.state is RolloutState.RUNNING
 
 
-def test_each_cap_is_named_that_is_exceeded(desk: Desk) -> None:
-    phase = replace(desk.rollout.phase, credits_maximum=0)
+def test_each_cap_is_named_that_is_exceeded(stored_rollout: StoredRollout) -> None:
+    phase = replace(stored_rollout.rollout.phase, credits_maximum=0)
     assert violated_limits(phase, BlastRadius(5, 50, 0)) == []
     assert len(violated_limits(phase, BlastRadius(6, 51, 1))) == 3

@@ -17,7 +17,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import SETTINGS
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -27,13 +27,13 @@ def ask(app: Flask, check: Check, argument: str = "", at: datetime = NOW) -> Che
         return check(session, rollouts.find(session, FLAG), argument, at)
 
 
-def test_an_alert_watches_or_is_missing_by_name(app: Flask, desk: Desk) -> None:
+def test_an_alert_watches_or_is_missing_by_name(app: Flask, stored_rollout: StoredRollout) -> None:
     assert ask(app, alert_check, "credit_consumption_failure,credit_status_slow").passed
     missing = ask(app, alert_check, "credit_consumption_failure,no_such_alert")
     assert (missing.passed, missing.sentence) == (False, f"alerts.yaml has no no_such_alert for {FLAG}.")
 
 
-def test_rates_are_below_above_or_not_known(app: Flask, desk: Desk) -> None:
+def test_rates_are_below_above_or_not_known(app: Flask, stored_rollout: StoredRollout) -> None:
     assert ask(app, below_check).passed is None
     with app.app_context():
         run_guard(NOW, 1)
@@ -54,7 +54,7 @@ def test_rates_are_below_above_or_not_known(app: Flask, desk: Desk) -> None:
 
 @pytest.mark.parametrize(("age", "passed", "expected"), [(1, True, True), (1, False, False), (31, True, None)])
 def test_a_drill_counts_for_as_long_as_the_plan_says(
-    app: Flask, desk: Desk, age: int, passed: bool, expected: bool | None
+    app: Flask, stored_rollout: StoredRollout, age: int, passed: bool, expected: bool | None
 ) -> None:
     assert ask(app, drill_check, "30").passed is None
     with app.app_context(), transaction() as session:
@@ -62,7 +62,7 @@ def test_a_drill_counts_for_as_long_as_the_plan_says(
     assert ask(app, drill_check, "30").passed is expected
 
 
-def test_somebody_is_told_where_an_address_is_set(app: Flask, desk: Desk) -> None:
+def test_somebody_is_told_where_an_address_is_set(app: Flask, stored_rollout: StoredRollout) -> None:
     assert ask(app, target_check).passed is None
     SETTINGS.set(app, replace(SETTINGS.get(app), notify_urls=("slack://a/b/c",)))
     found = ask(app, target_check)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alerts.cli import alerts_group
+from control_plane.cli import command_line
 from tests.conftest import ROOT
 
 ALERTS = str(ROOT / "alerts.yaml")
@@ -115,6 +116,35 @@ def test_check_prints_what_cohorts_share_beside_what_all_have() -> None:
     assert "; all its cohorts together 0.02% and 0.15% more" in failure
     errors = next(line for line in lines if line.strip().startswith("api_error_rate"))
     assert "cohorts" not in errors
+
+
+def test_check_names_the_alerts_of_flags_that_have_no_rollout(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No mistakes: a flag may be made after its alerts."""
+    for name, value in {"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": sqlite_url}.items():
+        monkeypatch.setenv(name, value)
+    assert CliRunner().invoke(command_line(), ["plan"]).exit_code == 0
+    alerts = tmp_path / "some.yaml"
+    alerts.write_text(
+        "alerts:\n"
+        "  tickets: {metric: tickets, flag: NOPE, threshold: 1%, window: 1h, severity: info}\n"
+        "  typed: {metric: typed, flag: ENABLE_CREDITS_V3, threshold: 1%, window: 1h, severity: info}\n"
+        "  known: {metric: known, threshold: 1%, window: 1h, severity: info}\n"
+    )
+    done = CliRunner().invoke(alerts_group, ["check", str(alerts), "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.output)["warnings"] == [
+        "tickets judges nothing: no rollout is called NOPE.",
+        "typed judges nothing: no rollout is called ENABLE_CREDITS_V3. Did you mean ENABLE_CREDITS_V2?",
+    ]
+
+
+def test_check_needs_no_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
+    assert "no mistake" in run_check()
+    assert [*tmp_path.iterdir()] == []
 
 
 def run_check() -> str:

@@ -22,7 +22,7 @@ RULES = parser.parse((ROOT / "alerts.yaml").read_text(encoding="utf-8"))
 
 
 def table(first_cell: str) -> list[list[str]]:
-    """The cells of the table whose head begins with `first_cell`, its head first."""
+    """Return the cells of the table whose head begins with `first_cell`, its head first."""
     rows = PAGE[PAGE.index(f"| {first_cell} |") :].split("\n\n")[0].splitlines()
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return [cells[0], *cells[2:]]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from alerts.incident_costs import LONGEST, cost_sentence
 from control_plane.core.phases import FLAG
 from control_plane.rollouts.blast_radius import Compensation, register_compensation_query
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.database("sqlite")
         (Compensation(), ""),
     ],
 )
-def test_who_is_to_be_given_back_what(app: Flask, desk: Desk, now: datetime, due: Compensation, sentence: str) -> None:
+def test_who_is_to_be_given_back_what(
+    app: Flask, stored_rollout: StoredRollout, now: datetime, due: Compensation, sentence: str
+) -> None:
     asked: list[datetime] = []
 
     def query(_session: Session, since: datetime) -> Compensation:
@@ -32,15 +34,17 @@ def test_who_is_to_be_given_back_what(app: Flask, desk: Desk, now: datetime, due
 
     with app.app_context():
         register_compensation_query(FLAG, query)
-        assert cost_sentence(desk.rollout, now) == sentence
-        assert cost_sentence(desk.rollout, now + timedelta(days=9)) == sentence
-    assert asked == [desk.rollout.entered_at, now + timedelta(days=9) - LONGEST]
+        assert cost_sentence(stored_rollout.rollout, now) == sentence
+        assert cost_sentence(stored_rollout.rollout, now + timedelta(days=9)) == sentence
+    assert asked == [stored_rollout.rollout.entered_at, now + timedelta(days=9) - LONGEST]
 
 
-def test_that_it_cannot_be_read_keeps_nobody_from_rolling_back(app: Flask, desk: Desk, now: datetime) -> None:
+def test_that_it_cannot_be_read_keeps_nobody_from_rolling_back(
+    app: Flask, stored_rollout: StoredRollout, now: datetime
+) -> None:
     def query(_session: Session, _since: datetime) -> Compensation:
         raise OperationalError("SELECT", {}, Exception("too slow"))
 
     with app.app_context():
         register_compensation_query(FLAG, query)
-        assert cost_sentence(desk.rollout, now) == ""
+        assert cost_sentence(stored_rollout.rollout, now) == ""

@@ -163,7 +163,9 @@ def test_the_hour_that_runs_shows_no_safety(begin: datetime) -> None:
     with read_only() as session:
         assert "nothing was counted" in gates.safety(session, rollout(), begin + 2 * MINUTE).reason
         gate = gates.safety(session, rollout(), begin + HOUR + MINUTE)
-    assert gate.evidence[FAILURE]["granted"]
+    figures = gate.evidence[FAILURE]
+    assert isinstance(figures, dict)
+    assert figures["granted"]
 
 
 def test_users_who_act_on_and_on_are_no_silence(begin: datetime) -> None:

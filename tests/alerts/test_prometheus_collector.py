@@ -15,7 +15,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 from tests.credit_signals import FAILURE
 
 LEASE = timedelta(seconds=30)
@@ -28,15 +28,15 @@ def now() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def at_work(app: Flask, desk: Desk) -> Iterator[None]:
+def at_work(app: Flask, stored_rollout: StoredRollout) -> Iterator[None]:
     """Inside the application, judged once."""
     with app.app_context():
-        run_guard(desk.now, 1)
+        run_guard(stored_rollout.now, 1)
         yield
 
 
 def scraped(app: Flask, name: str, **labels: str) -> list[float]:
-    """The values of every sample of that name with at least these labels."""
+    """Return the values of every sample of that name with at least these labels."""
     text = app.test_client().get("/metrics").text
     return [
         sample.value
@@ -53,10 +53,10 @@ def test_every_series_of_every_alert_is_there_before_its_first_outcome(app: Flas
     assert scraped(app, "guard_rollbacks_total", alert=FAILURE, attribution="v2_only") == [0]
 
 
-def test_a_rollback_is_seen_with_its_evidence_and_its_cause(app: Flask, desk: Desk) -> None:
+def test_a_rollback_is_seen_with_its_evidence_and_its_cause(app: Flask, stored_rollout: StoredRollout) -> None:
     for number in range(20):
         signals.record(Sample(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
-    run_guard(desk.now + timedelta(seconds=1), 1)
+    run_guard(stored_rollout.now + timedelta(seconds=1), 1)
     assert scraped(app, "guard_bad_outcomes_total", signal=FAILURE, engine="v2", role="served") == [12]
     assert scraped(app, "guard_rollbacks_total", alert=FAILURE, attribution="unknown") == [1]
     assert scraped(app, "guard_exposed", flag=FLAG) == [0]
@@ -66,17 +66,21 @@ def test_a_rollback_is_seen_with_its_evidence_and_its_cause(app: Flask, desk: De
     assert sum(scraped(app, "guard_verdict", alert=FAILURE)) == 1
 
 
-def test_a_persons_rollback_counts_as_a_persons_and_its_second_cause_as_none(app: Flask, desk: Desk) -> None:
+def test_a_persons_rollback_counts_as_a_persons_and_its_second_cause_as_none(
+    app: Flask, stored_rollout: StoredRollout
+) -> None:
     for _ in range(2):
         with transaction() as session:
-            rollouts.roll_back(session, FLAG, ChangeContext(desk.now, "olga", "Support asked."))
+            rollouts.roll_back(session, FLAG, ChangeContext(stored_rollout.now, "olga", "Support asked."))
     assert scraped(app, "guard_rollbacks_total", alert="person") == [1]
 
 
-def test_a_guard_that_lags_shows_before_its_lease_ends(app: Flask, desk: Desk) -> None:
+def test_a_guard_that_lags_shows_before_its_lease_ends(app: Flask, stored_rollout: StoredRollout) -> None:
     (left,), (lag,) = scraped(app, "guard_lease_seconds_left"), scraped(app, "guard_lag_seconds")
     assert left + lag == pytest.approx(LEASE.total_seconds(), abs=5), "two scrapes, a moment apart"
     with transaction() as session:
-        leases.heartbeat(session, now=desk.now - timedelta(hours=1), term=2, ttl_seconds=LEASE.total_seconds())
+        leases.heartbeat(
+            session, now=stored_rollout.now - timedelta(hours=1), term=2, ttl_seconds=LEASE.total_seconds()
+        )
     assert scraped(app, "guard_lease_seconds_left") == [0]
     assert scraped(app, "guard_lag_seconds")[0] > 3599

@@ -13,8 +13,8 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import sample_ratio
-from control_plane.rollouts.sample_ratio import SampleRatio
-from tests.alerts.conftest import Desk
+from control_plane.rollouts.sample_ratio import RatioQuery, SampleRatio
+from tests.alerts.conftest import StoredRollout
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ def test_a_right_split_that_is_looked_at_after_each_user_is_hardly_ever_doubted(
     assert doubted / 400 <= 0.05
 
 
-def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask, desk: Desk) -> None:
+def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask, stored_rollout: StoredRollout) -> None:
     with app.app_context():
         sample_ratio.register_ratio_query(lambda _session, _rollout, _since: SampleRatio(400, 1000, 0.1))
-        check(desk.now + timedelta(seconds=5))
-        assert desk.rollout.state is RolloutState.RUNNING, "what began before the step may still end"
-        check(desk.now + timedelta(seconds=30))
-        assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
-        assert "400 of 1,000 users were let in (40.0%), the step asks for 10%." in desk.rollout.state_reason
-        (entry,) = desk.entries("rollout.hold")
+        check(stored_rollout.now + timedelta(seconds=5))
+        assert stored_rollout.rollout.state is RolloutState.RUNNING, "what began before the step may still end"
+        check(stored_rollout.now + timedelta(seconds=30))
+        assert (stored_rollout.rollout.state, stored_rollout.rollout.held_by_guard) == (RolloutState.HELD, False)
+        assert "400 of 1,000 users were let in (40.0%), the step asks for 10%." in stored_rollout.rollout.state_reason
+        (entry,) = stored_rollout.entries("rollout.hold")
         assert entry.after is not None
         assert {name: entry.after["evidence"][name] for name in ("bad", "total", "rate", "threshold")} == {
             "bad": 400,
@@ -67,14 +67,18 @@ def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask,
             "threshold": 0.1,
         }
         with transaction() as session:
-            rollouts.resume(session, FLAG, ChangeContext(desk.now, "olga", "A campaign to the beta list."))
-        check(desk.now + timedelta(minutes=2))
-        assert desk.rollout.state is RolloutState.RUNNING
+            rollouts.resume(session, FLAG, ChangeContext(stored_rollout.now, "olga", "A campaign to the beta list."))
+        check(stored_rollout.now + timedelta(minutes=2))
+        assert stored_rollout.rollout.state is RolloutState.RUNNING
 
 
-def test_a_right_split_and_one_nobody_counts_hold_nothing(app: Flask, desk: Desk) -> None:
+def always(split: SampleRatio | None) -> RatioQuery:
+    return lambda _session, _rollout, _since: split
+
+
+def test_a_right_split_and_one_nobody_counts_hold_nothing(app: Flask, stored_rollout: StoredRollout) -> None:
     with app.app_context():
         for split in (SampleRatio(100, 1000, 0.1), None, SampleRatio(0, 0, 0.1)):
-            sample_ratio.register_ratio_query(lambda _session, _rollout, _since, split=split: split)
-            check(desk.now + timedelta(seconds=30))
-    assert desk.rollout.state is RolloutState.RUNNING
+            sample_ratio.register_ratio_query(always(split))
+            check(stored_rollout.now + timedelta(seconds=30))
+    assert stored_rollout.rollout.state is RolloutState.RUNNING

@@ -21,7 +21,7 @@ from control_plane.platform.models import Change, SignalTotal
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import change_feed
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 from tests.credit_signals import FAILURE
 
 SECOND = timedelta(seconds=1)
@@ -29,16 +29,16 @@ TICKS = 40
 
 
 @pytest.fixture(autouse=True)
-def exposed(app: Flask, desk: Desk) -> Iterator[None]:
+def exposed(app: Flask, stored_rollout: StoredRollout) -> Iterator[None]:
     """A rollout at 10 % of everyone, judged once."""
     with app.app_context():
-        run_guard(desk.now, 1)
+        run_guard(stored_rollout.now, 1)
         yield
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    """When the rollout was judged, from now on."""
+def judgements(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """Return a list that gets the time of each judgement of the rollout from now on."""
     times, judge = list[datetime](), guard._judge_rollout
 
     def note(*arguments: Any, now: datetime, **options: Any) -> Any:
@@ -53,14 +53,14 @@ class StoppedError(Exception):
     """The process died before the commit."""
 
 
-def remembered(desk: Desk, *, term: int) -> dict[tuple[str, str], AlertMemory]:
+def remembered(stored_rollout: StoredRollout, *, term: int) -> dict[tuple[str, str], AlertMemory]:
     with read_only() as session:
-        return dict(state_cache.load(session, desk.rollout, term=term))
+        return dict(state_cache.load(session, stored_rollout.rollout, term=term))
 
 
-def stored(desk: Desk) -> dict[tuple[str, str], AlertMemory]:
+def stored(stored_rollout: StoredRollout) -> dict[tuple[str, str], AlertMemory]:
     with read_only() as session:
-        return store.memories(session, FLAG, attempt=desk.rollout.attempt)
+        return store.memories(session, FLAG, attempt=stored_rollout.rollout.attempt)
 
 
 def outcomes(chance: random.Random) -> None:
@@ -83,8 +83,8 @@ def stop_before_commit(now: datetime, *, term: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_after_any_ticks_it_remembers_what_is_stored(desk: Desk, seed: int) -> None:
-    chance, now, term = random.Random(seed), desk.now, 1
+def test_after_any_ticks_it_remembers_what_is_stored(stored_rollout: StoredRollout, seed: int) -> None:
+    chance, now, term = random.Random(seed), stored_rollout.now, 1
     for _ in range(TICKS):
         now += SECOND
         outcomes(chance)
@@ -99,36 +99,38 @@ def test_after_any_ticks_it_remembers_what_is_stored(desk: Desk, seed: int) -> N
                 run_guard(now, term)
             case _:
                 run_guard(now, term)
-        assert remembered(desk, term=term) == stored(desk)
+        assert remembered(stored_rollout, term=term) == stored(stored_rollout)
 
 
-def test_a_tick_that_was_not_committed_leaves_nothing_behind(desk: Desk) -> None:
+def test_a_tick_that_was_not_committed_leaves_nothing_behind(stored_rollout: StoredRollout) -> None:
     signals.record(*[Sample(FAILURE, bad=False, engine="v2")] * 9)
-    before = stored(desk)
-    broken_tick(desk.now + SECOND, term=1)
-    assert remembered(desk, term=1) == stored(desk) == before
-    run_guard(desk.now + 2 * SECOND, 1)
-    [failure] = [memory for (alert, _), memory in stored(desk).items() if alert == FAILURE]
+    before = stored(stored_rollout)
+    broken_tick(stored_rollout.now + SECOND, term=1)
+    assert remembered(stored_rollout, term=1) == stored(stored_rollout) == before
+    run_guard(stored_rollout.now + 2 * SECOND, 1)
+    [failure] = [memory for (alert, _), memory in stored(stored_rollout).items() if alert == FAILURE]
     assert failure.evidence.total == 9, "what was counted is judged once, by the next tick"
 
 
-def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk) -> None:
-    run_guard(desk.now + SECOND, 1)
+def test_what_another_leader_wrote_is_read_when_this_one_leads_again(stored_rollout: StoredRollout) -> None:
+    run_guard(stored_rollout.now + SECOND, 1)
     ours = state_cache.CACHED_STATE.get()
     state_cache.CACHED_STATE.set(current_app, None)
     signals.record(*[Sample(FAILURE, bad=False, engine="v2")] * 5)
-    run_guard(desk.now + 2 * SECOND, 2)
+    run_guard(stored_rollout.now + 2 * SECOND, 2)
     state_cache.CACHED_STATE.set(current_app, ours)
-    assert remembered(desk, term=3) == stored(desk)
+    assert remembered(stored_rollout, term=3) == stored(stored_rollout)
 
 
-def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(desk: Desk) -> None:
+def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(
+    stored_rollout: StoredRollout,
+) -> None:
     def in_force(now: datetime) -> set[str]:
         with transaction() as session:
             decided = state_cache.active_decisions(session, now=now, term=1, revision=change_feed.revision(session))
-            return decided.overridden(desk.rollout, now)
+            return decided.overridden(stored_rollout.rollout, now)
 
-    now, wish = desk.now + SECOND, OverrideRequest(FLAG, FAILURE, 10, "A known fault of the network.")
+    now, wish = stored_rollout.now + SECOND, OverrideRequest(FLAG, FAILURE, 10, "A known fault of the network.")
     assert in_force(now) == set()
     with transaction() as session:
         grant(session, rules_file.current().rules, wish, now=now, actor="olga")
@@ -139,37 +141,39 @@ def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ende
     assert in_force(now + 2 * SECOND) == set()
 
 
-def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(desk: Desk) -> None:
+def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(stored_rollout: StoredRollout) -> None:
     with transaction() as session:
         before = session.scalar(select(func.max(Change.id))) or 0
-        change_feed.publish(session, "test", "x", now=desk.now)
+        change_feed.publish(session, "test", "x", now=stored_rollout.now)
     for number in range(6):
         signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
-    run_guard(desk.now + SECOND, 1)
+    run_guard(stored_rollout.now + SECOND, 1)
     with transaction() as session:
         session.execute(delete(Change).where(Change.id > before))
         session.execute(delete(AlertState))
         session.execute(update(SignalTotal).values(bad=0, total=0))
-    run_guard(desk.now + 2 * SECOND, 1)
-    assert remembered(desk, term=1).keys() == stored(desk).keys()
-    assert all(memory.evidence.bad == 0 for memory in remembered(desk, term=1).values())
+    run_guard(stored_rollout.now + 2 * SECOND, 1)
+    assert remembered(stored_rollout, term=1).keys() == stored(stored_rollout).keys()
+    assert all(memory.evidence.bad == 0 for memory in remembered(stored_rollout, term=1).values())
 
 
-def test_a_second_without_news_is_not_judged_and_the_fifth_is(desk: Desk, judged: list[datetime]) -> None:
-    quiet = [desk.now + number * SECOND for number in range(1, 12)]
+def test_a_second_without_news_is_not_judged_and_the_fifth_is(
+    stored_rollout: StoredRollout, judgements: list[datetime]
+) -> None:
+    quiet = [stored_rollout.now + number * SECOND for number in range(1, 12)]
     for now in quiet:
         run_guard(now, 1)
-    assert judged == [quiet[0], quiet[5], quiet[10]], "the first one, because the tick before it changed something"
+    assert judgements == [quiet[0], quiet[5], quiet[10]], "the first one, because the tick before it changed something"
 
 
-def test_what_is_news_is_judged_in_its_second(desk: Desk, judged: list[datetime]) -> None:
+def test_what_is_news_is_judged_in_its_second(stored_rollout: StoredRollout, judgements: list[datetime]) -> None:
     signals.record(Sample(FAILURE, bad=False, engine="v2"))
-    counted, announced, stopped, again = (desk.now + number * SECOND for number in (1, 2, 3, 4))
+    counted, announced, stopped, again = (stored_rollout.now + number * SECOND for number in (1, 2, 3, 4))
     run_guard(counted, 1)
     with transaction() as session:
-        change_feed.publish(session, "rollout", FLAG, now=desk.now)
+        change_feed.publish(session, "rollout", FLAG, now=stored_rollout.now)
     run_guard(announced, 1)
     signals.record(Sample(FAILURE, bad=False, engine="v2"))
     broken_tick(stopped, term=1)
     run_guard(again, 1)
-    assert judged == [counted, announced, stopped, again], "a tick that was not committed has judged nothing"
+    assert judgements == [counted, announced, stopped, again], "a tick that was not committed has judged nothing"

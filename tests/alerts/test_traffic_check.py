@@ -17,11 +17,11 @@ from control_plane.experiments.credits import CREDITS
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 
 
 @pytest.fixture(autouse=True)
-def inside(app: Flask, desk: Desk) -> Iterator[None]:
+def inside(app: Flask, stored_rollout: StoredRollout) -> Iterator[None]:
     with app.app_context():
         yield
 
@@ -32,7 +32,7 @@ def served(count: int, at: datetime, engine: str = "v2") -> None:
 
 
 def weeks_of(count: int, now: datetime, weeks: int = 4) -> None:
-    """In the hour before `now`, of so many weeks, so much was served."""
+    """Record so much served traffic in the hour before `now` of so many weeks."""
     for number in range(1, weeks + 1):
         served(count, now - number * WEEK - HOUR / 2)
 
@@ -42,7 +42,7 @@ def verdict() -> Verdict:
         return next(each for each in store.latest_verdicts(session, FLAG, attempt=1) if each.alert == SIGNAL)
 
 
-def told() -> list[str]:
+def concerns() -> list[str]:
     with read_only() as session:
         return [notice.title for notice, _ in notices.latest(session, limit=20) if notice.kind == "concern"]
 
@@ -54,15 +54,15 @@ def hour(now: datetime) -> datetime:
 
 
 @pytest.mark.parametrize("count", [0, 40, 250])
-def test_a_drop_or_a_spike_is_told_and_moves_nothing(desk: Desk, hour: datetime, count: int) -> None:
+def test_a_drop_or_a_spike_is_told_and_moves_nothing(stored_rollout: StoredRollout, hour: datetime, count: int) -> None:
     weeks_of(100, hour)
     served(count, hour - HOUR / 2)
     run_guard(hour, 1)
     check(hour + timedelta(minutes=1))
     run_guard(hour + timedelta(minutes=1), 1)
     assert (verdict().status, verdict().counts.bad) == (Status.WATCH, 1)
-    assert [title.partition(":")[0] for title in told()] == [SIGNAL]
-    assert desk.rollout.state is RolloutState.RUNNING
+    assert [title.partition(":")[0] for title in concerns()] == [SIGNAL]
+    assert stored_rollout.rollout.state is RolloutState.RUNNING
 
 
 def test_each_hour_counts_once_and_a_further_one_is_told_again(hour: datetime) -> None:
@@ -74,7 +74,7 @@ def test_each_hour_counts_once_and_a_further_one_is_told_again(hour: datetime) -
         check(at)
         run_guard(at, 1)
     assert (verdict().counts.bad, verdict().counts.total) == (2, 2)
-    assert len(told()) == 2
+    assert len(concerns()) == 2
 
 
 def test_an_ordinary_hour_is_good(hour: datetime) -> None:
@@ -85,7 +85,7 @@ def test_an_ordinary_hour_is_good(hour: datetime) -> None:
     check(hour)
     run_guard(hour + timedelta(seconds=1), 1)
     assert (verdict().counts.bad, verdict().counts.total) == (0, 1)
-    assert told() == []
+    assert concerns() == []
 
 
 def test_weeks_before_anything_was_counted_are_none(hour: datetime) -> None:

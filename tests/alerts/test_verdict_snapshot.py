@@ -15,7 +15,7 @@ from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 from tests.credit_signals import FAILURE
 
 FIGURES = {"status", "bad", "total", "rate", "threshold", "evidence_log10", "attribution"}
@@ -40,15 +40,17 @@ def roll_back(session: Session, now: datetime, _version: int) -> Decision:
 
 
 @pytest.mark.parametrize("act", [advance, step_back, hold, roll_back])
-def test_a_change_by_hand_carries_every_alert_and_its_actor(app: Flask, desk: Desk, act: Act) -> None:
+def test_a_change_by_hand_carries_every_alert_and_its_actor(
+    app: Flask, stored_rollout: StoredRollout, act: Act
+) -> None:
     with app.app_context():
-        run_guard(desk.now, 1)
+        run_guard(stored_rollout.now, 1)
         for number in range(200):
             signals.record(Sample(FAILURE, bad=number == 0, engine="v2", account=f"u{number}"))
-        run_guard(desk.now + timedelta(seconds=1), 1)
+        run_guard(stored_rollout.now + timedelta(seconds=1), 1)
         with transaction() as session:
-            assert isinstance(act(session, desk.now, desk.rollout.version), Transition)
-    (entry,) = desk.entries(f"rollout.{act.__name__}")
+            assert isinstance(act(session, stored_rollout.now, stored_rollout.rollout.version), Transition)
+    (entry,) = stored_rollout.entries(f"rollout.{act.__name__}")
     assert (entry.actor, entry.after is not None) == ("alice", True)
     stood = (entry.after or {})["evidence"]["alerts"]
     assert {"credit_consumption_failure", "credit_variance", "credits_at_risk"} <= stood.keys()
@@ -57,13 +59,13 @@ def test_a_change_by_hand_carries_every_alert_and_its_actor(app: Flask, desk: De
     assert stood[FAILURE]["threshold"] == 0.01
 
 
-def test_a_rollback_of_the_guard_carries_them_too(app: Flask, desk: Desk) -> None:
+def test_a_rollback_of_the_guard_carries_them_too(app: Flask, stored_rollout: StoredRollout) -> None:
     with app.app_context():
-        run_guard(desk.now, 1)
+        run_guard(stored_rollout.now, 1)
         for number in range(20):
             signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
-        run_guard(desk.now + timedelta(seconds=1), 1)
-    (entry,) = desk.entries("rollout.roll_back")
+        run_guard(stored_rollout.now + timedelta(seconds=1), 1)
+    (entry,) = stored_rollout.entries("rollout.roll_back")
     stood = (entry.after or {})["evidence"]["alerts"][FAILURE]
     assert (entry.actor, stood["status"], stood["bad"], stood["attribution"]) == ("guard", "rollback", 20, "unknown")
     assert stood["evidence_log10"] > 3

@@ -15,7 +15,7 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.signals import Sample
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 
 SIGNAL = "ours"
 MINUTE = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ def count(outcomes: int, at: datetime, *, bad: bool = False, signal: str = SIGNA
     signals.flush(at)
 
 
-def seen(window: str, at: datetime) -> int:
+def total_in_window(window: str, at: datetime) -> int:
     rules = parse(f"alerts:\n  a: {{threshold: 1%, window: {window}, severity: critical, metric: {SIGNAL}}}\n")
     with read_only() as session:
         return Counters.read(session, rules, at).in_window(rules[0], at).of(rules[0]).total
@@ -45,15 +45,15 @@ def test_it_slides_with_the_clock(window: str) -> None:
     for second in range(0, seconds + 120, 5):
         count(1, MINUTE + timedelta(seconds=second))
     for late in (seconds + 60, seconds + 61, seconds + 89, seconds + 119):
-        found = seen(window, MINUTE + timedelta(seconds=late))
+        found = total_in_window(window, MINUTE + timedelta(seconds=late))
         due = len([each for each in range(0, seconds + 120, 5) if late - seconds <= each])
         assert due <= found <= due + 2, "ten seconds more at most, and never less"
 
 
 def test_a_long_window_has_all_of_its_first_minute() -> None:
     count(1, MINUTE + timedelta(seconds=20))
-    assert seen("1d", MINUTE + timedelta(days=1, seconds=10)) == 1
-    assert seen("1d", MINUTE + timedelta(days=1, seconds=60)) == 0
+    assert total_in_window("1d", MINUTE + timedelta(days=1, seconds=10)) == 1
+    assert total_in_window("1d", MINUTE + timedelta(days=1, seconds=60)) == 0
 
 
 def test_a_long_window_beside_a_short_one_misses_nothing_and_counts_nothing_twice() -> None:
@@ -70,14 +70,14 @@ def test_a_long_window_beside_a_short_one_misses_nothing_and_counts_nothing_twic
         assert min(number + 1, 15) <= counters.in_window(rules[1], at).of(rules[1]).total <= 17
 
 
-def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm(desk: Desk) -> None:
+def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm(stored_rollout: StoredRollout) -> None:
     run_guard(MINUTE, 1)
     count(180, MINUTE + timedelta(seconds=50), bad=True, signal="credit_consumption_failure", engine="v2")
     later = MINUTE + timedelta(minutes=5, seconds=1)
     run_guard(later, 1)
     with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
-        gate = gates.firing(session, desk.rollout, later)
+        gate = gates.firing(session, stored_rollout.rollout, later)
     verdict = next(each for each in verdicts if each.alert == "credit_consumption_failure")
     assert verdict.window.total == 180
     assert "180 of 180 (100%) in the last 5m" in verdict.reason
@@ -88,7 +88,7 @@ def test_ten_seconds_that_no_window_begins_in_are_forgotten() -> None:
     count(3, MINUTE)
     with transaction() as session:
         signal_points.forget_slices(session, MINUTE + timedelta(hours=1))
-    assert seen("1h", MINUTE + timedelta(hours=1)) == 3
+    assert total_in_window("1h", MINUTE + timedelta(hours=1)) == 3
     with transaction() as session:
         signal_points.forget_slices(session, MINUTE + timedelta(hours=3))
         assert signal_points.slices(session, [int(MINUTE.timestamp()) // 10]) == {}

@@ -3,9 +3,9 @@
 import sys
 
 from tests.bench import billing, flags
-from tests.bench import credits as till
+from tests.bench import credits as consumer
 
-PARTS = (flags.main, billing.main, till.main)
+PARTS = (flags.main, billing.main, consumer.main)
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from tests import unleash
 from tests.applications import application
 from tests.bench.flags import FLAGS, SECONDS, SPEC, USERS, Goal, feature, toggles
 from tests.bench.load import Request, load
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import serving
 
 ROUNDS = 3
@@ -30,7 +30,7 @@ BYTES_MORE = 1.2
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class FlagServer:
     """A server with 350 flags, and tokens of an SDK and of a browser."""
 
     url: str
@@ -38,23 +38,23 @@ class Side:
     browser: str
 
     def features(self, **headers: str) -> Request:
-        """What an SDK asks."""
+        """Return the request of an SDK for all flags."""
         return Request("GET", "/api/client/features", {"Authorization": self.sdk, **SPEC, **headers})
 
     def again(self) -> Request:
-        """What an SDK asks that has it all."""
+        """Return the request of an SDK that holds them all already."""
         return self.features(**{"If-None-Match": self.answer(self.features()).headers["ETag"]})
 
     def frontend(self) -> list[Request]:
-        """What a thousand browsers ask."""
+        """Return the requests of a thousand browsers."""
         return [toggles(self.browser, user) for user in USERS]
 
     def size(self, encoding: str) -> int:
-        """How many bytes an SDK is sent."""
+        """Return the number of bytes that an SDK is sent."""
         return len(self.answer(self.features(**{"Accept-Encoding": encoding})).raw.read(decode_content=False))
 
     def answer(self, request: Request) -> requests.Response:
-        """The answer to one request."""
+        """Return the answer to one request."""
         answer = requests.get(self.url + request.path, headers=request.headers, timeout=30, stream=True)
         answer.raise_for_status()
         return answer
@@ -74,12 +74,12 @@ def main() -> int:
     return 0 if met else 1
 
 
-def measure(theirs: Side, ours: Side) -> Iterator[Goal]:
+def measure(theirs: FlagServer, ours: FlagServer) -> Iterator[Goal]:
     """Ask both the same, three times over."""
-    asked: dict[str, tuple[float, Callable[[Side], Sequence[Request]]]] = {
+    asked: dict[str, tuple[float, Callable[[FlagServer], Sequence[Request]]]] = {
         f"features, {FLAGS} flags, 200": (7, lambda side: [side.features()]),
         f"features, {FLAGS} flags, 304": (3, lambda side: [side.again()]),
-        f"frontend API, {FLAGS} imported flags": (2, Side.frontend),
+        f"frontend API, {FLAGS} imported flags": (2, FlagServer.frontend),
     }
     for number in range(1, ROUNDS + 1):
         for name, (wanted, make) in asked.items():
@@ -93,7 +93,7 @@ def measure(theirs: Side, ours: Side) -> Iterator[Goal]:
         yield Goal(f"bytes of {FLAGS} flags, {encoding}", "<= 1.2x", seen, sizes[1] <= sizes[0] * BYTES_MORE)
 
 
-def _rate(side: Side, asked: Sequence[Request]) -> float:
+def _rate(side: FlagServer, asked: Sequence[Request]) -> float:
     load(side.url, asked, seconds=SECONDS / 2)  # both are compiled as they run, or open their connections
     seen = load(side.url, asked, seconds=SECONDS)
     if not seen.statuses <= {200, 304}:
@@ -102,21 +102,21 @@ def _rate(side: Side, asked: Sequence[Request]) -> float:
 
 
 @contextmanager
-def _both(folder: Path) -> Iterator[tuple[Side, Side]]:
+def _both(folder: Path) -> Iterator[tuple[FlagServer, FlagServer]]:
     with unleash.running(folder) as server:
         server.enter([feature(number) for number in range(FLAGS)], [])
-        theirs = Side(server.url, server.client, server.frontend)
+        theirs = FlagServer(server.url, server.client, server.frontend)
         found = server.features()
         settings = Settings(
             database_url=f"sqlite:///{folder / 'rollout.db'}", instance_dir=folder, secret_key="-", background=False
         )
         with application(settings) as app:
-            office = Office(app)
+            installation = Installation(app)
             with app.app_context(), transaction() as session:
                 context = ChangeContext(datetime.now(UTC), "bench", "-")
                 import_definitions(session, "production", found, context, ImportOptions(replace=True))
             with serving(folder) as served:
-                yield theirs, Side(served.url, office.token("client"), office.token("frontend"))
+                yield theirs, FlagServer(served.url, installation.token("client"), installation.token("frontend"))
 
 
 if __name__ == "__main__":

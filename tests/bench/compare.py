@@ -44,7 +44,7 @@ class Comparison:
 
 
 def compare(before: Path, after: Path) -> list[Comparison]:
-    """Every figure that both files have in the same unit."""
+    """Return every figure that both files have in the same unit."""
     then, now = read(before), read(after)
     return [Comparison(then[key], now[key]) for key in now if key in then and now[key].unit == then[key].unit]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import SECRET_KEY, Served, serving
 
 SECRET = "a secret of the measured product's"
@@ -25,19 +25,19 @@ class Goal:
 
 
 @contextmanager
-def office_on(url: str) -> Iterator[Office]:
-    """The product on this database, within this process."""
+def installation_on(url: str) -> Iterator[Installation]:
+    """Yield the product on this database, within this process."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(database_url=url, instance_dir=Path(folder), secret_key="-", log_format="json")
         with application(settings) as app:
-            yield Office(app)
+            yield Installation(app)
 
 
 @contextmanager
 def served_on(url: str) -> Iterator[tuple[Served, str]]:
-    """The server with one worker, and the token of a service."""
-    with office_on(url) as office:
-        token = office.token("service")
+    """Yield the server with one worker, and the token of a service."""
+    with installation_on(url) as installation:
+        token = installation.token("service")
     with tempfile.TemporaryDirectory() as folder:
         environment = {"DATABASE_URL": url, "USER_JWT_SECRET": SECRET, "LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY}
         with serving(Path(folder), **environment) as served:

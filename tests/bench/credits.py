@@ -17,8 +17,8 @@ import psycopg
 
 from credits_engine.reconciliation import scheduled, totals
 from tests import postgres
-from tests.bench.credit_goals import Goal, office_on
-from tests.bench.credit_stock import Stock, fill
+from tests.bench.credit_dataset import Dataset, fill
+from tests.bench.credit_goals import Goal, installation_on
 from tests.bench.credits_beside_pgbench import beside_pgbench
 from tests.bench.credits_over_http import hot_account, over_http
 from tests.bench.results import of_goals, record
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     chosen = parser.parse_args(arguments)
     goals = list[Goal]()
-    for goal in measured(Stock(chosen.users, chosen.rows)):
+    for goal in measured(Dataset(chosen.users, chosen.rows)):
         goals.append(goal)
         sign = "ok  " if goal.met else "MISS"
         sys.stdout.write(f"{sign} {goal.name:66} {goal.wanted:>12} {goal.seen:>14}\n")
@@ -43,39 +43,39 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(goal.met for goal in goals) else 1
 
 
-def measured(stock: Stock) -> Iterator[Goal]:
-    """Everything, PostgreSQL first."""
-    with _filled(stock, durable=True) as (pgbench, url):
-        yield from beside_pgbench("PostgreSQL on disk", pgbench, url, stock, MANY)
-    with _filled(stock) as (pgbench, url):
+def measured(dataset: Dataset) -> Iterator[Goal]:
+    """Measure everything, PostgreSQL first."""
+    with _filled(dataset, durable=True) as (pgbench, url):
+        yield from beside_pgbench("PostgreSQL on disk", pgbench, url, dataset, MANY)
+    with _filled(dataset) as (pgbench, url):
         for clients in (FEW, MANY):
-            yield from beside_pgbench("PostgreSQL in memory", pgbench, url, stock, clients)
+            yield from beside_pgbench("PostgreSQL in memory", pgbench, url, dataset, clients)
         yield from _reconciliation(url)
-        yield from over_http("PostgreSQL", url, stock, 1200)
+        yield from over_http("PostgreSQL", url, dataset, 1200)
         yield from hot_account(url)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/rollout.db"
-        with office_on(url) as office:
-            fill(office, Stock(min(stock.users, 10_000)))
-        yield from over_http("SQLite", url, Stock(min(stock.users, 10_000)), 1000)
+        with installation_on(url) as installation:
+            fill(installation, Dataset(min(dataset.users, 10_000)))
+        yield from over_http("SQLite", url, Dataset(min(dataset.users, 10_000)), 1000)
 
 
 @contextmanager
-def _filled(stock: Stock, *, durable: bool = False) -> Iterator[tuple[str, str]]:
-    """A server with a database for pgbench, and one with the stock."""
+def _filled(dataset: Dataset, *, durable: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield a server with a database for pgbench, and one with the dataset."""
     with (
         postgres.running(durable=durable) as server,
         postgres.database(server) as pgbench,
         postgres.database(server) as url,
     ):
-        with office_on(url) as office:
-            fill(office, stock)
+        with installation_on(url) as installation:
+            fill(installation, dataset)
         _vacuum(url)
         yield pgbench, url
 
 
 def _reconciliation(url: str) -> Iterator[Goal]:
-    with office_on(url) as office, office.app.app_context():
+    with installation_on(url) as installation, installation.app.app_context():
         totals.advance()
         found = 0
         for cause, words in (("demand", "from the whole journal"), ("schedule", "with kept sums")):

@@ -20,8 +20,8 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from tests import postgres
 from tests.bench import processor
-from tests.bench.credit_goals import Goal, office_on
-from tests.bench.credit_stock import Stock
+from tests.bench.credit_dataset import Dataset
+from tests.bench.credit_goals import Goal, installation_on
 
 PROCESSES = 2
 PAIRS, SECONDS = 3, 5.0
@@ -41,10 +41,10 @@ class Run:
     client_micros: float
 
 
-def beside_pgbench(name: str, pgbench: str, url: str, stock: Stock, clients: int) -> Iterator[Goal]:
+def beside_pgbench(name: str, pgbench: str, url: str, dataset: Dataset, clients: int) -> Iterator[Goal]:
     """Alternating runs, so that whatever else the machine does hits all of them."""
     _pgbench(pgbench, "-i", "-q", "-s", str(SCALE))
-    script = BY_FUNCTION.format(users=len(stock.active), first=stock.active.start)
+    script = BY_FUNCTION.format(users=len(dataset.active), first=dataset.active.start)
     seen: dict[str, list[float]] = {"tpc": [], "python": [], "function": []}
     spent: dict[str, list[float]] = {"tpc": [], "python": [], "function": []}
     server = processor.server_of(url)
@@ -53,7 +53,7 @@ def beside_pgbench(name: str, pgbench: str, url: str, stock: Stock, clients: int
         file.flush()
         runs: dict[str, Callable[[], Run]] = {
             "tpc": lambda: _rate_of(pgbench, clients),
-            "python": lambda: _through_python(url, stock, clients // PROCESSES),
+            "python": lambda: _through_python(url, dataset, clients // PROCESSES),
             "function": lambda: _rate_of(url, clients, "-f", file.name),
         }
         for pair in range(PAIRS):
@@ -89,12 +89,12 @@ def _rate_of(url: str, clients: int, *arguments: str) -> Run:
     return Run(rate, (processor.of_children() - before) / (rate * SECONDS))
 
 
-def _through_python(url: str, stock: Stock, threads: int) -> Run:
+def _through_python(url: str, dataset: Dataset, threads: int) -> Run:
     """Operations per second of all processes together."""
     spawn = multiprocessing.get_context("spawn")
     ready, results = spawn.Barrier(PROCESSES), spawn.Queue()
     processes = [
-        spawn.Process(target=_till, args=(url, stock.active, threads, ready, results)) for _ in range(PROCESSES)
+        spawn.Process(target=_consumer, args=(url, dataset.active, threads, ready, results)) for _ in range(PROCESSES)
     ]
     for process in processes:
         process.start()
@@ -105,19 +105,19 @@ def _through_python(url: str, stock: Stock, threads: int) -> Run:
     return Run(per_second, sum(rate * micros for rate, micros in rates) / per_second)
 
 
-def _till(url: str, users: range, thread_count: int, ready: Any, results: Any) -> None:
-    """One process with its threads, each taking one operation after the other."""
-    with office_on(url) as office:
+def _consumer(url: str, users: range, thread_count: int, ready: Any, results: Any) -> None:
+    """Run the threads of one process, each of which takes one operation after the other."""
+    with installation_on(url) as installation:
         done = [0] * thread_count
         serve_one = _server_of(users, Random(os.getpid()))
-        with office.app.app_context():
+        with installation.app.app_context():
             for _ in range(50):
                 serve_one()
         ready.wait()
         until = time.perf_counter() + SECONDS
 
         def run(number: int) -> None:
-            with office.app.app_context():
+            with installation.app.app_context():
                 while time.perf_counter() < until:
                     serve_one()
                     done[number] += 1

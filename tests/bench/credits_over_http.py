@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 
 from tests.bench import processor
+from tests.bench.credit_dataset import Dataset
 from tests.bench.credit_goals import SECRET, Goal, served_on
-from tests.bench.credit_stock import Stock
 from tests.bench.load import Load, Request, load
 
 HTTP_SECONDS = 5.0
@@ -20,29 +20,29 @@ FEW, MANY = 16, 64
 JSON = {"Content-Type": "application/json"}
 
 
-def over_http(name: str, url: str, stock: Stock, wanted: float) -> Iterator[Goal]:
-    """What one worker answers; `wanted` consumptions a second."""
+def over_http(name: str, url: str, dataset: Dataset, wanted: float) -> Iterator[Goal]:
+    """Measure how much one worker answers; the goal is `wanted` consumptions a second."""
     with served_on(url) as (served, token):
         yield Goal(f"{name}, HTTP: from its start until the machine is quiet", f"{_until_quiet():.0f} s")
         for connections in (FEW, MANY):
-            asked = _consumptions(token, stock.active, 20_000)
+            asked = _consumptions(token, dataset.active, 20_000)
             consuming = load(served.url, asked, seconds=HTTP_SECONDS, connections=connections)
             yield _rate(f"{name}, HTTP, one worker, {connections} connections: consumptions", wanted, consuming)
         for per_second, wanted_ms in ((300, 50), (800, 60)):
-            asked = _consumptions(token, stock.active, int(per_second * HTTP_SECONDS) * 2)
+            asked = _consumptions(token, dataset.active, int(per_second * HTTP_SECONDS) * 2)
             paced = load(served.url, asked, seconds=HTTP_SECONDS, per_second=per_second)
             yield _p99(f"{name}, HTTP: consumptions, p99 at {per_second}/s", wanted_ms, paced)
-        asked = [_status(f"user-{number}") for number in stock.active[:1000]]
+        asked = [_status(f"user-{number}") for number in dataset.active[:1000]]
         status = load(served.url, asked, seconds=HTTP_SECONDS, per_second=500)
         yield _p99(f"{name}, HTTP: status, p99 at 500/s", 20, status)
-        if stock.rows:
-            asked = [_status(f"user-{number}", "history") for number in stock.active[:1000]]
+        if dataset.rows:
+            asked = [_status(f"user-{number}", "history") for number in dataset.active[:1000]]
             history = load(served.url, asked, seconds=HTTP_SECONDS, per_second=100)
             yield Goal(f"{name}, HTTP: history, p99 at 100/s", f"{history.percentile(0.99):.1f} ms")
 
 
 def _until_quiet() -> float:
-    """Seconds until a new worker has done its own work on a large till: reads the directory, adds up what was used."""
+    """Return the seconds until a new worker has read a large directory and added up what was used."""
     begun = time.perf_counter()
     while processor.busy_share(QUIET_SECONDS) > QUIET_SHARE and time.perf_counter() - begun < QUIET_SECONDS_MAX:
         pass
@@ -62,7 +62,7 @@ def hot_account(url: str) -> Iterator[Goal]:
 
 
 def _charged(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:
-    """What journal and books say of the hot account."""
+    """Return the credits of the hot account by the journal and by each book."""
     books = ("usage_counters", "legacy_book")
     places = ("v2_posted", "credit_journal"), *(("used", book) for book in books)
     query = "SELECT coalesce(sum({}[1]), 0) FROM {} WHERE user_id = 'user-0'"
@@ -71,7 +71,7 @@ def _charged(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:
 
 
 def _consumptions(token: str, users: range, number: int) -> list[Request]:
-    """That many operations, each under a key of its own."""
+    """Return `number` requests to consume, each under a key of its own."""
     headers, unique = {"Authorization": f"Bearer {token}", **JSON}, time.time_ns()
     body = '{"userId": "user-%d", "creditType": "analysis", "amount": 1, "idempotencyKey": "%s-%d"}'
     random = Random(number)

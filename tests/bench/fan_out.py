@@ -24,7 +24,7 @@ from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.bench.load import Request
 from tests.bench.results import Figure, record
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.relaying import relaying
 from tests.serving import serving
 
@@ -97,7 +97,7 @@ class Streams:
 
 @contextmanager
 def streams(url: str, token: str, wanted: int) -> Iterator[Streams]:
-    """So many streams while the block lasts."""
+    """Hold so many streams while the block lasts."""
     opened = Streams(url, token, wanted)
     try:
         yield opened
@@ -106,7 +106,7 @@ def streams(url: str, token: str, wanted: int) -> Iterator[Streams]:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class Origin:
     """A served installation with one switch, which is turned again and again."""
 
     url: str
@@ -132,21 +132,21 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
+def served_origin(folder: Path) -> Iterator[Origin]:
     """Serve an installation in `folder`."""
     url = f"sqlite:///{folder / 'rollout.db'}"
     settings = Settings(database_url=url, instance_dir=folder, secret_key="-", background=False)
     with application(settings) as app:
-        office = Office(app)
-        token, admin = office.token("client"), office.token("admin")
+        installation = Installation(app)
+        token, admin = installation.token("client"), installation.token("admin")
         with serving(folder, DATABASE_URL=url) as served:
             body = {"name": "switched", "environments": {"production": False}}
             headers = {"Authorization": admin}
             requests.post(f"{served.url}/api/flags", json=body, headers=headers, timeout=10).raise_for_status()
-            yield Installation(served.url, token, admin)
+            yield Origin(served.url, token, admin)
 
 
-class Measured:
+class PushMeasurement:
     """Pushes to one stream and to many, directly and through a relay.
 
     `hops` are the seconds that a relay adds on the way to one stream, each a difference of two in order of size;
@@ -162,16 +162,16 @@ class Measured:
         self.spreads = [[each - push.seconds[0] for each in push.seconds] for push in many]
 
 
-def measure() -> Measured:
+def measure() -> PushMeasurement:
     """Measure on this machine."""
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as place,
-        installation(Path(folder)) as origin,
+        served_origin(Path(folder)) as origin,
         relaying(Path(place), origin.url, origin.token) as relay,
     ):
         time.sleep(QUIET_SECONDS)
-        return Measured(
+        return PushMeasurement(
             origin.pushes(origin.url, 1),
             origin.pushes(origin.url, STREAMS),
             origin.pushes(relay, 1),
@@ -180,20 +180,20 @@ def measure() -> Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class RelayTree:
     """The origin's streams go to `tiers[0]` relays, theirs to `tiers[1]` each, and so on; the last tier's to SDKs."""
 
     tiers: tuple[int, ...]
 
     @property
     def ends(self) -> int:
-        """How many SDKs there are at its ends."""
+        """The number of SDKs at its ends."""
         product = 1
         for each in self.tiers:
             product *= each
         return product
 
-    def seconds(self, measured: Measured, chance: random.Random) -> float:
+    def seconds(self, measured: PushMeasurement, chance: random.Random) -> float:
         """Draw how long a change takes to the last SDK: at each tier the slowest way of all goes on.
 
         A stream is told at a place in its server's order; of the servers of one tier each has a push of its own.
@@ -211,9 +211,9 @@ class Tree:
         return max(arrivals)
 
 
-def tree(sdks: int, relays: int) -> Tree:
-    """Two tiers with `relays` relays in front of the SDKs."""
-    return Tree((relays, sdks // relays))
+def tree(sdks: int, relays: int) -> RelayTree:
+    """Return two tiers with `relays` relays in front of the SDKs."""
+    return RelayTree((relays, sdks // relays))
 
 
 def main() -> int:
@@ -226,7 +226,7 @@ def main() -> int:
     return 0
 
 
-def _measured(measured: Measured) -> Iterator[Figure]:
+def _measured(measured: PushMeasurement) -> Iterator[Figure]:
     for name, size, pushes in (
         ("change to one stream, measured", 1, measured.one),
         ("change to the last stream of one worker, measured", STREAMS, measured.many),
@@ -237,9 +237,9 @@ def _measured(measured: Measured) -> Iterator[Figure]:
     yield Figure("bytes of a change on a stream, measured", "bytes", tuple(float(push.bytes) for push in measured.one))
 
 
-def _simulated(measured: Measured, chance: random.Random) -> Iterator[Figure]:
+def _simulated(measured: PushMeasurement, chance: random.Random) -> Iterator[Figure]:
     draws = range(DRAWS)
-    checked = Tree((1, STREAMS))
+    checked = RelayTree((1, STREAMS))
     runs = tuple(checked.seconds(measured, chance) * 1000 for _ in draws)
     yield Figure("change through a relay to its last stream, simulated", "ms", runs, STREAMS)
     size = statistics.median(push.bytes for push in measured.one)

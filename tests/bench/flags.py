@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
+from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
@@ -34,7 +34,7 @@ from tests import postgres
 from tests.applications import application
 from tests.bench.load import Load, Request, load
 from tests.bench.results import of_goals, record
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 from tests.serving import Served, serving
 
 FLAGS = 350
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def in_process() -> Iterator[Goal]:
-    """One evaluation, without and with a million users on the allowlist."""
+    """Measure one evaluation, without and with a million users on the allowlist."""
     for members in (0, 1_000_000):
         flag, context, now = _phased(members), EvaluationContext("user-7", datetime.now(UTC)), datetime.now(UTC)
         runs = timeit.repeat(lambda: evaluate(flag, context, now), number=20_000, repeat=5)  # noqa: B023
@@ -81,16 +81,16 @@ def in_process() -> Iterator[Goal]:
 
 
 def with_one_rollout() -> Iterator[Goal]:
-    """A server with the rollout that it is made for."""
-    with _served(_plan_one) as (served, office):
-        sdk = office.token("client")
+    """Measure a server with the rollout that it is made for."""
+    with _served(_plan_one) as (served, installation):
+        sdk = installation.token("client")
         yield from _single("OFREP, one flag", served, [_evaluation(sdk, FLAG, user) for user in USERS])
 
 
 def with_phased_flags() -> Iterator[Goal]:
-    """A server whose 350 flags are all under a rollout, each of which the guard watches."""
-    with _served(_plan_many) as (served, office):
-        browser, sdk = office.token("frontend"), office.token("client")
+    """Measure a server whose 350 flags are all under a rollout, each of which the guard watches."""
+    with _served(_plan_many) as (served, installation):
+        browser, sdk = installation.token("frontend"), installation.token("client")
         frontend = [toggles(browser, user) for user in USERS]
         yield _rate(f"frontend API, {FLAGS} phased flags", 1000, load(served.url, frontend, seconds=SECONDS))
         single = [_evaluation(sdk, f"FLAG_{number % FLAGS}", user) for number, user in enumerate(USERS)]
@@ -105,9 +105,9 @@ def _single(name: str, served: Served, single: list[Request]) -> Iterator[Goal]:
 
 
 def with_imported_flags() -> Iterator[Goal]:
-    """A server with 350 flags in Unleash's own words, without and with 500 open streams."""
-    with _served(_import_many) as (served, office):
-        sdk, browser = office.token("client"), office.token("frontend")
+    """Measure a server with 350 flags in Unleash's own words, without and with 500 open streams."""
+    with _served(_import_many) as (served, installation):
+        sdk, browser = installation.token("client"), installation.token("frontend")
         whole = Request("GET", "/api/client/features", {"Authorization": sdk, **SPEC})
         answer = requests.get(served.url + whole.path, headers=whole.headers, timeout=10)
         again = Request("GET", whole.path, whole.headers | {"If-None-Match": answer.headers["ETag"]})
@@ -121,7 +121,7 @@ def with_imported_flags() -> Iterator[Goal]:
         for name, (asked, goal) in wanted.items():
             alone[name] = load(served.url, asked, seconds=SECONDS)
             yield _rate(name, goal, alone[name])
-        with _streams(served, office, STREAMS) as count:
+        with _streams(served, installation, STREAMS) as count:
             yield Goal("streams open on one worker", f">= {STREAMS}", f"{count}", count >= STREAMS)
             for name, (asked, _) in wanted.items():
                 least = alone[name].per_second * SLOWED_AT_MOST
@@ -129,32 +129,32 @@ def with_imported_flags() -> Iterator[Goal]:
 
 
 def on_sqlite() -> Iterator[Goal]:
-    """From the answer to a change made over HTTP to an SDK that follows."""
-    with _served(lambda _office: None) as (served, office):
-        yield from _propagation("SQLite", served, office)
+    """Measure from the answer to a change made over HTTP to an SDK that follows."""
+    with _served() as (served, installation):
+        yield from _propagation("SQLite", served, installation)
 
 
 def on_postgresql() -> Iterator[Goal]:
-    """The same on PostgreSQL."""
+    """Measure how fast a change reaches streams, on PostgreSQL."""
     with (
         postgres.running() as server,
         postgres.database(server) as url,
-        _served(lambda _office: None, database_url=url) as (served, office),
+        _served(database_url=url) as (served, installation),
     ):
-        yield from _propagation("PostgreSQL", served, office)
+        yield from _propagation("PostgreSQL", served, installation)
 
 
-def _propagation(name: str, served: Served, office: Office) -> Iterator[Goal]:
-    headers = {"Authorization": office.token("admin")}
+def _propagation(name: str, served: Served, installation: Installation) -> Iterator[Goal]:
+    headers = {"Authorization": installation.token("admin")}
     body = {"name": "switched", "environments": {"production": False}}
     requests.post(f"{served.url}/api/flags", json=body, headers=headers, timeout=10).raise_for_status()
     path = f"{served.url}/api/flags/switched/environments/production"
-    with _streams(served, office, LISTENERS), _follower(served, office) as client, requests.Session() as session:
-        millis = []
+    millis = []
+    with _streams(served, installation, LISTENERS), _follower(served, installation) as client:
         for number in range(CHANGES):
             wanted = number % 2 == 0
             change = {"enabled": wanted, "reason": "A measurement."}
-            session.put(path, json=change, headers=headers, timeout=10).raise_for_status()
+            requests.put(path, json=change, headers=headers, timeout=10).raise_for_status()
             committed = time.perf_counter()
             while client.is_enabled("switched") is not wanted:
                 time.sleep(0.0005)
@@ -166,40 +166,41 @@ def _propagation(name: str, served: Served, office: Office) -> Iterator[Goal]:
 
 
 @contextmanager
-def _served(prepare: Callable[[Office], None], *, database_url: str = "") -> Iterator[tuple[Served, Office]]:
+def _served(*prepare: Callable[[Installation], None], database_url: str = "") -> Iterator[tuple[Served, Installation]]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         url = database_url or f"sqlite:///{place / 'rollout.db'}"
         settings = Settings(database_url=url, instance_dir=place, secret_key="-", background=False)
         with application(settings) as app:
-            office = Office(app)
-            prepare(office)
+            installation = Installation(app)
+            for each in prepare:
+                each(installation)
             with serving(place, DATABASE_URL=url) as served:
-                _settle(served, office)
-                yield served, office
+                _warm_up(served, installation)
+                yield served, installation
 
 
-def _settle(served: Served, office: Office) -> None:
+def _warm_up(served: Served, installation: Installation) -> None:
     """Let the guard take the lead, and the paths to be measured be walked once: that is a start, not a service."""
-    load(served.url, [_evaluation(office.token("client"), FLAG, USERS[0])], seconds=SETTLE_SECONDS)
+    load(served.url, [_evaluation(installation.token("client"), FLAG, USERS[0])], seconds=SETTLE_SECONDS)
 
 
-def _plan_one(office: Office) -> None:
-    office.plan()
-    office.move(3, 1)
+def _plan_one(installation: Installation) -> None:
+    installation.plan()
+    installation.move(3, 1)
 
 
-def _plan_many(office: Office) -> None:
+def _plan_many(installation: Installation) -> None:
     now = datetime.now(UTC)
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         for number in range(FLAGS):
             rollouts.plan(session, f"FLAG_{number}", default_plan(CUTOVER), ChangeContext(now, "bench", "-"))
     for number in range(FLAGS):
-        office.move(3, 1, flag=f"FLAG_{number}")
+        installation.move(3, 1, flag=f"FLAG_{number}")
 
 
-def _import_many(office: Office) -> None:
-    with office.app.app_context(), transaction() as session:
+def _import_many(installation: Installation) -> None:
+    with installation.app.app_context(), transaction() as session:
         import_definitions(
             session,
             "production",
@@ -210,7 +211,7 @@ def _import_many(office: Office) -> None:
 
 
 def feature(number: int) -> dict[str, Any]:
-    """One of the imported flags."""
+    """Return one of the imported flags."""
     rollout = {"rollout": str(number % 101), "stickiness": "userId", "groupId": f"flag-{number}"}
     pro = {"contextName": "plan", "operator": "IN", "values": ["pro", "team", "enterprise"]}
     constraints = [pro] if number % 2 else []
@@ -232,7 +233,7 @@ def _phased(members: int) -> RolloutFlag:
 
 
 def toggles(token: str, user: str) -> Request:
-    """What a browser asks."""
+    """Return the request of a browser for a user's flags."""
     return Request("GET", f"/api/frontend?userId={user}&properties[plan]=pro", {"Authorization": token})
 
 
@@ -247,10 +248,10 @@ def _rate(name: str, wanted: float, seen: Load) -> Goal:
 
 
 @contextmanager
-def _streams(served: Served, office: Office, wanted: int) -> Iterator[int]:
-    """That many open streams, whose events are read and thrown away."""
+def _streams(served: Served, installation: Installation, wanted: int) -> Iterator[int]:
+    """Hold `wanted` streams open, whose events are read and thrown away."""
     address = urlsplit(served.url)
-    token = office.token("client")
+    token = installation.token("client")
     request = Request("GET", "/api/client/streaming", {"Authorization": token}).encoded(address.netloc)
     opened = []
     for _ in range(wanted):
@@ -277,12 +278,12 @@ def _drain(streams: list[socket.socket], over: threading.Event) -> None:
 
 
 @contextmanager
-def _follower(served: Served, office: Office) -> Iterator[UnleashClient]:
+def _follower(served: Served, installation: Installation) -> Iterator[UnleashClient]:
     with tempfile.TemporaryDirectory() as folder:
         client = UnleashClient(
             f"{served.url}/api",
             "bench",
-            custom_headers={"Authorization": office.token("client")},
+            custom_headers={"Authorization": installation.token("client")},
             disable_metrics=True,
             experimental_mode={"type": "streaming"},
             cache=FileCache("bench", directory=folder),

@@ -23,11 +23,11 @@ from control_plane.platform.settings import Settings
 from flags.administration.imports import ImportOptions, import_definitions
 from tests import postgres
 from tests.applications import application
+from tests.bench.credit_dataset import Dataset, fill
 from tests.bench.credit_goals import SECRET
-from tests.bench.credit_stock import Stock, fill
 from tests.bench.flags import SPEC, feature
 from tests.bench.results import Figure, record
-from tests.billing_office import Office
+from tests.installation import Installation
 
 RUNS, REQUESTS, WARM = 5, 100, 20
 FLAGS = (10, 100, 1_000, 4_000)
@@ -48,24 +48,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def with_journals(rows_max: int) -> Iterator[Figure]:
-    """A consumption, a status and a page of history beside journals of ever more rows, ten for each user."""
+    """Measure a consumption, a status and a page of history beside journals of ever more rows, ten for each user."""
     rows = 1_000
     with postgres.running() as server:
         while rows <= rows_max:
             with postgres.database(server) as url, tempfile.TemporaryDirectory() as folder:
-                yield from _credits(url, Path(folder), Stock(max(rows // 10, 100), rows))
+                yield from _credits(url, Path(folder), Dataset(max(rows // 10, 100), rows))
             rows *= 10
 
 
-def _credits(url: str, folder: Path, stock: Stock) -> Iterator[Figure]:
+def _credits(url: str, folder: Path, dataset: Dataset) -> Iterator[Figure]:
     settings = Settings(database_url=url, instance_dir=folder, secret_key="-", background=False)
     with application(replace(settings, user_jwt_secret=SECRET)) as app:
-        office = Office(app)
-        fill(office, stock)
+        installation = Installation(app)
+        fill(installation, dataset)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
-        client, token, keys = app.test_client(), office.token("service"), count()
-        users = [f"user-{number}" for number in stock.active]
+        client, token, keys = app.test_client(), installation.token("service"), count()
+        users = [f"user-{number}" for number in dataset.active]
 
         def consume() -> int:
             number = next(keys)
@@ -84,23 +84,23 @@ def _credits(url: str, folder: Path, stock: Stock) -> Iterator[Figure]:
             "history": lambda: read("history"),
         }
         for name, ask in asked.items():
-            yield Figure(f"credits: {name}", "ms", measured(ask), stock.rows)
+            yield Figure(f"credits: {name}", "ms", measured(ask), dataset.rows)
 
 
 def with_flags() -> Iterator[Figure]:
-    """All flags for an SDK, and those of one browser, in environments of ever more flags."""
+    """Measure all flags for an SDK, and those of one browser, in environments of ever more flags."""
     for number in FLAGS:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             settings = Settings(database_url=f"sqlite:///{folder}/rollout.db", instance_dir=folder, background=False)
             with application(settings) as app:
-                office = Office(app)
+                installation = Installation(app)
                 features = {"features": [feature(each) for each in range(number)]}
                 with app.app_context(), transaction() as session:
                     change = ChangeContext(datetime.now(UTC), "bench", "-")
                     import_definitions(session, "production", features, change, ImportOptions(replace=True))
-                office.publish()
-                client, sdk, browser = app.test_client(), office.token("client"), office.token("frontend")
+                installation.publish()
+                client, sdk, browser = app.test_client(), installation.token("client"), installation.token("frontend")
                 keys = count()
 
                 def features_of_sdk() -> int:

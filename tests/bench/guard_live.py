@@ -43,7 +43,7 @@ from flags.store import UserAttributes
 from tests import postgres
 from tests.alerts.inbound.notifications import alert, notification
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.serving import ROOT, Served, serving
 
@@ -88,9 +88,9 @@ def main() -> int:
 
 
 def counted(_drills: int) -> Iterator[Goal]:
-    """What counting for the guard adds to a consumption, after its commit."""
-    with _installed() as (office, _place, _url), office.app.app_context():
-        office.users(UserAttributes("u1", "pro"))
+    """Measure what counting for the guard adds to a consumption, after its commit."""
+    with _installed() as (installation, _place, _url), installation.app.app_context():
+        installation.users(UserAttributes("u1", "pro"))
         with transaction() as session:
             receipt = consume(
                 session,
@@ -113,14 +113,14 @@ def counted(_drills: int) -> Iterator[Goal]:
 
 def ticked(_drills: int) -> Iterator[Goal]:
     """Run one tick with fifty flags, of which each has alerts and the credits' traffic of many accounts."""
-    with _installed() as (office, _place, _url), office.app.app_context():
+    with _installed() as (installation, _place, _url), installation.app.app_context():
         now = datetime.now(UTC)
         with transaction() as session:
             for number in range(FLAGS - 1):
                 rollouts.plan(session, f"FLAG_{number}", default_plan(now), ChangeContext(now, "bench", "To measure."))
         rules = rules_file.current()
         rules.rules = (*rules.refresh(), *parse(_alerts_of_flags(), migrations()))
-        millis = [_tick_millis(office, rules.rules, now + timedelta(seconds=second)) for second in range(TICKS)]
+        millis = [_tick_millis(installation, rules.rules, now + timedelta(seconds=second)) for second in range(TICKS)]
     middle = statistics.median(millis)
     yield Goal(f"a tick with {FLAGS} flags, median of {TICKS}, processor", "<= 20 ms", f"{middle:.1f} ms", middle <= 20)
 
@@ -136,7 +136,7 @@ def _alerts_of_flags() -> str:
     return "\n".join(["alerts:", *lines])
 
 
-def _tick_millis(office: Office, rules: Sequence[Rule], now: datetime) -> float:
+def _tick_millis(installation: Installation, rules: Sequence[Rule], now: datetime) -> float:
     """Count a second of traffic, and measure the tick that judges it."""
     for number in range(PER_SECOND):
         plan, near = Cohort("plan", "pro" if number % 3 else "starter"), (Cohort("near the limit"),) * (number % 9 == 0)
@@ -158,58 +158,58 @@ def _tick_millis(office: Office, rules: Sequence[Rule], now: datetime) -> float:
 
 
 def on_sqlite(drills: int) -> Iterator[Goal]:
-    """One worker."""
-    with _installed() as (office, place, url), serving(place, DATABASE_URL=url) as served:
-        yield from _drilled("SQLite, one worker", office, drills)
-        yield from _posted("SQLite, one worker", office, served)
+    """Measure one worker."""
+    with _installed() as (installation, place, url), serving(place, DATABASE_URL=url) as served:
+        yield from _drilled("SQLite, one worker", installation, drills)
+        yield from _posted("SQLite, one worker", installation, served)
 
 
 def on_postgresql(drills: int) -> Iterator[Goal]:
-    """Two workers."""
+    """Measure two workers."""
     with (
         postgres.running() as server,
         postgres.database(server) as database,
-        _installed(database) as (office, place, url),
+        _installed(database) as (installation, place, url),
         serving(place, DATABASE_URL=url, WORKERS="2") as served,
     ):
-        yield from _drilled("PostgreSQL, two workers", office, drills)
-        yield from _posted("PostgreSQL, two workers", office, served)
+        yield from _drilled("PostgreSQL, two workers", installation, drills)
+        yield from _posted("PostgreSQL, two workers", installation, served)
 
 
 def with_everything_else_down(drills: int) -> Iterator[Goal]:
     """Prometheus is asked and every notice sent where nobody answers, and Alertmanager sends nothing."""
     nobody = f"127.0.0.1:{free_port()}"
-    with _installed() as (office, place, url):
+    with _installed() as (installation, place, url):
         alerts = place / "asking.yaml"
         alerts.write_text((ROOT / "alerts.yaml").read_text().rstrip() + "\n" + ASKED)
         down = {"PROMETHEUS_URL": f"http://{nobody}", "NOTIFY_URLS": f"json://{nobody}/,jsons://{nobody}/"}
         with serving(place, DATABASE_URL=url, ALERTS_FILE=str(alerts), **down):
-            yield from _drilled("SQLite, all others down", office, drills, telling=True)
+            yield from _drilled("SQLite, all others down", installation, drills, telling=True)
 
 
 @contextmanager
-def _installed(database_url: str = "") -> Iterator[tuple[Office, Path, str]]:
-    """An installation whose rollout serves 10 % of everybody."""
+def _installed(database_url: str = "") -> Iterator[tuple[Installation, Path, str]]:
+    """Yield an installation whose rollout serves 10 % of everybody."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         url = database_url or f"sqlite:///{place / 'rollout.db'}"
         settings = Settings(database_url=url, instance_dir=place, secret_key="-", background=False)
         with application(settings) as app:
-            office = Office(app)
-            office.plan()
-            office.move(3)
-            yield office, place, url
+            installation = Installation(app)
+            installation.plan()
+            installation.move(3)
+            yield installation, place, url
 
 
-def _drilled(where: str, office: Office, drills: int, *, telling: bool = False) -> Iterator[Goal]:
+def _drilled(where: str, installation: Installation, drills: int, *, telling: bool = False) -> Iterator[Goal]:
     if not drills:
         return
     millis: list[int] = []
-    with office.app.app_context():
+    with installation.app.app_context():
         _wait_for_the_guard()
         for _ in range(drills):
             if telling:
-                _tell(office)
+                _change(installation)
             report = runner.run(
                 per_second=PER_SECOND, timeout_seconds=TIMEOUT_SECONDS, actor="bench", healthy_seconds=HEALTHY_SECONDS
             )
@@ -220,18 +220,18 @@ def _drilled(where: str, office: Office, drills: int, *, telling: bool = False) 
     yield Goal(f"{name}, p99", "<= 2 s", f"{p99:,.0f} ms", p99 <= 2000)
 
 
-def _posted(where: str, office: Office, served: Served) -> Iterator[Goal]:
-    """From the first of twenty identical posts to the latch: whoever is answered first is answered after its commit."""
-    headers = {"Authorization": f"Bearer {office.token('service')}"}
+def _posted(where: str, installation: Installation, served: Served) -> Iterator[Goal]:
+    """Measure from the first of twenty identical posts to the latch; the first answer comes after its commit."""
+    headers = {"Authorization": f"Bearer {installation.token('service')}"}
     latched, answered, rollbacks = [], [], []
     for _ in range(ROUNDS):
-        office.move(3)
+        installation.move(3)
         began = datetime.now(UTC)
         body = notification(alert(began - timedelta(seconds=5)))
         seconds = _at_once(f"{served.url}/webhooks/alertmanager", body, headers)
         latched.append(min(seconds) * 1000)
         answered.append(max(seconds) * 1000)
-        rollbacks.append(_rollbacks(office, began))
+        rollbacks.append(_rollbacks(installation, began))
     once = all(count == 1 for count in rollbacks)
     name = f"{POSTS} identical posts at once, {where}"
     yield Goal(f"{name}: latched, slowest of {ROUNDS}", "<= 1 s", f"{max(latched):,.0f} ms", max(latched) <= 1000)
@@ -240,7 +240,7 @@ def _posted(where: str, office: Office, served: Served) -> Iterator[Goal]:
 
 
 def _at_once(url: str, body: dict[str, Any], headers: dict[str, str]) -> list[float]:
-    """Seconds until each post was answered."""
+    """Return the seconds until each post was answered."""
     together, answers, seconds = threading.Barrier(POSTS + 1), [], []
 
     def post() -> None:
@@ -259,17 +259,17 @@ def _at_once(url: str, body: dict[str, Any], headers: dict[str, str]) -> list[fl
     return seconds
 
 
-def _rollbacks(office: Office, since: datetime) -> int:
-    with office.app.app_context(), read_only() as session:
+def _rollbacks(installation: Installation, since: datetime) -> int:
+    with installation.app.app_context(), read_only() as session:
         assert rollouts.find(session, FLAG).latched
         entries = audit.latest(session, subject=f"rollout:{FLAG}", limit=POSTS + 5)
     mine = [entry for entry in entries if entry.at >= since and entry.action == "rollout.roll_back"]
     return sum((entry.before or {})["state"] != "rolled_back" for entry in mine)
 
 
-def _tell(office: Office) -> None:
-    """Two changes that everybody would be told of, if anybody could be reached."""
-    with office.app.app_context(), transaction() as session:
+def _change(installation: Installation) -> None:
+    """Commit two changes that everybody would be notified of, if anybody could be reached."""
+    with installation.app.app_context(), transaction() as session:
         rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "bench", "To be told."))
         rollouts.resume(session, FLAG, ChangeContext(datetime.now(UTC), "bench", "To be told."))
 

@@ -33,8 +33,8 @@ from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.operations import account_books
 from tests.alerts.drill.watching import watching
 from tests.applications import application
-from tests.billing_office import Office
 from tests.faults.product import USERS, Fails, Product, always, failing
+from tests.installation import Installation
 from tests.processes import free_port
 
 RUNS = 20
@@ -56,7 +56,7 @@ class Session:
         return self._session.post(f"{self._url}{path}", timeout=10, **options)
 
 
-class Installation(Product):
+class ServedProduct(Product):
     """A product that is served on a port, whose users come in random order, and whose guard looks by itself."""
 
     def __init__(self, app: Flask, patch: pytest.MonkeyPatch, token: str, url: str, *, plan: str, seed: int) -> None:
@@ -91,15 +91,15 @@ class Scenario:
     """A fault, how it is brought about, and what is right."""
 
     description: str
-    run: Callable[[Installation], int]
+    run: Callable[[ServedProduct], int]
     """Break it and let users come; how many operations there were."""
-    is_right: Callable[[Installation], bool]
+    is_right: Callable[[ServedProduct], bool]
     plan: str = "plus"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one run."""
+    """The outcome of one run."""
 
     right: bool
     operations: int
@@ -107,25 +107,25 @@ class Outcome:
     reason: str
 
 
-def shared_outage(product: Installation) -> int:
+def shared_outage(product: ServedProduct) -> int:
     """Let both engines fail the same requests."""
     product.engines(v2=failing(v2.decide, always), legacy_engine=failing(legacy.decide, always))
     return product.ask_any(150)
 
 
-def legacy_alone(product: Installation) -> int:
+def legacy_only(product: ServedProduct) -> int:
     """Let legacy fail three in ten."""
     product.engines(legacy_engine=failing(legacy.decide, one_of(product.rng, 0.3)))
     return product.ask_any(300)
 
 
-def v2_where_it_serves(product: Installation) -> int:
+def v2_where_it_serves(product: ServedProduct) -> int:
     """Let what happens around the engine fail where v2 serves."""
     product.crash(lambda engine: engine == "v2")
     return product.ask_any(150)
 
 
-def one_account(product: Installation) -> int:
+def one_account(product: ServedProduct) -> int:
     """Let v2 and what serves fail one account, whatever it does, among others."""
     product.engines(v2=failing(v2.decide, lambda request: request.user_id == ACCOUNT))
     for _ in range(150):
@@ -134,7 +134,7 @@ def one_account(product: Installation) -> int:
     return 300
 
 
-def retry_storm(product: Installation) -> int:
+def retry_storm(product: ServedProduct) -> int:
     """Let one operation of two accounts fail, and come again and again under its key."""
     product.engines(v2=failing(v2.decide, lambda request: request.user_id in {ACCOUNT, "u8"}))
     for _ in range(75):
@@ -144,13 +144,13 @@ def retry_storm(product: Installation) -> int:
     return 300
 
 
-def busy_tenants(product: Installation) -> int:
+def busy_tenants(product: ServedProduct) -> int:
     """Let v2 fail one in twenty operations of twenty accounts that never stop."""
     product.engines(v2=failing(v2.decide, one_of(product.rng, 0.05)))
     return product.ask_any(3_000, users=TENANTS)
 
 
-def one_plan_refused(product: Installation) -> int:
+def one_plan_refused(product: ServedProduct) -> int:
     """Let v2's limit of a plan become 0."""
     plans = [replace(plan, v2=Limits(0, 10)) if plan.name == product_plan else plan for plan in CATALOGUE]
     product.patch.setattr(account_books, "CATALOGUE", Catalogue(plans))
@@ -158,30 +158,30 @@ def one_plan_refused(product: Installation) -> int:
 
 
 def one_of(rng: random.Random, share: float) -> Fails:
-    """Each request with this chance, whoever asks."""
+    """Fail each request with this chance, whoever asks."""
     return lambda _request: rng.random() < share
 
 
 product_plan = "starter"
 
 
-def held(product: Installation) -> bool:
+def held(product: ServedProduct) -> bool:
     return product.rollout.held_by_guard
 
 
-def runs_on(product: Installation) -> bool:
+def runs_on(product: ServedProduct) -> bool:
     return product.rollout.state is RolloutState.RUNNING
 
 
-def stopped(product: Installation) -> bool:
+def stopped(product: ServedProduct) -> bool:
     return product.rollout.state is not RolloutState.RUNNING
 
 
-def rolled_back(product: Installation) -> bool:
+def rolled_back(product: ServedProduct) -> bool:
     return product.rollout.state is RolloutState.ROLLED_BACK
 
 
-def names_legacy(product: Installation) -> bool:
+def names_legacy(product: ServedProduct) -> bool:
     """Return whether nobody was rolled back, and some alert says that it is legacy that fails."""
     told = any("legacy" in each.cause and each.status is not Status.OK for each in product.verdicts())
     return not rolled_back(product) and told
@@ -189,7 +189,7 @@ def names_legacy(product: Installation) -> bool:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "shared-outage": Scenario("both engines fail: held", shared_outage, held),
-    "legacy-alone": Scenario("legacy fails 30 %: never rolled back, and told", legacy_alone, names_legacy),
+    "legacy-alone": Scenario("legacy fails 30 %: never rolled back, and told", legacy_only, names_legacy),
     "v2-serving": Scenario("v2 fails only where it serves: rolled back", v2_where_it_serves, rolled_back),
     "one-account": Scenario("one broken account: moves nothing", one_account, runs_on),
     "retry-storm": Scenario("a retry storm: moves nothing", retry_storm, runs_on),
@@ -213,7 +213,7 @@ def run(name: str, seed: int) -> Outcome:
 
 
 @contextmanager
-def _installation(plan: str, seed: int) -> Iterator[Installation]:
+def _installation(plan: str, seed: int) -> Iterator[ServedProduct]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         place = Path(folder)
         settings = Settings(
@@ -224,8 +224,8 @@ def _installation(plan: str, seed: int) -> Iterator[Installation]:
             serving = threading.Thread(target=server.serve_forever)
             serving.start()
             try:
-                url, token = f"http://127.0.0.1:{server.port}", Office(app).token("service")
-                product = Installation(app, patch, token, url, plan=plan, seed=seed)
+                url, token = f"http://127.0.0.1:{server.port}", Installation(app).token("service")
+                product = ServedProduct(app, patch, token, url, plan=plan, seed=seed)
                 Product.watch(product)
                 with watching(app):
                     yield product

@@ -21,7 +21,7 @@ class Request:
     body: bytes = b""
 
     def encoded(self, host: str) -> bytes:
-        """The request as it is sent."""
+        """Return the request as it is sent."""
         length = {"Content-Length": str(len(self.body))} if self.body or self.method == "POST" else {}
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in (self.headers | length).items()]
@@ -30,14 +30,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load: how many answers a second, by which status, and how long they took, sorted."""
+    """The outcome of a load: answers a second, their statuses, and how long each took, sorted."""
 
     per_second: float
     statuses: frozenset[int]
     seconds: tuple[float, ...]
 
     def percentile(self, part: float) -> float:
-        """How long the fastest `part` of the answers took at most, in milliseconds."""
+        """Return the milliseconds that the fastest `part` of the answers took at most."""
         return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * part))] * 1000
 
 
@@ -56,7 +56,7 @@ class _Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """The status, once the whole answer is there."""
+        """Return the status, once the whole answer is there."""
         content = self.socket.recv(262_144)
         if not content:
             raise ConnectionError("The server closed the connection.")

@@ -30,12 +30,12 @@ from control_plane.rollouts import store
 from credits_engine.administration import usage_rollup
 from tests import chromium, people, postgres
 from tests.applications import application
-from tests.bench.credit_stock import Stock, fill
-from tests.billing_office import Office
+from tests.bench.credit_dataset import Dataset, fill
+from tests.installation import Installation
 from tests.serving import Served, serving
 from tests.statements import noted
 
-STOCK = Stock(users=100_000, rows=1_000_000)
+STOCK = Dataset(users=100_000, rows=1_000_000)
 FLAGS, OVERRIDES, OPEN_PAGES = 500, 100_000, 100
 REQUESTS, WARM, LOADS = 100, 5, 10
 SECONDS_MAX = 15
@@ -86,7 +86,7 @@ def _filled() -> Iterator[str]:
     with postgres.running() as server, postgres.database(server) as url:
         with _application(url) as app:
             people.invite(app, datetime.now(UTC))
-            fill(Office(app), STOCK)
+            fill(Installation(app), STOCK)
             _add_rollouts(app)
             _add_up(app)
         yield url

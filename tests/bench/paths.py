@@ -26,7 +26,7 @@ from control_plane.platform.settings import Settings
 from credits_engine.migration import advance_check_job
 from flags.store import UserAttributes, upsert_users
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = tuple(str(ROOT / package) for package in ("control_plane", *PACKAGES))
@@ -57,12 +57,12 @@ def _settings(folder: Path) -> Settings:
 
 def _paths(app: Flask) -> Iterator[tuple[str, set[str]]]:
     """Walk each path once, after everything that only a first request does."""
-    office, client = Office(app), app.test_client()
+    installation, client = Installation(app), app.test_client()
     with app.app_context(), transaction() as session:
         users = [UserAttributes("ada", "free", PLANNED_AT), UserAttributes("bob", "free", PLANNED_AT)]
         upsert_users(session, users, now=PLANNED_AT)
         rollouts.plan(session, FLAG, default_plan(PLANNED_AT), ChangeContext(PLANNED_AT, "bench", "The guide."))
-    admin, service, sdk = ({"Authorization": office.token(kind)} for kind in ("admin", "service", "client"))
+    admin, service, sdk = ({"Authorization": installation.token(kind)} for kind in ("admin", "service", "client"))
 
     def consume(user: str) -> None:
         body = {"userId": user, "creditType": "analysis", "amount": 1}
@@ -72,7 +72,7 @@ def _paths(app: Flask) -> Iterator[tuple[str, set[str]]]:
     def poll() -> str:
         return client.get("/api/client/features", headers=sdk).get_data(as_text=True)
 
-    _look(app, 0)
+    _tick(app, 0)
     consume("ada")
     poll()
     client.get(f"/api/rollouts/{FLAG}", headers=admin)
@@ -85,15 +85,15 @@ def _paths(app: Flask) -> Iterator[tuple[str, set[str]]]:
         answer = client.post(f"/api/rollouts/{FLAG}/advance", json=body, headers=admin)
     assert answer.status_code == 200, answer.text
     yield "advance", files
-    office.move(3)
-    office.publish()
-    _look(app, 1)
+    installation.move(3)
+    installation.publish()
+    _tick(app, 1)
     before = poll()
     with app.app_context():
         signals.record(*[Sample("credit_consumption_failure", bad=True, engine="v2")] * 200)
     with _entered() as files:
-        _look(app, 2, check=False)
-        office.publish()
+        _tick(app, 2, check=False)
+        installation.publish()
         after = poll()
     assert before != after
     with app.app_context(), read_only() as session:
@@ -101,8 +101,8 @@ def _paths(app: Flask) -> Iterator[tuple[str, set[str]]]:
     yield "breach to SDK", files
 
 
-def _look(app: Flask, seconds: int, *, check: bool = True) -> None:
-    """One tick of the guard, and before it what the leader examines for the gates."""
+def _tick(app: Flask, seconds: int, *, check: bool = True) -> None:
+    """Run one tick of the guard, and before it what the leader examines for the gates."""
     now = datetime.now(UTC) + timedelta(seconds=seconds)
     with app.app_context():
         if check:

@@ -15,7 +15,7 @@ Series = dict[str, list[Figure]]
 
 
 def draw(title: str, grows: str, figures: Iterable[Figure]) -> str:
-    """An SVG with one line for each name: medians, with a bar from the least to the largest run."""
+    """Return an SVG with one line for each name: medians, with a bar from the least to the largest run."""
     series: Series = {}
     for each in sorted(figures, key=lambda figure: figure.size or 0):
         series.setdefault(each.name, []).append(each)
@@ -47,13 +47,13 @@ def draw(title: str, grows: str, figures: Iterable[Figure]) -> str:
 
 
 def round_above(value: float) -> float:
-    """The next number whose quarters are short to write."""
+    """Return the next number whose quarters are short to write."""
     magnitude: float = 10 ** floor(log10(value))
     return next(each * magnitude for each in (1, 1.2, 2, 4, 6, 8, 10) if each * magnitude >= value)
 
 
-def drawn_anew() -> dict[str, str]:
-    """Every plot of the documentation, by its name."""
+def draw_all() -> dict[str, str]:
+    """Return every plot of the documentation, by its name."""
     figures = list(read(COMMITTED / "growth.jsonl").values())
     return {
         name: draw(title, grows, [_renamed(each, prefix) for each in figures if each.name.startswith(prefix)])
@@ -66,7 +66,7 @@ def drawn_anew() -> dict[str, str]:
 
 def main() -> int:
     """Write every plot of the documentation."""
-    for name, drawn in drawn_anew().items():
+    for name, drawn in draw_all().items():
         (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
     return 0
 

@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from control_plane.platform.db.database import LIMITS
 from tests import postgres
-from tests.bench.credit_goals import office_on
+from tests.bench.credit_goals import installation_on
 from tests.bench.load import Load, Request, load
 from tests.faults.test_credits_killed import CLIENTS, prepared
 from tests.pgbouncer import pgbouncer
@@ -23,8 +23,8 @@ ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 16
 def main() -> None:
     """Print the medians of both, and the median of their ratios, round by round."""
     with postgres.running() as server, postgres.database(server) as url, ExitStack() as stack:
-        with office_on(url) as office:
-            token = prepared(office.app)
+        with installation_on(url) as installation:
+            token = prepared(installation.app)
         with psycopg.connect(url, autocommit=True) as owner:
             for name, value in LIMITS.items():
                 statement = sql.SQL("ALTER DATABASE {} SET {} = {}")

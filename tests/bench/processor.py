@@ -26,7 +26,7 @@ class Micros:
 
 
 def server_of(url: str) -> int:
-    """The process that starts a server's backends, which accounts for them once they have ended."""
+    """Return the process that starts a server's backends, which accounts for them once they have ended."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         assert row
@@ -35,14 +35,14 @@ def server_of(url: str) -> int:
 
 @contextmanager
 def spent(server: int) -> Iterator[Micros]:
-    """What the server's backends take meanwhile; they have to end within the block."""
+    """Measure the CPU time of the server's backends meanwhile; they have to end within the block."""
     micros, before = Micros(), _ended(server)
     yield micros
     micros.taken += (_ended(server) - before) * 1e6
 
 
 def busy_share(seconds: float) -> float:
-    """Which share of all cores was busy for so long."""
+    """Return the share of all cores that was busy during the next `seconds`."""
     total, idle = _machine()
     time.sleep(seconds)
     later, idle_later = _machine()

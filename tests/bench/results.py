@@ -23,7 +23,7 @@ RATE = "/s"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was seen of one thing, in a unit; `size` is how much there was of what grows."""
+    """The measurement of one thing, in a unit; `size` is how much there was of what grows."""
 
     name: str
     unit: str
@@ -37,7 +37,7 @@ class Figure:
 
     @property
     def is_rate(self) -> bool:
-        """Whether more of it is better."""
+        """True if more of it is better."""
         return self.unit == RATE
 
 
@@ -46,7 +46,7 @@ class Goal(Protocol):
 
     @property
     def name(self) -> str:
-        """What was measured."""
+        """The name of the thing that was measured."""
 
     @property
     def seen(self) -> str:
@@ -54,7 +54,7 @@ class Goal(Protocol):
 
 
 def of_goals(goals: Iterable[Goal]) -> Iterator[Figure]:
-    """The figures among what is printed; what begins with no number is none."""
+    """Yield the figures among what is printed; what begins with no number is none."""
     for goal in goals:
         if found := SEEN.match(goal.seen):
             yield Figure(goal.name, found[2], (float(found[1].replace(",", "")),))
@@ -72,7 +72,7 @@ def record(part: str, figures: Iterable[Figure], folder: Path = BUILD) -> Path:
 
 
 def read(path: Path) -> dict[tuple[str, int | None], Figure]:
-    """Every figure of a file by name and size, all its runs together."""
+    """Return every figure of a file by name and size, all its runs together."""
     found: dict[tuple[str, int | None], Figure] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
@@ -83,7 +83,7 @@ def read(path: Path) -> dict[tuple[str, int | None], Figure]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on besides the program."""
+    """Describe the machine, on which the figures depend besides the program."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cores": os.cpu_count(),

@@ -10,7 +10,7 @@ FIVE_MINUTES, MINUTE = 300 // TICK_SECONDS, 60 // TICK_SECONDS
 
 
 def hour(bad: int, *, total: int = 25, fault_at: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """One run of an hour in which `bad` of `total` go wrong at every tick from `fault_at` on."""
+    """Return one run of an hour in which `bad` of `total` go wrong at every tick from `fault_at` on."""
     ticks = np.arange(HOUR)
     return np.where(ticks >= fault_at, bad, 0)[None, :], np.full((1, HOUR), total)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench.compare import Comparison, compare, main
 from tests.bench.credit_goals import Goal
-from tests.bench.plots import IMAGES, draw, drawn_anew
+from tests.bench.plots import IMAGES, draw, draw_all
 from tests.bench.results import Figure, of_goals, read, record
 from tests.serving import ROOT
 
@@ -67,7 +67,7 @@ def test_a_plot_has_a_line_for_each_name_and_its_points_at_their_sizes() -> None
 
 def test_the_plots_of_the_documentation_are_those_of_the_committed_results() -> None:
     text = (ROOT / "docs" / "performance.md").read_text()
-    for name, drawn in drawn_anew().items():
+    for name, drawn in draw_all().items():
         assert f"images/{name}.svg" in text
         assert (IMAGES / f"{name}.svg").read_text() == drawn, "draw them again: python -m tests.bench.plots"
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
 
 from control_plane.platform.settings import Settings
 from tests import chromium, people
 from tests.applications import application
-from tests.browser import stage
+from tests.browser import example_rollouts
 from tests.browser.pages import sign_in
 from tests.serving import serving
 
-VIEWPORT = {"width": 1200, "height": 860}
+VIEWPORT: ViewportSize = {"width": 1200, "height": 860}
 
 OpenPage = Callable[..., Page]
 
@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `rollout serve` answers, on a SQLite file that the tests of one module share; the cast may sign in."""
+    """Serve a SQLite file that the tests of one module share, where the cast may sign in; yield its URL."""
     instance = tmp_path_factory.mktemp("instance")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
@@ -48,28 +48,31 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, base_url: str) -> Any:
-    """What a browser keeps once the owner has signed in."""
+    """Return the browser's state once the owner has signed in."""
     with browser.new_context(base_url=base_url) as context:
         sign_in(context.new_page(), "alice")
         return context.storage_state()
 
 
 @pytest.fixture(scope="package")
-def staged(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a server answers that has rollouts worth looking at."""
+def examples_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve rollouts that are worth looking at; yield the URL."""
     instance = tmp_path_factory.mktemp("staged")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     now = datetime.now(UTC)
     with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
         people.invite(app, now)
-        stage.set_up(app, now)
+        example_rollouts.set_up(app, now)
     with serving(instance) as served:
         yield served.url
 
 
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
-    """What pages said on their consoles. A test that provokes an error takes it out; nothing may be left at the end."""
+    """Yield a list of what pages write to their consoles, which must be empty at the end.
+
+    A test that provokes an error removes it.
+    """
     found: list[str] = []
     yield found
     assert found == []

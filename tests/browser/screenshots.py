@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
@@ -24,8 +25,11 @@ from tests.processes import free_port
 from tests.serving import serving
 
 FOLDER = ROOT / "build" / "screenshots"
-DEVICES = {"desktop": {"width": 1280, "height": 860}, "telephone": {"width": 390, "height": 844}}
-SCHEMES = ("light", "dark")
+DEVICES: dict[str, ViewportSize] = {
+    "desktop": {"width": 1280, "height": 860},
+    "telephone": {"width": 390, "height": 844},
+}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LOCALES = {"en": "en-GB", "es": "es-ES"}
 PATIENCE_MS = 300_000
 HEIGHT_MAX = 12_000
@@ -39,6 +43,8 @@ BEFORE = {
     "rollouts": "/",
     "rollout": f"/rollouts/{FLAG}",
     "rollout-24h": f"/rollouts/{FLAG}?window=24h",
+    "ask-advance": f"/rollouts/{FLAG}/advance",
+    "ask-hold": f"/rollouts/{FLAG}/hold",
     "ask-rollback": f"/rollouts/{FLAG}/rollback",
     "checklists": f"/rollouts/{FLAG}/checklists",
     "plan": f"/rollouts/{FLAG}/plan",
@@ -58,7 +64,10 @@ BEFORE = {
     "credits": "/credits?user=u3",
     "variances": "/credits/variances",
     "operation": "/credits/operations/1800",
+    "catalogue": "/catalogue",
+    "catalogue-edit": "/catalogue/plans?plan=pro",
     "usage": "/usage",
+    "usage-accounts": "/usage?by=account",
     "billing": "/billing",
     "connections": "/connections",
     "audit": "/audit",
@@ -68,11 +77,17 @@ BEFORE = {
     "glossary": "/glossary",
     "not-found": "/rollouts/NOTHING",
 }
-FIRST = {"welcome": "/", "welcome-flags": "/flags", "welcome-credits": "/credits", "welcome-alerts": "/alerts"}
+FIRST = {
+    "welcome": "/",
+    "welcome-flags": "/flags",
+    "welcome-credits": "/credits",
+    "welcome-alerts": "/alerts",
+}
 """Of an installation in which nobody has done anything."""
 AFTER = {
     "after-rollouts": "/",
     "after-rollout": f"/rollouts/{FLAG}",
+    "after-ask-rearm": f"/rollouts/{FLAG}/rearm",
     "after-remediation": f"/rollouts/{FLAG}/rollbacks/1",
     "after-alerts": "/alerts",
     "after-alert": "/alerts/credit_variance",
@@ -87,11 +102,12 @@ def main() -> None:
     """Take them all; `python -m tests.browser.screenshots es` takes those of the pages in Spanish."""
     code = sys.argv[1] if len(sys.argv) > 1 else "en"
     with fresh_installation() as address, chromium_of_ours() as browser:
+        _shoot_each(browser, address, None, {"sign-in": "/sign-in"}, code)
         state = _sign_in(browser, address, "alice", people.PASSWORD)
         _shoot_each(browser, address, state, FIRST, code)
     with demonstration() as (address, password), chromium_of_ours() as browser:
         state = _sign_in(browser, address, "owner", password)
-        _furnish(browser, address, state)
+        _add_missing_objects(browser, address, state)
         _shoot_each(browser, address, state, BEFORE, code)
         _roll_back(browser, address, state)
         _shoot_each(browser, address, state, AFTER, code)
@@ -148,7 +164,7 @@ def _sign_in(browser: Browser, address: str, name: str, password: str) -> Path:
     return state
 
 
-def _furnish(browser: Browser, address: str, state: Path) -> None:
+def _add_missing_objects(browser: Browser, address: str, state: Path) -> None:
     """Make by the pages what a demonstration lacks: a flag without a rollout, a segment, a person and a token."""
     with browser.new_context(base_url=address, locale=LOCALES["en"], storage_state=state) as context:
         forms: Mapping[str, Mapping[str, str]] = {
@@ -176,7 +192,7 @@ def _roll_back(browser: Browser, address: str, state: Path) -> None:
         expect(left).to_contain_text("Waits for approval", timeout=PATIENCE_MS)
 
 
-def _shoot_each(browser: Browser, address: str, state: Path, screens: Mapping[str, str], code: str) -> None:
+def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Mapping[str, str], code: str) -> None:
     for device, viewport in DEVICES.items():
         for scheme in SCHEMES:
             folder = FOLDER / f"{code}-{device}-{scheme}"

@@ -18,7 +18,7 @@ from credits_engine.engines.plans import ANALYSIS
 from tests.applications import application
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import assert_accessible, shoot
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.serving import serving
 
 SECRET = "a secret that the product and the card share"
@@ -29,19 +29,19 @@ COLOURS = {"plenty": "rgb(29, 122, 70)", "low": "rgb(184, 135, 0)", "nearly": "r
 
 @pytest.fixture(scope="module")
 def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the card is served to users who have used so much of their analysis credits."""
+    """Serve the card to users who have used part of their analysis credits; yield its URL."""
     instance = tmp_path_factory.mktemp("card")
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     settings = Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)
     with application(settings) as app, app.app_context():
-        till = Till(app, now=datetime.now(UTC))
+        consumer = Consumer(app, now=datetime.now(UTC))
         for user, used in USED.items():
-            till.user(user)
-            till.take(user, "k1", analysis=used)
-        till.user("big", "custom")
-        purchase = Purchase("topped", ANALYSIS, 40, till.now + timedelta(days=30))
+            consumer.user(user)
+            consumer.take(user, "k1", analysis=used)
+        consumer.user("big", "custom")
+        purchase = Purchase("topped", ANALYSIS, 40, consumer.now + timedelta(days=30))
         with transaction() as session:
-            top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."))
+            top_ups.top_up(session, purchase, ChangeContext(consumer.now, "test", "Bought."))
     with serving(instance, USER_JWT_SECRET=SECRET) as served:
         yield served.url
 

@@ -10,9 +10,9 @@ from tests.browser.pages import assert_accessible, sign_in
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 def test_a_chart_is_read_by_pointer_and_by_keys(open_page: OpenPage) -> None:

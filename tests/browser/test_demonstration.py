@@ -20,7 +20,7 @@ PATIENCE_MS = 60_000
 
 @pytest.fixture(scope="module")
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Where a demonstration with its history answers, and its owner's password."""
+    """Serve a demonstration with its history; yield its URL and its owner's password."""
     folder, port = tmp_path_factory.mktemp("demonstration"), free_port()
     printed = folder / "printed"
     with command(folder, port, "demo", "--manual", printed=printed):

@@ -25,9 +25,9 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def roll_back(page: Page, flag: str) -> None:
     expect(page.locator("#state")).to_contain_text("Rolled back")
 
 
-def shown(page: Page) -> Any:
+def notifications(page: Page) -> Any:
     return page.evaluate("window.shown")
 
 
@@ -65,11 +65,11 @@ def test_whoever_asked_is_told_once_of_a_rollback_that_has_just_happened(visit: 
     expect(watching).to_have_title("Rolled back · TOLD · Rollout")
     expect(listed.locator('[data-rollback="TOLD 1"]')).to_be_attached()
     for page in (listed, watching):
-        ((title, body, tag),) = shown(page)
+        ((title, body, tag),) = notifications(page)
         assert (title, tag) == ("Rolled back · TOLD · Rollout", "TOLD 1")
         assert "the old version serves everybody in production. Wrong balances." in body
     watching.reload()
-    assert shown(watching) == []
+    assert notifications(watching) == []
 
 
 @pytest.mark.parametrize(("answer", "hidden", "flag"), [("denied", True, "NOT_TOLD"), ("granted", False, "SEEN")])
@@ -79,4 +79,4 @@ def test_whoever_declined_or_looks_at_the_page_is_not_told(visit: Visit, answer:
     expect(watching.locator(".live-state")).to_have_text("Live")
     roll_back(other, flag)
     expect(watching).to_have_title(f"Rolled back · {flag} · Rollout")
-    assert shown(watching) == []
+    assert notifications(watching) == []

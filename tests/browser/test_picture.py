@@ -12,9 +12,9 @@ HEADINGS = (FLAG, "Running", "New signups first", "Next step", "Guardrails", "Cr
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.mark.parametrize(("scheme", "name"), [("light", "rollout"), ("dark", "rollout-dark")])

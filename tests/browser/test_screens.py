@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
@@ -42,10 +42,16 @@ SCREENS = {
     "people": "/people",
     "system": "/system",
 }
-TELEPHONE = {"width": 390, "height": 844}
+TELEPHONE: ViewportSize = {"width": 390, "height": 844}
 PAPER = {"width": 794, "height": 1123}
 """A4 at 96 dots per inch."""
 WIDTHS = (320, 390, 768, 1024, 1280, 1920)
+BEYOND_THEIR_PLACE = """() => {
+    const right = (each) => each.getBoundingClientRect().right;
+    const fields = [...document.querySelectorAll("main .field > :is(input, select)")];
+    return fields.filter((each) => right(each) > right(each.parentElement) + 0.5).map((each) => each.id);
+}"""
+"""Fields of forms that are wider than the place they have, as those of dates once were on a telephone."""
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -56,9 +62,9 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.fixture
@@ -76,6 +82,7 @@ def test_a_screen_fits_every_width_and_is_accessible_light_on_a_desk_and_dark_on
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": VIEWPORT["height"]})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(BEYOND_THEIR_PLACE) == []
     page.set_viewport_size(VIEWPORT)
     assert_accessible(page)
     page.emulate_media(color_scheme="dark")

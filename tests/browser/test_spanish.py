@@ -17,14 +17,14 @@ SMALL_TELEPHONE = {"width": 320, "height": 640}
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, base_url: str) -> Any:
-    """What a browser keeps once the owner has signed in, by a form in Spanish."""
+    """Return the browser's state once the owner has signed in, by a form in Spanish."""
     with browser.new_context(base_url=base_url, locale=SPANISH) as context:
         page = context.new_page()
         page.goto("/sign-in")
@@ -81,7 +81,7 @@ def test_the_dialog_of_a_rollback_asks_in_spanish(alicia: Page) -> None:
 
 
 def test_a_page_stays_spanish_while_it_lives(alicia: Page) -> None:
-    """What a stream sends is rendered apart from the page, by another thread."""
+    """Another thread, apart from the page, renders what a stream sends."""
     alicia.goto(SCREENS["rollout"])
     expect(alicia.locator(".live-state")).to_have_text("En vivo")
     expect(alicia.get_by_role("heading", name="Siguiente paso", level=2)).to_be_visible()

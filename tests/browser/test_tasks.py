@@ -1,6 +1,7 @@
 """What people come here for, done as they do it: by clicks and keys alone, from the front page, each click counted.
 
-Run with `-s` to see the counts. The letters are those of the list of tasks in the product's reviews.
+Run with `-s` to see the counts. The letters are those of the list of tasks in the product's reviews. `make test-faults`
+does them on a telephone.
 """
 
 import re
@@ -8,30 +9,37 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import ViewportSize, expect
 
 from control_plane.core.phases import FLAG
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import VIEWPORT, OpenPage
+from tests.browser.example_rollouts import PLAIN_FLAG, STRIPE_EVENT, USER
 from tests.browser.pages import sign_in
-from tests.browser.stage import PLAIN_FLAG, STRIPE_EVENT, USER
 from tests.browser.visitor import Visitor
 
 Visit = Callable[..., Visitor]
+DEVICES: dict[str, ViewportSize] = {"desk": VIEWPORT, "telephone": {"width": 390, "height": 844}}
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
+
+
+@pytest.fixture(params=["desk", pytest.param("telephone", marks=pytest.mark.faults)])
+def viewport(request: pytest.FixtureRequest) -> ViewportSize:
+    """The part of a page that is seen at once. A task leaves something behind, so a run does each on one of these."""
+    return DEVICES[request.param]
 
 
 @pytest.fixture
-def visit(open_page: OpenPage, request: pytest.FixtureRequest) -> Iterator[Visit]:
+def visit(open_page: OpenPage, viewport: ViewportSize, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """`visit("olga")` is she at the front page, just signed in. Afterwards the clicks are printed."""
     visitors = []
 
     def visit(name: str = "alice") -> Visitor:
-        page = open_page()
+        page = open_page(viewport=viewport)
         sign_in(page, name)
         visitors.append(Visitor(page))
         return visitors[-1]

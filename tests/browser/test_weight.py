@@ -23,23 +23,23 @@ new PerformanceObserver((list) => {
 
 
 @pytest.fixture(scope="module")
-def base_url(staged: str) -> str:
+def base_url(examples_url: str) -> str:
     """The rollouts that are worth looking at."""
-    return staged
+    return examples_url
 
 
 @dataclass
-class Received:
+class ReceivedBytes:
     """Bytes on the wire with their headers, by whether the browser keeps what they hold; streams do not count."""
 
     kept: int = 0
     again: int = 0
 
 
-def watched(page: Page) -> Received:
+def watched(page: Page) -> ReceivedBytes:
     """Count what the browser receives from now on."""
     session: CDPSession = page.context.new_cdp_session(page)
-    answers, received = dict[str, dict[str, Any]](), Received()
+    answers, received = dict[str, dict[str, Any]](), ReceivedBytes()
 
     def note_answer(event: dict[str, Any]) -> None:
         answers[event["requestId"]] = event["response"]

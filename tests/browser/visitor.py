@@ -35,5 +35,5 @@ class Visitor:
         self.page.get_by_label(label, exact=isinstance(label, str)).locator("visible=true").first.fill(text)
 
     def expect(self, text: str | re.Pattern[str]) -> None:
-        """The page says this."""
+        """Wait until the page says this."""
         expect(self.page.locator("main")).to_contain_text(text)

@@ -1,4 +1,4 @@
-"""The official clients, unmodified, in front of the real server; and an office next door where things are changed."""
+"""The official clients, unmodified, in front of the real server, whose installation is changed from here."""
 
 import shutil
 import time
@@ -11,7 +11,7 @@ import requests
 from control_plane.platform.settings import Settings
 from flags.client_features.refresher import refresher
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 PATIENCE_SECONDS = 60
@@ -25,26 +25,26 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def installation(
+def served_installation(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
-) -> Iterator[tuple[Served, Office]]:
-    """A served installation and its office, for the tests of one module."""
+) -> Iterator[tuple[Served, Installation]]:
+    """A server and its installation, for the tests of one module."""
     tmp_path = tmp_path_factory.mktemp("installation")
     shutil.copy(sqlite_template, tmp_path / "rollout.db")
     settings = Settings(
         database_url=f"sqlite:///{tmp_path / 'rollout.db'}", instance_dir=tmp_path, secret_key="-", background=False
     )
     with application(settings) as app:
-        office = Office(app)
-        office.plan()
+        installation = Installation(app)
+        installation.plan()
         with serving(tmp_path, **environment) as served:
-            yield served, office
+            yield served, installation
 
 
 @pytest.fixture
-def url(installation: tuple[Served, Office]) -> str:
-    """Where the installation answers."""
-    return installation[0].url
+def url(served_installation: tuple[Served, Installation]) -> str:
+    """Return the URL of the installation."""
+    return served_installation[0].url
 
 
 @pytest.fixture
@@ -61,15 +61,17 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
 
 
 @pytest.fixture
-def catch_up(installation: tuple[Served, Office], eventually: Callable[[Callable[[], bool]], None]) -> CatchUp:
-    """`catch_up()` returns once the server knows what was changed in the office."""
-    served, office = installation
+def catch_up(
+    served_installation: tuple[Served, Installation], eventually: Callable[[Callable[[], bool]], None]
+) -> CatchUp:
+    """`catch_up()` returns once the server knows what was changed in the installation."""
+    served, installation = served_installation
     features = f"{served.url}/api/client/features"
-    headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "6.1.0"}
+    headers = {"Authorization": installation.token("client"), "Unleash-Client-Spec": "6.1.0"}
 
     def wait() -> None:
-        office.publish()
-        with office.app.app_context():
+        installation.publish()
+        with installation.app.app_context():
             digest = refresher().current("production").feature_set.contents.digest
         eventually(lambda: digest in requests.get(features, headers=headers, timeout=5).headers["ETag"])
 
@@ -77,9 +79,9 @@ def catch_up(installation: tuple[Served, Office], eventually: Callable[[Callable
 
 
 @pytest.fixture
-def office(installation: tuple[Served, Office], catch_up: CatchUp) -> Office:
-    """Where the installation is changed; its rollout is at its lowest step, and the server knows it."""
-    office = installation[1]
-    office.move(0)
+def installation(served_installation: tuple[Served, Installation], catch_up: CatchUp) -> Installation:
+    """Return the installation to change, its rollout at its lowest step once the server knows it."""
+    installation = served_installation[1]
+    installation.move(0)
     catch_up()
-    return office
+    return installation

@@ -25,7 +25,7 @@ ASK = node.PROJECT / "ask.js"
 
 
 def python_sdk(url: str, token: str, names: Sequence[str], contexts: Wires, place: Path) -> Answers:
-    """The answers of Unleash's SDK for Python."""
+    """Return the answers of Unleash's SDK for Python."""
     sdk = UnleashClient(
         f"{url}/api",
         "differential",
@@ -46,14 +46,14 @@ def python_sdk(url: str, token: str, names: Sequence[str], contexts: Wires, plac
 
 
 def node_sdk(url: str, token: str, names: Sequence[str], contexts: Wires, place: Path) -> Answers:
-    """The answers of Unleash's SDK for Node, which polls."""
+    """Return the answers of Unleash's SDK for Node, which polls."""
     with node_asking(url, token, place, "polling") as ask:
         return {(number, name): ask(name, context) for number, context in enumerate(contexts) for name in names}
 
 
 @contextmanager
 def node_asking(url: str, token: str, place: Path, kind: str) -> Iterator[Callable[[str, Mapping[str, Any]], Answer]]:
-    """`ask(flag, context)` while the block lasts."""
+    """Yield `ask(flag, context)` while the block lasts."""
     place.mkdir(exist_ok=True)
     command = [str(node.NODE), "--experimental-eventsource", str(ASK), kind, url, token]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -73,7 +73,7 @@ def node_asking(url: str, token: str, place: Path, kind: str) -> Iterator[Callab
 
 
 def compiled_rules(payload: Mapping[str, Any], names: Sequence[str], contexts: Wires) -> Answers:
-    """The answers of our compiled rules, and of the engine where a flag is none of those."""
+    """Return the answers of our compiled rules, and of the engine where a flag is none of those."""
     flags = imported_flags(FeaturePayload.of(payload["features"], payload.get("segments") or ()), names)
     found: Answers = {}
     for number, context in enumerate(contexts):
@@ -85,7 +85,7 @@ def compiled_rules(payload: Mapping[str, Any], names: Sequence[str], contexts: W
 
 
 def frontend(url: str, token: str, names: Sequence[str], contexts: Wires) -> Answers:
-    """The answers of the frontend API, of ours or of Unleash's."""
+    """Return the answers of the frontend API, of ours or of Unleash's."""
     found: Answers = {}
     with requests.Session() as session:
         for number, context in enumerate(contexts):
@@ -100,7 +100,7 @@ def frontend(url: str, token: str, names: Sequence[str], contexts: Wires) -> Ans
 
 
 def ofrep(url: str, token: str, names: Sequence[str], contexts: Wires) -> Answers:
-    """The answers of OFREP's evaluation of all flags."""
+    """Return the answers of OFREP's evaluation of all flags."""
     found: Answers = {}
     with requests.Session() as session:
         for number, context in enumerate(contexts):
@@ -120,7 +120,7 @@ def ofrep(url: str, token: str, names: Sequence[str], contexts: Wires) -> Answer
 
 
 def as_ofrep_says(answers: Answers, features: Iterable[Mapping[str, Any]]) -> Answers:
-    """The same answers in OFREP's words: a flag that has variants and gives none has no value, on or off."""
+    """Return the answers in OFREP's words: a flag that has variants and gives none has no value, on or off."""
     varied = {
         each["name"]
         for each in features
@@ -133,7 +133,7 @@ def as_ofrep_says(answers: Answers, features: Iterable[Mapping[str, Any]]) -> An
 
 
 def differences(one: Answers, other: Answers) -> list[tuple[int, str, Answer, Answer]]:
-    """The questions that the two answer differently."""
+    """Return the questions that the two answer differently."""
     assert one.keys() == other.keys()
     return [(*question, answer, other[question]) for question, answer in one.items() if answer != other[question]]
 

@@ -45,7 +45,7 @@ def acceptable(features: list[Wire], segments: list[Wire]) -> None:
 
 
 def feature(chance: random.Random, name: str, parents: list[Wire]) -> Wire:
-    """A feature with up to three strategies, sometimes with variants of its own, sometimes after another one."""
+    """Return a feature with up to three strategies, sometimes with variants of its own, sometimes after another one."""
     variants = _variants(chance, chance.choice(STICKINESS[:3]), overrides=True) if chance.random() < 0.27 else []
     after = [_dependency(chance, chance.choice(parents))] if parents and chance.random() < 0.2 else []
     return {
@@ -62,7 +62,7 @@ def feature(chance: random.Random, name: str, parents: list[Wire]) -> Wire:
 
 
 def strategy(chance: random.Random, group: str) -> Wire:
-    """One of the standard strategies."""
+    """Return one of the standard strategies."""
     name = chance.choice((*PARAMETERS, "flexibleRollout", "flexibleRollout", "default"))
     parameters = PARAMETERS[name](chance, group)
     chosen = name == "flexibleRollout" and parameters["stickiness"] != "random" and chance.random() < 0.25
@@ -76,7 +76,7 @@ def strategy(chance: random.Random, group: str) -> Wire:
 
 
 def constraint(chance: random.Random) -> Wire:
-    """A constraint with any operator, on a field that goes with it."""
+    """Return a constraint with any operator, on a field that goes with it."""
     operator = chance.choice(OPERATORS)
     name, values = _operands(operator)(chance)
     made = {"contextName": name, "operator": operator, "inverted": chance.random() < 0.25, "caseInsensitive": False}
@@ -88,7 +88,7 @@ def constraint(chance: random.Random) -> Wire:
 
 
 def context(chance: random.Random) -> Wire:
-    """Who asks: always somebody, from somewhere; any of the other fields may be missing."""
+    """Draw a context: always somebody, from somewhere; any of the other fields may be missing."""
     known = {
         "tier": chance.choice(TIERS),
         "region": chance.choice((*REGIONS, "US")),

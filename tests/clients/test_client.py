@@ -15,50 +15,50 @@ from flags.client import Flags
 from flags.client.flask import init_app
 from flags.client.hooks import EvaluationReason, FlagEvaluation
 from flags.store import UserAttributes
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 from tests.processes import free_port
 
 Wait = Callable[[Callable[[], bool]], None]
-Alone = Callable[..., Flags]
+Offline = Callable[..., Flags]
 NOBODY = f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="module")
-def lonely() -> Iterator[list[Flags]]:
+def offline_flags() -> Iterator[list[Flags]]:
     """Those without a server: each waits some seconds for its stream to end, so they are closed all at once."""
-    lonely: list[Flags] = []
-    yield lonely
-    with ThreadPoolExecutor(len(lonely) or 1) as threads:
-        list(threads.map(Flags.close, lonely))
+    offline_flags: list[Flags] = []
+    yield offline_flags
+    with ThreadPoolExecutor(len(offline_flags) or 1) as threads:
+        list(threads.map(Flags.close, offline_flags))
 
 
 @pytest.fixture
-def alone(lonely: list[Flags], tmp_path: Path) -> Alone:
+def offline(offline_flags: list[Flags], tmp_path: Path) -> Offline:
     """`alone(token)` is what a service holds whose server is away."""
 
     def connect(token: str, *, patience_seconds: float = client.PATIENCE_SECONDS) -> Flags:
-        lonely.append(client.connect(NOBODY, token, cache_dir=tmp_path, patience_seconds=patience_seconds))
-        return lonely[-1]
+        offline_flags.append(client.connect(NOBODY, token, cache_dir=tmp_path, patience_seconds=patience_seconds))
+        return offline_flags[-1]
 
     return connect
 
 
 @pytest.fixture
-def flags(url: str, office: Office, tmp_path: Path) -> Iterator[Flags]:
-    """What a service holds, in production."""
-    made = client.connect(url, office.token("client"), app_name="shop", cache_dir=tmp_path)
+def flags(url: str, installation: Installation, tmp_path: Path) -> Iterator[Flags]:
+    """Connect a service to its flags in production."""
+    made = client.connect(url, installation.token("client"), app_name="shop", cache_dir=tmp_path)
     yield made
     made.close()
 
 
 def test_it_knows_the_flags_at_the_first_question_and_every_change_after(
-    flags: Flags, office: Office, eventually: Wait
+    flags: Flags, installation: Installation, eventually: Wait
 ) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
-    office.move(1)
+    installation.users(UserAttributes("beta-user", "free", beta=True))
+    installation.move(1)
     assert not flags.is_enabled(FLAG, "other")
     eventually(lambda: flags.is_enabled(FLAG, "beta-user"))
-    office.move(2, 3)
+    installation.move(2, 3)
     after = (CUTOVER + timedelta(days=1)).astimezone(timezone(timedelta(hours=5)))
     eventually(lambda: flags.is_enabled(FLAG, 7, signed_up_at=after))
     assert not flags.is_enabled(FLAG, 7, signed_up_at=CUTOVER - timedelta(days=1))
@@ -76,20 +76,20 @@ def test_a_signup_without_a_time_zone_is_a_mistake_of_the_caller(flags: Flags) -
 
 
 def test_it_starts_from_what_it_knew_when_the_server_is_away(
-    url: str, office: Office, tmp_path: Path, alone: Alone
+    url: str, installation: Installation, tmp_path: Path, offline: Offline
 ) -> None:
-    token = office.token("client", environment="staging")
+    token = installation.token("client", environment="staging")
     first = client.connect(url, token, cache_dir=tmp_path)
     assert first.is_enabled(FLAG)
     first.close()
     for path in tmp_path.rglob("*"):
         renamed = path.with_name(path.name.replace(_name(url, token), _name(NOBODY, token)))
         path.rename(renamed)
-    assert alone(token).is_enabled(FLAG)
+    assert offline(token).is_enabled(FLAG)
 
 
-def test_without_server_and_memory_it_answers_the_default_soon(alone: Alone) -> None:
-    flags = alone("*:production.x", patience_seconds=0.1)
+def test_without_server_and_memory_it_answers_the_default_soon(offline: Offline) -> None:
+    flags = offline("*:production.x", patience_seconds=0.1)
     assert flags.is_enabled(FLAG, "7", default=True)
     assert not flags.is_enabled(FLAG, "7")
 
@@ -99,29 +99,29 @@ def test_without_server_and_memory_it_answers_the_default_soon(alone: Alone) -> 
     [("production", "false", False), ("production", "true", None), ("staging", "true", True), ("staging", "0", False)],
 )
 def test_the_environment_variable_decides_first(
-    monkeypatch: pytest.MonkeyPatch, alone: Alone, environment: str, word: str, answer: bool | None
+    monkeypatch: pytest.MonkeyPatch, offline: Offline, environment: str, word: str, answer: bool | None
 ) -> None:
     monkeypatch.setenv(FLAG, word)
-    flags = alone(f"*:{environment}.x", patience_seconds=0.0)
+    flags = offline(f"*:{environment}.x", patience_seconds=0.0)
     for default in (True, False):
         assert flags.is_enabled(FLAG, "7", default=default) is (default if answer is None else answer)
 
 
-def test_a_forked_process_has_threads_of_its_own(flags: Flags, office: Office) -> None:
-    office.move(3, 3)
+def test_a_forked_process_has_threads_of_its_own(flags: Flags, installation: Installation) -> None:
+    installation.move(3, 3)
     assert flags.client.is_initialized
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
-        thread = flags.client.connector._thread
+        thread = getattr(flags.client.connector, "_thread", None)
         os.write(writer, b"1" if thread is not None and thread.is_alive() else b"0")
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(reader, 1) == b"1"
 
 
-def test_flask_services_configure_it(url: str, office: Office, tmp_path: Path) -> None:
+def test_flask_services_configure_it(url: str, installation: Installation, tmp_path: Path) -> None:
     app = Flask("service")
-    app.config.update(FLAGS_URL=url, FLAGS_TOKEN=office.token("client", environment="staging"))
+    app.config.update(FLAGS_URL=url, FLAGS_TOKEN=installation.token("client", environment="staging"))
     made = init_app(app, cache_dir=tmp_path)
     assert app.extensions["rollout_flags"] is made
     assert made.is_enabled(FLAG)
@@ -134,12 +134,12 @@ def _name(url: str, token: str) -> str:
 
 
 def test_hooks_are_told_of_every_evaluation_and_how_it_came_about(
-    url: str, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[FlagEvaluation] = []
-    made = client.connect(url, office.token("client"), cache_dir=tmp_path, hooks=[told.append])
+    made = client.connect(url, installation.token("client"), cache_dir=tmp_path, hooks=[told.append])
     try:
-        office.move(3, 3)
+        installation.move(3, 3)
         assert made.is_enabled("typo", "ann", default=True)
         made.variant(FLAG, 7)
         monkeypatch.setenv(FLAG, "off")

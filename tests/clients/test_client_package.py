@@ -13,8 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from control_plane.core.phases import FLAG
-from tests.billing_office import Office
 from tests.clients.conftest import CatchUp
+from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("requests", "UnleashClient")
@@ -68,12 +68,12 @@ def test_its_metadata_names_what_it_needs(wheel: Path) -> None:
 
 
 def test_a_service_evaluates_and_compares_without_the_control_plane(
-    service: Path, url: str, office: Office, catch_up: CatchUp, tmp_path: Path
+    service: Path, url: str, installation: Installation, catch_up: CatchUp, tmp_path: Path
 ) -> None:
-    office.watch()  # the server's guard has perhaps not looked yet, and nobody is exposed unwatched
-    office.move(3, 3)
+    installation.watch()  # the server's guard has perhaps not looked yet, and nobody is exposed unwatched
+    installation.move(3, 3)
     catch_up()
-    token = office.token("client")
+    token = installation.token("client")
     ran = subprocess.run(
         [service, "-I", "-c", PROGRAM, url, token, tmp_path / "cache", FLAG],
         capture_output=True,
@@ -95,7 +95,7 @@ def test_a_service_evaluates_and_compares_without_the_control_plane(
 
 
 def _closure(names: tuple[str, ...]) -> set[str]:
-    """Every distribution that these need, with themselves."""
+    """Return every distribution that these need, with themselves."""
     found, rest = set[str](), list(names)
     while rest:
         name = rest.pop()

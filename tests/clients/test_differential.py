@@ -7,6 +7,7 @@ unleash-server itself.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import requests
 from control_plane.core.phases import FLAG
 from flags.unleash.delta import FeatureState
 from tests import unleash
-from tests.billing_office import Office
 from tests.clients import engines
 from tests.clients import features_at_random as at_random
+from tests.installation import Installation
 
 SEEDS = (11, 12, 13)
 SPEC = {"Unleash-Client-Spec": "6.1.0"}
@@ -27,7 +28,7 @@ Wire = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class OurServer:
     """An environment of our server, and who may do what there."""
 
     url: str
@@ -56,25 +57,25 @@ class Ours:
         assert answer.ok, answer.text
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        """What an SDK is given."""
+        """Answer the request of an SDK for `path`."""
         return requests.get(
             f"{self.url}/api/client/{path}", headers={"Authorization": self.client, **SPEC, **headers}, timeout=60
         )
 
 
 @pytest.fixture
-def ours(url: str, office: Office) -> Callable[[str], Ours]:
+def ours(url: str, installation: Installation) -> Callable[[str], OurServer]:
     """An environment of its own, by its name."""
 
-    def make(environment: str) -> Ours:
-        tokens = [office.token(kind, environment=environment) for kind in ("client", "frontend")]
-        return Ours(url, environment, office.token("admin"), *tokens)
+    def make(environment: str) -> OurServer:
+        tokens = [installation.token(kind, environment=environment) for kind in ("client", "frontend")]
+        return OurServer(url, environment, installation.token("admin"), *tokens)
 
     return make
 
 
-def answers(made: Ours, names: list[str], contexts: list[Wire], place: Path) -> dict[str, engines.Answers]:
-    """What each engine says on our server."""
+def answers(made: OurServer, names: list[str], contexts: list[Wire], place: Path) -> dict[str, engines.Answers]:
+    """Ask each engine for the flags of our server."""
     place.mkdir(exist_ok=True)
     payload = made.get("features").json()
     return {
@@ -86,8 +87,8 @@ def answers(made: Ours, names: list[str], contexts: list[Wire], place: Path) -> 
     }
 
 
-def unlike(found: dict[str, engines.Answers], features: list[Wire]) -> dict[str, Any]:
-    """Each engine that answers some question otherwise than the SDK for Python."""
+def differing(found: dict[str, engines.Answers], features: list[Wire]) -> dict[str, Any]:
+    """Return each engine that answers some question otherwise than the SDK for Python."""
     reference = found["python"]
     in_ofrep = engines.as_ofrep_says(reference, features)
     compared = {
@@ -104,21 +105,21 @@ def assert_varied(reference: engines.Answers) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS[:1])
-def test_every_engine_gives_one_answer(seed: int, ours: Callable[[str], Ours], tmp_path: Path) -> None:
+def test_every_engine_gives_one_answer(seed: int, ours: Callable[[str], OurServer], tmp_path: Path) -> None:
     chance = random.Random(seed)
     features, segments = at_random.features(chance, 150)
     made = ours(f"differential-{seed}")
     assert made.take(features, segments)["refused"] == []
     names = [each["name"] for each in features]
     found = answers(made, names, [at_random.context(chance) for _ in range(20)], tmp_path / "sdk")
-    assert unlike(found, features) == {}
+    assert differing(found, features) == {}
     assert_varied(found["python"])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_engine_gives_one_answer_to_thirty_thousand_questions(
-    seed: int, ours: Callable[[str], Ours], tmp_path: Path
+    seed: int, ours: Callable[[str], OurServer], tmp_path: Path
 ) -> None:
     chance = random.Random(1000 + seed)
     features, segments = at_random.features(chance, 300)
@@ -126,12 +127,12 @@ def test_every_engine_gives_one_answer_to_thirty_thousand_questions(
     assert made.take(features, segments)["refused"] == []
     names = [each["name"] for each in features]
     found = answers(made, names, [at_random.context(chance) for _ in range(100)], tmp_path / "sdk")
-    assert unlike(found, features) == {}
+    assert differing(found, features) == {}
     assert_varied(found["python"])
 
 
 @pytest.mark.long
-def test_a_real_unleash_server_gives_the_same_answers(ours: Callable[[str], Ours], tmp_path: Path) -> None:
+def test_a_real_unleash_server_gives_the_same_answers(ours: Callable[[str], OurServer], tmp_path: Path) -> None:
     chance = random.Random(2025)
     features, segments = at_random.features(chance, 300)
     at_random.acceptable(features, segments)
@@ -152,7 +153,7 @@ def test_a_real_unleash_server_gives_the_same_answers(ours: Callable[[str], Ours
     taken = made.take(entered["features"], entered["segments"])
     assert taken["refused"] == []
     found = answers(made, names, contexts, tmp_path / "ours")
-    assert unlike(found, entered["features"]) == {}
+    assert differing(found, entered["features"]) == {}
     assert engines.differences(found["python"], of_python) == []
     assert engines.differences(found["node"], of_node) == []
     # Their frontend does not load a parent that is off: it says off where their own SDKs say on, and so do we.
@@ -167,7 +168,7 @@ class Changes:
     """Random changes of an environment, as people and programs make them."""
 
     chance: random.Random
-    made: Ours
+    made: OurServer
     names: list[str]
 
     def one(self) -> None:
@@ -204,14 +205,14 @@ class Changes:
 
 @dataclass(slots=True)
 class Follower:
-    """Who asks for the deltas since the last time, and for everything to compare."""
+    """An SDK that asks for the deltas since the last time, and for everything to compare."""
 
-    made: Ours
+    made: OurServer
     state: FeatureState
     tag: str = ""
 
     def catch_up(self) -> Wire | None:
-        """Everything, once it is what was stored last and the deltas lead there; None while it is not."""
+        """Return all flags once they are those stored last and the deltas lead there; None while they are not."""
         headers = {"Authorization": self.made.admin}
         path = f"{self.made.url}/api/environments/{self.made.environment}/export"
         stored = requests.get(path, headers=headers, timeout=60).json()
@@ -224,7 +225,16 @@ class Follower:
         return whole if is_new and _by_key(self.state.to_json()) == known else None
 
 
-def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventually: Wait) -> None:
+def catch_up(follower: Follower, known: list[Wire]) -> bool:
+    """Ask for the deltas; add the whole to `known` and return True once they are all there."""
+    whole = follower.catch_up()
+    if whole is None:
+        return False
+    known.append(whole)
+    return True
+
+
+def follow_changes(number: int, made: OurServer, seed: int, tmp_path: Path, eventually: Wait) -> None:
     """Hold after each change that who follows by deltas or by a stream knows what who asks for everything knows."""
     changes, follower = Changes(random.Random(seed), made, []), Follower(made, FeatureState())
     changes.take(40, replace=True)
@@ -232,7 +242,7 @@ def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventuall
         for _ in range(number):
             changes.one()
             known: list[Wire] = []
-            eventually(lambda: (whole := follower.catch_up()) is not None and (known.append(whole) or True))  # noqa: B023
+            eventually(partial(catch_up, follower, known))
             names = changes.chance.sample(changes.names, min(8, len(changes.names)))
             context = at_random.context(changes.chance)
             expected = engines.compiled_rules(known[-1], names, [context])
@@ -240,14 +250,14 @@ def follow_changes(number: int, made: Ours, seed: int, tmp_path: Path, eventuall
 
 
 def test_who_follows_knows_what_who_asks_for_everything_knows(
-    ours: Callable[[str], Ours], tmp_path: Path, eventually: Wait
+    ours: Callable[[str], OurServer], tmp_path: Path, eventually: Wait
 ) -> None:
     follow_changes(12, ours("changes"), 5, tmp_path, eventually)
 
 
 @pytest.mark.long
 def test_who_follows_two_hundred_and_one_changes_knows_everything(
-    ours: Callable[[str], Ours], tmp_path: Path, eventually: Wait
+    ours: Callable[[str], OurServer], tmp_path: Path, eventually: Wait
 ) -> None:
     follow_changes(201, ours("many-changes"), 6, tmp_path, eventually)
 

@@ -14,7 +14,7 @@ import requests
 
 from flags.store import UserAttributes
 from tests import node
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.serving import COMMAND, ROOT, SECRET_KEY, Served
 
@@ -32,11 +32,13 @@ TOKENS, CURL, RELAY = examples("bash")
 
 
 @pytest.fixture(scope="module")
-def environment(installation: tuple[Served, Office], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the page tells to export; its tokens are made by its own lines."""
-    (served, office), place = installation, tmp_path_factory.mktemp("service")
-    office.users(UserAttributes("u1", "free", beta=True))
-    office.move(1)
+def environment(
+    served_installation: tuple[Served, Installation], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Return the environment that the page tells to export; its tokens are made by its own lines."""
+    (served, installation), place = served_installation, tmp_path_factory.mktemp("service")
+    installation.users(UserAttributes("u1", "free", beta=True))
+    installation.move(1)
     ours = {"PATH": f"{COMMAND.parent}:{os.environ['PATH']}", "HOME": str(place)}
     here = {"INSTANCE_DIR": str(served.log.parent), "SECRET_KEY": SECRET_KEY, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
     client, browser = re.findall(r"\*:production\.\S+", bash(TOKENS, ours | here, place))

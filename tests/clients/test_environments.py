@@ -15,23 +15,23 @@ from control_plane.core.phases import FLAG, AudienceKind, Phase, Plan
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import store
 from flags.evaluation.bucketing import bucket
-from tests.billing_office import CUTOVER, Office
 from tests.clients import test_node
+from tests.installation import CUTOVER, Installation
 
 STAGING = f"{FLAG}@staging"
 Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
-def staging(office: Office) -> str:
+def staging(installation: Installation) -> str:
     """The flag's rollout at its lowest step, and one of staging at half of everyone."""
     everyone = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (50, 100), timedelta(0))
     plan = Plan((everyone,), CUTOVER, environment="staging")
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         if store.load(session, STAGING) is None:
             change = ChangeContext(datetime.now(UTC), "test", "A test.")
             rollouts.plan(session, STAGING, plan, change, confirm_losing=True)
-    office.move(0, flag=STAGING)
+    installation.move(0, flag=STAGING)
     return STAGING
 
 
@@ -55,10 +55,10 @@ def user_in(buckets: range) -> str:
 
 
 def test_a_client_of_python_is_told_of_its_environments_rollout(
-    url: str, office: Office, staging: str, tmp_path: Path, eventually: Wait
+    url: str, installation: Installation, staging: str, tmp_path: Path, eventually: Wait
 ) -> None:
     inside, outside = user_in(range(1, 51)), user_in(range(51, 101))
-    tokens = {each: office.token("client", environment=each) for each in ("staging", "production")}
+    tokens = {each: installation.token("client", environment=each) for each in ("staging", "production")}
     with (
         python_client(url, tokens["staging"], tmp_path / "staging") as in_staging,
         python_client(url, tokens["production"], tmp_path / "production") as in_production,
@@ -66,31 +66,33 @@ def test_a_client_of_python_is_told_of_its_environments_rollout(
         eventually(lambda: in_staging(inside))
         assert not in_staging(outside)
         assert not in_production(inside)
-        office.move(3, 3)  # the flag's own: everyone
+        installation.move(3, 3)  # the flag's own: everyone
         eventually(lambda: in_production(outside))
         assert not in_staging(outside)
-        office.move(0, 1, flag=staging)
+        installation.move(0, 1, flag=staging)
         eventually(lambda: in_staging(outside))
-        office.roll_back()
+        installation.roll_back()
         eventually(lambda: not in_production(outside))
         assert in_staging(outside)
 
 
 @pytest.fixture(params=["polling", "streaming", "ofrep-server"])
-def ask(request: pytest.FixtureRequest, url: str, office: Office, tmp_path: Path) -> Iterator[test_node.Ask]:
+def ask(
+    request: pytest.FixtureRequest, url: str, installation: Installation, tmp_path: Path
+) -> Iterator[test_node.Ask]:
     """A client of Node in staging."""
-    with test_node.client(request.param, url, office, tmp_path, place="staging") as ask:
+    with test_node.client(request.param, url, installation, tmp_path, place="staging") as ask:
         yield ask
 
 
 def test_a_client_of_node_is_told_of_its_environments_rollout(
-    office: Office, staging: str, ask: test_node.Ask, eventually: Wait
+    installation: Installation, staging: str, ask: test_node.Ask, eventually: Wait
 ) -> None:
     inside, outside = user_in(range(1, 51)), user_in(range(51, 101))
     eventually(lambda: ask(inside)["value"])
     assert not ask(outside)["value"]
-    office.move(3, 3)
+    installation.move(3, 3)
     assert not ask(outside)["value"]
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         rollouts.roll_back(session, staging, ChangeContext(datetime.now(UTC), "test", "A test."))
     eventually(lambda: not ask(inside)["value"])

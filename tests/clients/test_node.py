@@ -15,7 +15,7 @@ from flags.evaluation.bucketing import bucket
 from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
 from tests import node
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 
 ASK = node.PROJECT / "ask.js"
 TYPES = {"proxy": "frontend", "ofrep-web": "frontend"}
@@ -26,55 +26,56 @@ Ask = Callable[..., dict[str, Any]]
 
 @contextmanager
 def client(
-    kind: str, url: str, office: Office, folder: Path, *, place: str = "production", **settings: str
+    kind: str, url: str, installation: Installation, folder: Path, *, place: str = "production", **settings: str
 ) -> Iterator[Ask]:
-    """`ask("user")` is what the client says of the flag for this user in this environment."""
-    token = office.token(TYPES.get(kind, "client"), environment=place, trusted_attributes=["signupDate"])
+    """Yield a function that asks the client for the flag of a user in this environment."""
+    token = installation.token(TYPES.get(kind, "client"), environment=place, trusted_attributes=["signupDate"])
     command = [str(node.NODE), "--experimental-eventsource", str(ASK), kind, url, token]
     environment = node.environment(BACKUP=str(folder), **settings)
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
+        questions, answers = program.stdin, program.stdout
+        assert questions is not None
+        assert answers is not None
 
         def ask(user_id: str, flag: str = FLAG, **properties: str) -> dict[str, Any]:
             question = {"flag": flag, "context": {"userId": user_id, "properties": properties}}
-            program.stdin.write(json.dumps(question) + "\n")  # type: ignore[union-attr]
-            program.stdin.flush()  # type: ignore[union-attr]
-            answer: dict[str, Any] = json.loads(program.stdout.readline())  # type: ignore[union-attr]
+            questions.write(json.dumps(question) + "\n")
+            questions.flush()
+            answer: dict[str, Any] = json.loads(answers.readline())
             return answer
 
         yield ask
-        program.stdin.close()
+        questions.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_sees_allowlist_percentage_and_rollback(
-    kind: str, url: str, office: Office, tmp_path: Path, eventually: Wait
+    kind: str, url: str, installation: Installation, tmp_path: Path, eventually: Wait
 ) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
+    installation.users(UserAttributes("beta-user", "free", beta=True))
     inside, outside = _user_in(range(1, 26)), _user_in(range(26, 101))
-    with client(kind, url, office, tmp_path) as ask:
+    with client(kind, url, installation, tmp_path) as ask:
         assert not ask("beta-user")["value"]
-        office.move(1)
+        installation.move(1)
         eventually(lambda: ask("beta-user")["value"])
         assert not ask("other")["value"]
-        office.move(2, 3)
+        installation.move(2, 3)
         eventually(lambda: ask("new", signupDate=format_timestamp(CUTOVER + timedelta(days=1)))["value"])
         assert not ask("old", signupDate=format_timestamp(CUTOVER - timedelta(days=1)))["value"]
-        office.move(3, 1)
+        installation.move(3, 1)
         eventually(lambda: ask(inside)["value"])
         assert not ask(outside)["value"]
-        office.roll_back()
+        installation.roll_back()
         # A client of a browser that polls meanwhile answers for the user before: off, but not by the rollback.
         eventually(lambda: not ask(inside)["value"])
         eventually(lambda: not ask("beta-user")["value"])
 
 
-def test_a_browser_may_post_instead(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:
-    office.move(3, 3)
-    with client("proxy", url, office, tmp_path, METHOD="POST") as ask:
+def test_a_browser_may_post_instead(url: str, installation: Installation, tmp_path: Path, eventually: Wait) -> None:
+    installation.move(3, 3)
+    with client("proxy", url, installation, tmp_path, METHOD="POST") as ask:
         eventually(lambda: ask("anybody")["value"])
 
 

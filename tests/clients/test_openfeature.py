@@ -9,13 +9,14 @@ from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.flag_evaluation import ErrorCode, Reason
+from openfeature.exception import ErrorCode
+from openfeature.flag_evaluation import Reason
 
 from control_plane.core.phases import FLAG
 from flags.client.openfeature import set_provider
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 
 Wait = Callable[[Callable[[], bool]], None]
 NUMBER = {
@@ -27,45 +28,53 @@ NUMBER = {
 
 
 @pytest.fixture
-def client(url: str, office: Office) -> Iterator[OpenFeatureClient]:
+def client(url: str, installation: Installation) -> Iterator[OpenFeatureClient]:
     """An OpenFeature client whose provider asks us."""
-    token = office.token("client", trusted_attributes=["signupDate"])
+    token = installation.token("client", trusted_attributes=["signupDate"])
     api.set_provider(OFREPProvider(url, headers_factory=lambda: {"Authorization": f"Bearer {token}"}))
     yield api.get_client()
     api.shutdown()
 
 
-def test_it_sees_allowlist_percentage_and_rollback(client: OpenFeatureClient, office: Office, eventually: Wait) -> None:
+def test_it_sees_allowlist_percentage_and_rollback(
+    client: OpenFeatureClient, installation: Installation, eventually: Wait
+) -> None:
     def is_on(user_id: str, **attributes: str) -> bool:
         return client.get_boolean_value(FLAG, False, EvaluationContext(user_id, attributes))
 
-    office.users(UserAttributes("beta-user", "free", beta=True), UserAttributes("new", "free", CUTOVER + timedelta(1)))
+    installation.users(
+        UserAttributes("beta-user", "free", beta=True), UserAttributes("new", "free", CUTOVER + timedelta(1))
+    )
     assert not is_on("beta-user")
-    office.move(1)
+    installation.move(1)
     eventually(lambda: is_on("beta-user"))
     assert not is_on("other")
-    office.move(2, 3)
+    installation.move(2, 3)
     eventually(lambda: is_on("new"))
     assert is_on("claims-to-be-new", signupDate=str((CUTOVER + timedelta(2)).date()))
-    office.move(3, 1)
+    installation.move(3, 1)
     inside = next(name for name in map(str, range(100)) if bucket(FLAG, name) <= 25)
     eventually(lambda: is_on(inside))
-    office.roll_back()
+    installation.roll_back()
     eventually(lambda: not is_on(inside))
 
 
-def test_it_gets_variant_reason_and_phase(client: OpenFeatureClient, office: Office, eventually: Wait) -> None:
-    office.move(3, 3)
+def test_it_gets_variant_reason_and_phase(
+    client: OpenFeatureClient, installation: Installation, eventually: Wait
+) -> None:
+    installation.move(3, 3)
     eventually(lambda: client.get_boolean_value(FLAG, False, EvaluationContext("anybody")))
     details = client.get_boolean_details(FLAG, False, EvaluationContext("anybody"))
     assert (details.variant, details.reason, details.flag_metadata) == ("on", Reason.STATIC, {"phase": "everyone"})
 
 
-def test_a_flag_may_hold_a_number(client: OpenFeatureClient, url: str, office: Office, eventually: Wait) -> None:
+def test_a_flag_may_hold_a_number(
+    client: OpenFeatureClient, url: str, installation: Installation, eventually: Wait
+) -> None:
     answer = requests.post(
         f"{url}/api/environments/production/import",
         json={"features": [NUMBER]},
-        headers={"Authorization": office.token("admin")},
+        headers={"Authorization": installation.token("admin")},
         timeout=5,
     )
     assert answer.status_code == 200
@@ -74,17 +83,17 @@ def test_a_flag_may_hold_a_number(client: OpenFeatureClient, url: str, office: O
 
 
 def test_a_flag_that_is_not_there_or_needs_a_user_is_an_error_with_its_code(
-    client: OpenFeatureClient, office: Office, eventually: Wait
+    client: OpenFeatureClient, installation: Installation, eventually: Wait
 ) -> None:
     assert client.get_boolean_details("NOT_THERE", True).error_code is ErrorCode.FLAG_NOT_FOUND
-    office.move(3)
+    installation.move(3)
     eventually(lambda: client.get_boolean_details(FLAG, True).error_code is ErrorCode.TARGETING_KEY_MISSING)
 
 
 @pytest.mark.parametrize("domain", ["", "shop"])
-def test_one_line_registers_it(url: str, office: Office, eventually: Wait, domain: str) -> None:
-    office.move(3, 3)
-    set_provider(f"{url}/", office.token("client"), domain=domain)
+def test_one_line_registers_it(url: str, installation: Installation, eventually: Wait, domain: str) -> None:
+    installation.move(3, 3)
+    set_provider(f"{url}/", installation.token("client"), domain=domain)
     asked = api.get_client(domain or None)
     eventually(lambda: asked.get_boolean_value(FLAG, False, EvaluationContext("anybody")))
     api.shutdown()

@@ -9,7 +9,7 @@ import requests
 
 from control_plane.core.phases import FLAG
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.relaying import client, relaying
 from tests.serving import COMMAND
@@ -20,16 +20,18 @@ Wait = Callable[[Callable[[], bool]], None]
 BETA = {"userId": "beta-user"}
 
 
-def test_clients_behind_it_notice_nothing(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
-    token, browser = office.token("client"), office.token("frontend", trusted_attributes=["*"])
+def test_clients_behind_it_notice_nothing(
+    url: str, installation: Installation, tmp_path: Path, eventually: Wait
+) -> None:
+    installation.users(UserAttributes("beta-user", "free", beta=True))
+    token, browser = installation.token("client"), installation.token("frontend", trusted_attributes=["*"])
     with (
         relaying(tmp_path, url, token) as address,
-        client(address, office.token("client"), tmp_path, mode="polling") as polls,
-        client(address, office.token("client"), tmp_path, mode="streaming") as follows,
+        client(address, installation.token("client"), tmp_path, mode="polling") as polls,
+        client(address, installation.token("client"), tmp_path, mode="streaming") as follows,
     ):
         eventually(lambda: all(FLAG in each.feature_definitions() for each in (polls, follows)))
-        office.move(1)
+        installation.move(1)
         eventually(lambda: all(each.is_enabled(FLAG, BETA) for each in (polls, follows)))
         toggles = requests.get(
             f"{address}/api/frontend?userId=beta-user", headers={"Authorization": browser}, timeout=5
@@ -42,12 +44,14 @@ def test_clients_behind_it_notice_nothing(url: str, office: Office, tmp_path: Pa
             timeout=5,
         )
         assert evaluated.json()["value"] is True
-        office.roll_back()
+        installation.roll_back()
         eventually(lambda: not any(each.is_enabled(FLAG, BETA) for each in (polls, follows)))
 
 
-def test_what_services_report_reaches_upstream(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:
-    token, admin = office.token("client"), {"Authorization": office.token("admin")}
+def test_what_services_report_reaches_upstream(
+    url: str, installation: Installation, tmp_path: Path, eventually: Wait
+) -> None:
+    token, admin = installation.token("client"), {"Authorization": installation.token("admin")}
     with relaying(tmp_path, url, token) as address, client(address, token, tmp_path, mode="polling") as polls:
         eventually(lambda: FLAG in polls.feature_definitions())
         for _ in range(7):
@@ -65,9 +69,9 @@ def test_what_services_report_reaches_upstream(url: str, office: Office, tmp_pat
 
 
 def test_it_starts_without_upstream_from_what_it_kept(
-    office: Office, url: str, tmp_path: Path, eventually: Wait
+    installation: Installation, url: str, tmp_path: Path, eventually: Wait
 ) -> None:
-    token, nowhere = office.token("client", environment="staging"), f"http://127.0.0.1:{free_port()}"
+    token, nowhere = installation.token("client", environment="staging"), f"http://127.0.0.1:{free_port()}"
     headers = {"Authorization": token, "Unleash-Client-Spec": "6.1.0"}
 
     def payload(address: str) -> requests.Response:
@@ -85,9 +89,13 @@ def test_it_starts_without_upstream_from_what_it_kept(
 
 
 def test_a_token_that_is_ended_upstream_is_ended_here(
-    office: Office, url: str, tmp_path: Path, eventually: Wait
+    installation: Installation, url: str, tmp_path: Path, eventually: Wait
 ) -> None:
-    own, theirs, admin = office.token("client"), office.token("client"), {"Authorization": office.token("admin")}
+    own, theirs, admin = (
+        installation.token("client"),
+        installation.token("client"),
+        {"Authorization": installation.token("admin")},
+    )
     with relaying(tmp_path, url, own) as address:
 
         def status() -> int:
@@ -118,9 +126,9 @@ def test_a_token_that_names_no_environment_is_refused_at_once(tmp_path: Path, to
 
 
 def test_it_filters_by_what_it_knows_and_says_what_it_does_not(
-    url: str, office: Office, tmp_path: Path, eventually: Wait
+    url: str, installation: Installation, tmp_path: Path, eventually: Wait
 ) -> None:
-    token = office.token("client")
+    token = installation.token("client")
     with relaying(tmp_path, url, token) as address:
 
         def ask(query: str) -> requests.Response:

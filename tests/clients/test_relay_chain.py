@@ -9,7 +9,7 @@ import requests
 
 from control_plane.core.phases import FLAG
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.relaying import client, relaying
 
@@ -48,8 +48,8 @@ class Chain:
 
 
 @pytest.fixture
-def chain(url: str, office: Office, tmp_path: Path) -> Chain:
-    return Chain(url, office.token("client"), tmp_path)
+def chain(url: str, installation: Installation, tmp_path: Path) -> Chain:
+    return Chain(url, installation.token("client"), tmp_path)
 
 
 @pytest.fixture
@@ -60,15 +60,15 @@ def far(chain: Chain) -> Iterator[str]:
 
 
 def test_a_change_passes_through_both_and_reports_come_back(
-    url: str, office: Office, far: str, tmp_path: Path, eventually: Wait
+    url: str, installation: Installation, far: str, tmp_path: Path, eventually: Wait
 ) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
-    admin = {"Authorization": office.token("admin")}
-    with client(far, office.token("client"), tmp_path, mode="streaming") as follows:
+    installation.users(UserAttributes("beta-user", "free", beta=True))
+    admin = {"Authorization": installation.token("admin")}
+    with client(far, installation.token("client"), tmp_path, mode="streaming") as follows:
         eventually(lambda: FLAG in follows.feature_definitions())
-        office.move(1)
+        installation.move(1)
         eventually(lambda: follows.is_enabled(FLAG, BETA))
-        office.roll_back()
+        installation.roll_back()
         eventually(lambda: not follows.is_enabled(FLAG, BETA))
 
         def counted() -> int:
@@ -80,26 +80,26 @@ def test_a_change_passes_through_both_and_reports_come_back(
 
 
 def test_without_the_one_between_the_last_serves_on_and_catches_up(
-    office: Office, chain: Chain, far: str, tmp_path: Path, eventually: Wait
+    installation: Installation, chain: Chain, far: str, tmp_path: Path, eventually: Wait
 ) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
-    with client(far, office.token("client"), tmp_path, mode="streaming") as follows:
+    installation.users(UserAttributes("beta-user", "free", beta=True))
+    with client(far, installation.token("client"), tmp_path, mode="streaming") as follows:
         eventually(lambda: FLAG in follows.feature_definitions())
         before = follows.is_enabled(FLAG, BETA)
         chain.stop_near()
-        office.move(1)
+        installation.move(1)
         assert follows.is_enabled(FLAG, BETA) is before
         assert requests.get(f"{far}/healthz", timeout=5).ok
         chain.start_near()
         eventually(lambda: follows.is_enabled(FLAG, BETA) is not before)
-        office.roll_back()
+        installation.roll_back()
         eventually(lambda: follows.is_enabled(FLAG, BETA) is before)
 
 
 def test_a_token_that_is_ended_at_the_origin_opens_the_last_one_no_more(
-    url: str, office: Office, far: str, eventually: Wait
+    url: str, installation: Installation, far: str, eventually: Wait
 ) -> None:
-    theirs, admin = office.token("client"), {"Authorization": office.token("admin")}
+    theirs, admin = installation.token("client"), {"Authorization": installation.token("admin")}
 
     def status() -> int:
         return requests.get(f"{far}/api/client/features", headers={"Authorization": theirs}, timeout=5).status_code

@@ -14,7 +14,7 @@ from flags import client
 from flags.administration import definitions
 from flags.client import Flags
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.serving import serving
 
@@ -38,7 +38,7 @@ def make_flags(settings: Settings, *names: str) -> str:
             with app.app_context(), transaction() as session:
                 change = ChangeContext(datetime.now(UTC), "test")
                 definitions.create_flag(session, name, {"production": True}, change)
-        return Office(app).token("client")
+        return Installation(app).token("client")
 
 
 def test_an_sdk_that_was_stopped_over_a_restore_is_given_everything_anew(

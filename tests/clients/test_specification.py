@@ -11,7 +11,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from tests import node
-from tests.billing_office import Office
+from tests.installation import Installation
 
 VERSION, CASES = "6.1.0", 279
 FILES = (
@@ -48,7 +48,7 @@ def specification() -> Path:
 
 
 @pytest.fixture
-def take(url: str, office: Office, tmp_path: Path) -> Iterator[Take]:
+def take(url: str, installation: Installation, tmp_path: Path) -> Iterator[Take]:
     """Import a state into an environment of its own; gives the client that has it."""
     made = []
 
@@ -56,14 +56,14 @@ def take(url: str, office: Office, tmp_path: Path) -> Iterator[Take]:
         answer = requests.post(
             f"{url}/api/environments/{environment}/import",
             json=state,
-            headers={"Authorization": office.token("admin")},
+            headers={"Authorization": installation.token("admin")},
             timeout=30,
         )
         assert answer.status_code == 200, answer.text
         client = UnleashClient(
             f"{url}/api",
             "specification",
-            custom_headers={"Authorization": office.token("client", environment=environment)},
+            custom_headers={"Authorization": installation.token("client", environment=environment)},
             disable_metrics=True,
             cache=FileCache("specification", directory=str(tmp_path)),
         )

@@ -15,15 +15,15 @@ from control_plane.platform.identity_types import TokenType
 from dashboards.token_snippets import snippets
 from flags.store import UserAttributes
 from tests import node
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import Served
 
 SECONDS = 60
 
 
-def run(served: Served, office: Office, token_type: TokenType, name: str, place: Path) -> str:
-    """What the snippet prints where the environment is as the first one makes it."""
-    secret = office.token(token_type.value)
+def run(served: Served, installation: Installation, token_type: TokenType, name: str, place: Path) -> str:
+    """Run the snippet where the environment is as the first one makes it; return its output."""
+    secret = installation.token(token_type.value)
     export, *rest = snippets(token_type, served.url, secret)
     (text,) = [each.text.replace("MY_FLAG", FLAG) for each in rest if each.name == name]
     command = {"python": [sys.executable, "-c"], "node": [str(node.NODE), "-e"], "curl": ["bash", "-euc"]}[name]
@@ -44,19 +44,19 @@ def run(served: Served, office: Office, token_type: TokenType, name: str, place:
 
 @pytest.fixture
 def ready(
-    installation: tuple[Served, Office], eventually: Callable[[Callable[[], bool]], None]
-) -> tuple[Served, Office]:
+    served_installation: tuple[Served, Installation], eventually: Callable[[Callable[[], bool]], None]
+) -> tuple[Served, Installation]:
     """A served installation that knows user 42, who has the flag from the guard's first tick on."""
-    served, office = installation
-    office.users(UserAttributes("42", "free", beta=True))
-    office.move(1)
-    asked, headers = f"{served.url}/api/frontend?userId=42", {"Authorization": office.token("frontend")}
+    served, installation = served_installation
+    installation.users(UserAttributes("42", "free", beta=True))
+    installation.move(1)
+    asked, headers = f"{served.url}/api/frontend?userId=42", {"Authorization": installation.token("frontend")}
     eventually(lambda: FLAG in requests.get(asked, headers=headers, timeout=5).text)
-    return served, office
+    return served, installation
 
 
 @pytest.mark.parametrize("name", ["python", "node", "curl"])
-def test_a_flag_is_asked_for_with_a_client_token(ready: tuple[Served, Office], tmp_path: Path, name: str) -> None:
+def test_a_flag_is_asked_for_with_a_client_token(ready: tuple[Served, Installation], tmp_path: Path, name: str) -> None:
     printed = run(*ready, TokenType.CLIENT, name, tmp_path)
     if name == "curl":
         assert FLAG in [feature["name"] for feature in json.loads(printed)["features"]]
@@ -70,6 +70,6 @@ def test_a_flag_is_asked_for_with_a_client_token(ready: tuple[Served, Office], t
     [(TokenType.FRONTEND, "toggles"), (TokenType.ADMIN, FLAG), (TokenType.SERVICE, "remaining")],
 )
 def test_every_other_token_opens_what_its_snippet_asks_for(
-    ready: tuple[Served, Office], tmp_path: Path, token_type: TokenType, expected: str, name: str
+    ready: tuple[Served, Installation], tmp_path: Path, token_type: TokenType, expected: str, name: str
 ) -> None:
     assert expected in run(*ready, token_type, name, tmp_path)

@@ -14,14 +14,14 @@ from control_plane.core.phases import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 
 BETA, NEW, OLD = "beta-user", "new-user", "old-user"
 Connect = Callable[[], UnleashClient]
 
 
 @pytest.fixture
-def connect(url: str, office: Office, tmp_path: Path) -> Iterator[Connect]:
+def connect(url: str, installation: Installation, tmp_path: Path) -> Iterator[Connect]:
     """A client that polls each second, in production."""
     made = []
 
@@ -29,7 +29,7 @@ def connect(url: str, office: Office, tmp_path: Path) -> Iterator[Connect]:
         client = UnleashClient(
             f"{url}/api",
             "shop",
-            custom_headers={"Authorization": office.token("client")},
+            custom_headers={"Authorization": installation.token("client")},
             refresh_interval=1,
             metrics_interval=1,
             cache=FileCache("shop", directory=str(tmp_path / "cache")),
@@ -44,28 +44,28 @@ def connect(url: str, office: Office, tmp_path: Path) -> Iterator[Connect]:
 
 
 def test_it_sees_each_phase_and_the_rollback(
-    connect: Connect, office: Office, eventually: Callable[[Callable[[], bool]], None]
+    connect: Connect, installation: Installation, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
-    office.users(UserAttributes(BETA, "free", beta=True))
+    installation.users(UserAttributes(BETA, "free", beta=True))
     client = connect()
     assert not client.is_enabled(FLAG, {"userId": BETA})
-    office.move(1)
+    installation.move(1)
     eventually(lambda: client.is_enabled(FLAG, {"userId": BETA}))
     assert not client.is_enabled(FLAG, {"userId": OLD})
-    office.move(2, 3)
+    installation.move(2, 3)
     eventually(lambda: client.is_enabled(FLAG, _signed_up(NEW, CUTOVER + timedelta(days=1))))
     assert not client.is_enabled(FLAG, _signed_up(OLD, CUTOVER - timedelta(days=1)))
-    office.move(3, 1)
-    inside, outside = (_user(lambda place, wanted=wanted: (place <= 25) == wanted) for wanted in (True, False))
+    installation.move(3, 1)
+    inside, outside = _user(lambda place: place <= 25), _user(lambda place: place > 25)
     eventually(lambda: client.is_enabled(FLAG, {"userId": inside}))
     assert not client.is_enabled(FLAG, {"userId": outside})
-    office.roll_back()
+    installation.roll_back()
     eventually(lambda: not client.is_enabled(FLAG, {"userId": inside}))
     assert not client.is_enabled(FLAG, {"userId": BETA})
 
 
-def test_nothing_is_sent_again_while_nothing_changes(url: str, office: Office) -> None:
-    headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "6.1.0"}
+def test_nothing_is_sent_again_while_nothing_changes(url: str, installation: Installation) -> None:
+    headers = {"Authorization": installation.token("client"), "Unleash-Client-Spec": "6.1.0"}
     first = requests.get(f"{url}/api/client/features", headers=headers, timeout=5)
     assert first.status_code == 200
     again = requests.get(

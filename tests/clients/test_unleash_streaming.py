@@ -9,7 +9,7 @@ from UnleashClient.cache import FileCache
 
 from control_plane.core.phases import FLAG
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Connect = Callable[[], UnleashClient]
 Wait = Callable[[Callable[[], bool]], None]
@@ -17,7 +17,7 @@ BETA = {"userId": "beta-user"}
 
 
 @pytest.fixture
-def connect(url: str, office: Office, tmp_path: Path) -> Iterator[Connect]:
+def connect(url: str, installation: Installation, tmp_path: Path) -> Iterator[Connect]:
     """A client that follows the stream, in production."""
     made = []
 
@@ -25,7 +25,7 @@ def connect(url: str, office: Office, tmp_path: Path) -> Iterator[Connect]:
         client = UnleashClient(
             f"{url}/api",
             "shop",
-            custom_headers={"Authorization": office.token("client")},
+            custom_headers={"Authorization": installation.token("client")},
             disable_metrics=True,
             experimental_mode={"type": "streaming"},
             cache=FileCache("shop", directory=str(tmp_path / "cache")),
@@ -39,11 +39,11 @@ def connect(url: str, office: Office, tmp_path: Path) -> Iterator[Connect]:
         client.destroy()
 
 
-def test_it_hears_of_phase_and_rollback(connect: Connect, office: Office, eventually: Wait) -> None:
-    office.users(UserAttributes("beta-user", "free", beta=True))
+def test_it_hears_of_phase_and_rollback(connect: Connect, installation: Installation, eventually: Wait) -> None:
+    installation.users(UserAttributes("beta-user", "free", beta=True))
     client = connect()
     eventually(lambda: FLAG in client.feature_definitions())
-    office.move(1)
+    installation.move(1)
     eventually(lambda: client.is_enabled(FLAG, BETA))
-    office.roll_back()
+    installation.roll_back()
     eventually(lambda: not client.is_enabled(FLAG, BETA))

@@ -106,7 +106,7 @@ open  pages.sign_out pages.code_page pages.confirm pages.passkey_question pages.
 
 
 def _read(table: str) -> dict[str, str]:
-    """What stands first in each line, by each name that follows."""
+    """Map each further name of a line to the first."""
     return {name: line.split()[0] for line in table.strip().splitlines() for name in line.split()[1:]}
 
 

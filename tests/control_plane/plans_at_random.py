@@ -17,7 +17,7 @@ WORKDAYS = Calendar("Europe/Madrid", tuple(Weekday)[:5], time(9), time(17))
 
 @st.composite
 def phases(draw: st.DrawFn, number: int) -> Phase:
-    """Any phase of a plan."""
+    """Draw any phase of a plan."""
     audience = draw(st.sampled_from([each for each in AudienceKind if each is not AudienceKind.ATTRIBUTES]))
     in_environments = audience is AudienceKind.ENVIRONMENTS
     steps = (100,) if in_environments or audience is AudienceKind.ALLOWLIST else tuple(draw(STEPS))

@@ -51,7 +51,7 @@ class Call:
     environment: str
 
     def is_open_to(self, grants: tuple[Grant, ...]) -> bool:
-        """The rule, once more and in other words: some grant is high enough and wide enough."""
+        """Return the rule, once more and in other words: some grant is high enough and wide enough."""
         flag, environment = ("*", "*") if self.role == "admin" else (self.flag, self.environment)
         return any(
             RANK.index(grant.role) >= RANK.index(Role(self.role))
@@ -62,7 +62,7 @@ class Call:
 
 
 def calls(rule: Rule, role: str, **words: str) -> Iterator[Call]:
-    """The route for my flag and theirs, here and in staging, as far as its address says so."""
+    """Yield the route for my flag and theirs, here and in staging, as far as its address says so."""
     places = [*PLACES, (OF_STAGING, HERE)] if _may_be_of_staging(rule) else PLACES
     for flag, environment in places:
         fixed = {"verb": _verb(rule), "effect": "allow", "document": "plans"}
@@ -77,7 +77,7 @@ def calls(rule: Rule, role: str, **words: str) -> Iterator[Call]:
 
 
 def _may_be_of_staging(rule: Rule) -> bool:
-    """Whether the address takes the name of a rollout; giving one back takes the flag in production besides."""
+    """Return whether the address takes the name of a rollout; giving one back takes the flag in production besides."""
     named = "flag" in rule.arguments and "environment" not in rule.arguments
     return named and rule.endpoint != "rollouts.delete"
 
@@ -96,8 +96,10 @@ def role_calls(app: Flask) -> Iterator[Call]:
 
 
 def refusal(client: FlaskClient, call: Call, token: str = "") -> tuple[int, str]:
-    """The status and the code with which the door was shut; else 0: the request got in, whatever became of it."""
-    body = {} if call.method not in ("GET",) and not call.path.startswith(("/people", "/account")) else None
+    """Return status and code of a refusal; status 0 if the request got in, whatever became of it."""
+    body: dict[str, str] | None = (
+        {} if call.method not in ("GET",) and not call.path.startswith(("/people", "/account")) else None
+    )
     headers = {"Accept": "application/json"} | ({"Authorization": token} if token else {})
     with client.open(call.path, method=call.method, json=body, headers=headers) as answer:
         if answer.status_code not in (401, 403):

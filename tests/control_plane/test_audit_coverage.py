@@ -19,7 +19,6 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import read_only
 from flags.store import UserAttributes
-from tests.billing_office import Office
 from tests.control_plane.audit_table import (
     COMMANDS_ELSEWHERE,
     COMMANDS_WITHOUT,
@@ -27,6 +26,7 @@ from tests.control_plane.audit_table import (
     ROUTES_WITHOUT,
 )
 from tests.control_plane.conftest import Run
+from tests.installation import Installation
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
@@ -141,9 +141,9 @@ def trail() -> int:
 @pytest.fixture
 def alice(app: Flask, sign_in: Callable[[str], FlaskClient]) -> FlaskClient:
     """An admin's browser on an installation with a rollout and a user."""
-    office = Office(app)
-    office.plan()
-    office.users(UserAttributes("ann", "free"))
+    installation = Installation(app)
+    installation.plan()
+    installation.users(UserAttributes("ann", "free"))
     return sign_in("alice")
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from control_plane.cli import command_line
-from tests.control_plane.conftest import ROOT, Ended, Run
+from tests.control_plane.conftest import ROOT, CommandResult, Run
 
 COMMANDS = (
     "serve replay demo status plan advance hold resume step-back rollback rearm explain token account db alerts "
@@ -17,7 +17,7 @@ COMMANDS = (
 )
 
 
-def answer(done: Ended) -> dict[str, Any]:
+def answer(done: CommandResult) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document

@@ -1,5 +1,7 @@
 """The commands of an emergency work from any folder, whatever has become of alerts.yaml."""
 
+import os
+import pwd
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -79,6 +81,59 @@ def test_a_stop_in_the_wrong_folder_makes_no_new_installation(rollout: Run, tmp_
     assert done.returncode == 1
     assert f"There is no database at {elsewhere}" in done.stderr
     assert not elsewhere.parent.exists()
+
+
+NOWHERE = {"INSTANCE_DIR": "instance", "SECRET_KEY": ""}
+"""The settings of somebody who is in another folder than the installation's."""
+
+
+@pytest.mark.parametrize("arguments", [("rollback", "--reason", "v2 is wrong."), ("alerts", "check")], ids=" ".join)
+def test_a_command_leaves_nothing_in_the_folder_that_it_is_run_from(
+    rollout: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    before = set(tmp_path.iterdir())
+    rollout(*arguments, **NOWHERE, DATABASE_URL=f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("folder", ["instance", "/proc/instance"], ids=["empty", "not to be written"])
+@pytest.mark.parametrize("database", ["sqlite_url", "postgresql_url"])
+def test_a_rollback_needs_no_folder_and_says_that_the_trail_is_to_be_sealed(
+    rollout: Run, request: pytest.FixtureRequest, tmp_path: Path, folder: str, database: str
+) -> None:
+    url = request.getfixturevalue(database)
+    nowhere = {"DATABASE_URL": url, "SECRET_KEY": "", "INSTANCE_DIR": folder}
+    rollout("plan", DATABASE_URL=url)
+    before = set(tmp_path.iterdir())
+    done = rollout("rollback", "--reason", "v2 is wrong.", **nowhere)
+    assert (done.returncode, "rolled back" in done.stdout) == (0, True)
+    assert "rollout audit seal" in done.stdout + done.stderr
+    assert set(tmp_path.iterdir()) == before
+    assert "can't be told without a key" in rollout("audit", "verify", **nowhere).stdout
+    assert rollout("audit", "seal", "--reason", "Ours.", **nowhere).returncode == 1
+    assert rollout("audit", "seal", "--reason", "Ours.", DATABASE_URL=url).returncode == 0
+    assert rollout("audit", "verify", DATABASE_URL=url).returncode == 0
+
+
+def test_a_container_whose_user_has_no_name_can_roll_back(rollout: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    rollout("plan")
+    nobody: dict[str, object] = {}
+    monkeypatch.setattr(pwd, "getpwuid", lambda _number: nobody["no name"])
+    assert rollout("rollback", "--reason", "v2 is wrong.").returncode == 0
+    assert f"uid-{os.getuid()}" in rollout("audit", "list").stdout
+
+
+@pytest.mark.database("postgresql")
+def test_a_database_that_takes_no_change_is_not_called_unreachable(rollout: Run, postgresql_url: str) -> None:
+    rollout("plan", DATABASE_URL=postgresql_url)
+    name = sql.Identifier(make_url(postgresql_url).database or "")
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+    done = rollout("rollback", "--reason", "v2 is wrong.", DATABASE_URL=postgresql_url)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The database is read only, so nothing was changed: ")
 
 
 def test_a_new_database_is_made_where_it_is_asked_for(rollout: Run, tmp_path: Path) -> None:

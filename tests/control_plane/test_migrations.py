@@ -113,8 +113,8 @@ def test_a_database_newer_than_the_code_is_refused_with_what_to_do(app: Flask, s
 
 
 def _is_of(dialect: str, item: SchemaItem, *_: object) -> bool:
-    """Whether the dialect has it: an index may name the only one that does."""
-    return item.info.get("dialect", dialect) == dialect
+    """Return whether the dialect has it: an index may name the only one that does."""
+    return bool(item.info.get("dialect", dialect) == dialect)
 
 
 def _matters(difference: object) -> bool:

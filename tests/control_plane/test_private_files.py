@@ -12,7 +12,7 @@ from control_plane.platform.settings import Settings
 from credits_engine.migration import backup
 from flags.client_features.refresher import refresher
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
 
@@ -24,7 +24,7 @@ def open_to_all() -> Iterator[None]:
 
 
 def open_ones(folder: Path) -> dict[str, str]:
-    """Everything in a folder that others may read, with its mode."""
+    """Return everything in a folder that others may read, with its mode."""
     found = {path: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
     return {str(path.relative_to(folder)): oct(mode) for path, mode in found.items() if mode & 0o077}
 
@@ -35,7 +35,7 @@ def test_a_server_leaves_nothing_that_others_may_read(tmp_path: Path) -> None:
         assert place.stat().st_mode & 0o777 == 0o700
         assert (place / "rollout.db-wal").exists()
         assert open_ones(place) == {}
-    command = [COMMAND, "backup", str(place / "copy.db")]
+    command = [str(COMMAND), "backup", str(place / "copy.db")]
     environ = {name: os.environ[name] for name in KEPT if name in os.environ}
     environ |= {"INSTANCE_DIR": str(place), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
     subprocess.run(command, env=environ, cwd=tmp_path, check=True, capture_output=True, timeout=60)
@@ -49,7 +49,7 @@ def test_a_database_that_others_could_read_is_closed_to_them(settings: Settings,
         (tmp_path / name).touch()
         (tmp_path / name).chmod(0o644)
     with application(settings) as app:
-        Office(app).plan()
+        Installation(app).plan()
         with app.app_context(), transaction():
             refresher().current("production")
         assert open_ones(tmp_path) == {}

@@ -17,8 +17,8 @@ TOKEN = "*:production.a-token-of-the-tests"
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class Redirecting(BaseHTTPRequestHandler):
-    """Sends everybody to the same server's other side, and remembers who came there."""
+class RedirectHandler(BaseHTTPRequestHandler):
+    """A server that redirects everybody to its other side, and remembers who came there."""
 
     status = 302
     came: list[str] = []  # noqa: RUF012 - one for all requests
@@ -33,7 +33,7 @@ class Redirecting(BaseHTTPRequestHandler):
             self.wfile.write(b"{}")
             return
         self.send_response(self.status)
-        self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/elsewhere")
+        self.send_header("Location", f"http://localhost:{self.connection.getsockname()[1]}/elsewhere")
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -41,19 +41,19 @@ class Redirecting(BaseHTTPRequestHandler):
     do_GET = do_POST = _answer  # noqa: N815 - the base class looks for these names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(params=REDIRECTS)
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(Redirecting, "status", request.param)
-    Redirecting.came.clear()
-    server = HTTPServer(("127.0.0.1", 0), Redirecting)
+    monkeypatch.setattr(RedirectHandler, "status", request.param)
+    RedirectHandler.came.clear()
+    server = HTTPServer(("127.0.0.1", 0), RedirectHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-    assert Redirecting.came == []
+    assert RedirectHandler.came == []
 
 
 def test_a_relay_stays(url: str) -> None:

@@ -35,15 +35,15 @@ from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import archive, move_job, store
 from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
 from tests.applications import application
-from tests.control_plane.held_to_promises import LATELY, HeldToPromises
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
+from tests.control_plane.rollout_invariants import LATELY, RolloutInvariants
 
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
 EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 
 
-class RolloutModel(HeldToPromises):
+class RolloutModel(RolloutInvariants):
     """One flag of its own, two workers that act on it, and a clock that only goes on."""
 
     @initialize(plan=PLANS, author=PEOPLE)
@@ -114,7 +114,7 @@ class RolloutModel(HeldToPromises):
 
     @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
     def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
-        """Once or twice: an approval is for one step, and nobody's own."""
+        """Approve and advance once or twice: an approval is for one step, and nobody's own."""
         for who in people[:approving]:
             self._approve(who)
         for _ in range(presses):
@@ -186,13 +186,14 @@ class RolloutModel(HeldToPromises):
     @rule(action=st.sampled_from(("hold", "resume")))
     def guard_holds(self, action: str) -> None:
         def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision:
-            return getattr(rollouts, action)(session, self.flag, change)  # type: ignore[no-any-return]
+            use_case = {"hold": rollouts.hold, "resume": rollouts.resume}[action]
+            return use_case(session, self.flag, change)
 
         self._do(action, "guard", act)
 
     @rule(is_candidates=st.sampled_from((True, True, True, False)), again_after=st.sampled_from((None, 0.1, 0.4, 2)))
     def candidate_fails(self, is_candidates: bool, again_after: float | None) -> None:
-        """Where the guard may step back, and seldom where it may not, as that ends the attempt."""
+        """Fail the candidate if the guard may step back; seldom if it may not, as that ends the attempt."""
         with self._session() as session:
             steps_back = rollouts.find(session, self.flag).phase.on_breach is OnBreach.STEP_BACK
         if steps_back or again_after == 2:
@@ -285,7 +286,7 @@ def run(model: type[RolloutModel], runs: int, steps: int) -> None:
     unhurried = settings(
         max_examples=runs, stateful_step_count=steps, suppress_health_check=list(HealthCheck), phases=kinds
     )
-    run_state_machine_as_test(model, settings=unhurried)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(model, settings=unhurried)
 
 
 def test_whatever_happens_to_a_rollout_the_promises_hold(model: type[RolloutModel], dialect: str) -> None:

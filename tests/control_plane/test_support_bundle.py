@@ -4,6 +4,7 @@ import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -22,8 +23,8 @@ SECRET = "zY8-not-to-be-seen-Qw3"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
-def read(path: Path) -> dict[str, object]:
-    """The documents of a bundle by name."""
+def read(path: Path) -> dict[str, Any]:
+    """Return the documents of a bundle by name."""
     with ZipFile(path) as bundle:
         return {name.removesuffix(".json"): json.loads(bundle.read(name)) for name in bundle.namelist()}
 
@@ -62,7 +63,9 @@ def test_neither_secrets_nor_people_are_in_it(app: Flask, tmp_path: Path) -> Non
 
 def test_of_a_text_that_nobody_listed_only_whether_it_is_set_is_shown() -> None:
     settings = Settings()
-    texts = {each.name: SECRET for each in fields(settings) if isinstance(getattr(settings, each.name), str)}
+    texts: dict[str, Any] = {
+        each.name: SECRET for each in fields(settings) if isinstance(getattr(settings, each.name), str)
+    }
     secretive = replace(settings, **texts, notify_urls=(f"slack://{SECRET}",), stripe_webhook_secrets=(SECRET,))
     shown = support_bundle.visible_settings(secretive)
     assert {name for name, value in shown.items() if value == SECRET} == support_bundle.SHOWN

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 
 pytestmark = pytest.mark.database("sqlite")
 BEYOND_FLAGS = [
@@ -51,15 +51,15 @@ def test_a_token_of_another_environment_opens_nothing_but_flags(
 
 def test_it_is_the_servers_environment_that_counts(settings: Settings) -> None:
     with application(replace(settings, environment="staging")) as app:
-        office, client = Office(app), app.test_client()
-        staging, production = (office.token("service", environment=each) for each in ("staging", "production"))
+        installation, client = Installation(app), app.test_client()
+        staging, production = (installation.token("service", environment=each) for each in ("staging", "production"))
         assert called(client, "POST", "/api/signals", production) == (403, "WRONG_ENVIRONMENT")
         assert called(client, "POST", "/api/signals", staging)[0] != 403
-        assert called(client, "POST", "/api/signals", office.token("admin"))[0] != 403
+        assert called(client, "POST", "/api/signals", installation.token("admin"))[0] != 403
 
 
 def test_flags_are_answered_for_the_environment_of_the_token(app: Flask, make_token: Callable[..., str]) -> None:
-    Office(app).plan()
+    Installation(app).plan()
     token = make_token("service", environment="staging")
     answer = app.test_client().post(
         f"/ofrep/v1/evaluate/flags/{FLAG}",
@@ -71,8 +71,8 @@ def test_flags_are_answered_for_the_environment_of_the_token(app: Flask, make_to
 
 def test_a_role_in_staging_exposes_nobody_in_production_through_a_server_of_staging(settings: Settings) -> None:
     with application(replace(settings, environment="staging")) as app:
-        office, client = Office(app), app.test_client()
-        theirs, wide = (office.token("admin", role="owner", environment=each) for each in ("staging", "*"))
+        installation, client = Installation(app), app.test_client()
+        theirs, wide = (installation.token("admin", role="owner", environment=each) for each in ("staging", "*"))
         for path in (f"/api/rollouts/{FLAG}/advance", f"/api/rollouts/{FLAG}/rearm", "/api/rollouts"):
             assert called(client, "POST", path, theirs) == (403, "ROLE_REQUIRED")
             assert called(client, "POST", path, wide)[0] != 403

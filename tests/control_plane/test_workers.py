@@ -14,7 +14,7 @@ SERIES = 'rollout_http_requests_total{method="GET",route="/readyz",status="200"}
 
 
 def ask(served: Served) -> None:
-    """Each time over a connection of its own, so that every worker gets some."""
+    """Ask over a connection of its own each time, so that every worker gets some."""
     for _ in range(ASKED):
         assert requests.get(f"{served.url}/readyz", timeout=10).status_code == 200
 

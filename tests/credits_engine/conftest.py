@@ -1,8 +1,9 @@
-"""A till: users in the directory of a real database, and operations taken from them in transactions of their own."""
+"""Users in the directory of a real database, whose credits are consumed in transactions of their own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -18,17 +19,17 @@ from credits_engine.store import accounts
 from credits_engine.store.tables import JOURNAL
 from flags.models import DirectoryUser
 from flags.store import UserAttributes
-from tests.billing_office import Office
 from tests.credits_engine import organisation
 from tests.credits_engine.examples import NOW
+from tests.installation import Installation
 
 LEGACY_SERVES = FlagEvaluation(enabled=False, reason="default", revision=1)
 V2_SERVES = FlagEvaluation(enabled=True, reason="beta", revision=2)
 
 
 @dataclass
-class Till:
-    """Takes credits; `v2` decides who serves until the flag is flipped."""
+class Consumer:
+    """A consumer of credits; `v2` decides who serves until the flag is flipped."""
 
     app: Flask
     v2: bool = False
@@ -47,7 +48,7 @@ class Till:
         return user_id
 
     def take(self, user_id: str, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
-        """One operation in one transaction."""
+        """Consume in one transaction."""
         operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
         evaluation = V2_SERVES if self.v2 else LEGACY_SERVES
         with transaction() as session:
@@ -60,35 +61,35 @@ class Till:
             )
 
     def books(self, user_id: str) -> Books:
-        """Both books as anybody may read them."""
+        """Return both books as anybody may read them."""
         with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
             return account_books.read_books(session, found[0], self.now)
 
-    def journal(self, user_id: str) -> list[Mapping[str, object]]:
-        """Every journal row of a user, oldest first."""
+    def journal(self, user_id: str) -> list[Mapping[str, Any]]:
+        """Return every journal row of a user, oldest first."""
         with read_only() as session:
             query = select(JOURNAL).where(JOURNAL.c.user_id == user_id).order_by(JOURNAL.c.id)
             return [dict(row) for row in session.execute(query).mappings()]
 
 
 @pytest.fixture
-def till(app: Flask) -> Iterator["Till"]:
-    """The till of an application whose context is open for the test."""
+def consumer(app: Flask) -> Iterator["Consumer"]:
+    """A consumer of credits in an application whose context is open for the test."""
     with app.app_context():
-        yield Till(app)
+        yield Consumer(app)
 
 
 @pytest.fixture
 def acme(app: Flask) -> Iterator[None]:
     """An organisation on `free`, whose plan has 100 analysis credits, and people who may become members."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(
         *(UserAttributes(user, "free", organisation.NOW - timedelta(days=90)) for user in ("acme", "ada", "bob", "eve"))
     )
-    office.publish()
+    installation.publish()
     with app.app_context():
         yield

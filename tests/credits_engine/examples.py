@@ -34,7 +34,7 @@ def book(used: Amounts = NOTHING, limits: Limits = FREE, blocked: str | None = N
 
 
 def consume_by(engines: Engines) -> Callable[..., Receipt]:
-    """`consume` by these engines, whatever the process's policy says."""
+    """Return `consume` by these engines, whatever the process's policy says."""
 
     def consume_here(*arguments: Any, policy: EnginePolicy, **options: Any) -> Receipt:
         return consume(*arguments, policy=replace(policy, engines=engines), **options)

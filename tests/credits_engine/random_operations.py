@@ -31,7 +31,7 @@ LEASES = (0, 10**7, 10**9, 10**9)
 
 
 @dataclass
-class Stage:
+class RandomUser:
     """One user and the instant; `dice` decides what happens to them."""
 
     number: int
@@ -49,16 +49,16 @@ class Stage:
         return f"user-{self.number}"
 
 
-def arrange(session: Session, stage: Stage) -> None:
-    """A user in the directory, a process to serve them, and now and then another rollout."""
-    dice = stage.dice
-    stage.now += timedelta(days=dice.randint(0, 400), microseconds=dice.randint(0, 86_400_000_000))
-    stage.environment = dice.choice(("production",) * 8 + ("staging", "development"))
-    stage.override = dice.choice((None,) * 8 + (True, False))
+def arrange(session: Session, random_user: RandomUser) -> None:
+    """Put a user into the directory, with a process to serve them, and now and then another rollout."""
+    dice = random_user.dice
+    random_user.now += timedelta(days=dice.randint(0, 400), microseconds=dice.randint(0, 86_400_000_000))
+    random_user.environment = dice.choice(("production",) * 8 + ("staging", "development"))
+    random_user.override = dice.choice((None,) * 8 + (True, False))
     nearly = timedelta(microseconds=dice.choice((0, 1, 999, 1_000, 10**9)))
     day = datetime(2026, dice.randint(1, 12), 28, 23, 59, dice.randint(0, 59), dice.choice((0, 7)), UTC)
     row = {
-        "user_id": stage.user,
+        "user_id": random_user.user,
         "plan": dice.choice(PLANS[:-1]) if dice.random() < 0.5 else "free",
         "signed_up_at": dice.choice((None, NOW + nearly, NOW - nearly)),
         "beta": dice.random() < 0.2,
@@ -66,43 +66,43 @@ def arrange(session: Session, stage: Stage) -> None:
         "updated_at": NOW,
     }
     session.execute(insert(USERS), row)
-    change_feed.publish(session, DIRECTORY, stage.user, now=NOW)
+    change_feed.publish(session, DIRECTORY, random_user.user, now=NOW)
     if dice.random() < 0.3:
-        move(session, stage)
+        move(session, random_user)
 
 
-def operation(stage: Stage) -> Operation:
-    """What the user asks for, under one of few keys."""
-    analysis, roast = stage.dice.choice(ASKED)
-    return Operation(stage.user, f"k{stage.dice.randrange(3)}", Amounts(analysis, roast), actor="test")
+def operation(random_user: RandomUser) -> Operation:
+    """Draw an operation of the user, under one of few keys."""
+    analysis, roast = random_user.dice.choice(ASKED)
+    return Operation(random_user.user, f"k{random_user.dice.randrange(3)}", Amounts(analysis, roast), actor="test")
 
 
-def disturb(session: Session, stage: Stage) -> None:
+def disturb(session: Session, random_user: RandomUser) -> None:
     """Anything that may happen between two operations."""
-    dice = stage.dice
+    dice = random_user.dice
     match dice.randrange(10):
         case 0 | 1:
-            stage.now += timedelta(days=dice.choice((-20, -1, 0, 1, 20, 35, 400)), seconds=dice.randint(-50, 50))
+            random_user.now += timedelta(days=dice.choice((-20, -1, 0, 1, 20, 35, 400)), seconds=dice.randint(-50, 50))
         case 2 | 3:
-            session.execute(update(USERS).where(USERS.c.user_id == stage.user).values(plan=dice.choice(PLANS)))
+            session.execute(update(USERS).where(USERS.c.user_id == random_user.user).values(plan=dice.choice(PLANS)))
         case 4:
-            _freeze(session, stage)
+            _freeze(session, random_user)
         case 5:
-            move(session, stage)
+            move(session, random_user)
         case 6:
-            _block(session, stage)
+            _block(session, random_user)
         case 7:
-            stage.failing = True
+            random_user.failing = True
         case 8 | 9:
             kind, amount = dice.choice(tuple(KINDS)), dice.choice((1, 5, 70))
-            bought = Purchase(stage.user, kind, amount, stage.now + timedelta(days=dice.choice((1, 30))))
+            bought = Purchase(random_user.user, kind, amount, random_user.now + timedelta(days=dice.choice((1, 30))))
             with suppress(UnknownPlanError):
-                top_up(session, bought, ChangeContext(stage.now, "test", "Bought for a test."))
+                top_up(session, bought, ChangeContext(random_user.now, "test", "Bought for a test."))
 
 
-def move(session: Session, stage: Stage) -> None:
+def move(session: Session, random_user: RandomUser) -> None:
     """Put the rollout, its guard, legacy's retirement and what is said of this user by name somewhere else."""
-    dice = stage.dice
+    dice = random_user.dice
     if dice.random() < 0.2 and not migration.reinstate(session):
         migration.retire(session, now=NOW, actor="test", reason="Retired for a test.")
     rollout = rollouts.find(session, FLAG)
@@ -115,28 +115,31 @@ def move(session: Session, stage: Stage) -> None:
     change_feed.publish(session, rollouts.TOPIC, FLAG, now=NOW)
     for effect in Effect:
         if dice.random() < 0.2:
-            until = dice.choice((None, stage.now, stage.now + timedelta(seconds=1)))
+            until = dice.choice((None, random_user.now, random_user.now + timedelta(seconds=1)))
             flag_store.put_override(
-                session, FLAG, stage.user, effect, ChangeContext(NOW, "test", "A test."), expires_at=until
+                session, FLAG, random_user.user, effect, ChangeContext(NOW, "test", "A test."), expires_at=until
             )
             change_feed.publish(session, OVERRIDE, FLAG, now=NOW)
 
 
-def _freeze(session: Session, stage: Stage) -> None:
-    who, words = stage.dice.choice((stage.user, EVERYBODY)), "Frozen for a test. " * stage.dice.choice((1, 20))
+def _freeze(session: Session, random_user: RandomUser) -> None:
+    who, words = (
+        random_user.dice.choice((random_user.user, EVERYBODY)),
+        "Frozen for a test. " * random_user.dice.choice((1, 20)),
+    )
     if not accounts.unfreeze(session, who):
         accounts.freeze(session, who, now=NOW, actor="test", reason=words)
 
 
-def _block(session: Session, stage: Stage) -> None:
+def _block(session: Session, random_user: RandomUser) -> None:
     """Billing has a word about the user; nothing of it is due."""
-    session.execute(delete(BILLING).where(BILLING.c.user_id == stage.user))
+    session.execute(delete(BILLING).where(BILLING.c.user_id == random_user.user))
     row = {
-        "user_id": stage.user,
+        "user_id": random_user.user,
         "original_plan": "free",
         "reason": "",
-        "blocked": stage.dice.choice((None, "Payment failed.")),
-        "due_at": stage.dice.choice((None, stage.now + timedelta(days=900))),
+        "blocked": random_user.dice.choice((None, "Payment failed.")),
+        "due_at": random_user.dice.choice((None, random_user.now + timedelta(days=900))),
         "updated_at": NOW,
     }
     session.execute(insert(BILLING), row)

@@ -21,7 +21,9 @@ def rolling(plan: str, now: datetime, rule: Rollovers = RULE) -> Iterator[None]:
     """Let a plan roll over by a rule as of long ago, with the limits that it has."""
     catalogue = dict(vars(CATALOGUE))
     granted = CATALOGUE.plan(plan)
-    limits = {kind: (granted.v2[kind], granted.legacy[kind]) for kind in KINDS}
+    limits: dict[str, tuple[int | None, int | None]] = {
+        kind: (granted.v2[kind], granted.legacy[kind]) for kind in KINDS
+    }
     version = PlanVersion(plan, granted.title, now - timedelta(days=4_000), limits, rollovers=rule)
     with transaction() as session:
         plan_versions.add(session, version, now=now, by="test")

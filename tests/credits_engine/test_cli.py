@@ -12,17 +12,17 @@ from credits_engine.cli import register
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Outcome
 from credits_engine.store.tables import COUNTERS
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 pytestmark = pytest.mark.usefixtures("console")
 
 
 @pytest.fixture
-def console(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal on the till's database."""
-    till.now = datetime.now(UTC)
-    till.user("ada")
-    till.take("ada", "k1", analysis=7)
+def console(consumer: Consumer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on the consumer's database."""
+    consumer.now = datetime.now(UTC)
+    consumer.user("ada")
+    consumer.take("ada", "k1", analysis=7)
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
 
@@ -48,12 +48,12 @@ def test_an_unknown_user_is_one_sentence_and_exit_code_1() -> None:
     assert shown.output.startswith("Error: User 'nobody' is not in the directory;")
 
 
-def test_an_unknown_plan_is_one_sentence(till: Till) -> None:
-    till.user("ada", "gold")
+def test_an_unknown_plan_is_one_sentence(consumer: Consumer) -> None:
+    consumer.user("ada", "gold")
     assert "Error: Plan 'gold' is not in the catalogue" in terminal("status", "ada").output
 
 
-def test_reconcile_answers_by_exit_code(till: Till) -> None:
+def test_reconcile_answers_by_exit_code(consumer: Consumer) -> None:
     assert (terminal("reconcile").exit_code, terminal("reconcile").output) == (0, "2 book rows checked, 0 differ.\n")
     with transaction() as session:
         session.execute(update(COUNTERS).values(used=Amounts(analysis=9)))
@@ -64,23 +64,23 @@ def test_reconcile_answers_by_exit_code(till: Till) -> None:
     assert (document["found"], document["differences"][0]["userId"]) == (1, "ada")
 
 
-def test_corrections_name_their_reason_and_move_both_books(till: Till) -> None:
+def test_corrections_name_their_reason_and_move_both_books(consumer: Consumer) -> None:
     assert terminal("adjust", "ada", "--analysis", "3").exit_code == 2
     shown = terminal("adjust", "ada", "--analysis", "3", "--reason", "goodwill", "--key", "a1")
     assert shown.exit_code == 0, shown.output
     assert "legacy used -3 analysis; v2 used -3 analysis" in shown.output
     assert "can't be given back" in terminal("adjust", "ada", "--roast", "1", "--reason", "x").output
     assert terminal("reset", "ada", "--reason", "manual_reset").exit_code == 0
-    assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts()
+    assert consumer.books("ada").v2.used == consumer.books("ada").legacy.used == Amounts()
     assert terminal("reset", "nobody", "--reason", "x").exit_code == 1
 
 
-def test_all_consumption_stops_and_goes_on_by_one_command_each(till: Till) -> None:
+def test_all_consumption_stops_and_goes_on_by_one_command_each(consumer: Consumer) -> None:
     assert "is stopped for everybody: drill" in terminal("freeze", "--everybody", "--reason", "drill").output
-    assert till.take("ada", "k2", analysis=1).outcome is Outcome.DENIED_STATE
+    assert consumer.take("ada", "k2", analysis=1).outcome is Outcome.DENIED_STATE
     assert "was already stopped" in terminal("freeze", "--everybody", "--reason", "drill").output
     assert "is allowed again for everybody" in terminal("unfreeze", "--everybody", "--reason", "over").output
-    assert till.take("ada", "k3", analysis=1).outcome is Outcome.ALLOWED
+    assert consumer.take("ada", "k3", analysis=1).outcome is Outcome.ALLOWED
     assert terminal("freeze", "--reason", "x").exit_code == 1
 
 
@@ -88,12 +88,12 @@ def test_a_missing_argument_is_exit_code_2() -> None:
     assert terminal("status").exit_code == 2
 
 
-def test_a_pack_is_given_shown_and_revoked(till: Till) -> None:
+def test_a_pack_is_given_shown_and_revoked(consumer: Consumer) -> None:
     given = terminal("top-up", "ada", "roast", "5", "--days", "30", "--key", "b1", "--reason", "Invoice 7")
     assert given.exit_code == 0, given.output
     assert "pack 1 moved by +5 roast" in given.output
     assert "pack 1: 5 of 5 bought roast left" in terminal("status", "ada").output
-    till.take("ada", "k2", roast=52)
+    consumer.take("ada", "k2", roast=52)
     revoked = json.loads(terminal("revoke-pack", "1", "--reason", "Refunded", "--json").output)
     assert (revoked["moved"], revoked["remaining"]) == (-3, 0)
     again = terminal("revoke-pack", "1", "--reason", "Refunded")

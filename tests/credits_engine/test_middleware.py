@@ -13,21 +13,21 @@ from control_plane.platform.settings import Settings
 from credits_engine.engines.amounts import Amounts
 from credits_engine.middleware import require_analysis_credits, require_both_credits
 from docs.examples.roast_service import create_app
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 
 class Shop:
     """Views that cost credits in the application that holds them."""
 
-    def __init__(self, till: Till, secret: str) -> None:
-        self.till = till
+    def __init__(self, consumer: Consumer, secret: str) -> None:
+        self.consumer = consumer
         self.worked = 0
         self.status = 200
         expires = datetime.now(UTC) + timedelta(minutes=5)
         token = jwt.encode({"sub": "ada", "exp": expires}, secret, "HS256")
         self.headers = {"Authorization": f"Bearer {token}"}
-        till.app.add_url_rule("/work", "work", require_analysis_credits(3)(self.work), methods=["POST"])
-        till.app.add_url_rule("/both", "both", require_both_credits(1, 51)(self.work), methods=["POST"])
+        consumer.app.add_url_rule("/work", "work", require_analysis_credits(3)(self.work), methods=["POST"])
+        consumer.app.add_url_rule("/both", "both", require_both_credits(1, 51)(self.work), methods=["POST"])
 
     def work(self) -> tuple[str, int]:
         self.worked += 1
@@ -37,20 +37,20 @@ class Shop:
 
     def post(self, path: str = "/work", key: str | None = None) -> TestResponse:
         headers = self.headers | ({"Idempotency-Key": key} if key else {})
-        return self.till.app.test_client().post(path, headers=headers)
+        return self.consumer.app.test_client().post(path, headers=headers)
 
     @property
     def used(self) -> Amounts:
-        both = self.till.books("ada")
+        both = self.consumer.books("ada")
         assert both.legacy.used == both.v2.used
         return both.v2.used
 
 
 @pytest.fixture
-def shop(till: Till, settings: Settings) -> Shop:
-    till.now = datetime.now(UTC)
-    till.user("ada")
-    return Shop(till, settings.user_jwt_secret)
+def shop(consumer: Consumer, settings: Settings) -> Shop:
+    consumer.now = datetime.now(UTC)
+    consumer.user("ada")
+    return Shop(consumer, settings.user_jwt_secret)
 
 
 def test_work_that_succeeds_is_charged_and_its_retry_is_free(shop: Shop) -> None:
@@ -88,8 +88,8 @@ def test_a_stranger_is_refused_before_any_work(shop: Shop) -> None:
 class Remote:
     """The sample service of the documentation, and the control plane that it asks over the network."""
 
-    def __init__(self, till: Till, url: str, token: str, limit_seconds: float) -> None:
-        self.till = till
+    def __init__(self, consumer: Consumer, url: str, token: str, limit_seconds: float) -> None:
+        self.consumer = consumer
         self.service: Flask = create_app(url, token, limit_seconds)
 
     def post(self, path: str, key: str = "", subject: str = "Bob") -> TestResponse:
@@ -98,10 +98,10 @@ class Remote:
 
 
 @pytest.fixture
-def control_plane(till: Till) -> Iterator[str]:
-    till.now = datetime.now(UTC)
-    till.user("ada")
-    server = make_server("127.0.0.1", 0, till.app, threaded=True)
+def control_plane(consumer: Consumer) -> Iterator[str]:
+    consumer.now = datetime.now(UTC)
+    consumer.user("ada")
+    server = make_server("127.0.0.1", 0, consumer.app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -111,27 +111,29 @@ def control_plane(till: Till) -> Iterator[str]:
 
 
 @pytest.mark.database("sqlite")
-def test_the_sample_service_counts_over_http(till: Till, control_plane: str, make_token: Callable[..., str]) -> None:
-    remote = Remote(till, control_plane, make_token("service"), limit_seconds=10)
+def test_the_sample_service_counts_over_http(
+    consumer: Consumer, control_plane: str, make_token: Callable[..., str]
+) -> None:
+    remote = Remote(consumer, control_plane, make_token("service"), limit_seconds=10)
     assert remote.post("/roast", "r1").status_code == 200
     assert remote.post("/roast", "r1").status_code == 200
-    assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts(0, 1)
+    assert consumer.books("ada").v2.used == consumer.books("ada").legacy.used == Amounts(0, 1)
     assert remote.post("/thorough-roast", "r2", subject="nobody").status_code == 500
-    assert till.books("ada").v2.used == Amounts(0, 1)
+    assert consumer.books("ada").v2.used == Amounts(0, 1)
     assert remote.post("/thorough-roast", "r2").status_code == 200
-    assert till.books("ada").v2.used == Amounts(1, 2)
-    till.take("ada", "all", roast=48)
+    assert consumer.books("ada").v2.used == Amounts(1, 2)
+    consumer.take("ada", "all", roast=48)
     refused = remote.post("/roast", "r3")
     assert (refused.status_code, refused.get_json()["code"]) == (402, "INSUFFICIENT_ROAST_CREDITS")
     assert refused.get_json()["remaining"] == 0
 
 
 @pytest.mark.database("sqlite")
-def test_credits_that_do_not_answer_in_time_are_a_503_before_any_work(till: Till) -> None:
+def test_credits_that_do_not_answer_in_time_are_a_503_before_any_work(consumer: Consumer) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        remote = Remote(till, f"http://127.0.0.1:{silent.getsockname()[1]}", "token", limit_seconds=0.05)
+        remote = Remote(consumer, f"http://127.0.0.1:{silent.getsockname()[1]}", "token", limit_seconds=0.05)
         response = remote.post("/roast")
     assert (response.status_code, response.get_json()["code"]) == (503, "CREDITS_UNREACHABLE")
     assert response.headers["Retry-After"] == "1"

@@ -21,7 +21,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.conftest import ROOT
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 SECRET = "a secret that the product and the tests share"
 STRONG, WEAK = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 1024)  # noqa: S505 - weak on purpose
@@ -30,9 +30,9 @@ EDWARDS = ed25519.Ed25519PrivateKey.generate()
 KEYS: list[Any] = [
     RSAAlgorithm.to_jwk(STRONG.public_key(), as_dict=True) | {"kid": "rsa"},
     RSAAlgorithm.to_jwk(WEAK.public_key(), as_dict=True) | {"kid": "weak"},
-    ECAlgorithm(ec.SECP256R1).to_jwk(CURVE.public_key(), as_dict=True) | {"kid": "ec"},
-    ECAlgorithm(ec.SECP384R1).to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "ec384"},
-    ECAlgorithm(ec.SECP384R1).to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "misnamed", "alg": "ES256"},
+    ECAlgorithm.to_jwk(CURVE.public_key(), as_dict=True) | {"kid": "ec"},
+    ECAlgorithm.to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "ec384"},
+    ECAlgorithm.to_jwk(LONG_CURVE.public_key(), as_dict=True) | {"kid": "misnamed", "alg": "ES256"},
     OKPAlgorithm().to_jwk(EDWARDS.public_key(), as_dict=True) | {"kid": "okp"},
     {"kty": "oct", "k": "c2VjcmV0", "kid": "oct"},
     {"kty": "oct", "k": "c2VjcmV0", "kid": "oct as rsa", "alg": "RS256"},
@@ -49,8 +49,8 @@ ANYTHING = st.recursive(
 )
 
 
-class Published(BaseHTTPRequestHandler):
-    """Publishes KEYS."""
+class KeySetHandler(BaseHTTPRequestHandler):
+    """A server that publishes KEYS."""
 
     document: ClassVar[Any] = {"keys": KEYS}
 
@@ -60,12 +60,12 @@ class Published(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(self.document).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(scope="module")
 def keys_url() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Published)
+    server = HTTPServer(("127.0.0.1", 0), KeySetHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/keys"
     server.shutdown()
@@ -86,7 +86,7 @@ def product(keys_url: str, sqlite_template: Path, tmp_path_factory: pytest.TempP
         background=False,
     )
     with application(configured) as app, app.app_context():
-        Till(app).user("ada")
+        Consumer(app).user("ada")
         yield app.test_client()
 
 
@@ -94,7 +94,7 @@ def part(document: Any) -> str:
     return urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
 
-def asked(product: FlaskClient, token: str) -> tuple[int, str]:
+def status_of(product: FlaskClient, token: str) -> tuple[int, str]:
     response = product.get("/api/user/credits/status", headers={"Authorization": f"Bearer {token}"})
     return response.status_code, response.get_json().get("code", "")
 
@@ -122,13 +122,13 @@ GENEROUS = settings(max_examples=150, suppress_health_check=[HealthCheck.functio
     signature=st.text("ABCDEFabcdef0123456789_-", max_size=100),
 )
 def test_an_unsigned_token_is_refused(product: FlaskClient, header: Any, payload: Any, signature: str) -> None:
-    assert asked(product, f"{part(header)}.{part(payload)}.{signature}") == (401, "INVALID_USER_TOKEN")
+    assert status_of(product, f"{part(header)}.{part(payload)}.{signature}") == (401, "INVALID_USER_TOKEN")
 
 
 @GENEROUS
 @given(st.lists(st.text('abcdefXYZ0189_-=+/ {}"', max_size=30), min_size=3, max_size=3).map(".".join))
 def test_garbage_with_two_dots_is_refused(product: FlaskClient, token: str) -> None:
-    assert asked(product, token.strip()) in ((401, "INVALID_USER_TOKEN"), (401, "UNAUTHENTICATED"))
+    assert status_of(product, token.strip()) in ((401, "INVALID_USER_TOKEN"), (401, "UNAUTHENTICATED"))
 
 
 @GENEROUS
@@ -142,7 +142,7 @@ def test_what_the_product_signs_by_mistake_is_no_error_of_ours(
         f"{head}.{body}".encode(), SECRET.encode()
     )
     token = f"{head}.{body}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
-    status, _ = asked(product, token)
+    status, _ = status_of(product, token)
     assert status in (200, 401, 422)
 
 
@@ -150,7 +150,7 @@ def test_what_the_product_signs_by_mistake_is_no_error_of_ours(
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA", "HS256"])
 def test_a_key_of_another_kind_is_refused(product: FlaskClient, kid: str, algorithm: str) -> None:
     header = part({"alg": algorithm, "kid": kid})
-    assert asked(product, f"{header}.{part(claims())}.AAAA") == (401, "INVALID_USER_TOKEN")
+    assert status_of(product, f"{header}.{part(claims())}.AAAA") == (401, "INVALID_USER_TOKEN")
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_a_key_of_another_kind_is_refused(product: FlaskClient, kid: str, algori
 def test_a_signature_counts_by_the_strength_of_its_key(
     product: FlaskClient, kid: str, key: Any, algorithm: str, status: int
 ) -> None:
-    assert asked(product, jwt.encode(claims(), key, algorithm, headers={"kid": kid}))[0] == status
+    assert status_of(product, jwt.encode(claims(), key, algorithm, headers={"kid": kid}))[0] == status
 
 
 def test_a_header_that_nests_without_end_is_refused(product: FlaskClient) -> None:
     deep = urlsafe_b64encode(b'{"alg":' + b"[" * 50_000).decode().rstrip("=")
-    assert asked(product, f"{deep}.{part(claims())}.AAAA") == (401, "INVALID_USER_TOKEN")
+    assert status_of(product, f"{deep}.{part(claims())}.AAAA") == (401, "INVALID_USER_TOKEN")
 
 
 @pytest.mark.database("sqlite")
@@ -181,10 +181,10 @@ def test_a_header_that_nests_without_end_is_refused(product: FlaskClient) -> Non
 def test_keys_that_are_no_keys_are_a_503(
     settings: Settings, keys_url: str, monkeypatch: pytest.MonkeyPatch, document: Any
 ) -> None:
-    monkeypatch.setattr(Published, "document", document)
+    monkeypatch.setattr(KeySetHandler, "document", document)
     with application(replace(settings, user_jwt_jwks_url=keys_url)) as app:
         token = jwt.encode(claims(), STRONG, "RS256", headers={"kid": "rsa"})
-        assert asked(app.test_client(), token) == (503, "USER_KEYS_UNAVAILABLE")
+        assert status_of(app.test_client(), token) == (503, "USER_KEYS_UNAVAILABLE")
 
 
 @pytest.mark.database("sqlite")
@@ -209,7 +209,7 @@ def test_audience_and_issuer_count_as_configured(
 ) -> None:
     configured = replace(settings, user_jwt_secret=SECRET, user_jwt_audience=audience, user_jwt_issuer=issuer)
     with application(configured) as app, app.app_context():
-        Till(app).user("ada")
-        answer = asked(app.test_client(), jwt.encode(claims(**said), SECRET, "HS256"))
+        Consumer(app).user("ada")
+        answer = status_of(app.test_client(), jwt.encode(claims(**said), SECRET, "HS256"))
         assert answer[0] == status
         assert status == 200 or answer[1] == "INVALID_USER_TOKEN"

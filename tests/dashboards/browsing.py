@@ -12,20 +12,20 @@ from control_plane.platform.db.database import read_only, transaction
 
 
 @contextmanager
-def looking(app: Flask) -> Iterator[Session]:
-    """A session to read with, outside any request."""
+def read_session(app: Flask) -> Iterator[Session]:
+    """Yield a session to read with, outside any request."""
     with app.app_context(), read_only() as session:
         yield session
 
 
 @contextmanager
-def changing(app: Flask) -> Iterator[Session]:
-    """A session to write with, outside any request."""
+def write_session(app: Flask) -> Iterator[Session]:
+    """Yield a session to write with, outside any request."""
     with app.app_context(), transaction() as session:
         yield session
 
 
-def words(html: str) -> str:
-    """What a page says, without its markup, blanks run together."""
+def page_text(html: str) -> str:
+    """Return the text of a page, without its markup, blanks run together."""
     text = re.sub(r"<[^>]+>", " ", html)
     return re.sub(r"[\s\u202f]+", " ", unescape(text)).strip()

@@ -13,7 +13,7 @@ from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.billing.store import findings
 from credits_engine.billing.store.findings import Finding
 from credits_engine.engines import v2
-from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations.consumption import EnginePolicy, Engines, FlagEvaluation, Operation, consume
 from credits_engine.remediation import preparation
@@ -23,7 +23,7 @@ from flags.administration.edits import edit_definition
 from flags.client_features.refresher import refresher
 from flags.store.directory import UserAttributes, upsert_users
 from flags.usage.connections import Connection, Mode
-from tests.dashboards.browsing import changing
+from tests.dashboards.browsing import write_session
 
 WHY = "Porque sí."
 USER = "u-17"
@@ -62,7 +62,7 @@ BY_V2 = FlagEvaluation(enabled=True, reason="rollout: everyone", revision=1)
 
 
 def fill(app: Flask, now: datetime) -> None:
-    """Fill the pages that the stage of the browser tests leaves empty."""
+    """Fill the pages that the rollouts of the browser tests leave empty."""
     _add_flags(app, now)
     _add_credits(app, now)
     _add_findings(app, now)
@@ -72,13 +72,13 @@ def fill(app: Flask, now: datetime) -> None:
         Connection(name, "production", f"app-{name}", name, "node:6.5.0", mode, newest - behind, now, now)
         for name, mode, behind in (("a", Mode.POLLING, 0), ("b", Mode.STREAMING, 1))
     ]
-    with changing(app) as session:
+    with write_session(app) as session:
         store.put_connections(session, found)
 
 
 def roll_back(app: Flask, now: datetime) -> None:
     """Roll back after v2 charged twice, and let it be added up what that cost."""
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.roll_back(session, FLAG, ChangeContext(now, "olga", WHY))
     with app.app_context():
         preparation.prepare(now + timedelta(seconds=30))
@@ -87,7 +87,7 @@ def roll_back(app: Flask, now: datetime) -> None:
 def _add_flags(app: Flask, now: datetime) -> None:
     change = ChangeContext(now, "alice", WHY)
     needs = [{"feature": "parent"}, {"feature": "older", "enabled": False}]
-    with changing(app) as session:
+    with write_session(app) as session:
         for name in ("parent", "older", "search"):
             create_flag(session, name, {"production": False}, change, description=WHY)
         fields = {"enabled": True, "strategies": STRATEGIES, "dependencies": needs}
@@ -97,11 +97,11 @@ def _add_flags(app: Flask, now: datetime) -> None:
 
 def _add_credits(app: Flask, now: datetime) -> None:
     earlier = now - timedelta(minutes=5)
-    with changing(app) as session:
+    with write_session(app) as session:
         upsert_users(session, [UserAttributes("u-18", "starter", now - timedelta(days=40))], now=now)
     asked = Amounts(analysis=2, roast=1)
     for user in (USER, "u-18"):
-        with changing(app) as session:
+        with write_session(app) as session:
             consume(
                 session,
                 Operation(user, f"both-{user}", asked, "service"),
@@ -109,13 +109,13 @@ def _add_credits(app: Flask, now: datetime) -> None:
                 evaluate=lambda _: BY_V2,
                 policy=EnginePolicy(engines=Engines(v2=_doubling)),
             )
-    with changing(app) as session:
-        pack = Purchase(USER, "analysis", 50, now + timedelta(days=30))
+    with write_session(app) as session:
+        pack = Purchase(USER, Kind("analysis"), 50, now + timedelta(days=30))
         top_up(session, pack, ChangeContext(earlier, "alice", WHY), key="pack")
 
 
 def _add_findings(app: Flask, now: datetime) -> None:
-    with changing(app) as session:
+    with write_session(app) as session:
         told = [
             Finding("missed_state", "sub_1", USER, DIFFERENCES),
             Finding("gone", "sub_2", USER, "We rely on this subscription, and Stripe does not have it."),

@@ -23,7 +23,7 @@ STATES = [
 
 
 def decided(rollout: Rollout, verb: str) -> Decision:
-    """What a person with a good reason would be answered."""
+    """Return the decision on a request of a person with a good reason."""
     match verb:
         case "hold":
             return transitions.decide_hold(rollout, now=NOW, reason="Why.")
@@ -45,6 +45,14 @@ def test_rolling_back_is_always_offered_last_and_alone_is_destructive(rollout: R
     offered = actions.actions(rollout)
     assert offered[-1].verb == "rollback"
     assert [offer.verb for offer in offered if offer.destructive] == ["rollback"]
+
+
+def test_what_was_used_is_said_of_the_credits_alone() -> None:
+    of_credits, of_another = (
+        actions.action(each, "rollback").consequence for each in (ROLLOUT, replace(ROLLOUT, flag="SEARCH"))
+    )
+    assert "Credits already used stay used." in of_credits
+    assert "Credits" not in of_another
 
 
 def test_what_is_rolled_back_everywhere_offers_nothing() -> None:

@@ -19,7 +19,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.rollouts import blast_radius
 from control_plane.rollouts.blast_radius import BlastRadius
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 
 OTHER = "FEATURE_07"
 
@@ -60,12 +60,12 @@ def test_an_owner_has_to_approve_without_proof(app: Flask) -> None:
 
 def test_pages_and_answers_show_no_figures_of_the_credits(sign_in: Callable[[str], FlaskClient]) -> None:
     browser = sign_in("victor")
-    page = words(browser.get(f"/rollouts/{OTHER}").get_data(as_text=True))
+    page = page_text(browser.get(f"/rollouts/{OTHER}").get_data(as_text=True))
     assert "no traffic of this flag was reported" in page
     assert "Nothing guards this flag" in page
     assert "777" not in page
     assert "The guard watches" not in page
-    assert "777" in words(browser.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+    assert "777" in page_text(browser.get(f"/rollouts/{FLAG}").get_data(as_text=True))
     for path in ("/", f"/api/rollouts/{OTHER}", f"/api/rollouts/{OTHER}/gates", f"/explain?flag={OTHER}&user=u1"):
         assert "below every threshold" not in browser.get(path).get_data(as_text=True)
 
@@ -89,8 +89,12 @@ def test_pages_name_neither_engine_of_the_credits(
     sign_in: Callable[[str], FlaskClient], language: str, said: str
 ) -> None:
     browser, headers = sign_in("alice"), {"Accept-Language": language}
+    for verb in ("hold", "rollback"):
+        page = browser.get(f"/rollouts/{OTHER}/{verb}", headers=headers).text
+        asked = page_text(page[page.index("<main") :])
+        assert not re.search(r"engine|motor|credit|crédito", asked, re.IGNORECASE), asked
     rollback = {"reason": "Broken."}
     page = browser.post(f"/rollouts/{OTHER}/rollback", data=rollback, headers=headers, follow_redirects=True).text
-    assert said in words(page)
+    assert said in page_text(page)
     for path in (f"/rollouts/{OTHER}", f"/rollouts/{OTHER}/rearm", f"/rollouts/{OTHER}/rollback"):
-        assert not re.search(r"\b(legacy|v2)\b", words(browser.get(path, headers=headers).text), re.IGNORECASE)
+        assert not re.search(r"\b(legacy|v2)\b", page_text(browser.get(path, headers=headers).text), re.IGNORECASE)

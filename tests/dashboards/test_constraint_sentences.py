@@ -20,6 +20,14 @@ def test_a_condition_reads_as_in_an_explanation(operator: str, *, inverted: bool
 
 
 @pytest.mark.parametrize(
+    ("operator", "said"),
+    [("IN", "country is none of"), ("NOT_IN", "country is one of"), ("REGEX", "it is not true that")],
+)
+def test_the_opposite_of_a_list_has_a_word_of_its_own(operator: str, said: str) -> None:
+    assert constraint_sentence(constraint(operator, inverted=True)).startswith(said)
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"values": [str(number) for number in range(9)]},

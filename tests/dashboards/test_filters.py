@@ -12,7 +12,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 def read(text: str) -> str:
-    """`text` with ordinary blanks."""
+    """Return `text` with ordinary blanks."""
     return text.replace(filters.NARROW, " ")
 
 
@@ -141,6 +141,8 @@ def test_instants_in_a_sentence_are_written_as_people_read_them(written: str, re
         ("15 of 2,935 (0.511%) in the last 5m", "15 of 2 935 (0.511 %) in the last 5 min"),
         ("1,234,567 in the last 2h", "1 234 567 in the last 2 h"),
         ("5m users, 1,23 and a,b", "5m users, 1,23 and a,b"),
+        ("A drill of the guard passed on 2026-11-30.", "A drill of the guard passed on 30 Nov 2026."),
+        ("backup-2026-11-30 of 2026-11-31", "backup-2026-11-30 of 2026-11-31"),
         ("100 % %(user)s %s", "100 % %(user)s %s"),
     ],
 )

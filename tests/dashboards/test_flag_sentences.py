@@ -43,7 +43,7 @@ def test_a_strategy_reads_as_a_sentence(wire: dict[str, Any], sentence: str) -> 
 def test_conditions_follow_whom_it_lets_in() -> None:
     country = {"contextName": "country", "operator": "IN", "values": ["ES", "FR"], "inverted": True}
     wire = strategy("default") | {"constraints": [country]}
-    assert strategy_sentence(wire, {}) == "Everybody, if it is not so that country is one of “ES”, “FR”."
+    assert strategy_sentence(wire, {}) == "Everybody, if country is none of “ES”, “FR”."
 
 
 def test_every_strategy_that_is_taken_has_a_sentence_of_its_own() -> None:

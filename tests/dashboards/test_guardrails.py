@@ -11,8 +11,6 @@ from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
-from control_plane.experiments.credits import CREDITS
-from dashboards import guardrails
 from dashboards.filters import NARROW
 from dashboards.guardrails import AlertView, alert_views
 
@@ -29,7 +27,7 @@ FAILURE, SLOW, VARIANCE = parse(
 
 
 def verdict(rule: Rule, status: Status, attribution: Attribution = Attribution.UNKNOWN) -> Verdict:
-    """A verdict of the guard on 12 bad of 400."""
+    """Return a verdict of the guard on 12 bad of 400."""
     return Verdict(
         alert=rule.name,
         status=status,
@@ -51,8 +49,8 @@ def minute(ago: int, bad: int, total: int, engine: str = "v2", role: str = "serv
     return ((FAILURE.metric.signal, engine, role), THIS_MINUTE - ago), Counts(bad, total)
 
 
-def seen(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
-    """The failure alert after these minutes."""
+def view_after(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
+    """Return the failure alert after these minutes."""
     (view,) = alert_views([FAILURE], [], list(minutes), now=NOW, changes=changes)
     return view
 
@@ -69,25 +67,25 @@ def test_cards_keep_their_order_while_nothing_is_wrong() -> None:
 
 
 def test_an_alert_that_was_never_judged_counts_as_insufficient_and_shows_no_evidence() -> None:
-    view = seen()
+    view = view_after()
     assert view.status is Status.INSUFFICIENT
     assert view.bar.filled == 0
     assert view.chart.empty
 
 
 def test_the_chart_shows_the_rate_over_the_alerts_own_window() -> None:
-    view = seen(minute(4, bad=4, total=100), minute(0, bad=0, total=100))
+    view = view_after(minute(4, bad=4, total=100), minute(0, bad=0, total=100))
     v2 = next(line for line in view.chart.lines if line.name == "v2")
     assert [dot.value for dot in v2.dots] == [0.04, 0.04, 0.04, 0.04, 0.02]
 
 
 def test_both_roles_of_an_engine_speak_of_it_and_legacy_has_its_own_line() -> None:
-    view = seen(minute(0, 1, 50), minute(0, 1, 50, role="shadow"), minute(0, 0, 100, engine="legacy"))
+    view = view_after(minute(0, 1, 50), minute(0, 1, 50, role="shadow"), minute(0, 0, 100, engine="legacy"))
     assert [(line.name, line.dots[-1].value) for line in view.chart.lines] == [("v2", 0.02), ("legacy", 0.0)]
 
 
 def test_changes_of_the_rollout_are_marked_on_the_chart() -> None:
-    view = seen(
+    view = view_after(
         minute(0, 0, 10), changes=((NOW - timedelta(minutes=20), "Held"), (NOW - timedelta(days=2), "Advanced"))
     )
     assert [(mark.first, mark.title) for mark in view.chart.marks] == [(THIS_MINUTE - 20, "Held")]
@@ -116,22 +114,10 @@ def test_the_words_beside_a_figure_say_what_it_counts() -> None:
 
 
 def test_the_description_says_in_words_what_the_chart_shows() -> None:
-    description = seen(minute(0, 5, 100)).description.replace(NARROW, " ")
+    description = view_after(minute(0, 5, 100)).description.replace(NARROW, " ")
     assert description == (
-        "The bad rate over 5 min, minute by minute: v2 ends at 5 %, allowed is 1 %, 1 readings were above it."
+        "The bad rate over 5 min, minute by minute: v2 ends at 5 %, allowed is 1 %, 1 reading was above it."
     )
-
-
-def test_engines_are_counted_by_the_role_they_had() -> None:
-    minutes = [minute(1, 1, 10), minute(2, 0, 30, role="shadow"), minute(1, 0, 30, engine="legacy")]
-    v2, legacy = guardrails.engine_counts(minutes, CREDITS)
-    assert (v2.served, v2.shadowed, v2.failed, v2.total) == (10, 30, 1, 40)
-    assert (legacy.served, legacy.shadowed) == (30, 0)
-    assert guardrails.served_share((v2, legacy)) == 0.25
-
-
-def test_no_traffic_has_no_share() -> None:
-    assert guardrails.served_share(guardrails.engine_counts([], CREDITS)) is None
 
 
 def test_the_marks_are_where_the_guard_acts_and_one_that_only_notifies_has_none() -> None:

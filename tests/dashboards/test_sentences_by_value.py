@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ DRILL = {"passed": True, "required_days": 7}
 ROOT = Path(__file__).parents[2]
 
 
-def verdict(status: Status, attribution: Attribution = Attribution.V2_ONLY, **fields: object) -> Verdict:
-    counts = {"counts": Counts(30, 9000), "window": Counts(26, 7010), "window_seconds": 300.0}
-    bar = {"threshold": 0.01, "threshold_text": "1%", "evidence_log10": 5.0, "rollback_log10": 2.8}
+def verdict(status: Status, attribution: Attribution = Attribution.V2_ONLY, **fields: Any) -> Verdict:
+    counts: dict[str, Any] = {"counts": Counts(30, 9000), "window": Counts(26, 7010), "window_seconds": 300.0}
+    bar: dict[str, Any] = {"threshold": 0.01, "threshold_text": "1%", "evidence_log10": 5.0, "rollback_log10": 2.8}
     made = Verdict(
         alert="credit_variance", status=status, cause="Why.", at=NOW, attribution=attribution, **counts, **bar
     )
@@ -112,7 +113,7 @@ def test_whom_a_rollback_leaves_the_flag_is_told_in_english_as_the_core_tells_it
         ),
         (
             GateResult("served", GateStatus.UNKNOWN, ".", {"served": 17, "required": 1}),
-            "El sistema nuevo ha atendido 17; este paso debe ver 1 operación.",
+            "La versión nueva ha atendido 17; este paso debe ver 1 operación.",
         ),
         (
             GateResult("approvals", GateStatus.CLOSED, ".", {"approved_by": [], "quorum": 2}),
@@ -273,7 +274,7 @@ def test_a_refusal_is_told_by_its_code_and_one_of_no_code_of_ours_as_it_was_writ
         assert problem_sentence(known) == "No hay nada en esta dirección; compruébela."
         assert problem_title(known) == "No encontrado"
         assert problem_sentence(unknown) == "It is a teapot."
-        assert problem_title(unknown) == unknown.title
+        assert problem_title(unknown) == "I'm a teapot"
         assert (
             reason_sentence(Reason("NOT_HELD", "The rollout is running, not held."))
             == "El despliegue no está en pausa."

@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
 from dashboards.view_models.audit_entry import PROGRAM
-from tests.browser import stage
+from tests.browser import example_rollouts
 from tests.browser.test_screens import SCREENS
 from tests.dashboards import full_pages
-from tests.dashboards.browsing import looking
+from tests.dashboards.browsing import read_session
 from tests.dashboards.test_translations import catalogue, forms
 
 SPANISH = {"Accept-Language": "es", "Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
@@ -77,7 +77,7 @@ DATA = frozenset(
 
 
 class Texts(HTMLParser):
-    """What a page says in its own language: neither code, nor what is marked as of another one."""
+    """A parser of what a page says in its own language: neither code, nor what is marked as of another one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,8 +102,8 @@ class Texts(HTMLParser):
 
 
 @cache
-def english_words() -> frozenset[str]:
-    """The words of the messages in English that no message in Spanish has."""
+def english_vocabulary() -> frozenset[str]:
+    """Return the words of the messages in English that no message in Spanish has."""
     messages = [each for each in catalogue("es") if each.id]
     ours = {
         word for each in messages for text in forms(each.id) for word in OF_A_MESSAGE.findall(NO_TEXT.sub(" ", text))
@@ -113,18 +113,18 @@ def english_words() -> frozenset[str]:
 
 
 def english(html: str) -> Iterator[str]:
-    """The texts of a page that have an English word of ours."""
+    """Yield the texts of a page that have an English word of ours."""
     parser = Texts()
     parser.feed(html)
     yield from parser.marked
     for text in (" ".join(found.split()) for found in parser.found):
         words = {word.lower() for word in LATIN_WORD.findall(NOT_OF_OURS.sub(" ", text))}
-        if words & english_words():
+        if words & english_vocabulary():
             yield text
 
 
 def walk(browser: FlaskClient, people: frozenset[str]) -> Mapping[str, str]:
-    """Each English text with the page that has it, but for what people wrote; the glossary sets both languages beside
+    """Return each English text with the page that has it, but for what people wrote; the glossary sets both beside
     each other."""
     screens = {name: path for name, path in (SCREENS | OTHERS).items() if name != "glossary"}
     pages = {name: browser.get(path, headers=SPANISH).text for name, path in screens.items()}
@@ -135,10 +135,10 @@ def walk(browser: FlaskClient, people: frozenset[str]) -> Mapping[str, str]:
 
 @pytest.fixture
 def people(app: Flask) -> Callable[[], frozenset[str]]:
-    """What people gave as their reasons, without full stops."""
+    """Return a function that reads the reasons that people gave, without full stops."""
 
     def read() -> frozenset[str]:
-        with looking(app) as session:
+        with read_session(app) as session:
             entries = audit.latest(session, limit=500)
         return frozenset(each.reason.rstrip(".") for each in entries if each.actor not in PROGRAM)
 
@@ -164,7 +164,7 @@ def test_no_page_says_a_word_of_ours_in_english(
     app: Flask, sign_in: Callable[[str], FlaskClient], people: Callable[[], frozenset[str]]
 ) -> None:
     now = datetime.now(UTC)
-    stage.set_up(app, now)
+    example_rollouts.set_up(app, now)
     full_pages.fill(app, now)
     alice = sign_in("alice")
     assert walk(alice, people()) == {}

@@ -23,7 +23,7 @@ from dashboards.live_pages import LivePages
 from dashboards.live_reader import LiveReader, View
 from dashboards.view_models import rollout as screens
 from dashboards.views import alerts
-from tests.dashboards.browsing import changing
+from tests.dashboards.browsing import write_session
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -76,7 +76,7 @@ def test_nothing_is_sent_again_while_nothing_changes(events: Iterator[Event]) ->
 
 def test_a_change_sends_the_regions_it_concerns(app: Flask, events: Iterator[Event]) -> None:
     regions_until_asof(events)
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "olga", "Weekend."))
     regions = next(sent for _ in range(100) if (sent := regions_until_asof(events)))
     assert "Weekend." in regions["state"]
@@ -104,7 +104,7 @@ def test_a_database_that_is_away_makes_the_page_stale_not_wrong(
 
 def test_a_session_that_was_ended_stops_watching(app: Flask, events: Iterator[Event], cast: dict[str, Person]) -> None:
     regions_until_asof(events)
-    with changing(app) as session:
+    with write_session(app) as session:
         accounts.end_sessions(session, cast["victor"].id, now=datetime.now(UTC), actor="alice")
     assert ("end", {"because": "signed-out"}) in some_of(events)
 
@@ -123,7 +123,7 @@ def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: Sig
         refused = browser.get(ADDRESS)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) > 0
-        assert "updates as many pages live as it may (1)" in refused.json["detail"]
+        assert "updates as many pages live as it may (1)" in refused.get_json()["detail"]
     with browser.get(ADDRESS, buffered=False) as answer:
         assert answer.status_code == 200
 
@@ -133,7 +133,12 @@ def test_a_page_is_rendered_once_for_all_who_see_the_same(
 ) -> None:
     monkeypatch.setattr(live_pages, "TICK_SECONDS", 60)
     read, times = screens.read, list[str]()
-    monkeypatch.setattr(screens, "read", lambda *given, **named: (times.append("read"), read(*given, **named))[1])
+
+    def counted(*given: Any, **named: Any) -> Any:
+        times.append("read")
+        return read(*given, **named)
+
+    monkeypatch.setattr(screens, "read", counted)
     with ExitStack() as held:
         for name in ("victor", "victor", "olga", "olga"):
             answer = held.enter_context(sign_in(name).get(ADDRESS, buffered=False))
@@ -182,12 +187,12 @@ def test_a_stranger_gets_no_stream(client: FlaskClient, planned: Rollout) -> Non
 
 
 def some_of(events: Iterator[Event]) -> Iterator[Event]:
-    """What follows, cut short should the stream not end as it must."""
+    """Return the events that follow, cut short should the stream not end as it must."""
     return islice(events, 100)
 
 
 def parsed(chunks: Iterator[bytes]) -> Iterator[Event]:
-    """The named events in a stream."""
+    """Yield the named events in a stream."""
     for chunk in chunks:
         lines = dict(line.split(": ", 1) for line in chunk.decode().strip().splitlines())
         if "event" in lines:
@@ -195,7 +200,7 @@ def parsed(chunks: Iterator[bytes]) -> Iterator[Event]:
 
 
 def regions_until_asof(events: Iterator[Event]) -> dict[str, str]:
-    """The regions of one tick, by id."""
+    """Return the regions of one tick, by id."""
     regions: dict[str, str] = {}
     for name, value in events:
         if name == "asof":

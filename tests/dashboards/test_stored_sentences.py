@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,7 +77,7 @@ def spanish(text: str) -> str:
 
 
 def sentences_of(path: str) -> Iterator[str]:
-    """The sentences of a module of checks, with a word in place of each value."""
+    """Yield the sentences of a module of checks, with a word in place of each value."""
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RESULTS:
             (said,) = node.args
@@ -87,7 +88,7 @@ def sentences_of(path: str) -> Iterator[str]:
 
 
 def written_in(path: str) -> Iterator[str]:
-    """Every sentence that a module writes, with a figure in place of each value."""
+    """Yield every sentence that a module writes, with a figure in place of each value."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -163,7 +164,7 @@ def test_the_title_of_each_notification_of_a_change_is_told(action: Action) -> N
 
 
 def test_the_title_of_each_other_notification_is_told() -> None:
-    who = {"actor": "olga", "reason": "Why.", "now": NOW}
+    who: dict[str, Any] = {"actor": "olga", "reason": "Why.", "now": NOW}
     made = (
         messages.of_override(FLAG, "credit_drift", expires_at=NOW, **who),
         messages.of_request(FLAG, "credit_drift", until=NOW, **who),

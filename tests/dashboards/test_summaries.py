@@ -20,48 +20,48 @@ SERVED = GateResult("served", GateStatus.OPEN, "Served enough.")
 
 
 def rollout(position: Position = HERE, state: RolloutState = RolloutState.RUNNING, **fields: Any) -> Rollout:
-    """A rollout that came to `position` 23 hours ago."""
+    """Return a rollout that came to `position` 23 hours ago."""
     since = NOW - timedelta(hours=23)
     found = Rollout(FLAG, PLAN, 4, 1, state, position, since, since, "Errors rose", held_by_guard=False)
     return replace(found, **fields)
 
 
-def told(found: Rollout, *gates: GateResult) -> str:
-    """How it stands, with ordinary blanks."""
+def status(found: Rollout, *gates: GateResult) -> str:
+    """Return the sentence about the rollout's state, with ordinary blanks."""
     return summaries.status_sentence(found, gates, NOW).replace(NARROW, " ")
 
 
 def test_a_running_rollout_names_the_gates_that_are_closed() -> None:
-    assert told(rollout(), SOAK, SAFETY, SERVED) == (
+    assert status(rollout(), SOAK, SAFETY, SERVED) == (
         "25 % of new signups for 23 h. 1 of 3 gates is closed: It soaks until tomorrow."
     )
 
 
 def test_gates_that_prove_nothing_ask_for_an_owner() -> None:
     sentence = "1 gate can't tell yet whether the next step is safe; an owner may approve it with a reason."
-    assert told(rollout(), SAFETY, SERVED).endswith(sentence)
+    assert status(rollout(), SAFETY, SERVED).endswith(sentence)
 
 
 def test_open_gates_let_it_advance() -> None:
-    assert told(rollout(), SERVED).endswith("Every gate is open: the rollout may advance.")
+    assert status(rollout(), SERVED).endswith("Every gate is open: the rollout may advance.")
 
 
 @pytest.mark.parametrize(("by_guard", "holder"), [(True, "the guard"), (False, "a person")])
 def test_a_held_rollout_tells_who_holds_it_and_why(by_guard: bool, holder: str) -> None:
     held = rollout(state=RolloutState.HELD, held_by_guard=by_guard)
-    assert told(held) == f"Held by {holder} at 25 % of new signups for 23 h: Errors rose."
+    assert status(held) == f"Held by {holder} at 25 % of new signups for 23 h: Errors rose."
 
 
 def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:
     rolled_back = rollout(state=RolloutState.ROLLED_BACK)
     narrow = "Rolled back 23 h ago; legacy serves everybody in production. Errors rose."
-    assert told(rolled_back) == f"{narrow} Development and staging keep the flag."
+    assert status(rolled_back) == f"{narrow} Development and staging keep the flag."
     wide = "Rolled back 23 h ago; legacy serves everybody. Errors rose."
-    assert told(replace(rolled_back, latches_all=True)) == wide
+    assert status(replace(rolled_back, latches_all=True)) == wide
 
 
 def test_a_complete_rollout_says_that_v2_serves() -> None:
-    assert told(rollout(Position(3, 3), RolloutState.COMPLETE)) == "Complete for 23 h: v2 serves everybody."
+    assert status(rollout(Position(3, 3), RolloutState.COMPLETE)) == "Complete for 23 h: v2 serves everybody."
 
 
 def test_the_button_names_where_the_next_step_leads() -> None:

@@ -1,7 +1,7 @@
 """Every sentence of the pages can be looked up, and every catalogue has it: whole, by hand, with its placeholders."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from itertools import chain
 from pathlib import Path
@@ -48,7 +48,7 @@ Key = tuple[str | None, str]
 def sources() -> dict[Key, tuple[str, ...]]:
     """Every message of the code and the templates, by its context and first form."""
     with (ROOT / "babel.cfg").open() as file:
-        methods, options = parse_mapping_cfg(file)
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
     of_pages = extract_from_dir(str(DASHBOARDS), methods, options, keywords=KEYWORDS)
     of_glossary = check_and_call_extract_file(
         ROOT / "docs" / "glossary.md", methods, options, None, KEYWORDS, (), strip_comment_tags=False, dirpath=ROOT
@@ -67,8 +67,8 @@ def messages(code: str) -> dict[Key, Message]:
     return {(each.context, forms(each.id)[0]): each for each in catalogue(code) if each.id}
 
 
-def forms(text: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
+def forms(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text or ())
 
 
 TRANSLATED = [code for code in LANGUAGES if code != SOURCE]
@@ -113,8 +113,8 @@ def test_a_translation_holds_the_placeholders_and_the_markup_of_its_message(code
     assert found == []
 
 
-def parts(pattern: re.Pattern[str], text: str, *same: str) -> list[str]:
-    return sorted(pattern.findall(text.replace(*same) if same else text))
+def parts(pattern: re.Pattern[str], text: str, old: str = "", new: str = "") -> list[str]:
+    return sorted(pattern.findall(text.replace(old, new) if old else text))
 
 
 @pytest.mark.parametrize("code", TRANSLATED)
@@ -141,7 +141,7 @@ def test_a_catalogue_is_what_pages_look_sentences_up_in(code: str) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 def test_a_template_holds_no_bare_text(template: Path) -> None:
-    """What people read is written `{{ _("…") }}` or `{% trans %}…{% endtrans %}`."""
+    """Write text for people as `{{ _("…") }}` or `{% trans %}…{% endtrans %}`."""
     tree = environment().parse(template.read_text())
     assert [*bare_texts(tree), *bare_strings(tree)] == []
 
@@ -173,7 +173,7 @@ def environment() -> Environment:
 
 
 class Texts(HTMLParser):
-    """What people read of HTML: its text, and the attributes that are read out."""
+    """A parser of what people read of HTML: its text, and the attributes that are read out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ def bare_texts(tree: nodes.Template) -> Iterator[str]:
 
 
 def markup(node: nodes.Node) -> Iterator[str]:
-    """The markup of a template in its order, with a gap for each value."""
+    """Yield the markup of a template in its order, with a gap for each value."""
     if isinstance(node, nodes.TemplateData):
         yield node.data
     elif isinstance(node, nodes.Expr):

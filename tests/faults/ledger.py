@@ -17,7 +17,7 @@ OPERATIONS = ("consume", "reserve")
 
 
 def amounts(row: Mapping[str, Any], name: str) -> Amounts:
-    """The amounts of one column."""
+    """Return the amounts of one column."""
     return row[name] or NOTHING
 
 

@@ -1,12 +1,12 @@
-"""A cable between a program and its database that can be cut and mended."""
+"""A TCP proxy between a program and its database, which can be cut and mended."""
 
 import socket
 import threading
 from contextlib import suppress
 
 
-class Cable:
-    """Carries TCP connections from a port of its own to another; while it is cut, connecting is refused."""
+class TcpProxy:
+    """A proxy from a TCP port of its own to another; while it is cut, connecting is refused."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from tests import postgres
-from tests.faults.crashing import children
+from tests.faults.crashable_server import children
 from tests.processes import free_port
 from tests.programs import path_of
 
@@ -146,7 +146,7 @@ def wait_for(is_true: Callable[[], bool], cluster: Cluster) -> None:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """Both nodes, the second following the first synchronously; gone when the block is left."""
+    """Yield both nodes, the second following the first synchronously; gone when the block is left."""
     user, etcd = postgres._server_user(), path_of("etcd")
     public = "/tmp" if user else None  # noqa: S108 - another user has to get there
     with TemporaryDirectory(prefix=postgres.PREFIX, dir=public) as folder:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -42,18 +43,18 @@ def always(_request: Request) -> bool:
 
 
 def share_of_users(share: float) -> Fails:
-    """The same users each time."""
+    """Fail the same users each time."""
     return lambda request: crc32(request.user_id.encode()) % 1000 < share * 1000
 
 
 def one_in(number: int) -> Fails:
-    """Each such request, whoever asks."""
+    """Fail every such request, whoever asks."""
     asked = count(1)
     return lambda _request: next(asked) % number == 0
 
 
 def failing(engine: Engine, fails: Fails) -> Engine:
-    """The engine, but for the requests that it fails."""
+    """Return the engine, but for the requests that it fails."""
 
     def decide(book: Book, request: Request) -> Decision:
         if fails(request):
@@ -64,7 +65,7 @@ def failing(engine: Engine, fails: Fails) -> Engine:
 
 
 def overcharging(engine: Engine, fails: Fails) -> Engine:
-    """The engine, but for requests for which it charges one credit more than it was asked for."""
+    """Return the engine, but for requests for which it charges one credit more than it was asked for."""
 
     def decide(book: Book, request: Request) -> Decision:
         decision = engine(book, request)
@@ -104,8 +105,8 @@ class Product:
     def crash(self, crashes: Callable[[str], bool], *, users: str = "") -> None:
         """Let what happens around the engines fail for operations that this engine serves to users named like this."""
 
-        def consume_and_crash(*arguments: object, **options: object) -> object:
-            receipt = consume(*arguments, **options)  # type: ignore[arg-type]
+        def consume_and_crash(*arguments: Any, **options: Any) -> object:
+            receipt = consume(*arguments, **options)
             if crashes(receipt.served.engine.value) and receipt.user_id.startswith(users):
                 raise RuntimeError
             return receipt
@@ -160,7 +161,7 @@ class Product:
                 self.watch()
 
     def watch(self) -> None:
-        """One look of the guard."""
+        """Run one tick of the guard."""
         run_guard(datetime.now(UTC), 1)
 
     @property
@@ -169,10 +170,10 @@ class Product:
             return rollouts.find(session, FLAG)
 
     def verdict(self, alert: str) -> Verdict:
-        """What the guard says of an alert."""
+        """Return the guard's verdict on an alert."""
         return next(verdict for verdict in self.verdicts() if verdict.alert == alert)
 
     def verdicts(self) -> list[Verdict]:
-        """What the guard says of every alert."""
+        """Return the guard's verdicts on all alerts."""
         with read_only() as session:
             return store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)

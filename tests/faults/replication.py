@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import psycopg
 
 from tests import postgres
-from tests.faults.crashing import Crashable, crashable
+from tests.faults.crashable_server import CrashableServer, crashable
 from tests.processes import free_port
 
 
 @dataclass
-class Pair:
+class ReplicatedServers:
     """Both servers and the one address by which programs find whichever of them takes changes."""
 
-    primary: Crashable
+    primary: CrashableServer
     replica_url: str
     replica_data: Path
 
@@ -37,8 +37,8 @@ class Pair:
 
 
 @contextmanager
-def replicated() -> Iterator[Pair]:
-    """Both servers, every commit in both before it is acknowledged; gone when the block is left."""
+def replicated() -> Iterator[ReplicatedServers]:
+    """Yield both servers, every commit in both before it is acknowledged; gone when the block is left."""
     with crashable() as primary:
         data, port, address = primary.data.with_name("replica"), free_port(), urlsplit(primary.url)
         copied = _run(
@@ -46,7 +46,7 @@ def replicated() -> Iterator[Pair]:
         )
         assert copied.wait() == 0, primary.log.read_text()[-600:]
         settings = [f"--{name}={value}" for name, value in (postgres.SERVER | postgres.FORGETFUL).items()]
-        command = [primary.programs / "postgres", "-D", data, f"--port={port}", *settings]
+        command: list[Path | str] = [primary.programs / "postgres", "-D", data, f"--port={port}", *settings]
         replica = postgres._run(command, primary.log, primary.user)
         try:
             assert postgres._is_ready(replica, data / "postmaster.pid"), primary.log.read_text()[-600:]
@@ -54,10 +54,10 @@ def replicated() -> Iterator[Pair]:
                 owner.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
                 owner.execute("SELECT pg_reload_conf()")
             there = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{port}")
-            yield Pair(primary, there.geturl(), data)
+            yield ReplicatedServers(primary, there.geturl(), data)
         finally:
             postgres._stop(replica)
 
 
-def _run(primary: Crashable, program: str, *arguments: str) -> subprocess.Popen[str]:
+def _run(primary: CrashableServer, program: str, *arguments: str) -> subprocess.Popen[str]:
     return postgres._run([primary.programs / program, *arguments], primary.log, primary.user)

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,12 @@ from flask import Flask
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.billing_office import Office
-from tests.faults.crashing import Crashable, children, crashable
+from tests.faults.crashable_server import CrashableServer, children, crashable
 from tests.faults.ledger import assert_whole
-from tests.faults.network import Cable
+from tests.faults.network import TcpProxy
 from tests.faults.test_clocks import AHEAD, HALF, host
-from tests.faults.test_credits_killed import Crowd, prepared
+from tests.faults.test_credits_killed import CreditClients, prepared
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "12"))
@@ -41,43 +41,43 @@ def test_whatever_is_taken_away_nothing_is_lost_and_nothing_charged_twice(tmp_pa
     with crashable() as server:
         settings = Settings(database_url=server.url, instance_dir=tmp_path, secret_key="-", background=False)
         with application(settings) as app:
-            Office(app).plan()
+            Installation(app).plan()
             token = prepared(app)
-        with hosts(server, tmp_path) as (one, other, cable):
+        with hosts(server, tmp_path) as (one, other, proxy):
             # The worker of the other host stays: a fork beside `faketime` did not come up once, with no listener left.
-            faults = [
+            faults: list[Callable[[], object]] = [
                 lambda: kill_worker(one),
                 lambda: stop_for_a_while(one),
                 lambda: stop_for_a_while(other),
-                lambda: cut(cable),
+                lambda: cut(proxy),
                 lambda: crash(server),
             ]
-            crowds = [Crowd(each.url, token, WAYS) for each in (one, other)]
+            groups = [CreditClients(each.url, token, WAYS) for each in (one, other)]
             with ExitStack() as load:
-                for crowd in crowds:
-                    load.enter_context(crowd)
+                for clients in groups:
+                    load.enter_context(clients)
                 # Each of them once, then as the dice fall.
                 for fault in [*faults, *(dice.choice(faults) for _ in range(ROUNDS - len(faults)))]:
                     fault()
-                    for crowd in crowds:
-                        crowd.wait_for_more()
+                    for clients in groups:
+                        clients.wait_for_more()
         with application(settings) as app:
-            assert_kept(app, crowds)
+            assert_all_stored(app, groups)
 
 
 @contextmanager
-def hosts(server: Crashable, folder: Path) -> Iterator[tuple[Served, Served, Cable]]:
-    """A host that is right and reaches the database by a cable, and one whose clock is ahead."""
+def hosts(server: CrashableServer, folder: Path) -> Iterator[tuple[Served, Served, TcpProxy]]:
+    """Yield a host that is right and reaches the database through a proxy, and one whose clock is ahead."""
     address = urlsplit(server.url)
-    cable = Cable(address.hostname or "", address.port or 0)
-    by_cable = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{cable.port}").geturl()
+    proxy = TcpProxy(address.hostname or "", address.port or 0)
+    by_cable = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{proxy.port}").geturl()
     (folder / "right").mkdir()
     with (
         serving(folder / "right", DATABASE_URL=by_cable, SECRET_KEY="the same secret on both of these hosts") as one,
         host(folder / "ahead", server.url, AHEAD) as other,
     ):
-        yield one, other, cable
-    cable.cut()
+        yield one, other, proxy
+    proxy.cut()
 
 
 def kill_worker(served: Served) -> None:
@@ -96,24 +96,24 @@ def stop_for_a_while(served: Served) -> None:
         time.sleep(STOPPED_SECONDS if word is signal.SIGSTOP else 0)
 
 
-def cut(cable: Cable) -> None:
-    cable.cut()
+def cut(proxy: TcpProxy) -> None:
+    proxy.cut()
     time.sleep(AWAY_SECONDS)
-    cable.mend()
+    proxy.mend()
 
 
-def crash(server: Crashable) -> None:
+def crash(server: CrashableServer) -> None:
     server.kill()
     time.sleep(AWAY_SECONDS)
     server.start()
 
 
-def assert_kept(app: Flask, crowds: list[Crowd]) -> None:
-    """What was acknowledged is there once, at the same row for both crowds, and at a time that was."""
+def assert_all_stored(app: Flask, groups: list[CreditClients]) -> None:
+    """Assert that what was acknowledged is there once, at the same row for both crowds, and at a time that was."""
     rows = assert_whole(app)
     charged = {row["operation_key"]: row["id"] for row in rows if row["charged"]["analysis"]}
-    for crowd in crowds:
-        assert {key: charged.get(key) for key in crowd.answered} == crowd.answered
-    known = {key for crowd in crowds for key in (*crowd.answered, *crowd.open)}
+    for clients in groups:
+        assert {key: charged.get(key) for key in clients.answered} == clients.answered
+    known = {key for clients in groups for key in (*clients.answered, *clients.open)}
     assert charged.keys() <= known
     assert max(row["occurred_at"] for row in rows) < datetime.now(UTC) + HALF

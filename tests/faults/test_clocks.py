@@ -26,7 +26,7 @@ from control_plane.rollouts import store as rollout_store
 from credits_engine.store.tables import JOURNAL
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.billing_office import REASON, Office
+from tests.installation import REASON, Installation
 from tests.programs import path_of
 from tests.serving import Served, serving
 
@@ -40,17 +40,17 @@ HALF = timedelta(minutes=2)
 
 
 @pytest.fixture
-def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
+def installation(postgresql_url: str, tmp_path: Path) -> Iterator[Installation]:
     settings = Settings(database_url=postgresql_url, instance_dir=tmp_path, secret_key="-", background=False)
     with application(settings) as app:
-        office = Office(app)
-        office.plan()
-        yield office
+        installation = Installation(app)
+        installation.plan()
+        yield installation
 
 
 @contextmanager
 def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
-    """A server on a host whose clock is `apart` from ours."""
+    """Yield a server on a host whose clock is `apart` from ours."""
     folder.mkdir()
     path_of("faketime")
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -80,7 +80,7 @@ def _children(process: int) -> list[int]:
 
 
 def test_the_clock_of_such_a_host_is_off(tmp_path: Path) -> None:
-    """What the other tests stand on."""
+    """The other tests stand on it."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     path_of("faketime")
     found = subprocess.run(
@@ -91,29 +91,29 @@ def test_the_clock_of_such_a_host_is_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("apart", [AHEAD, BEHIND])
 def test_the_lead_of_such_a_host_ends_soon_after_its_death(
-    office: Office, postgresql_url: str, tmp_path: Path, apart: timedelta
+    installation: Installation, postgresql_url: str, tmp_path: Path, apart: timedelta
 ) -> None:
     with host(tmp_path / "off", postgresql_url, apart) as off:
-        until(lambda: lease(office, GUARD) is not None)
-        first, beat = lease(office, LEADER), lease(office, GUARD)
+        until(lambda: lease(installation, GUARD) is not None)
+        first, beat = lease(installation, LEADER), lease(installation, GUARD)
         assert first is not None
         assert beat is not None
         assert abs(first.expires_at - datetime.now(UTC)) < HALF
         assert abs(beat.expires_at - datetime.now(UTC)) < HALF
         with serving(tmp_path, DATABASE_URL=postgresql_url):
             kill(off.process.pid)
-            until(lambda: holder(office) != first.holder)
-            until(lambda: lease(office, GUARD).term > first.term)  # type: ignore[union-attr]
+            until(lambda: holder(installation) != first.holder)
+            until(lambda: lease(installation, GUARD).term > first.term)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("apart", "soaked"), [(AHEAD, -HALF), (BEHIND, HALF)])
 def test_such_a_host_decides_and_stores_by_the_database_s_clock(
-    office: Office, postgresql_url: str, tmp_path: Path, apart: timedelta, soaked: timedelta
+    installation: Installation, postgresql_url: str, tmp_path: Path, apart: timedelta, soaked: timedelta
 ) -> None:
     is_over = soaked > timedelta(0)
-    entered(office, soaked)
-    office.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
-    admin, service = ({"Authorization": f"Bearer {office.token(kind)}"} for kind in ("admin", "service"))
+    entered(installation, soaked)
+    installation.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
+    admin, service = ({"Authorization": f"Bearer {installation.token(kind)}"} for kind in ("admin", "service"))
     with host(tmp_path / "off", postgresql_url, apart) as off:
         document = requests.get(f"{off.url}/api/rollouts/{FLAG}", headers=admin, timeout=30).json()
         body = {"expectedVersion": document["version"], "reason": REASON}
@@ -124,15 +124,15 @@ def test_such_a_host_decides_and_stores_by_the_database_s_clock(
         key = {"Idempotency-Key": "k1"}
         taken = requests.post(f"{off.url}/api/credits/consume", json=operation, headers=service | key, timeout=30)
         assert taken.status_code == 200, taken.text
-    with office.app.app_context(), read_only() as session:
+    with installation.app.app_context(), read_only() as session:
         occurred = session.scalars(select(JOURNAL.c.occurred_at)).one()
     assert abs(occurred - datetime.now(UTC)) < HALF
 
 
 def test_who_signs_in_at_a_host_that_is_ahead_is_known_at_the_others(
-    office: Office, postgresql_url: str, tmp_path: Path
+    installation: Installation, postgresql_url: str, tmp_path: Path
 ) -> None:
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         password = accounts.add_person(session, "ada", "viewer", now=datetime.now(UTC))
     with (
         host(tmp_path / "off", postgresql_url, AHEAD) as off,
@@ -145,22 +145,22 @@ def test_who_signs_in_at_a_host_that_is_ahead_is_known_at_the_others(
         assert browser.get(f"{right.url}/account", allow_redirects=False, timeout=30).status_code == 200
 
 
-def entered(office: Office, soaked: timedelta) -> None:
+def entered(installation: Installation, soaked: timedelta) -> None:
     """Let the rollout have entered its step so that its soak time has been over for `soaked`."""
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         found = rollouts.find(session, FLAG)
         at = datetime.now(UTC) - found.phase.soak - soaked
         after = replace(found, entered_at=at, version=found.version + 1)
         assert rollout_store.compare_and_set(session, after, expected_version=found.version)
 
 
-def lease(office: Office, name: str) -> Lease | None:
-    with office.app.app_context(), read_only() as session:
+def lease(installation: Installation, name: str) -> Lease | None:
+    with installation.app.app_context(), read_only() as session:
         return session.get(Lease, name)
 
 
-def holder(office: Office) -> str:
-    found = lease(office, LEADER)
+def holder(installation: Installation) -> str:
+    found = lease(installation, LEADER)
     return found.holder if found else ""
 
 

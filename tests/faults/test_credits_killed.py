@@ -24,9 +24,9 @@ from flask import Flask
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.billing_office import Office
-from tests.faults.crashing import children, crashable
+from tests.faults.crashable_server import children, crashable
 from tests.faults.ledger import assert_whole
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.faults
@@ -40,7 +40,7 @@ ANSWER_SECONDS = 300
 
 
 @dataclass
-class Crowd:
+class CreditClients:
     """Clients of the credits; each takes one credit after the other and repeats what was not answered."""
 
     url: str
@@ -56,7 +56,7 @@ class Crowd:
     _ended: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> "CreditClients":
         self._threads = [threading.Thread(target=self._take_all, args=[f"u{number}"]) for number in range(CLIENTS)]
         for thread in self._threads:
             thread.start()
@@ -87,7 +87,7 @@ class Crowd:
                 return
 
     def _take(self, user: str, key: str, way: tuple[str, ...]) -> int | None:
-        """The journal row that answers; None where it is unknown what became of a request."""
+        """Return the journal row that answers; None where it is unknown what became of a request."""
         try:
             operation, *_ = [self._ask(request, user, key) for request in way]
         except urllib.error.HTTPError as error:
@@ -110,10 +110,10 @@ class Crowd:
 
 
 def prepared(app: Flask) -> str:
-    """A token for an installation in which every client has a user of its own."""
-    office = Office(app)
-    office.users(*(UserAttributes(f"u{number}", "plus", datetime.now(UTC)) for number in range(CLIENTS)))
-    return office.token("service")
+    """Return a token for an installation in which every client has a user of its own."""
+    installation = Installation(app)
+    installation.users(*(UserAttributes(f"u{number}", "plus", datetime.now(UTC)) for number in range(CLIENTS)))
+    return installation.token("service")
 
 
 def kill_worker(served: Served) -> None:
@@ -122,20 +122,20 @@ def kill_worker(served: Served) -> None:
             os.kill(number, signal.SIGKILL)
 
 
-def suffered(crowd: Crowd, strike: Callable[[], None], times: int, *, every_seconds: float = 0) -> None:
-    with crowd:
+def suffered(clients: CreditClients, strike: Callable[[], None], times: int, *, every_seconds: float = 0) -> None:
+    with clients:
         for _ in range(times):
-            crowd.wait_for_more()
+            clients.wait_for_more()
             time.sleep(every_seconds)
             strike()
-        crowd.wait_for_more()
+        clients.wait_for_more()
 
 
-def assert_nothing_lost(app: Flask, crowd: Crowd) -> None:
+def assert_nothing_lost(app: Flask, clients: CreditClients) -> None:
     charged = {row["operation_key"]: row["id"] for row in assert_whole(app) if row["charged"]["analysis"]}
-    assert {key: charged.get(key) for key in crowd.answered} == crowd.answered
-    assert charged.keys() - crowd.answered.keys() <= crowd.open
-    assert crowd.repeated > 0, "no request was ever caught by a kill"
+    assert {key: charged.get(key) for key in clients.answered} == clients.answered
+    assert charged.keys() - clients.answered.keys() <= clients.open
+    assert clients.repeated > 0, "no request was ever caught by a kill"
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
@@ -144,9 +144,9 @@ def test_a_killed_worker_loses_nothing_and_charges_nothing_twice(
 ) -> None:
     token = prepared(app)
     with serving(tmp_path, DATABASE_URL=database_url) as served:
-        crowd = Crowd(served.url, token)
-        suffered(crowd, lambda: kill_worker(served), kills, every_seconds=WORKER_LIVES_SECONDS)
-    assert_nothing_lost(app, crowd)
+        clients = CreditClients(served.url, token)
+        suffered(clients, lambda: kill_worker(served), kills, every_seconds=WORKER_LIVES_SECONDS)
+    assert_nothing_lost(app, clients)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_killed_postgresql_loses_nothing_and_charges_nothing_twice(
     with application(settings) as app:
         token = prepared(app)
     with serving(tmp_path, DATABASE_URL=settings.database_url) as served:
-        crowd = Crowd(served.url, token)
-        suffered(crowd, strike, kills)
+        clients = CreditClients(served.url, token)
+        suffered(clients, strike, kills)
     with application(replace(settings)) as app:
-        assert_nothing_lost(app, crowd)
+        assert_nothing_lost(app, clients)

@@ -22,11 +22,11 @@ from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
 from credits_engine.store import migration
-from tests.credits_engine.conftest import Till, till
+from tests.credits_engine.conftest import Consumer, consumer
 from tests.faults.ledger import assert_whole
 from tests.faults.next_version import upgrade_to_next_version
 
-__all__ = ["till"]
+__all__ = ["consumer"]
 
 TTL = timedelta(minutes=15)
 BEFORE_KEYS = "0067"
@@ -34,36 +34,36 @@ BEFORE_KEYS = "0067"
 
 
 @pytest.fixture
-def lived(till: Till) -> Till:
+def lived(consumer: Consumer) -> Consumer:
     """Credits of every sort: operations of both engines, a pack, a reservation that runs, a freeze, a retirement."""
-    till.now = datetime.now(UTC)
+    consumer.now = datetime.now(UTC)
     for user, plan in (("ada", "free"), ("bob", "pro"), ("cyd", "custom")):
-        till.user(user, plan, anchor=till.now - timedelta(days=3))
-        till.take(user, "k1", analysis=3, roast=2)
-        till.v2 = not till.v2
-        till.take(user, "k2", roast=12)
+        consumer.user(user, plan, anchor=consumer.now - timedelta(days=3))
+        consumer.take(user, "k1", analysis=3, roast=2)
+        consumer.v2 = not consumer.v2
+        consumer.take(user, "k2", roast=12)
     with transaction() as session:
-        words: dict[str, Any] = {"now": till.now, "actor": "test", "reason": "Bought."}
+        words: dict[str, Any] = {"now": consumer.now, "actor": "test", "reason": "Bought."}
         top_ups.top_up(
-            session, Purchase("ada", ROAST, 9, till.now + timedelta(days=30)), ChangeContext(**words), key="b1"
+            session, Purchase("ada", ROAST, 9, consumer.now + timedelta(days=30)), ChangeContext(**words), key="b1"
         )
         corrections.freeze(session, "cyd", ChangeContext(**words))
         migration.retire(session, **words)
-        lock_account(session, "bob", now=till.now, default_plan="free")
+        lock_account(session, "bob", now=consumer.now, default_plan="free")
     operation = Operation("ada", "r1", Amounts(analysis=5), type=EntryType.RESERVE)
-    execution.run_reservation(operation, ttl=TTL, now=till.now)
-    return till
+    execution.run_reservation(operation, ttl=TTL, now=consumer.now)
+    return consumer
 
 
 def contents(app: Flask) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table but the version's own."""
+    """Return every row of every table but the version's own."""
     with app.app_context(), read_only() as session:
         names = sorted(set(inspect(session.connection()).get_table_names()) - {"alembic_version"})
         tables = [Table(name, MetaData(), autoload_with=session.connection()) for name in names]
         return {table.name: sorted(map(tuple, session.execute(select(table))), key=repr) for table in tables}
 
 
-def test_down_and_up_again_keeps_every_row_of_the_credits(lived: Till) -> None:
+def test_down_and_up_again_keeps_every_row_of_the_credits(lived: Consumer) -> None:
     before = contents(lived.app)
     migrations.downgrade("base")
     migrations.upgrade()
@@ -85,7 +85,7 @@ def test_down_and_up_again_keeps_every_row_of_the_credits(lived: Till) -> None:
     }
 
 
-def test_credits_go_on_after_a_way_down_and_up(lived: Till) -> None:
+def test_credits_go_on_after_a_way_down_and_up(lived: Consumer) -> None:
     migrations.downgrade("base")
     migrations.upgrade()
     assert lived.take("ada", "k1", analysis=3, roast=2).replayed
@@ -125,7 +125,7 @@ class Worker:
 
 
 @pytest.fixture
-def workers(lived: Till) -> Iterator[list[Worker]]:
+def workers(lived: Consumer) -> Iterator[list[Worker]]:
     """Four of them, at work."""
     found = [Worker(lived.app, user) for user in ("ada", "bob", "bob", "ada")]
     for number, worker in enumerate(found):
@@ -138,7 +138,7 @@ def workers(lived: Till) -> Iterator[list[Worker]]:
 
 
 @pytest.mark.database("postgresql")
-def test_workers_keep_serving_while_the_keys_change_down_and_up(lived: Till, workers: list[Worker]) -> None:
+def test_workers_keep_serving_while_the_keys_change_down_and_up(lived: Consumer, workers: list[Worker]) -> None:
     migrations.downgrade(BEFORE_KEYS)
     for worker in workers:
         worker.wait_for_more()
@@ -152,7 +152,7 @@ def test_workers_keep_serving_while_the_keys_change_down_and_up(lived: Till, wor
 
 
 def test_a_worker_keeps_serving_while_a_newer_version_upgrades(
-    lived: Till, workers: list[Worker], tmp_path: Path
+    lived: Consumer, workers: list[Worker], tmp_path: Path
 ) -> None:
     for worker in workers:
         worker.wait_for_more()

@@ -18,16 +18,16 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.reconciliation.journal import reconcile
 from tests.applications import application
-from tests.billing_office import CUTOVER, Office
 from tests.faults.test_credits_killed import (
     AGAIN_SECONDS,
     WORKER_LIVES_SECONDS,
-    Crowd,
+    CreditClients,
     assert_nothing_lost,
     crash_settings,
     kill_worker,
     prepared,
 )
+from tests.installation import CUTOVER, Installation
 from tests.serving import Served, serving
 
 __all__ = ["crash_settings"]
@@ -38,7 +38,7 @@ LAST_PHASE = len(default_plan(CUTOVER).phases) - 1
 
 
 def patiently(action: Callable[[], object]) -> None:
-    """Until it succeeds: the database may be away, and the guard may have changed the rollout meanwhile."""
+    """Try until it succeeds: the database may be away, and the guard may have changed the rollout meanwhile."""
     while True:
         with suppress(DBAPIError, AssertionError):
             action()
@@ -46,21 +46,27 @@ def patiently(action: Callable[[], object]) -> None:
         time.sleep(AGAIN_SECONDS)
 
 
-def audit(office: Office) -> None:
+def audit(installation: Installation) -> None:
     """Hold the books against the journal while everything goes on."""
     found = None
     while found is None:
-        with suppress(DBAPIError), office.app.app_context(), read_only() as session:
+        with suppress(DBAPIError), installation.app.app_context(), read_only() as session:
             found = reconcile(session)
     assert found.clean, found.differences[:3]
 
 
-def strikes(office: Office, served: Served, strike: Callable[[], None]) -> list[Callable[[], object]]:
+def strikes(installation: Installation, served: Served, strike: Callable[[], None]) -> list[Callable[[], object]]:
     def end_worker() -> None:
         time.sleep(WORKER_LIVES_SECONDS)
         kill_worker(served)
 
-    return [end_worker, strike, office.roll_back, lambda: office.move(LAST_PHASE), lambda: office.move(LAST_PHASE, 3)]
+    return [
+        end_worker,
+        strike,
+        installation.roll_back,
+        lambda: installation.move(LAST_PHASE),
+        lambda: installation.move(LAST_PHASE, 3),
+    ]
 
 
 @pytest.mark.long
@@ -71,16 +77,16 @@ def test_rounds_of_everything_at_once_lose_nothing_and_double_nothing(
     seed = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
     dice = random.Random(seed)
     with application(settings) as app, serving(tmp_path, DATABASE_URL=settings.database_url) as served:
-        office, crowd = Office(app), Crowd(served.url, prepared(app), WAYS)
-        office.plan()
-        office.watch()
-        everything = strikes(office, served, strike)
+        installation, clients = Installation(app), CreditClients(served.url, prepared(app), WAYS)
+        installation.plan()
+        installation.watch()
+        everything = strikes(installation, served, strike)
         print(f"SOAK_SEED={seed}")  # noqa: T201 - shown where it fails
-        with crowd:
+        with clients:
             # Each of them at least once, then as the dice fall.
             for action in [*everything, *(dice.choice(everything) for _ in range(ROUNDS - len(everything)))]:
-                crowd.wait_for_more()
+                clients.wait_for_more()
                 patiently(action)
-                audit(office)
-            crowd.wait_for_more()
-        assert_nothing_lost(app, crowd)
+                audit(installation)
+            clients.wait_for_more()
+        assert_nothing_lost(app, clients)

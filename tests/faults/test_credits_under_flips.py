@@ -24,8 +24,8 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.billing_office import CUTOVER, Office
 from tests.faults.ledger import amounts, assert_whole
+from tests.installation import CUTOVER, Installation
 
 THREADS = 16
 FLIP_SECONDS = 0.1
@@ -37,29 +37,32 @@ LAST_STEP = len(default_plan(CUTOVER).phases[LAST_PHASE].steps) - 1
 
 
 @pytest.fixture
-def office(settings: Settings) -> Iterator[Office]:
+def installation(settings: Settings) -> Iterator[Installation]:
     """Five users of whom all are on v2 and a guard that watches, with connections of their own like another process."""
     with application(settings) as other:
-        yield _opened(Office(other))
+        yield _opened(Installation(other))
 
 
-def _opened(office: Office) -> Office:
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "plus", datetime.now(UTC)) for user in USERS))
-    office.move(LAST_PHASE, LAST_STEP)
-    return office
+def _opened(installation: Installation) -> Installation:
+    installation.plan()
+    installation.watch()
+    installation.users(*(UserAttributes(user, "plus", datetime.now(UTC)) for user in USERS))
+    installation.move(LAST_PHASE, LAST_STEP)
+    return installation
 
 
-class Crowd:
+class ConsumingThreads:
     """Threads that consume until there were enough operations and enough flips of the flag."""
 
-    def __init__(self, app: Flask, office: Office, operations: int) -> None:
+    def __init__(self, app: Flask, installation: Installation, operations: int) -> None:
         self.app = app
-        self.office = office
+        self.installation = installation
         self.operations = operations
         self.numbers = count()
-        self.turns: list[Callable[[], object]] = [office.roll_back, partial(office.move, LAST_PHASE, LAST_STEP)]
+        self.turns: list[Callable[[], object]] = [
+            installation.roll_back,
+            partial(installation.move, LAST_PHASE, LAST_STEP),
+        ]
         self.flips = self.audits = 0
         self.ended = threading.Event()
         self.receipts: list[Receipt] = []
@@ -102,7 +105,7 @@ class Crowd:
 
     def audit(self) -> None:
         """Hold the books against the journal while everything goes on, as anybody may at any instant."""
-        with self.noting_failures(), self.office.app.app_context():
+        with self.noting_failures(), self.installation.app.app_context():
             while not self.ended.wait(AUDIT_SECONDS):
                 with read_only() as session:
                     found = reconcile(session)
@@ -120,12 +123,12 @@ class Crowd:
 
 @pytest.mark.parametrize("operations", [480, pytest.param(10_000, marks=pytest.mark.long)])
 def test_what_was_granted_is_charged_in_both_books_and_usage_never_jumps(
-    app: Flask, office: Office, operations: int
+    app: Flask, installation: Installation, operations: int
 ) -> None:
-    crowd = Crowd(app, office, operations)
-    crowd.run()
+    consuming = ConsumingThreads(app, installation, operations)
+    consuming.run()
     rows = assert_whole(app)
-    answered = {each.operation_key: each for each in crowd.receipts if not each.replayed}
+    answered = {each.operation_key: each for each in consuming.receipts if not each.replayed}
     assert operations <= len(answered) == len(rows)
     granted = sum((each.charged for each in answered.values() if each.outcome is Outcome.ALLOWED), Amounts())
     for engine in EngineName:
@@ -133,26 +136,26 @@ def test_what_was_granted_is_charged_in_both_books_and_usage_never_jumps(
     judges = Counter(row["served_engine"] for row in rows)
     assert set(judges) == {"v2", "legacy"}, judges
     assert all(row["served_engine"] == answered[row["operation_key"]].served.engine for row in rows)
-    assert crowd.audits > 0
+    assert consuming.audits > 0
 
 
 @pytest.mark.parametrize("operations", [480, pytest.param(10_000, marks=pytest.mark.long)])
 def test_resets_meanwhile_put_each_operation_before_or_after_themselves(
-    app: Flask, office: Office, dialect: str, operations: int
+    app: Flask, installation: Installation, dialect: str, operations: int
 ) -> None:
-    crowd = Crowd(app, office, operations)
+    consuming = ConsumingThreads(app, installation, operations)
     numbers = count()
     # SQLite's writers of one process queue in one line; PostgreSQL's connections of one process are all in use.
-    ours = app if dialect == "sqlite" else office.app
+    ours = app if dialect == "sqlite" else installation.app
 
     def reset() -> None:
         user = USERS[next(numbers) % len(USERS)]
         with ours.app_context(), transaction() as session:
             corrections.reset(session, user, ChangeContext(datetime.now(UTC), "test", "By hand."))
 
-    crowd.turns = [reset]
-    crowd.run()
+    consuming.turns = [reset]
+    consuming.run()
     rows = assert_whole(app)
-    answered = {each.operation_key for each in crowd.receipts if not each.replayed}
+    answered = {each.operation_key for each in consuming.receipts if not each.replayed}
     assert answered == {row["operation_key"] for row in rows if row["type"] == "consume"}
-    assert crowd.flips == sum(row["type"] == "reset" for row in rows)
+    assert consuming.flips == sum(row["type"] == "reset" for row in rows)

@@ -19,8 +19,8 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
 from flags.unleash.delta import FeatureState
 from tests.applications import application
-from tests.billing_office import Office
-from tests.faults.network import Cable
+from tests.faults.network import TcpProxy
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.faults
@@ -31,40 +31,40 @@ LEASE_SECONDS = "3"
 
 
 @pytest.fixture
-def cable(postgresql_url: str) -> Iterator[Cable]:
-    """What connects the program with its PostgreSQL."""
+def proxy(postgresql_url: str) -> Iterator[TcpProxy]:
+    """Connect the program with its PostgreSQL by a proxy that can be cut."""
     address = urlsplit(postgresql_url)
-    cable = Cable(address.hostname or "", address.port or 0)
-    yield cable
-    cable.cut()
+    proxy = TcpProxy(address.hostname or "", address.port or 0)
+    yield proxy
+    proxy.cut()
 
 
 @pytest.fixture
-def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
+def installation(postgresql_url: str, tmp_path: Path) -> Iterator[Installation]:
     """Changes the installation, by a line of its own to the database."""
     settings = Settings(database_url=postgresql_url, instance_dir=tmp_path, secret_key="-", background=False)
     with application(settings) as app:
-        office = Office(app)
-        office.plan()
-        yield office
+        installation = Installation(app)
+        installation.plan()
+        yield installation
 
 
 @pytest.fixture
-def served(postgresql_url: str, cable: Cable, tmp_path: Path) -> Iterator[Served]:
+def served(postgresql_url: str, proxy: TcpProxy, tmp_path: Path) -> Iterator[Served]:
     """The program, whose guard keeps a short lease."""
     url = urlsplit(postgresql_url)
-    through = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{cable.port}").geturl()
+    through = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{proxy.port}").geturl()
     with serving(tmp_path, DATABASE_URL=through, GUARD_LEASE_SECONDS=LEASE_SECONDS) as served:
         yield served
 
 
 @contextmanager
-def streaming(served: Served, office: Office, place: Path, environment: str) -> Iterator[UnleashClient]:
-    """The official client, which follows the stream."""
+def streaming(served: Served, installation: Installation, place: Path, environment: str) -> Iterator[UnleashClient]:
+    """Yield the official client, which follows the stream."""
     client = UnleashClient(
         f"{served.url}/api",
         f"shop-{environment}",
-        custom_headers={"Authorization": office.token("client", environment=environment)},
+        custom_headers={"Authorization": installation.token("client", environment=environment)},
         disable_metrics=True,
         experimental_mode={"type": "streaming"},
         cache=FileCache(f"shop-{environment}", directory=str(place)),
@@ -81,11 +81,11 @@ def eventually(is_so: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def take(served: Served, office: Office, *features: dict[str, Any]) -> None:
+def take(served: Served, installation: Installation, *features: dict[str, Any]) -> None:
     answer = requests.post(
         f"{served.url}/api/environments/production/import",
         json={"features": features},
-        headers={"Authorization": office.token("admin")},
+        headers={"Authorization": installation.token("admin")},
         timeout=10,
     )
     assert answer.status_code == 200, answer.text
@@ -105,18 +105,18 @@ def evaluation(served: Served, token: str, flag: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("away_seconds", [6, pytest.param(60, marks=pytest.mark.long)])
 def test_while_the_database_is_away_only_the_guards_lease_takes_a_flag_away(
-    served: Served, office: Office, cable: Cable, tmp_path: Path, away_seconds: int
+    served: Served, installation: Installation, proxy: TcpProxy, tmp_path: Path, away_seconds: int
 ) -> None:
-    office.move(3, 3)
-    take(served, office, OTHER)
-    token = office.token("client")
+    installation.move(3, 3)
+    take(served, installation, OTHER)
+    token = installation.token("client")
     with (
-        streaming(served, office, tmp_path, "production") as production,
-        streaming(served, office, tmp_path, "staging") as staging,
+        streaming(served, installation, tmp_path, "production") as production,
+        streaming(served, installation, tmp_path, "staging") as staging,
     ):
         eventually(lambda: production.is_enabled(FLAG, {"userId": "7"}) and production.is_enabled("other"))
         assert evaluation(served, token, "other")["value"] is True
-        cable.cut()
+        proxy.cut()
         ends = time.monotonic() + away_seconds
         while time.monotonic() < ends:
             assert staging.is_enabled(FLAG)
@@ -127,20 +127,22 @@ def test_while_the_database_is_away_only_the_guards_lease_takes_a_flag_away(
         assert evaluation(served, token, FLAG)["reason"] in ("DISABLED", "STALE")
         if away_seconds > 10:
             assert evaluation(served, token, "other")["reason"] == "STALE"
-        cable.mend()
+        proxy.mend()
         eventually(lambda: production.is_enabled(FLAG, {"userId": "7"}))
-        office.roll_back()
+        installation.roll_back()
         eventually(lambda: not production.is_enabled(FLAG, {"userId": "7"}))
         assert evaluation(served, token, "other")["reason"] == "STATIC"
 
 
-def test_a_worker_that_is_killed_costs_its_streams_nothing(served: Served, office: Office, tmp_path: Path) -> None:
-    token = office.token("client", environment="staging")
-    with streaming(served, office, tmp_path, "staging") as client:
+def test_a_worker_that_is_killed_costs_its_streams_nothing(
+    served: Served, installation: Installation, tmp_path: Path
+) -> None:
+    token = installation.token("client", environment="staging")
+    with streaming(served, installation, tmp_path, "staging") as client:
         listeners = [_listen(served, token) for _ in range(20)]
         for worker in _workers(served):
             os.kill(worker, signal.SIGKILL)
-        office.roll_back(in_all=True)
+        installation.roll_back(in_all=True)
         eventually(lambda: not client.is_enabled(FLAG))
         payload = requests.get(
             f"{served.url}/api/client/features",
@@ -156,14 +158,14 @@ def test_a_worker_that_is_killed_costs_its_streams_nothing(served: Served, offic
 
 
 def test_a_stream_goes_on_after_its_worker_was_killed_and_ends_with_what_everybody_has(
-    served: Served, office: Office
+    served: Served, installation: Installation
 ) -> None:
-    token, held = office.token("client", environment="staging"), FeatureState()
+    token, held = installation.token("client", environment="staging"), FeatureState()
     with _listen(served, token) as listener:
         last_id = _take_event(listener, held)
     for worker in _workers(served):
         os.kill(worker, signal.SIGKILL)
-    office.roll_back(in_all=True)
+    installation.roll_back(in_all=True)
     eventually(lambda: _answers(served))
     with _listen(served, token, last_id) as listener:
         _take_event(listener, held)

@@ -16,7 +16,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
-from tests.alerts.conftest import Desk
+from tests.alerts.conftest import StoredRollout
 from tests.credit_signals import FAILURE, ROUTED
 
 pytestmark = pytest.mark.faults
@@ -26,7 +26,7 @@ RATES = (0.0, 0.0, 0.0, 0.001, 0.01, 0.05, 0.5)
 
 
 @dataclass
-class Chance:
+class RandomEvents:
     """Everything that may happen, drawn from one seed."""
 
     random: Random
@@ -106,23 +106,23 @@ class Chance:
 
 
 @pytest.fixture
-def desk(app: Flask, now: datetime) -> Iterator[Desk]:
-    desk = Desk(app, now)
-    desk.plan()
+def stored_rollout(app: Flask, now: datetime) -> Iterator[StoredRollout]:
+    stored_rollout = StoredRollout(app, now)
+    stored_rollout.plan()
     with app.app_context():
-        yield desk
+        yield stored_rollout
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_happens_the_promises_of_a_rollback_hold(desk: Desk, seed: int) -> None:
-    chance = Chance(Random(seed), desk.now)
+def test_whatever_happens_the_promises_of_a_rollback_hold(stored_rollout: StoredRollout, seed: int) -> None:
+    chance = RandomEvents(Random(seed), stored_rollout.now)
     chance.run(300)
     assert chance.rolled_back > 0
 
 
 @pytest.mark.long
 @pytest.mark.database("sqlite")
-def test_they_hold_for_a_hundred_thousand_ticks(desk: Desk) -> None:
-    chance = Chance(Random(7), desk.now)
+def test_they_hold_for_a_hundred_thousand_ticks(stored_rollout: StoredRollout) -> None:
+    chance = RandomEvents(Random(7), stored_rollout.now)
     chance.run(100_000)
     assert chance.rolled_back > 0

@@ -87,6 +87,7 @@ def test_a_part_for_which_v2_always_fails_is_stopped_and_named(
     with read_only() as session:
         change = next(entry for entry in audit.latest(session, subject=f"rollout:{FLAG}", limit=5) if entry.after)
         (notice, _), *_ = notices.latest(session, limit=1)
+    assert change.after is not None
     assert any(each.get("cohort") == stopped_for(product) for each in change.after["evidence"]["verdicts"])
     assert stopped_for(product) in notice.body
 

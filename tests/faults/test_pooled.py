@@ -27,9 +27,9 @@ from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
 from tests import postgres
 from tests.applications import application
-from tests.billing_office import REASON, Office
 from tests.faults.ledger import assert_whole
-from tests.faults.test_credits_killed import Crowd, prepared
+from tests.faults.test_credits_killed import CreditClients, prepared
+from tests.installation import REASON, Installation
 from tests.pgbouncer import pgbouncer
 from tests.serving import COMMAND, ROOT, Served, serving
 
@@ -44,12 +44,12 @@ NOISE = ("job.failed", "change_feed.listen_lost", "PreparedStatement", "InvalidS
 
 
 @pytest.fixture
-def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
+def installation(postgresql_url: str, tmp_path: Path) -> Iterator[Installation]:
     settings = Settings(database_url=postgresql_url, instance_dir=tmp_path, secret_key=SECRET, background=False)
     with application(settings) as app:
-        office = Office(app)
-        office.plan()
-        yield office
+        installation = Installation(app)
+        installation.plan()
+        yield installation
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def pooled_addresses(url: str, connections: str = SERVER_CONNECTIONS) -> Iterato
 
 @contextmanager
 def behind_pooler(url: str, folder: Path) -> Iterator[list[Served]]:
-    """Two servers that reach the database by one small pooler."""
+    """Yield two servers that reach the database by one small pooler."""
     alerts = yaml.safe_load((ROOT / "alerts.yaml").read_text())
     # How busy this machine is closes no gate.
     alerts["alerts"] = {name: each for name, each in alerts["alerts"].items() if "slow" not in name}
@@ -79,36 +79,38 @@ def behind_pooler(url: str, folder: Path) -> Iterator[list[Served]]:
         yield found
 
 
-def test_consumptions_evaluations_and_advances_through_it(office: Office, postgresql_url: str, tmp_path: Path) -> None:
-    service, admin, sdk = prepared(office.app), office.token("admin"), office.token("frontend")
+def test_consumptions_evaluations_and_advances_through_it(
+    installation: Installation, postgresql_url: str, tmp_path: Path
+) -> None:
+    service, admin, sdk = prepared(installation.app), installation.token("admin"), installation.token("frontend")
     with behind_pooler(postgresql_url, tmp_path) as servers:
-        crowds = [Crowd(served.url, service, WAYS) for served in servers]
+        groups = [CreditClients(served.url, service, WAYS) for served in servers]
         with ExitStack() as load:
             evaluations = [load.enter_context(evaluating(served, sdk)) for served in servers]
-            for crowd in crowds:
-                load.enter_context(crowd)
+            for clients in groups:
+                load.enter_context(clients)
             for _ in range(ADVANCES):
-                assert sorted(advance_everywhere(office, servers, admin)) == [200, 409]
-                for crowd in crowds:
-                    crowd.wait_for_more()
+                assert sorted(advance_on_all(installation, servers, admin)) == [200, 409]
+                for clients in groups:
+                    clients.wait_for_more()
         logs = "".join(served.log.read_text() for served in servers)
-    assert [each for crowd in crowds for each in crowd.failures] == []
+    assert [each for clients in groups for each in clients.failures] == []
     assert all(answers and set(answers) == {200} for answers in evaluations)
     assert [word for word in NOISE if word in logs] == []
-    one, other = (crowd.answered for crowd in crowds)
+    one, other = (clients.answered for clients in groups)
     shared = one.keys() & other.keys()
     assert shared, "no key was given to both servers"
     assert {key: one[key] for key in shared} == {key: other[key] for key in shared}
-    rows = assert_whole(office.app)
+    rows = assert_whole(installation.app)
     assert {row["operation_key"] for row in rows if row["charged"]["analysis"]} == one.keys() | other.keys()
-    with office.app.app_context(), read_only() as session:
+    with installation.app.app_context(), read_only() as session:
         beat = guard_expires_at(session)
     assert beat is not None
     assert beat > datetime.now(UTC), "the guard beats through the pooler"
 
 
 def test_an_operator_backs_up_and_restores_through_it_and_leaves_nothing_behind(
-    office: Office, postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postgres.use_programs(monkeypatch)
     backup, reason = str(tmp_path / "one.backup"), ["--reason", REASON]
@@ -155,9 +157,9 @@ def evaluating(served: Served, token: str) -> Iterator[list[int]]:
         thread.join()
 
 
-def advance_everywhere(office: Office, servers: list[Served], token: str) -> list[int]:
+def advance_on_all(installation: Installation, servers: list[Served], token: str) -> list[int]:
     """Ask both servers at once for the same advance; what each answers."""
-    version = begun_again(office)
+    version = begun_again(installation)
     barrier = threading.Barrier(len(servers))
 
     def advance(served: Served) -> int:
@@ -172,9 +174,9 @@ def advance_everywhere(office: Office, servers: list[Served], token: str) -> lis
         return list(pool.map(advance, servers))
 
 
-def begun_again(office: Office) -> int:
+def begun_again(installation: Installation) -> int:
     """Put the rollout back to its first step, whose soak time is over; returns its version."""
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         found = rollouts.find(session, FLAG)
         at, version = datetime.now(UTC) - timedelta(days=60), found.version + 1
         after = replace(found, position=Position(0, 0), entered_at=at, version=version)

@@ -7,7 +7,8 @@ import pytest
 from flask import Flask
 
 from control_plane.core.phases import Position, RolloutState
-from credits_engine.engines.plans import CATALOGUE, Catalogue, Limits
+from credits_engine.engines.amounts import Limits
+from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.operations import account_books
 from tests.faults.product import USERS, Product
 

@@ -27,8 +27,8 @@ from control_plane.platform.settings import SETTINGS, Settings
 from credits_engine.reconciliation.journal import reconcile
 from flags.administration.definitions import export_definitions
 from flags.store import UserAttributes
-from tests.billing_office import Office
 from tests.faults import ofrep
+from tests.installation import Installation
 
 pytestmark = pytest.mark.faults
 
@@ -51,6 +51,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 BOTH = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 Fuzz = Callable[..., int]
 Modes = tuple[GenerationMode, ...]
+AnyOperation = APIOperation[Any, Any, Any, Any]
 
 
 @pytest.fixture
@@ -60,24 +61,24 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def office(app: Flask) -> Office:
+def installation(app: Flask) -> Installation:
     """An installation whose rollout has reached some, and which has a flag of its own."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.move(3, 1)
-    office.publish()
-    return office
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.move(3, 1)
+    installation.publish()
+    return installation
 
 
 @pytest.fixture
-def fuzz(app: Flask, office: Office) -> Fuzz:
+def fuzz(app: Flask, installation: Installation) -> Fuzz:
     """`fuzz(prefixes, 10)` sends ten requests of each sort to each operation; gives how many."""
-    office.users(UserAttributes("ann", "pro"))
+    installation.users(UserAttributes("ann", "pro"))
     ours = schemathesis.openapi.from_wsgi("/openapi/openapi.json", app)
-    tokens = {prefix: office.token(kind, trusted_attributes=["*"]) for prefix, kind in KINDS.items()}
+    tokens = {prefix: installation.token(kind, trusted_attributes=["*"]) for prefix, kind in KINDS.items()}
     tokens |= {PRODUCT_USERS: f"Bearer {jwt.encode({'sub': 'ann'}, SETTINGS.get(app).user_jwt_secret)}"}
-    admin = office.token("admin")
+    admin = installation.token("admin")
 
     def fuzz(
         prefixes: tuple[str, ...],
@@ -101,38 +102,38 @@ def fuzz(app: Flask, office: Office) -> Fuzz:
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("each", "total"), [(6, 100), pytest.param(250, 5_000, marks=pytest.mark.long)])
 def test_nothing_sent_to_the_wire_breaks_or_changes_anything(
-    fuzz: Fuzz, app: Flask, office: Office, each: int, total: int
+    fuzz: Fuzz, app: Flask, installation: Installation, each: int, total: int
 ) -> None:
-    before = _truth(app, office)
+    before = _state(app, installation)
     assert fuzz(WIRE, each) >= total
-    assert _truth(app, office) == before
+    assert _state(app, installation) == before
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("each", "total"), [(2, 100), pytest.param(220, 10_000, marks=pytest.mark.long)])
 def test_nothing_malformed_sent_anywhere_breaks_or_changes_anything(
-    fuzz: Fuzz, app: Flask, office: Office, each: int, total: int
+    fuzz: Fuzz, app: Flask, installation: Installation, each: int, total: int
 ) -> None:
-    before = _truth(app, office)
+    before = _state(app, installation)
     assert fuzz(EVERYTHING, each, modes=(GenerationMode.NEGATIVE,)) >= total
-    assert _truth(app, office) == before
+    assert _state(app, installation) == before
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("each", "total"), [(20, 60), pytest.param(2_500, 10_000, marks=pytest.mark.long)])
 def test_what_the_protocol_itself_allows_is_answered_in_its_words(
-    fuzz: Fuzz, app: Flask, office: Office, each: int, total: int
+    fuzz: Fuzz, app: Flask, installation: Installation, each: int, total: int
 ) -> None:
-    before = _truth(app, office)
+    before = _state(app, installation)
     assert fuzz(EVERYTHING, each, document=ofrep.DOCUMENT) >= total
-    assert _truth(app, office) == before
+    assert _state(app, installation) == before
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("named", [{}, THERE], ids=["strangers", "what is there"])
 @pytest.mark.parametrize("each", [2, pytest.param(50, marks=pytest.mark.long)])
 def test_nothing_well_formed_breaks_it(
-    fuzz: Fuzz, app: Flask, office: Office, each: int, named: Mapping[str, object]
+    fuzz: Fuzz, app: Flask, installation: Installation, each: int, named: Mapping[str, object]
 ) -> None:
     assert fuzz(EVERYTHING, each, modes=(GenerationMode.POSITIVE,), named=named) > 0
     with app.app_context(), read_only() as session:
@@ -140,19 +141,19 @@ def test_nothing_well_formed_breaks_it(
         assert reconcile(session).clean
 
 
-def _operations(schema: Any, prefixes: tuple[str, ...]) -> Iterator[APIOperation]:
+def _operations(schema: Any, prefixes: tuple[str, ...]) -> Iterator[AnyOperation]:
     for result in schema.get_all_operations():
         operation = result.ok()
         if operation.path.startswith(prefixes) and operation.path not in ENDLESS:
             yield operation
 
 
-def _modes(operation: APIOperation, wanted: Modes) -> Iterator[GenerationMode]:
+def _modes(operation: AnyOperation, wanted: Modes) -> Iterator[GenerationMode]:
     can_be_wrong = bool(operation.body or operation.query)
     yield from (mode for mode in wanted if mode is GenerationMode.POSITIVE or can_be_wrong)
 
 
-def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: int, named: Mapping[str, object]) -> int:
+def _send(operation: AnyOperation, mode: GenerationMode, token: str, examples: int, named: Mapping[str, object]) -> int:
     sent = 0
 
     @examples_of(
@@ -164,7 +165,7 @@ def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: i
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def send(case: Case) -> None:
+    def send(case: Case[AnyOperation]) -> None:
         nonlocal sent
         sent += 1
         case.path_parameters.update({name: there for name, there in named.items() if name in case.path_parameters})
@@ -175,10 +176,10 @@ def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: i
     return sent
 
 
-def _truth(app: Flask, office: Office) -> dict[str, Any]:
-    """What the installation gives SDKs, and whether its rollout still lets in whom it should."""
-    office.publish()
-    headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "6.1.0"}
+def _state(app: Flask, installation: Installation) -> dict[str, Any]:
+    """Return what the installation gives SDKs, and whether its rollout still lets in whom it should."""
+    installation.publish()
+    headers = {"Authorization": installation.token("client"), "Unleash-Client-Spec": "6.1.0"}
     payload = app.test_client().get("/api/client/features", headers=headers).json
     with app.app_context(), read_only() as session:
         kept = export_definitions(session, "production")

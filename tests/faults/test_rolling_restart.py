@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.billing_office import Office
 from tests.faults.ledger import assert_whole
-from tests.faults.test_credits_killed import Crowd, prepared
+from tests.faults.test_credits_killed import CreditClients, prepared
+from tests.installation import Installation
 from tests.nginx import SERVER, nginx
 from tests.processes import free_port
 from tests.serving import serving
@@ -23,7 +23,7 @@ UNLIMITED = 100_000
 def test_a_restart_of_one_server_after_the_other_fails_nobody(
     app: Flask, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Office(app).plan()
+    Installation(app).plan()
     token, ports = prepared(app), (free_port(), free_port())
     for port in ports:
         (tmp_path / str(port)).mkdir()
@@ -39,14 +39,14 @@ def test_a_restart_of_one_server_after_the_other_fails_nobody(
         addresses = [f"127.0.0.1:{port}" for port in ports]
         proxy = stack.enter_context(nginx(tmp_path, addresses, requests_per_second=UNLIMITED))
         monkeypatch.setenv("SSL_CERT_FILE", str(proxy.certificate))
-        crowd = Crowd(proxy.url, token)
-        with crowd:
+        clients = CreditClients(proxy.url, token)
+        with clients:
             for port in ports:
-                crowd.wait_for_more()
+                clients.wait_for_more()
                 servers[port].close()
-                crowd.wait_for_more()
+                clients.wait_for_more()
                 start(port)
-            crowd.wait_for_more()
-    assert crowd.failures == []
+            clients.wait_for_more()
+    assert clients.failures == []
     charged = {row["operation_key"] for row in assert_whole(app) if row["charged"]["analysis"]}
-    assert charged == crowd.answered.keys()
+    assert charged == clients.answered.keys()

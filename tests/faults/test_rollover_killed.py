@@ -13,9 +13,9 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing.store import accounts
 from credits_engine.engines.periods import months_after
 from credits_engine.store.tables import PACKS
-from tests.billing_office import Office
 from tests.credits_engine.rolling import rolling
-from tests.faults.test_credits_killed import CLIENTS, Crowd, assert_nothing_lost, kill_worker
+from tests.faults.test_credits_killed import CLIENTS, CreditClients, assert_nothing_lost, kill_worker
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.faults
@@ -34,37 +34,37 @@ def enter_users(boundary: datetime) -> None:
             accounts.update_directory(session, user_id, plan="plus", anchor=anchor, now=now)
 
 
-def wait_for_everybody(crowd: Crowd, boundary: datetime) -> None:
+def wait_for_everybody(clients: CreditClients, boundary: datetime) -> None:
     """Let each client have an answer before its period ends."""
-    while {key.partition("-")[0] for key in crowd.answered} != {*USERS}:
+    while {key.partition("-")[0] for key in clients.answered} != {*USERS}:
         assert datetime.now(UTC) < boundary, "the machine is too slow to answer before the period ends"
         time.sleep(0.01)
     time.sleep(max(0.0, (boundary - datetime.now(UTC)).total_seconds()))
 
 
-def kill_after_each_answer(crowd: Crowd, served: Served) -> None:
+def kill_after_each_answer(clients: CreditClients, served: Served) -> None:
     """Kill when some have rolled over by then, and some have not."""
     for _ in range(KILLS):
         kill_worker(served)
-        known = len(crowd.answered)
-        while len(crowd.answered) == known:
+        known = len(clients.answered)
+        while len(clients.answered) == known:
             time.sleep(0.001)
 
 
 def test_workers_killed_at_the_boundary_roll_each_account_over_once(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:
-    token = Office(app).token("service")
+    token = Installation(app).token("service")
     with app.app_context(), rolling("plus", datetime.now(UTC)):
         with serving(tmp_path, DATABASE_URL=database_url) as served:
             boundary = datetime.now(UTC) + timedelta(seconds=PERIOD_SECONDS)
             enter_users(boundary)
-            crowd = Crowd(served.url, token)
-            with crowd:
-                wait_for_everybody(crowd, boundary)
-                kill_after_each_answer(crowd, served)
-                crowd.wait_for_more()
-        assert_nothing_lost(app, crowd)
+            clients = CreditClients(served.url, token)
+            with clients:
+                wait_for_everybody(clients, boundary)
+                kill_after_each_answer(clients, served)
+                clients.wait_for_more()
+        assert_nothing_lost(app, clients)
         with read_only() as session:
             rolled = session.execute(select(PACKS.c.user_id, PACKS.c.kind, PACKS.c.amount)).all()
     wanted = [(user_id, kind, amount) for user_id in USERS for kind, amount in (("analysis", 60), ("roast", 2_500))]

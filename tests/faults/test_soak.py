@@ -12,10 +12,10 @@ from flask import Flask
 
 from control_plane.core.phases import FLAG
 from tests.bench.load import Load, Request, load
-from tests.billing_office import Office
-from tests.faults.crashing import children
+from tests.faults.crashable_server import children
 from tests.faults.ledger import assert_whole
 from tests.faults.test_credits_killed import CLIENTS, prepared
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
@@ -28,9 +28,9 @@ GROWTH_MAX = 1.05
 @pytest.mark.long
 @pytest.mark.database("postgresql")
 def test_a_steady_load_meets_no_error_and_takes_no_more_memory(app: Flask, database_url: str, tmp_path: Path) -> None:
-    office = Office(app)
-    office.plan()
-    service, sdk = prepared(app), office.token("frontend")
+    installation = Installation(app)
+    installation.plan()
+    service, sdk = prepared(app), installation.token("frontend")
     with serving(tmp_path, DATABASE_URL=database_url, WORKERS="2") as served:
         both(served, service, sdk, "warm", WARM_SECONDS)
         before = memory(served)

@@ -40,7 +40,7 @@ def connect_again() -> None:
         connection.close()
 
 
-def look_for_a_slow_reader() -> None:
+def find_slow_reader() -> None:
     """Look through all open files, as a stream does after a megabyte."""
     StreamReader("127.0.0.1", "1").keeps_up(HANDED_OVER_MAX + 1)
 
@@ -50,7 +50,7 @@ def make_private() -> None:
     private_files.make_private(Path(db.engine.url.database))
 
 
-@pytest.mark.parametrize("act", [connect_again, look_for_a_slow_reader, make_private, database.sync_to_disk])
+@pytest.mark.parametrize("act", [connect_again, find_slow_reader, make_private, database.sync_to_disk])
 def test_a_visit_of_another_process_takes_no_log_away(app: Flask, act: Callable[[], None]) -> None:
     with app.app_context():
         path = Path(str(db.engine.url.database))
@@ -70,7 +70,7 @@ def test_a_visit_of_another_process_takes_no_log_away(app: Flask, act: Callable[
 
 
 def count(path: Path) -> int:
-    """What another process reads of a signal."""
+    """Read the count of a signal in another process."""
     read = (
         "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("
         "\"SELECT coalesce(sum(total), 0) FROM signal_total WHERE signal = 'a_signal'\").fetchone()[0])"

@@ -19,7 +19,7 @@ from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
 from control_plane.rollouts.store import load_all
 from flags import store
-from tests.billing_office import Office
+from tests.installation import Installation
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -77,8 +77,8 @@ def a_body(chance: random.Random) -> dict[str, Any]:
             return {"json": {name: a_value(chance) for name in chance.sample(NAMES, 4)}}
 
 
-def truth(app: Flask) -> dict[str, object]:
-    """All that only people with rights may change."""
+def protected_state(app: Flask) -> dict[str, object]:
+    """Return all that only people with rights may change."""
     with app.app_context(), read_only() as session:
         assert audit.verify(session).intact
         tokens = [{**row, "last_seen_at": None} for row in access.rows(session, access.TOKENS)]
@@ -108,8 +108,8 @@ def callers(
     cast: Mapping[str, Person],
 ) -> list[Callable[[], tuple[FlaskClient, dict[str, str]]]]:
     """Those who may change nothing here: strangers, a viewer, an owner of another flag, tokens for other things."""
-    office = Office(app)
-    office.plan()
+    installation = Installation(app)
+    installation.plan()
     with app.app_context(), transaction() as session:
         grants = [Grant(Role.OWNER, "another_flag")]
         accounts.change_role(session, cast["olga"].id, role="viewer", now=datetime.now(UTC), actor="system")
@@ -130,7 +130,7 @@ def callers(
         lambda: (stranger, {}),
         lambda: (sign_in("victor"), {}),
         lambda: (sign_in("olga"), {}),
-        *(lambda text=text: (stranger, {"Authorization": text}) for text in tokens),  # type: ignore[misc]
+        *(lambda text=text: (stranger, {"Authorization": text}) for text in tokens),
     ]
 
 
@@ -138,7 +138,7 @@ def callers(
 def test_nothing_breaks_and_nothing_is_passed_by(
     app: Flask, callers: list[Callable[[], tuple[FlaskClient, dict[str, str]]]], requests: int, seed: int
 ) -> None:
-    chance, before, broken = random.Random(seed), truth(app), []
+    chance, before, broken = random.Random(seed), protected_state(app), []
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in (*ENDLESS, "pages.live_rollouts")]
     for number in range(requests):
         client, headers = chance.choice(callers)()
@@ -151,4 +151,4 @@ def test_nothing_breaks_and_nothing_is_passed_by(
             if answer.status_code >= 500:
                 broken.append((method, path, answer.status_code, answer.get_data(as_text=True)[:300]))
     assert not broken, broken
-    assert truth(app) == before
+    assert protected_state(app) == before

@@ -21,7 +21,7 @@ EVERYTHING = Exposure(environment=True, allowlist=True, new_signups_percentage=1
 
 
 def flag(**changes: Any) -> RolloutFlag:
-    """The flag as it stands before its first phase in production."""
+    """Return the flag as it stands before its first phase in production."""
     standing: dict[str, Any] = {
         "key": FLAG,
         "environment": PRODUCTION,
@@ -34,7 +34,7 @@ def flag(**changes: Any) -> RolloutFlag:
 
 
 def user_in_bucket(number: int) -> str:
-    """Some user whose bucket is `number`."""
+    """Return some user whose bucket is `number`."""
     return next(name for name in map("user-{}".format, range(10_000)) if bucket(FLAG, name) == number)
 
 
@@ -45,7 +45,7 @@ ANONYMOUS = EvaluationContext()
 def users_losing_flag(
     before: RolloutFlag, after: RolloutFlag, contexts: Iterable[EvaluationContext], *, now: datetime
 ) -> Iterator[EvaluationContext]:
-    """Those of `contexts` who have the flag as it is and would not have it as it becomes."""
+    """Yield those of `contexts` who have the flag as it is and would not have it as it becomes."""
     return (
         context
         for context in contexts

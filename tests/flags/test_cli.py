@@ -16,13 +16,13 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
 from flags import cli
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(app: Flask, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("directory", "import", "file")` types a command and gives what it printed."""
     monkeypatch.setattr(cli_support, "application", lambda **_: app)
     group = click.Group("rollout")
@@ -43,11 +43,11 @@ def says(run: Run, *words: str) -> dict[str, Any]:
     return found
 
 
-def test_users_are_imported_and_explained(run: Run, tmp_path: Path, office: Office) -> None:
+def test_users_are_imported_and_explained(run: Run, tmp_path: Path, installation: Installation) -> None:
     file = tmp_path / "users.csv"
     file.write_text("user_id,plan,signed_up_at,beta\nann,pro,2030-01-01,true\nbob,free,,no\n")
     assert run("directory", "import", str(file)) == "2 users stored.\n"
-    office.move(1)
+    installation.move(1)
     assert run("explain", FLAG, "ann").startswith(f"{FLAG} is on for ann (TARGETING_MATCH).")
     explained = says(run, "explain", FLAG, "bob")
     assert (explained["value"], explained["entersAt"]["audience"]) == (False, "everyone")
@@ -56,7 +56,7 @@ def test_users_are_imported_and_explained(run: Run, tmp_path: Path, office: Offi
     assert [line.split(",")[:2] for line in lines[1:]] == [["ann", "True"], ["bob", "False"]]
 
 
-def test_a_file_may_say_what_is_to_be_supposed_of_users(run: Run, tmp_path: Path, office: Office) -> None:
+def test_a_file_may_say_what_is_to_be_supposed_of_users(run: Run, tmp_path: Path, installation: Installation) -> None:
     feature = tmp_path / "flags.json"
     pro = {"contextName": "plan", "operator": "IN", "values": ["pro"]}
     strategy = {"name": "default", "constraints": [pro]}

@@ -5,10 +5,12 @@ from flask import Flask
 from control_plane.core.phases import PRODUCTION
 from control_plane.platform.db.database import read_only
 from flags.snapshot import ENVIRONMENTS_MAX, SNAPSHOTS
-from tests.billing_office import Office
+from tests.installation import Installation
 
 
-def test_names_of_environments_fill_no_memory_and_push_out_no_process_own(app: Flask, office: Office) -> None:
+def test_names_of_environments_fill_no_memory_and_push_out_no_process_own(
+    app: Flask, installation: Installation
+) -> None:
     """Anybody who looks on may ask about any name."""
     with app.app_context(), read_only() as session:
         snapshots = SNAPSHOTS.get()

@@ -19,7 +19,7 @@ import requests
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from tests.faults.replication import Pair, replicated
+from tests.faults.replication import ReplicatedServers, replicated
 from tests.nginx import SERVER, Proxy, nginx
 from tests.pgbouncer import SHIPPED, ShippedPooler, shipped_pgbouncer
 from tests.processes import free_port
@@ -36,7 +36,7 @@ class Production:
     """An installation, and the program that it runs at the moment."""
 
     folder: Path
-    pair: Pair
+    pair: ReplicatedServers
     pooler: ShippedPooler
     settings: Mapping[str, str]
     program: Path
@@ -73,13 +73,13 @@ class Production:
         return done.stdout
 
     def token(self, name: str, kind: str) -> str:
-        """The text of a new token."""
+        """Return the text of a new token."""
         found: str = json.loads(self.rollout("token", "create", name, "--type", kind, "--json"))["token"]
         return found
 
     @contextmanager
     def front(self) -> Iterator[Proxy]:
-        """An nginx in front of both servers."""
+        """Yield an nginx in front of both servers."""
         with nginx(self.folder, [f"127.0.0.1:{port}" for port in self.ports]) as proxy:
             yield proxy
 
@@ -117,7 +117,7 @@ class Browser:
         assert answer.status_code == 303, answer.text
 
     def ask(self, method: str, path: str, **body: object) -> Any:
-        """What the API answers; it must be content."""
+        """Return the API's answer, which must be content."""
         answer = self._session.request(method, f"{self._url}/api{path}", json=body or None, timeout=20)
         assert answer.ok, answer.text
         return answer.json()
@@ -143,7 +143,7 @@ def production(folder: Path, program: Path) -> Iterator[Production]:
         yield found
 
 
-def _prepare(pair: Pair, password: str) -> None:
+def _prepare(pair: ReplicatedServers, password: str) -> None:
     """Make the role, with the limits that the shipped file of the pooler names, and its empty database."""
     statements = ROLE_STATEMENTS.findall(SHIPPED.read_text())
     assert len(statements) == 3
@@ -155,14 +155,14 @@ def _prepare(pair: Pair, password: str) -> None:
 
 
 def _both(primary: URL, replica: URL) -> str:
-    """The address of both servers in the form that docs/install.md names."""
+    """Return the address of both servers in the form that docs/install.md names."""
     hosts = f"host={primary.host},{replica.host}&port={primary.port},{replica.port}"
     person = f"{primary.username}:{primary.password}"
     return f"postgresql://{person}@/{primary.database}?{hosts}&target_session_attrs=read-write"
 
 
 def lost(answered: Mapping[str, int], open_ones: Sequence[str], journal: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """What is wrong with a journal after a crowd: missing, charged twice, or charged to nobody's knowledge."""
+    """Return what is wrong with a journal after a crowd: missing, charged twice, or charged to nobody's knowledge."""
     stored = dict(journal)
     return {
         "missing": [key for key, number in answered.items() if stored.get(key) != number],

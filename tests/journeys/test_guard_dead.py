@@ -10,14 +10,14 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import leases
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 
 def test_without_a_heartbeat_legacy_serves_again(app: Flask, client: FlaskClient, service_token: str) -> None:
-    office = Office(app)
-    office.plan()
-    office.move(3, 3)
-    office.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
+    installation = Installation(app)
+    installation.plan()
+    installation.move(3, 3)
+    installation.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
     with app.app_context():
         run_guard(datetime.now(UTC), 1)
     assert served_by(client, service_token, "k1") == "v2"

@@ -24,10 +24,10 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation import scheduled
 from flags.store import Effect, UserAttributes, put_override
-from tests.billing_office import Office as Installation
-from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.virtual_shop import sell
+from tests.credits_engine.billing.conftest import Billing
+from tests.credits_engine.billing.virtual_sales import sell
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
+from tests.installation import Installation
 from tests.journeys.conftest import Run
 
 NOW = datetime.now(UTC)
@@ -101,7 +101,7 @@ def test_a_kind_that_no_release_knew_is_granted_enforced_and_sold(app: Flask, ru
     assert take("bob", "before", now, analysis=1).replayed
     stripe = VirtualStripe(now=now)
     sell(stripe, "bob", "pack_image_20")
-    Office(app, now).tell(stripe.events, at=now)
+    Billing(app, now).process(stripe.events, at=now)
     bought = take("bob", "k3", now, image=3)
     assert (bought.outcome, bought.charged) == (Outcome.ALLOWED, Amounts(image=3))
     assert differences(now) == 0
@@ -170,9 +170,9 @@ def test_a_weekly_and_a_quarterly_price_grant_a_months_credits_once_a_month(
     stripe = VirtualStripe(now=now)
     subscription = stripe.checkout("ada", price)
     subscription.end = now + days * DAY
-    office = Office(app, now)
-    office.tell(stripe.events, at=now)
-    assert office.user("ada")[0] == "team"
+    billing = Billing(app, now)
+    billing.process(stripe.events, at=now)
+    assert billing.user("ada")[0] == "team"
     for number in range(4):
         moment = now + number * 7 * DAY
         if price == "team_weekly" and number:
@@ -180,7 +180,7 @@ def test_a_weekly_and_a_quarterly_price_grant_a_months_credits_once_a_month(
             stripe.now = moment
             stripe._change(subscription, start=moment, end=moment + 7 * DAY)
             stripe._bill(subscription, "subscription_cycle")
-            office.tell(stripe.events[told:], at=moment)
+            billing.process(stripe.events[told:], at=moment)
         assert take("ada", f"k{number}", moment, image=15).outcome is Outcome.ALLOWED
     assert take("ada", "k9", now + 22 * DAY, image=15).outcome is Outcome.DENIED_LIMIT
     assert take("ada", "k10", now + 32 * DAY, image=15).served.used == Amounts()
@@ -199,8 +199,8 @@ def test_the_days_of_grace_are_the_plans(app: Flask, run: Run) -> None:
     subscription.card_works = False
     stripe.pass_time(subscription.end + timedelta(hours=2))
     failed_at = stripe.now - timedelta(hours=1)
-    office = Office(app, now)
-    office.tell(stripe.events, at=stripe.now)
+    billing = Billing(app, now)
+    billing.process(stripe.events, at=stripe.now)
     assert take("ada", "k1", failed_at + 2 * DAY - timedelta(minutes=1), image=1).outcome is Outcome.ALLOWED
     refused = take("ada", "k2", failed_at + 2 * DAY + timedelta(minutes=1), image=1)
     assert refused.outcome is Outcome.DENIED_STATE

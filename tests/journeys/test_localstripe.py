@@ -34,12 +34,12 @@ class Shop:
         """Run a command as an operator; return its exit code and what it answers."""
         folder = self._served.log.parent
         environment = {"PATH": os.environ["PATH"], "INSTANCE_DIR": str(folder), **self._settings}
-        command = [COMMAND, *arguments, "--json"]
+        command = [str(COMMAND), *arguments, "--json"]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
     def account(self, user: str) -> Any:
-        """What a user's subscriptions entitle to."""
+        """Return what a user's subscriptions entitle to."""
         return self.rollout("billing", "show", user)[1]
 
     def wait_until(self, user: str, is_so: Callable[[Any], bool]) -> Any:

@@ -17,8 +17,8 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.platform.runtime import cli_support
 from flags import cli
-from tests.billing_office import Office
 from tests.conftest import ROOT
+from tests.installation import Installation
 
 RECORDED = ROOT / "tests" / "flags" / "unleash" / "recorded"
 PAGE = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
@@ -59,16 +59,16 @@ def served(app: Flask) -> Callable[[], UnleashEngine]:
     """The official engine, holding what an SDK is given here."""
 
     def ask() -> UnleashEngine:
-        office = Office(app)
-        office.publish()
-        headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "5.2.0"}
+        installation = Installation(app)
+        installation.publish()
+        headers = {"Authorization": installation.token("client"), "Unleash-Client-Spec": "5.2.0"}
         return engine(app.test_client().get("/api/client/features", headers=headers).json)
 
     return ask
 
 
 def answers(asked: UnleashEngine, flag: str) -> list[tuple[bool, str]]:
-    """What each user has: the flag, and the variant."""
+    """Return what each user has: the flag, and the variant."""
     contexts = [{"userId": user, "remoteAddress": "10.0.0.1"} for user in USERS]
     return [
         (asked.check_enabled(flag, context).is_enabled, asked.check_variant(flag, context).variant.name)

@@ -18,7 +18,7 @@ from control_plane import migrations
 from control_plane.core.phases import FLAG
 from tests import postgres
 from tests.faults.next_version import NEXT_VERSION
-from tests.faults.test_credits_killed import CLIENTS, Crowd
+from tests.faults.test_credits_killed import CLIENTS, CreditClients
 from tests.journeys.production import Browser, Production, lost, production
 from tests.monitoring import alertmanager, prometheus
 from tests.nginx import Proxy
@@ -73,25 +73,25 @@ def test_from_nothing_through_upgrade_failover_and_disaster(
         olga, service = Browser(proxy, "olga", password), installation.token("shop", "service")
         stack.enter_context(watched(installation, service))
         begin(olga)
-        crowd = Crowd(proxy.url, service, pause_seconds=PAUSE_SECONDS)
-        with crowd:
-            waited(crowd, rounds)
+        clients = CreditClients(proxy.url, service, pause_seconds=PAUSE_SECONDS)
+        with clients:
+            waited(clients, rounds)
             assert serving_engine(proxy, service, "before") == "v2"
-            kept = dict(crowd.answered)
+            kept = dict(clients.answered)
             installation.rollout("backup", backup)
             report_failures(proxy, service)
             eventually(lambda: olga.ask("GET", f"/rollouts/{FLAG}")["state"] == "rolled_back")
             assert "api_error_rate" in olga.ask("GET", f"/rollouts/{FLAG}")["state_reason"]
             assert serving_engine(proxy, service, "after") == "legacy"
             for _ in range(rounds):
-                upgrade(installation, programs[1], crowd)
-            assert crowd.failures == []
+                upgrade(installation, programs[1], clients)
+            assert clients.failures == []
             assert olga.ask("GET", f"/rollouts/{FLAG}")["state"] == "rolled_back"
-            fail_over(installation, crowd)
-            waited(crowd, rounds)
+            fail_over(installation, clients)
+            waited(clients, rounds)
         extra = {"before", "after"}
         stored = [row for row in installation.journal() if row[0] not in extra]
-        assert lost(crowd.answered, [*crowd.open], stored) == {"missing": [], "twice": [], "unknown": []}
+        assert lost(clients.answered, [*clients.open], stored) == {"missing": [], "twice": [], "unknown": []}
         installation.rollout("credits", "verify")
         installation.lose_database()
         restore(installation, backup)
@@ -143,13 +143,13 @@ def begin(olga: Browser) -> None:
     assert (moved["percentage"], moved["state"]) == (100, "running")
 
 
-def waited(crowd: Crowd, rounds: int) -> None:
+def waited(clients: CreditClients, rounds: int) -> None:
     for _ in range(rounds):
-        crowd.wait_for_more()
+        clients.wait_for_more()
 
 
 def serving_engine(proxy: Proxy, token: str, key: str) -> str:
-    """Which engine serves an operation through the proxy."""
+    """Return the engine that serves an operation through the proxy."""
     answer = requests.post(
         f"{proxy.url}/api/credits/consume",
         json={"userId": "u0", "creditType": "roast", "amount": 1},
@@ -163,7 +163,7 @@ def serving_engine(proxy: Proxy, token: str, key: str) -> str:
 
 
 def report_failures(proxy: Proxy, token: str) -> None:
-    """Another service tells that what it does by the flag fails."""
+    """Report as another service that what it does by the flag fails."""
     answer = requests.post(
         f"{proxy.url}/api/signals",
         json={"batchId": "journey-1", "signals": [{"name": "checkout", "bad": 5, "total": 10}]},
@@ -174,32 +174,32 @@ def report_failures(proxy: Proxy, token: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
-def upgrade(installation: Production, program: Path, crowd: Crowd) -> None:
+def upgrade(installation: Production, program: Path, clients: CreditClients) -> None:
     """Bring the schema up, then replace one server after the other."""
     installation.program = program
     assert installation.rollout("--version") == f"rollout {NEXT}\n"
     assert "at version 9998" in installation.rollout("db", "upgrade")
     for port in installation.ports:
-        crowd.wait_for_more()
+        clients.wait_for_more()
         installation.stop(port)
-        crowd.wait_for_more()
+        clients.wait_for_more()
         installation.start(port)
-    crowd.wait_for_more()
+    clients.wait_for_more()
 
 
-def fail_over(installation: Production, crowd: Crowd) -> None:
+def fail_over(installation: Production, clients: CreditClients) -> None:
     """Kill the primary under load, and promote the replica."""
     installation.pair.primary.kill()
     time.sleep(AWAY_SECONDS)
     began = time.monotonic()
     installation.promote()
-    known = len(crowd.answered)
-    eventually(lambda: len(crowd.answered) > known)
+    known = len(clients.answered)
+    eventually(lambda: len(clients.answered) > known)
     print(f"answered again {time.monotonic() - began:.2f} s after the promotion began")  # noqa: T201
 
 
 def restore(installation: Production, backup: str) -> None:
-    """The database is empty: do what docs/operations.md says."""
+    """Do what docs/operations.md says about an empty database."""
     installation.rollout("db", "upgrade")
     installation.rollout("credits", "freeze", "--everybody", *REASON)
     installation.rollout("restore", backup, *REASON)
@@ -210,7 +210,7 @@ def restore(installation: Production, backup: str) -> None:
 
 
 def is_served(proxy: Proxy) -> bool:
-    """Whether a server is ready by itself, without a restart."""
+    """Return whether a server is ready by itself, without a restart."""
     return proxy.get("/readyz").status_code == 200
 
 

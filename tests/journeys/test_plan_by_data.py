@@ -21,9 +21,9 @@ from credits_engine.engines.receipts import Receipt
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation import scheduled
-from tests.billing_office import Office as Installation
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
+from tests.installation import Installation
 from tests.journeys.conftest import Run
 
 NOW = datetime.now(UTC)
@@ -83,9 +83,9 @@ def test_a_plan_that_no_release_knew_is_sold_granted_and_enforced(app: Flask, ru
     schedule.reload_prices(datetime.now(UTC))
     stripe = VirtualStripe(now=now)
     stripe.checkout("ada", "team_monthly")
-    office = Office(app, now)
-    office.tell(stripe.events, at=now)
-    assert office.user("ada")[0] == "team"
+    billing = Billing(app, now)
+    billing.process(stripe.events, at=now)
+    assert billing.user("ada")[0] == "team"
     receipt = take("ada", "k1", now, analysis=20)
     assert receipt.outcome is Outcome.ALLOWED
     assert {receipt.served.limits, receipt.shadow.limits} == {Limits(20, 4), Limits(20, 5)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.usage import rehearse
+from tests.journeys.usage import replay_usage
 
 pytestmark = pytest.mark.faults
 
@@ -23,7 +23,7 @@ def usage(recorded_usage: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_double_charges_are_rolled_back_by_the_variance_alert(usage: Path) -> None:
-    report = rehearse(str(usage), "--fault", f"double-charge:0.10@{FAULT_AT}")
+    report = replay_usage(str(usage), "--fault", f"double-charge:0.10@{FAULT_AT}")
     (rollback,) = report["rollbacks"]
     assert rollback["alert"] == "credit_variance"
     assert rollback["after_fault_v2_decisions"] <= 60
@@ -33,7 +33,7 @@ def test_double_charges_are_rolled_back_by_the_variance_alert(usage: Path) -> No
 
 
 def test_failures_are_rolled_back_by_the_failure_alert(usage: Path) -> None:
-    report = rehearse(str(usage), "--fault", f"fail:0.20@{FAULT_AT}")
+    report = replay_usage(str(usage), "--fault", f"fail:0.20@{FAULT_AT}")
     (rollback,) = report["rollbacks"]
     assert rollback["alert"] == "credit_consumption_failure"
     assert rollback["after_fault_v2_served"] <= 120
@@ -42,7 +42,7 @@ def test_failures_are_rolled_back_by_the_failure_alert(usage: Path) -> None:
 
 
 def test_a_tenth_of_the_threshold_rolls_nothing_back(usage: Path) -> None:
-    report = rehearse(str(usage), "--fault", f"fail:0.001@{FAULT_AT}")
+    report = replay_usage(str(usage), "--fault", f"fail:0.001@{FAULT_AT}")
     assert report["rollbacks"] == []
     assert report["final_phase"] == "everyone"
     assert report["reconcile"]["differences"] == 0

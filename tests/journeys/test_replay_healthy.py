@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.usage import OPERATIONS, rehearse
+from tests.journeys.usage import OPERATIONS, replay_usage
 
 pytestmark = pytest.mark.faults
 
 
 def test_a_healthy_release_reaches_the_last_phase_unaided(recorded_usage: Path) -> None:
-    report = rehearse(str(recorded_usage))
+    report = replay_usage(str(recorded_usage))
     assert report["operations"] == OPERATIONS
     assert [phase["name"] for phase in report["phases"]] == ["development", "beta", "new-signups", "everyone"]
     assert report["final_phase"] == "everyone"

@@ -26,9 +26,9 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation import scheduled
 from flags.store import Effect, UserAttributes, put_override
-from tests.billing_office import Office
 from tests.credits_engine.rolling import rolling
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
+from tests.installation import Installation
 from tests.journeys.conftest import Run
 
 DAY = timedelta(days=1)
@@ -43,13 +43,13 @@ HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
 def installed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Bob is served by v2 and eve by legacy; the catalogue, which is the process's, is put back."""
     catalogue = dict(vars(CATALOGUE))
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "free", datetime.now(UTC) - 90 * DAY) for user in ("bob", "eve")))
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(*(UserAttributes(user, "free", datetime.now(UTC) - 90 * DAY) for user in ("bob", "eve")))
     with app.app_context(), transaction() as session:
         put_override(session, FLAG, "bob", Effect.ALLOW, ChangeContext(datetime.now(UTC), "test", "v2"))
-    office.publish()
+    installation.publish()
     with app.app_context():
         yield
     vars(CATALOGUE).update(catalogue)
@@ -68,7 +68,7 @@ def take(user: str, key: str, now: datetime, analysis: int = 0, roast: int = 0) 
 
 
 def turns(now: datetime, months: int) -> list[datetime]:
-    """The next turns of a month, after the one that runs, which began before the rule did."""
+    """Return the next turns of a month, after the one that runs, which began before the rule did."""
     first = billing_period(datetime(2026, 1, 1, tzinfo=UTC), now).end
     found = [first]
     for _ in range(months - 1):
@@ -118,7 +118,7 @@ def test_a_preview_says_what_more_would_have_rolled_over_and_changes_nothing(
         "roast": {"max_percent": 50, "periods": 2},
     }
     form = {"text": DOCUMENT, "do": "preview", "reason": ""}
-    page = words(alice.post("/catalogue/plans", data=form, headers=HEADERS).text)
+    page = page_text(alice.post("/catalogue/plans", data=form, headers=HEADERS).text)
     assert "Analysis: up to 60 roll over, for 1 period · Roast: up to 50 % of the limit" in page
     assert "From the 2 periods that ended in the last 31 days" in page
     assert "70 Analysis, 10 Roast, to 2 users" in page
@@ -130,11 +130,11 @@ def test_what_was_made_is_shown_exported_and_added_once(run: Run, sign_in: Calla
     exported = run("credits", "catalogue", "export").output
     assert run("credits", "catalogue", "diff", document=exported).output.startswith("0 new.")
     alice = sign_in("alice")
-    page = words(alice.get("/catalogue").text)
+    page = page_text(alice.get("/catalogue").text)
     assert page.count("Analysis: up to 60 roll over, for 1 period") == 2, "of the plan, and of its version"
     assert "max_percent: 50" in alice.get("/catalogue/plans?plan=free").text
     apply(run, ENDED)
-    assert "nothing rolls over" in words(alice.get("/catalogue").text)
+    assert "nothing rolls over" in page_text(alice.get("/catalogue").text)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +179,12 @@ def test_people_see_what_rolled_over_and_until_when(
         assert analysis["rolledFrom"].startswith(f"{before:%Y-%m-01}")
         card = client.get("/embed/credits?form=json", headers=headers).get_json()["data"]
         assert {"creditType": "analysis", "remaining": 25, "expiresAt": until} in card["rolledOver"]
-        html = words(client.get("/embed/credits", headers=headers).text)
+        html = page_text(client.get("/embed/credits", headers=headers).text)
         assert f"25 of them left over from before, until {running.end:%d %B %Y, %H:%M} UTC" in html
         assert "from credit packs" not in html
         history = client.get("/api/user/credits/history?creditType=roast", headers=headers).get_json()
         (entry,) = history["data"]["entries"]
         assert (entry["type"], "5 roast were left unused" in entry["reason"]) == ("rollover", True)
         assert "25 of 30 rolled-over analysis left, until" in run("credits", "status", "bob").output
-        page = words(sign_in("alice").get("/credits?user=bob").text)
+        page = page_text(sign_in("alice").get("/credits?user=bob").text)
         assert "Analysis: 25 of 30 that rolled over from the period of" in page

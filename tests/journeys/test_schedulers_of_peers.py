@@ -111,7 +111,7 @@ def test_a_rollback_of_the_shortest_plan_that_can_be_sent_leaves_nobody_the_flag
         do(rollouts.answer_breach, FLAG, change, attempt=1, is_candidates=True)
     else:
         rolled_back = alice.post(f"/api/rollouts/{FLAG}/rollback", json={"reason": "Off."}, headers=SAME_ORIGIN)
-        assert rolled_back.json["state"] == "rolled_back"
+        assert rolled_back.get_json()["state"] == "rolled_back"
     assert not has("production", now)
 
 

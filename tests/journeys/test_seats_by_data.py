@@ -20,10 +20,10 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation import scheduled
 from flags.store import Effect, UserAttributes, put_override
-from tests.billing_office import Office as Installation
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, Subscription
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -61,17 +61,17 @@ def take(user: str, key: str, now: datetime, **amounts: int) -> Receipt:
     return run_operation(Operation(user, key, Amounts(**amounts), "test"), now=now)
 
 
-class Shop:
-    """A Stripe whose subscription has seats, and the office that it tells."""
+class TeamSubscription:
+    """A subscription with seats, whose events billing processes."""
 
     def __init__(self, app: Flask, generation: str, seats: int) -> None:
         self.stripe = VirtualStripe(generation, now=NOW)
-        self.office = Office(app, NOW)
+        self.billing = Billing(app, NOW)
         self.seats = seats
         self.subscription: Subscription = self.stripe.checkout("acme", "team_monthly")
-        self.tell()
+        self.process()
 
-    def tell(self) -> None:
+    def process(self) -> None:
         for event in self.stripe.events:
             if event["type"].startswith("customer.subscription"):
                 self._seat(event["data"]["object"], self.seats)
@@ -79,10 +79,10 @@ class Shop:
                 for line in event["data"]["object"]["lines"]["data"]:
                     line.setdefault("quantity", self.seats)
         told, self.stripe.events = self.stripe.events, []
-        self.office.tell(told, at=self.stripe.now)
+        self.billing.process(told, at=self.stripe.now)
 
     def change(self, seats: int, *, cents: tuple[int, int] | None = None) -> None:
-        """Another number of seats, prorated by a credit and a charge, or free of charge until the next invoice."""
+        """Change the number of seats, prorated by a credit and a charge, or free of charge until the next invoice."""
         self.stripe.now += DAY
         before, self.seats = self.seats, seats
         self.stripe._tell(self.subscription, "updated", {})
@@ -92,7 +92,7 @@ class Shop:
             self.stripe._settle(
                 self.subscription, self.stripe._objects.invoice(self.subscription, "subscription_update", lines)
             )
-        self.tell()
+        self.process()
 
     @staticmethod
     def _seat(stated: Json, seats: int) -> None:
@@ -102,29 +102,29 @@ class Shop:
 
 @pytest.mark.parametrize("generation", [GENERATIONS[0], GENERATIONS[-1]])
 def test_seats_are_granted_by_both_engines_more_at_once_and_fewer_once_credited(app: Flask, generation: str) -> None:
-    shop = Shop(app, generation, 3)
-    assert shop.office.user("acme")[0] == "team:3"
-    now = shop.stripe.now
+    team = TeamSubscription(app, generation, 3)
+    assert team.billing.user("acme")[0] == "team:3"
+    now = team.stripe.now
     first = take("acme", "k1", now, analysis=30)
     assert (first.outcome, first.comparison.variance) == (Outcome.ALLOWED, "match")
     assert first.served.limits == first.shadow.limits == Limits(30, 6)
     assert take("acme", "k2", now, analysis=1).outcome is Outcome.DENIED_LIMIT
-    shop.change(5, cents=(9000, 15000))
-    more = take("acme", "k3", shop.stripe.now, analysis=20)
+    team.change(5, cents=(9000, 15000))
+    more = take("acme", "k3", team.stripe.now, analysis=20)
     assert (more.outcome, more.served.limits, more.shadow.limits) == (Outcome.ALLOWED, Limits(50, 10), Limits(50, 10))
-    shop.change(1, cents=(15000, 3000))
-    assert shop.office.user("acme")[0] == "team"
-    assert take("acme", "k4", shop.stripe.now, analysis=1).outcome is Outcome.DENIED_LIMIT
-    assert scheduled.check_books(shop.stripe.now, "demand").found == 0
+    team.change(1, cents=(15000, 3000))
+    assert team.billing.user("acme")[0] == "team"
+    assert take("acme", "k4", team.stripe.now, analysis=1).outcome is Outcome.DENIED_LIMIT
+    assert scheduled.check_books(team.stripe.now, "demand").found == 0
 
 
 def test_flipping_seats_for_a_minute_grants_nothing_for_long(app: Flask) -> None:
-    shop = Shop(app, GENERATIONS[-1], 2)
-    shop.change(9)
-    assert shop.office.user("acme")[0] == "team:9"
-    shop.change(2)
-    assert shop.office.user("acme")[0] == "team:2"
-    assert [name for *_, name in shop.office.periods("acme")][-1] == "team:2"
+    team = TeamSubscription(app, GENERATIONS[-1], 2)
+    team.change(9)
+    assert team.billing.user("acme")[0] == "team:9"
+    team.change(2)
+    assert team.billing.user("acme")[0] == "team:2"
+    assert [name for *_, name in team.billing.periods("acme")][-1] == "team:2"
 
 
 def test_seats_that_were_given_by_hand_count_as_well(app: Flask) -> None:
@@ -141,7 +141,7 @@ def test_seats_that_were_given_by_hand_count_as_well(app: Flask) -> None:
 
 
 def test_another_limit_of_a_seat_counts_for_every_number_of_seats(app: Flask) -> None:
-    shop = Shop(app, GENERATIONS[-1], 3)
+    team = TeamSubscription(app, GENERATIONS[-1], 3)
     later = NOW + 62 * DAY
     fewer, starts = DOCUMENT.replace("10", "7"), f"    starts: {(NOW + DAY).isoformat()}\n"
     document = fewer.replace("    above: plus\n    per_seat: true\n", starts)
@@ -149,8 +149,8 @@ def test_another_limit_of_a_seat_counts_for_every_number_of_seats(app: Flask) ->
         plan_catalogue.apply(session, catalogue_document.parsed(document), CHANGE)
     plan_catalogue.reload(later)
     plan_catalogue.write(later, 0)
-    shop.stripe.pass_time(later)
-    shop.tell()
+    team.stripe.pass_time(later)
+    team.process()
     receipt = take("acme", "k1", later, analysis=21)
     assert (receipt.outcome, receipt.served.limits, receipt.shadow.limits) == (
         Outcome.ALLOWED,

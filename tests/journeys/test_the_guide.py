@@ -62,7 +62,7 @@ class Guide:
         return served
 
     def look(self) -> None:
-        """What the leader does by itself."""
+        """Run the leader's jobs."""
         run_guard(self.now, 1)
         scheduled.check_books(self.now, "schedule")
         check_job.refresh(self.now)

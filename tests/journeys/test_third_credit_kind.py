@@ -33,8 +33,8 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation import scheduled, totals
 from flags.store import Effect, UserAttributes, put_override
-from tests.billing_office import Office
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 IMAGE = CreditKind(
@@ -49,13 +49,13 @@ IMAGE = CreditKind(
 def image(app: Flask) -> Iterator[None]:
     """The kind, and a user whose period was opened before there was such a kind."""
     kinds, catalogue = list(KINDS), dict(vars(CATALOGUE))
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "bob", "eve")))
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "bob", "eve")))
     with app.app_context(), transaction() as session:
         put_override(session, FLAG, "eve", Effect.ALLOW, ChangeContext(NOW, "test", "v2"))
-    office.publish()
+    installation.publish()
     with app.app_context():
         take("bob", "before", analysis=1)
         register_kind(IMAGE)
@@ -83,7 +83,7 @@ def consume(client: FlaskClient, service_token: str) -> Callable[..., TestRespon
 
 
 def differences() -> int:
-    """From kept sums as well as from the whole journal."""
+    """Count the differences from kept sums as well as from the whole journal."""
     totals.advance()
     return scheduled.check_books(NOW, "schedule").found + scheduled.check_books(NOW, "demand").found
 
@@ -154,7 +154,7 @@ def test_people_and_programs_see_it(sign_in: Callable[[str], FlaskClient]) -> No
     take("ada", "k1", image=2)
     take("ada", "k2", analysis=4, image=2)
     alice = sign_in("alice")
-    page = words(alice.get("/credits?user=ada").get_data(as_text=True))
+    page = page_text(alice.get("/credits?user=ada").get_data(as_text=True))
     assert "Image 2 of 3 1 left." in page
     assert "Image credits" in page
     account = alice.get("/api/admin/credits/users/ada").get_json()

@@ -26,7 +26,7 @@ def call(client: FlaskClient, method: str, path: str, **body: object) -> Any:
 
 
 def post(client: FlaskClient, path: str, **form: object) -> str:
-    """The text of the page after a form was sent."""
+    """Return the text of the page after a form was sent."""
     return unescape(client.post(path, data=form, headers=SAME_ORIGIN, follow_redirects=True).get_data(as_text=True))
 
 
@@ -65,26 +65,27 @@ def dora(app: Flask, alice: FlaskClient) -> FlaskClient:
 
 def test_it_is_made_moved_seen_and_given_back_over_the_api(alice: FlaskClient, staging: dict[str, Any]) -> None:
     assert (staging["flag"], staging["environment"], staging["percentage"]) == (STAGING, "staging", 50)
-    listed = {each["flag"]: each.get("environment") for each in alice.get("/api/rollouts").json["rollouts"]}
+    listed = {each["flag"]: each.get("environment") for each in alice.get("/api/rollouts").get_json()["rollouts"]}
     assert listed == {FLAG: None, STAGING: "staging"}
-    shown = alice.get(f"/api/rollouts/{STAGING}").json
+    shown = alice.get(f"/api/rollouts/{STAGING}").get_json()
     assert shown["plan"]["environment"] == "staging"
     assert (
-        call(alice, "POST", f"/rollouts/{STAGING}/advance", expectedVersion=1, reason="Fine.").json["percentage"] == 100
+        call(alice, "POST", f"/rollouts/{STAGING}/advance", expectedVersion=1, reason="Fine.").get_json()["percentage"]
+        == 100
     )
-    assert alice.get(f"/api/rollouts/{FLAG}").json["percentage"] == 100
-    assert alice.get(f"/api/flags/{FLAG}").json["rollouts"] == {"staging": STAGING}
+    assert alice.get(f"/api/rollouts/{FLAG}").get_json()["percentage"] == 100
+    assert alice.get(f"/api/flags/{FLAG}").get_json()["rollouts"] == {"staging": STAGING}
     for place, decides in (("staging", STAGING), ("development", FLAG)):
-        answer = alice.get(f"/api/flags/{FLAG}/explain?userId=u-1&environment={place}").json
+        answer = alice.get(f"/api/flags/{FLAG}/explain?userId=u-1&environment={place}").get_json()
         assert (answer["rollout"], answer["value"]) == (decides, True)
-    subjects = {each["subject"] for each in alice.get(f"/api/audit?flag={FLAG}").json["entries"]}
+    subjects = {each["subject"] for each in alice.get(f"/api/audit?flag={FLAG}").get_json()["entries"]}
     assert subjects == {f"rollout:{FLAG}", f"rollout:{STAGING}"}
     refused = call(alice, "DELETE", f"/rollouts/{STAGING}", expectedVersion=2, reason="Done.")
-    assert (refused.status_code, refused.json["code"]) == (409, "RETURN_GAINS_USERS")
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "RETURN_GAINS_USERS")
     gone = call(alice, "DELETE", f"/rollouts/{STAGING}", expectedVersion=2, reason="Done.", confirmGaining=True)
     assert gone.status_code == 200, gone.json
-    assert alice.get(f"/api/flags/{FLAG}/explain?userId=u-1&environment=staging").json["rollout"] == FLAG
-    subjects = {each["subject"] for each in alice.get(f"/api/audit?flag={FLAG}").json["entries"]}
+    assert alice.get(f"/api/flags/{FLAG}/explain?userId=u-1&environment=staging").get_json()["rollout"] == FLAG
+    subjects = {each["subject"] for each in alice.get(f"/api/audit?flag={FLAG}").get_json()["entries"]}
     assert f"rollout:{STAGING}" in subjects, "the trail of one that is gone is found under its flag"
 
 
@@ -105,16 +106,16 @@ def test_a_plan_names_what_does_not_fit_into_one_environment(alice: FlaskClient)
         ],
     }
     refused = call(alice, "POST", "/rollouts", flag=FLAG, plan=plan)
-    assert (refused.status_code, refused.json["code"]) == (422, "INVALID_PLAN")
-    assert "a plan of staging opens that environment alone, not x" in refused.json["detail"]
-    assert "caps are measured in production alone; leave out users_maximum" in refused.json["detail"]
+    assert (refused.status_code, refused.get_json()["code"]) == (422, "INVALID_PLAN")
+    assert "a plan of staging opens that environment alone, not x" in refused.get_json()["detail"]
+    assert "caps are measured in production alone; leave out users_maximum" in refused.get_json()["detail"]
 
 
 @pytest.mark.parametrize("template", ["guide", "kill-switch", "percentage-ramp", "new-users-only", "region-by-region"])
 def test_every_template_can_be_applied_for_an_environment(alice: FlaskClient, template: str) -> None:
     made = call(alice, "POST", "/rollouts", flag=f"{FLAG}@canary", template=template)
     assert made.status_code == 201, made.json
-    assert made.json["environment"] == "canary"
+    assert made.get_json()["environment"] == "canary"
     preview = call(alice, "POST", f"/rollouts/{STAGING}/plan/preview", template=template).json
     assert [each["environment"] for each in preview["now"]] == ["staging"]
     assert preview["now"][0]["losses"], "whoever has it in staging by the flag's own rollout would lose it"
@@ -142,13 +143,13 @@ def test_whoever_has_a_role_in_staging_alone_moves_that_and_never_the_flag(
         ("PUT", f"/rollouts/{FLAG}/plan"),
     ):
         refused = call(dora, method, path, expectedVersion=2, reason="Mine.")
-        assert (refused.status_code, refused.json["code"]) == (403, "ROLE_REQUIRED"), path
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "ROLE_REQUIRED"), path
     begun = call(dora, "POST", "/rollouts", flag=FLAG, environment="canary", template="kill-switch")
-    assert (begun.status_code, begun.json["code"]) == (403, "ROLE_REQUIRED")
+    assert (begun.status_code, begun.get_json()["code"]) == (403, "ROLE_REQUIRED")
     everywhere = call(dora, "POST", f"/rollouts/{STAGING}/rollback", reason="All of it.", everywhere=True)
-    assert (everywhere.status_code, everywhere.json["code"]) == (403, "ROLE_REQUIRED")
-    assert call(dora, "POST", f"/rollouts/{STAGING}/rollback", reason="Mine.").json["latch"] == "staging"
-    assert dora.get(f"/api/rollouts/{FLAG}").json["state"] == "running"
+    assert (everywhere.status_code, everywhere.get_json()["code"]) == (403, "ROLE_REQUIRED")
+    assert call(dora, "POST", f"/rollouts/{STAGING}/rollback", reason="Mine.").get_json()["latch"] == "staging"
+    assert dora.get(f"/api/rollouts/{FLAG}").get_json()["state"] == "running"
 
 
 PLAN = """
@@ -167,26 +168,26 @@ def test_the_page_of_a_plan_begins_no_rollout_and_edits_no_other_than_its_own(
     assert alice.get(f"/api/rollouts/{STAGING}").status_code == 404
     plan = {"phases": [EVERYONE], "new_signups_after": "2026-01-01T00:00:00Z"}
     assert call(alice, "POST", "/rollouts", flag=FLAG, environment="staging", plan=plan, confirmLosing=True).json
-    version = alice.get(f"/api/rollouts/{STAGING}").json["version"]
+    version = alice.get(f"/api/rollouts/{STAGING}").get_json()["version"]
     edited = alice.post(f"/rollouts/{FLAG}/plan", data={**form, "version": version}, headers=SAME_ORIGIN)
     assert edited.status_code == 409
-    assert alice.get(f"/api/rollouts/{STAGING}").json["plan_version"] == 1
+    assert alice.get(f"/api/rollouts/{STAGING}").get_json()["plan_version"] == 1
     edited = dora.post(f"/rollouts/{STAGING}/plan", data={**form, "version": version}, headers=SAME_ORIGIN)
-    assert (edited.status_code, alice.get(f"/api/rollouts/{STAGING}").json["plan_version"]) == (303, 2)
+    assert (edited.status_code, alice.get(f"/api/rollouts/{STAGING}").get_json()["plan_version"]) == (303, 2)
 
 
 def test_names_with_an_at_are_rollouts_of_environments_and_nothing_else(
     alice: FlaskClient, staging: dict[str, Any]
 ) -> None:
     created = call(alice, "POST", "/flags", name="X@staging", environments={"production": True}, reason="New.")
-    assert (created.status_code, created.json["code"]) == (400, "INVALID_DEFINITION")
+    assert (created.status_code, created.get_json()["code"]) == (400, "INVALID_DEFINITION")
     features = [
         {"name": "X@staging", "enabled": True, "strategies": []},
         {"name": "Y", "enabled": True, "strategies": []},
     ]
     taken = call(alice, "POST", "/environments/production/import", version=2, features=features)
     assert "X@staging" in str(taken.json), taken.json
-    assert [each["name"] for each in alice.get("/api/flags").json["flags"] if "@" in each["name"]] == []
+    assert [each["name"] for each in alice.get("/api/flags").get_json()["flags"] if "@" in each["name"]] == []
     for method, path, body in (
         ("PATCH", "/people/2", {"grants": [{"role": "owner", "flag": STAGING}]}),
         (
@@ -197,9 +198,9 @@ def test_names_with_an_at_are_rollouts_of_environments_and_nothing_else(
     ):
         refused = call(alice, method, path, **body)
         assert refused.status_code == 422, (path, refused.json)
-        assert "rollout" in refused.json["detail"]
+        assert "rollout" in refused.get_json()["detail"]
     kept_out = call(alice, "PUT", f"/flags/{STAGING}/overrides/deny/u-1", reason="Not them.")
-    assert (kept_out.status_code, kept_out.json["code"]) == (422, "NOT_OF_ONE_ENVIRONMENT")
+    assert (kept_out.status_code, kept_out.get_json()["code"]) == (422, "NOT_OF_ONE_ENVIRONMENT")
 
 
 def test_the_pages_name_both_and_lead_from_one_to_the_other(alice: FlaskClient, staging: dict[str, Any]) -> None:
@@ -212,7 +213,7 @@ def test_the_pages_name_both_and_lead_from_one_to_the_other(alice: FlaskClient, 
     assert f'href="/rollouts/{FLAG}">SEARCH</a>' in page
     assert "All users in staging" in page
     with alice.get(f"/live/rollouts/{STAGING}", buffered=False) as stream:
-        assert "SEARCH in staging · Rollout" in unescape(b"".join(islice(stream.response, 5)).decode())
+        assert "SEARCH in staging · Rollout" in unescape(b"".join(islice(stream.iter_encoded(), 5)).decode())
     assert alice.get(f"/rollouts/{STAGING}/plan").status_code == 200
     moved = post(alice, f"/rollouts/{STAGING}/advance", version=1, reason="Fine.")
     assert "100\u202f%" in moved or "100 %" in moved
@@ -222,7 +223,7 @@ def test_the_pages_name_both_and_lead_from_one_to_the_other(alice: FlaskClient, 
     off = unescape(alice.get("/roll-back").get_data(as_text=True))
     assert f'formaction="/rollouts/{STAGING}/rollback">' in off
     assert "Rolled back" in post(alice, f"/rollouts/{STAGING}/rollback", reason="Errors.")
-    assert alice.get(f"/api/rollouts/{FLAG}").json["state"] == "running"
+    assert alice.get(f"/api/rollouts/{FLAG}").get_json()["state"] == "running"
 
 
 def test_it_is_planned_on_a_page(alice: FlaskClient) -> None:

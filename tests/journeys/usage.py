@@ -10,7 +10,7 @@ from dashboards.simulation.commands import replay
 OPERATIONS = 14_960
 
 
-def rehearse(*arguments: str) -> dict[str, Any]:
+def replay_usage(*arguments: str) -> dict[str, Any]:
     result = CliRunner().invoke(replay, [*arguments, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     document: dict[str, Any] = json.loads(result.stdout)

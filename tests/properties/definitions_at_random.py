@@ -49,13 +49,13 @@ ADDRESSES = ("10.0.0.1", "10.0.0.0/8, 10.1.0.0/16", "bad", "::1")
 
 
 def definitions(chance: random.Random) -> dict[str, Any]:
-    """A feature and two segments, some fields missing, some wrong."""
+    """Return a feature and two segments, some fields missing, some wrong."""
     segments = [{"id": number, "constraints": _some(chance, constraint, 2)} for number in (1, 2)]
     return {"features": [feature(chance)], "segments": segments}
 
 
 def feature(chance: random.Random) -> dict[str, Any]:
-    """A feature with up to three strategies."""
+    """Return a feature with up to three strategies."""
     made: dict[str, Any] = {"name": chance.choice(("F", "F", "F x", "größe")), "enabled": chance.random() < 0.9}
     made["strategies"] = _some(chance, strategy, 3)
     if chance.random() < 0.3:
@@ -64,7 +64,7 @@ def feature(chance: random.Random) -> dict[str, Any]:
 
 
 def strategy(chance: random.Random) -> dict[str, Any]:
-    """One of the standard strategies, or one that nobody knows."""
+    """Return one of the standard strategies, or one that nobody knows."""
     name = chance.choice(STRATEGIES)
     made: dict[str, Any] = {"name": name, "parameters": _parameters(chance, name)}
     if chance.random() < 0.6:
@@ -79,7 +79,7 @@ def strategy(chance: random.Random) -> dict[str, Any]:
 
 
 def constraint(chance: random.Random) -> dict[str, Any]:
-    """One constraint, half of them with an operator that goes with text."""
+    """Return one constraint, half of them with an operator that goes with text."""
     operator = chance.choice((*VALUES, "REGEX", "IN"))
     name = "currentTime" if operator == "DATE_AFTER" else chance.choice(CONTEXT_NAMES)
     made: dict[str, Any] = {"contextName": name, "operator": operator}
@@ -96,7 +96,7 @@ def constraint(chance: random.Random) -> dict[str, Any]:
 
 
 def variant(chance: random.Random, name: str) -> dict[str, Any]:
-    """One variant, some without weight."""
+    """Return one variant, some without weight."""
     made: dict[str, Any] = {"name": name, "weight": chance.choice((0, 1, 333, 1000))}
     if chance.random() < 0.5:
         made["stickiness"] = chance.choice(("userId", "plan", "default"))
@@ -106,7 +106,7 @@ def variant(chance: random.Random, name: str) -> dict[str, Any]:
 
 
 def context(chance: random.Random) -> dict[str, Any]:
-    """Who asks: text in every field that a definition may name."""
+    """Draw a context: text in every field that a definition may name."""
     texts = [text for text in TEXTS if isinstance(text, str)]
     properties = {name: chance.choice(texts) for name in ("plan", "a.b", "x-y")}
     return {"userId": chance.choice(("u1", "u2")), "remoteAddress": "10.1.2.3", "properties": properties}

@@ -47,7 +47,7 @@ NAMED = 20
 
 
 def plan(chance: random.Random) -> Plan:
-    """Any plan without mistakes, odd percentages included."""
+    """Return any plan without mistakes, odd percentages included."""
     audiences = [audience for audience in AudienceKind if chance.random() < 0.8] or [AudienceKind.EVERYONE]
     cutover = CUTOVER + timedelta(milliseconds=chance.choice((0, 0.5, chance.uniform(-1e12, 1e11))))
     made = Plan(tuple(_phase(chance, audience) for audience in audiences), cutover)
@@ -56,7 +56,7 @@ def plan(chance: random.Random) -> Plan:
 
 
 def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> RolloutFlag:
-    """A flag somewhere along the plan, in any environment and state of switch, latch and lease, with people named."""
+    """Draw a flag somewhere along the plan, in any environment, switch, latch and lease, with users by name."""
     environment = chance.choice((*[PRODUCTION] * 6, *PRE_PRODUCTION))
     return RolloutFlag(
         key="".join(chance.choices(KEY_ALPHABET, k=chance.randint(1, 30))),
@@ -74,7 +74,7 @@ def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> 
 
 
 def users(chance: random.Random, count: int, made: Plan) -> list[EvaluationContext]:
-    """Users of all sorts: short and long ids of any script, signed up at, around or far from the cut-over, or never."""
+    """Draw users: short and long ids of any script, signed up at, around or far from the cut-over, or never."""
     return [
         EvaluationContext(_user_id(chance), _signup(chance, made.new_signups_after), properties(chance))
         for _ in range(count)
@@ -82,12 +82,12 @@ def users(chance: random.Random, count: int, made: Plan) -> list[EvaluationConte
 
 
 def properties(chance: random.Random) -> dict[str, str]:
-    """Some attributes of a customer, each of them absent now and then."""
+    """Return some attributes of a customer, each of them absent now and then."""
     return {name: chance.choice(values) for name, values in ATTRIBUTES.items() if chance.random() < 0.8}
 
 
 def constraints(chance: random.Random) -> tuple[Constraint, ...]:
-    """One condition or two, with any operator on any attribute it can be used with."""
+    """Return one condition or two, with any operator on any attribute it can be used with."""
     return tuple(_constraint(chance) for _ in range(chance.choice((1, 1, 2))))
 
 
@@ -98,7 +98,7 @@ def overrides(chance: random.Random, people: list[EvaluationContext]) -> dict[st
 
 
 def sdk_context(context: EvaluationContext) -> dict[str, object]:
-    """The context as a service gives it to an official SDK."""
+    """Return the context as a service gives it to an official SDK."""
     signup = {"signupDate": format_timestamp(context.signed_up_at)} if context.signed_up_at else {}
     return {"properties": {**context.properties, **signup}} | ({"userId": context.user_id} if context.user_id else {})
 

@@ -17,8 +17,8 @@ CONTEXTS_EACH = 8
 
 
 @dataclass(slots=True)
-class Compared:
-    """How many flags were compiled, how many answers compared, and every one that differs."""
+class RuleComparison:
+    """The number of flags that were compiled and of answers that were compared, and every answer that differs."""
 
     flags: int = 0
     answers: int = 0
@@ -26,9 +26,9 @@ class Compared:
     found: list[Any] = field(default_factory=list)
 
 
-def differences(seeds: range) -> Compared:
+def differences(seeds: range) -> RuleComparison:
     """Compare the rules of random flags, each with another that it may depend on, with the official engine."""
-    seen = Compared()
+    seen = RuleComparison()
     for seed in seeds:
         chance = random.Random(seed)
         outcome = canonical_definitions(family(chance))
@@ -47,7 +47,7 @@ def differences(seeds: range) -> Compared:
     return seen
 
 
-def _compare(seen: Compared, rules: CompiledRules, engine: Engine, feature: Any, context: dict[str, Any]) -> None:
+def _compare(seen: RuleComparison, rules: CompiledRules, engine: Engine, feature: Any, context: dict[str, Any]) -> None:
     name, written, fields = feature["name"].encode(), json.dumps(context).encode(), context_fields(context)
     answer = rules.is_on(fields)
     if answer is not None:
@@ -64,7 +64,7 @@ def _compare(seen: Compared, rules: CompiledRules, engine: Engine, feature: Any,
 
 
 def family(chance: random.Random) -> dict[str, Any]:
-    """A feature, another one that half of them depend on, and two segments."""
+    """Return a feature, another one that half of them depend on, and two segments."""
     found = at_random.definitions(chance)
     parent, (child,) = at_random.feature(chance) | {"name": "P"}, found["features"]
     if chance.random() < 0.5:
@@ -76,7 +76,7 @@ def family(chance: random.Random) -> dict[str, Any]:
 
 
 def anybody(chance: random.Random) -> dict[str, Any]:
-    """A context as ours are written, with any field missing."""
+    """Return a context as ours are written, with any field missing."""
     asked = at_random.context(chance)
     properties = {name: value for name, value in asked["properties"].items() if chance.random() < 0.8}
     known = {

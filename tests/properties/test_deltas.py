@@ -58,7 +58,7 @@ def _feature_sets(chance: random.Random) -> list[FeaturePayload]:
 
 
 def _contents(chance: random.Random, before: FeaturePayload) -> FeaturePayload:
-    """Some of what was before, with some definitions and flags under a rollout added or changed."""
+    """Return some of what was before, with some definitions and flags under a rollout added or changed."""
     features = {name: item.wire for name, item in before.features.items() if chance.random() < 0.8}
     segments = {number: item.wire for number, item in before.segments.items() if chance.random() < 0.8}
     for wires in (_imported(chance), _phased(chance)):

@@ -38,7 +38,7 @@ names = st.text("Aa._~-@ b/", max_size=12)
 
 
 def plan_of(environment: str, chance: random.Random) -> Plan:
-    """Any plan, as one of this environment alone: where it opened environments, it opens that one as a whole."""
+    """Return any plan, as one of this environment alone: where it opened environments, it opens that one as a whole."""
     made = at_random.plan(chance)
     if environment == PRODUCTION:
         return made
@@ -52,7 +52,7 @@ def plan_of(environment: str, chance: random.Random) -> Plan:
 
 
 def somewhere(name: str, plan: Plan, chance: random.Random) -> Rollout:
-    """A rollout of any position, rolled back in either scope now and then."""
+    """Return a rollout of any position, rolled back in either scope now and then."""
     begun = new_rollout(name, plan, now=NOW, reason="Planned.")
     moved = replace(begun, position=chance.choice(positions(plan)))
     if chance.random() < 0.7:
@@ -66,10 +66,10 @@ def somewhere(name: str, plan: Plan, chance: random.Random) -> Rollout:
 @given(seed=st.integers(0, 2**32))
 def test_an_environment_is_served_the_exposure_of_its_rollout(app: Flask, seed: int) -> None:
     chance = random.Random(seed)
-    wanted = {}
-    for flag in FLAGS:
+    wanted: dict[str, Rollout] = {}
+    for key in FLAGS:
         for environment in (PRODUCTION, *chance.sample(ENVIRONMENTS, chance.randint(0, len(ENVIRONMENTS)))):
-            name = rollout_name(flag, environment)
+            name = rollout_name(key, environment)
             wanted[name] = somewhere(name, plan_of(environment, chance), chance)
     with app.app_context():
         with transaction() as session:

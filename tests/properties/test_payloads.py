@@ -21,9 +21,9 @@ from flags.protocols.ofrep_schemas import success
 from flags.store import put_definitions
 from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions
 from flags.unleash.feature_payload import encode
-from tests.flags.conftest import call, office
+from tests.flags.conftest import call, installation
 
-__all__ = ["call", "office"]
+__all__ = ["call", "installation"]
 
 Call = Callable[..., TestResponse]
 NUMBERS = st.one_of(
@@ -80,7 +80,7 @@ def test_what_is_accepted_is_strict_json_everywhere(kind: str, text: str) -> Non
     given_to = FlagResults(feature_set, now)
     loads(prepare(feature_set).features.body)
     loads(given_to.toggles(Context(user_id="ada"), now).body)
-    bulk = loads(encode([success(answer) for answer in given_to.all(Context(user_id="ada"), now)]))
+    bulk: Any = loads(encode([success(answer) for answer in given_to.all(Context(user_id="ada"), now)]))
     assert bulk[0]["variant"] == "v"
     assert "errorCode" not in bulk[0]
 
@@ -100,11 +100,13 @@ def test_what_is_stored_already_breaks_one_flag_alone(app: Flask, call: Call, ki
     asked: dict[str, Any] = {"kind": "frontend", "json": {"context": {"targetingKey": "ada"}}}
     whole = call("POST", "/ofrep/v1/evaluate/flags", **asked)
     assert whole.status_code == 200
-    found = {flag["key"]: flag for flag in loads(whole.data)["flags"]}
+    bulk: Any = loads(whole.data)
+    found = {flag["key"]: flag for flag in bulk["flags"]}
     assert found["good"]["value"] == 5
     assert found["bad"]["errorCode"] == "PARSE_ERROR"
     assert found["bad"]["errorDetails"].startswith("The payload of")
     assert call("POST", "/ofrep/v1/evaluate/flags/bad", **asked).status_code == 400
-    assert loads(call("POST", "/ofrep/v1/evaluate/flags/good", **asked).data)["value"] == 5
+    good: Any = loads(call("POST", "/ofrep/v1/evaluate/flags/good", **asked).data)
+    assert good["value"] == 5
     loads(call("GET", "/api/frontend", kind="frontend").data)
     loads(call("GET", "/api/client/features", kind="client").data)

@@ -20,9 +20,10 @@ HEAD = 1
 PURPOSE = b"audit trail"
 UNSEALED = "unsealed"
 ADVICE = (
-    "Run `rollout audit seal` with the SECRET_KEY or INSTANCE_DIR of the installation; this process has another key."
+    "Run `rollout audit seal` with the SECRET_KEY or INSTANCE_DIR of the installation; "
+    "this process has another key, or none."
 )
-"""For whoever writes with a key of their own, as from a folder that had none: only here is it known who does."""
+"""For whoever writes with a key of their own, or without any as from another folder: only here is it known who does."""
 
 log = structlog.get_logger()
 
@@ -53,12 +54,12 @@ def extend(session: Session, entries: Sequence[AuditEntry], last_id: int) -> Non
         if head.seal != UNSEALED and not is_sealed(head):
             log.warning("audit.sealed_with_another_key", advice=ADVICE)
         fits = fits and is_sealed(head)
-    else:
+    elif current().secret_key:
         head.sealed_from = entries[0].id
     newest = entries[-1]
     head.entries, head.last_id, head.last_hash = head.entries + len(entries), newest.id, newest.hash
     # A seal that did not fit is not repaired by the next honest entry; only `replace_seal` does that, by a person.
-    head.seal = _seal(head) if fits else UNSEALED
+    head.seal = _next_seal(head) if fits else UNSEALED
     session.flush()
 
 
@@ -69,6 +70,11 @@ def problem(session: Session, found: End) -> str:
         return "The record of how the trail ends was removed."
     if not head.seal:
         return "It is not sealed yet, which its next entry does; of one that was sealed before, the seal was removed."
+    if not current().secret_keys:
+        return (
+            "Whether the record of how the trail ends is sealed can't be told without a key: "
+            "set SECRET_KEY or INSTANCE_DIR to the installation's."
+        )
     if not is_sealed(head):
         return (
             "The record of how the trail ends is not sealed with this installation's SECRET_KEY: "
@@ -118,8 +124,13 @@ def is_sealed(head: AuditHead) -> bool:
 def sign(content: str, secret: str = "") -> str:
     """Sign what only this installation may say of its trail; with its newest secret, unless another is given."""
     # A key of its own, derived from SECRET_KEY: nothing else that is signed with that one can pass for a seal.
-    key = hmac.digest((secret or current().secret_key).encode(), PURPOSE, "sha256")
+    key = hmac.digest((secret or current().signing_key).encode(), PURPOSE, "sha256")
     return hmac.new(key, content.encode(), "sha256").hexdigest()
+
+
+def _next_seal(head: AuditHead) -> str:
+    """Return the seal after an entry that fits; a process without a key leaves a trail that has none as it is."""
+    return _seal(head) if current().secret_key else ""
 
 
 def _seal(head: AuditHead, secret: str = "") -> str:

@@ -18,7 +18,7 @@ PREFIX = "erased-"
 
 def digest(user_id: str, secret: str = "") -> str:
     """Return what tells that an id is an erased one, to whoever has SECRET_KEY and the id."""
-    key = hmac.digest((secret or current().secret_key).encode(), PURPOSE, "sha256")
+    key = hmac.digest((secret or current().signing_key).encode(), PURPOSE, "sha256")
     return hmac.new(key, user_id.encode(), "sha256").hexdigest()
 
 

@@ -63,7 +63,7 @@ def enable(session: Session, person: Person, secret: str, code: str, *, now: dat
     stored = SecondFactor(sealed, step, tuple(_digest(each) for each in codes))
     account_store.set_second_factor(session, person.id, stored)
     account_store.change_person(session, person.id)
-    _audit(session, "enable", person, now=now, actor=person.username)
+    _audit(session, "enable", person, ChangeContext(now, person.username))
     return codes
 
 
@@ -83,7 +83,7 @@ def check(session: Session, person: Person, code: str, *, now: datetime) -> bool
     left = found.without(digest)
     account_store.set_second_factor(session, person.id, left)
     after = {"left": len(left.recovery_codes)}
-    _audit(session, "use_recovery_code_of", person, now=now, actor=person.username, after=after)
+    _audit(session, "use_recovery_code_of", person, ChangeContext(now, person.username), after=after)
     return True
 
 
@@ -92,7 +92,7 @@ def remove(session: Session, person: Person, *, now: datetime, actor: str, reaso
     if not person.has_device:
         raise Problem(409, "NO_SECOND_FACTOR", f"{person.username} has no second factor with codes.")
     account_store.set_second_factor(session, person.id, None)
-    _audit(session, "remove", person, now=now, actor=actor, reason=reason)
+    _audit(session, "remove", person, ChangeContext(now, actor, reason.strip()))
 
 
 def reset(session: Session, person: Person, *, now: datetime, actor: str, reason: str = "") -> None:
@@ -106,7 +106,7 @@ def reset(session: Session, person: Person, *, now: datetime, actor: str, reason
     account_store.set_second_factor(session, person.id, None)
     account_store.set_passkeys(session, person.id, [])
     account_store.change_person(session, person.id)
-    _audit(session, "remove", person, now=now, actor=actor, reason=reason)
+    _audit(session, "remove", person, ChangeContext(now, actor, reason.strip()))
 
 
 def _step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None:
@@ -145,11 +145,9 @@ def _audit(
     session: Session,
     verb: str,
     person: Person,
+    change: ChangeContext,
     *,
-    now: datetime,
-    actor: str,
-    reason: str = "",
     after: Mapping[str, object] | None = None,
 ) -> None:
-    change, subject = ChangeContext(now, actor, reason.strip()), f"person:{person.username}"
-    audit.record(session, change, action=f"person.{verb}_second_factor", subject=subject, after=after)
+    action, subject = f"person.{verb}_second_factor", f"person:{person.username}"
+    audit.record(session, change, action=action, subject=subject, after=after)

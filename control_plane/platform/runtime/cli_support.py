@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -41,16 +42,21 @@ class CommandFailed(click.ClickException):
 
 def actor() -> str:
     """Return the name of the console's user for the audit trail."""
-    return f"{CONSOLE}{getpass.getuser()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        name = f"uid-{os.getuid()}"
+    return f"{CONSOLE}{name}"
 
 
 def application(*, may_create_database: bool = False) -> Flask:
     """Make the application on this console's settings, without background threads.
 
     Raises SettingsError where SQLite has no database yet, unless it may be created: an emergency stop in the wrong
-    folder would otherwise stop a new, empty installation and report success.
+    folder would otherwise stop a new, empty installation and report success. Nor is a secret key made then: a command
+    leaves nothing in the folder that it is run from, which it may not even be able to write.
     """
-    settings = Settings.from_env()
+    settings = Settings.from_env(may_make_key=may_create_database)
     url = make_url(settings.database_url)
     if not may_create_database and url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         raise SettingsError(

@@ -92,7 +92,7 @@ def charges_given_back(facts: Iterable[Fact], policy: DisputePolicy) -> list[Giv
 
 
 def shares_given_back(facts: Iterable[Fact]) -> dict[str, Fraction]:
-    """Which share of which invoice was given back: by its charges, and by credit notes beside those."""
+    """Return the share of each invoice that was given back: by its charges, and by credit notes beside those."""
     known = list(facts)
     invoices = {each.invoice_id: each for each in known if isinstance(each, InvoicePaid)}
     totals = {name: each.total for name, each in invoices.items()}

@@ -111,7 +111,7 @@ def voided(event: Json) -> Iterator[InvoiceVoided]:
 
 
 def payment(event: Json) -> Iterator[Payment]:
-    """Which payment settled which invoice."""
+    """Yield each payment that settled an invoice."""
     stated = required_object(event)
     settled = value_at(stated, "payment")
     # A payment of before intents, or one that was recorded, is known by its charge alone.

@@ -44,7 +44,7 @@ def canonical_definitions(raw: object) -> Definitions | InvalidDefinition:
 
 
 def acceptable_definitions(raw: object, *, confirm_moving: bool) -> Definitions | InvalidDefinition:
-    """Whatever of an export can be taken, with the refusals of the rest; InvalidDefinition where it can't be read.
+    """Return what of an export can be taken, with the refusals of the rest; InvalidDefinition if it can't be read.
 
     Without `confirm_moving` a feature is refused whose repair would move users.
     """

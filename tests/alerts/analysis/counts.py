@@ -18,7 +18,7 @@ thresholds = st.sampled_from([0.0005, 0.001, 0.005, 0.01, 0.05, 0.2, 0.5])
 def after(
     bet: SequentialTest, *increments: Counts, evidence: Evidence | None = None, every_seconds: float = 1
 ) -> Evidence:
-    """The evidence after one increment each `every_seconds`, from START on."""
+    """Return the evidence after one increment each `every_seconds`, from START on."""
     seen = evidence or Evidence()
     for index, increment in enumerate(increments):
         seen = step(bet, seen, increment, at=START + timedelta(seconds=index * every_seconds))

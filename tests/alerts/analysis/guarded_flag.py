@@ -24,7 +24,7 @@ alerts:
 FAILURE, ERRORS, SLOW, VARIANCE, DRIFT = parse(TEXT)
 
 
-class Guarded:
+class GuardedFlag:
     """One alert, tick by tick."""
 
     def __init__(self, rule: Rule = FAILURE, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:
@@ -37,7 +37,7 @@ class Guarded:
     verdict: Verdict | None
 
     def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, silent_seconds: float = 0) -> Verdict:
-        """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
+        """Judge the alert `seconds` later, after `total` more outcomes, the last window's among them."""
         self.at += timedelta(seconds=seconds)
         self.evidence = step(rule_test(self.rule), self.evidence, Counts(bad, total), at=self.at)
         self.served = step(rule_test(self.rule), self.served, self.served_counts, at=self.at)

@@ -68,7 +68,7 @@ def test_what_the_whole_service_shows_excuses_no_failure_of_v2_and_is_told_besid
         (Status.HOLD, Attribution.SHARED),
     ]
     assert "api_error_rate says otherwise: Over its threshold, but legacy fails as well" in contradictions(
-        *both[:1], both
+        both[0], both
     )
 
 

@@ -19,7 +19,7 @@ def rule(threshold: str, action: str = "rollback") -> Rule:
 
 
 def ran(threshold: str, *bad: int, burst_size: float = 1.0, action: str = "rollback") -> Backtest:
-    """The outcome of a hundred operations each five minutes, with so many failures in them."""
+    """Return the outcome of a hundred operations each five minutes, with so many failures in them."""
     wanted = rule(threshold, action)
     history = [(BEGAN + index * MINUTE, Counts(each, 100)) for index, each in enumerate(bad)]
     return backtest(wanted, history, budget=error_budgets([wanted])[wanted.name], burst_size=burst_size)

@@ -41,7 +41,7 @@ def outcomes(rng: np.random.Generator, *, size: float, rate: float, total: int) 
 
 
 def history(bad: np.ndarray, *, each: int = 2) -> BurstHistory:
-    """What the outcomes show, seen a few at a time."""
+    """Return the history of bursts after these outcomes, added `each` at a time."""
     seen = BurstHistory()
     for some in np.add.reduceat(bad.astype(int), range(0, len(bad), each)).tolist():
         seen = add_outcomes(seen, Counts(some, each))
@@ -92,10 +92,10 @@ def test_sides_that_fail_at_different_rates_make_no_bursts_together() -> None:
     often, never = add_outcomes(BurstHistory(), Counts(6, 600)), add_outcomes(BurstHistory(), Counts(0, 600))
     assert learn(Bursts(often, never), 0.01).size == 1
     rng = np.random.default_rng(11)
-    sizes = [
-        learn(Bursts(*(history(outcomes(rng, size=1, rate=rate, total=40_000)) for rate in (0.009, 0.001))), 0.01).size
-        for _ in range(20)
-    ]
+    sizes = []
+    for _ in range(20):
+        often, seldom = (history(outcomes(rng, size=1, rate=rate, total=40_000)) for rate in (0.009, 0.001))
+        sizes.append(learn(Bursts(often, seldom), 0.01).size)
     assert sizes.count(1.0) >= 18
 
 
@@ -110,7 +110,7 @@ def test_a_size_never_shrinks_and_a_larger_one_begins_the_evidence_anew() -> Non
 
 
 def runs(bad: np.ndarray) -> RunHistory:
-    """What the outcomes show of runs, seen one at a time."""
+    """Return the history of runs after these outcomes, added one at a time."""
     seen = RunHistory()
     for each in bad.tolist():
         seen = seen.add(Counts(int(each), 1))

@@ -7,13 +7,13 @@ from alerts.analysis.cohorts import RecentCounts, cohort_from_json, cohort_to_js
 from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status
-from tests.alerts.analysis.watched_cohorts import CRITICAL, SERVING, STARTER, Watched
+from tests.alerts.analysis.watched_cohorts import CRITICAL, SERVING, STARTER, WatchedCohorts
 
 
 @pytest.mark.parametrize("rule", [CRITICAL, SERVING], ids=lambda rule: rule.name)
 def test_an_outage_of_both_sides_after_a_long_healthy_time_blames_nobody(rule: Rule) -> None:
     """In all of its counts legacy hardly fails; of late it fails as much."""
-    watched = Watched(rule)
+    watched = WatchedCohorts(rule)
     watched.add(STARTER, 0, 100, control=Counts(0, 5_000))
     watched.tick(0, 100)
     watched.add(STARTER, 0, 1, control=Counts(0, 1))
@@ -26,7 +26,7 @@ def test_an_outage_of_both_sides_after_a_long_healthy_time_blames_nobody(rule: R
 
 
 def test_an_outage_of_legacy_that_is_over_excuses_nothing() -> None:
-    watched = Watched(SERVING)
+    watched = WatchedCohorts(SERVING)
     watched.add(STARTER, 0, 100, control=Counts(20, 5_000))
     watched.tick(0, 100)
     watched.add(STARTER, 0, 100, control=Counts(0, 500))
@@ -37,7 +37,7 @@ def test_an_outage_of_legacy_that_is_over_excuses_nothing() -> None:
 
 def test_where_legacy_fails_at_all_lately_what_only_v2_serves_is_not_rolled_back() -> None:
     """Both fail around the engines; legacy serves far more, and most of it was well in the same window."""
-    watched = Watched(SERVING)
+    watched = WatchedCohorts(SERVING)
     watched.add(STARTER, 0, 0, control=Counts(98, 490))
     watched.tick()
     watched.add(STARTER, 9, 9, control=Counts(0, 0))
@@ -47,7 +47,7 @@ def test_where_legacy_fails_at_all_lately_what_only_v2_serves_is_not_rolled_back
 
 
 def test_a_memory_of_an_earlier_release_has_nothing_recent() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 1, 10)
     watched.tick(1, 10)
     counts, evidence = cohort_to_json(watched.memories[STARTER])

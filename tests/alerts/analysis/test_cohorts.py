@@ -32,12 +32,12 @@ from tests.alerts.analysis.watched_cohorts import (
     START,
     STARTER,
     VARIANCE,
-    Watched,
+    WatchedCohorts,
 )
 
 
 def test_a_plan_whose_operations_all_fail_is_rolled_back_though_it_is_one_in_five_hundred() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(PRO, 0, 24_990)
     watched.add(STARTER, 10, 10)
     verdict = watched.tick(10, 25_000)
@@ -57,19 +57,19 @@ def test_a_plan_whose_operations_all_fail_is_rolled_back_though_it_is_one_in_fiv
     ],
 )
 def test_the_cohort_is_named_in_words(rule: Rule, sentence: str) -> None:
-    watched = Watched(rule)
+    watched = WatchedCohorts(rule)
     watched.add(NEAR, 40, 50)
     assert watched.tick(0, 50_000).cohort == sentence
 
 
 def test_an_alert_that_holds_at_most_holds_for_a_cohort_as_well() -> None:
-    watched = Watched(REFUSED)
+    watched = WatchedCohorts(REFUSED)
     watched.add(STARTER, 20, 20)
     assert watched.tick(0, 50_000).status is Status.HOLD
 
 
 def test_where_nobody_is_exposed_a_cohort_holds() -> None:
-    watched = Watched(exposed=False)
+    watched = WatchedCohorts(exposed=False)
     watched.add(STARTER, 20, 20)
     verdict = watched.tick(0, 50_000)
     assert verdict.status is Status.HOLD
@@ -77,7 +77,7 @@ def test_where_nobody_is_exposed_a_cohort_holds() -> None:
 
 
 def test_one_that_must_last_rolls_back_when_it_has_lasted() -> None:
-    watched = Watched(replace(CRITICAL, for_seconds=60))
+    watched = WatchedCohorts(replace(CRITICAL, for_seconds=60))
     watched.add(STARTER, 20, 20)
     assert watched.tick(0, 50_000).status is Status.HOLD
     assert watched.tick(seconds=59).status is Status.HOLD
@@ -86,7 +86,7 @@ def test_one_that_must_last_rolls_back_when_it_has_lasted() -> None:
 
 @pytest.mark.parametrize(("control", "what"), [(Counts(20, 20), "fails there as well"), (Counts(8, 20), "fails there")])
 def test_what_legacy_fails_there_as_well_is_told_and_moves_nothing(control: Counts, what: str) -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 20, 20, control=control)
     verdict = watched.tick(20, 50_000)
     assert (verdict.status, verdict.notifies) == (Status.WATCH, True)
@@ -96,7 +96,7 @@ def test_what_legacy_fails_there_as_well_is_told_and_moves_nothing(control: Coun
 
 @pytest.mark.parametrize("at_most", [Action.NOTIFY, Action.ROLLBACK])
 def test_single_accounts_move_nothing_but_a_notice(at_most: Action) -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(Cohort("account", "3f2a…"), 500, 500, accounts=1 if at_most is Action.ROLLBACK else 9, at_most=at_most)
     verdict = watched.tick(1, 50_000)
     assert (verdict.status, verdict.notifies) == (Status.WATCH, True)
@@ -104,7 +104,7 @@ def test_single_accounts_move_nothing_but_a_notice(at_most: Action) -> None:
 
 
 def test_accounts_that_failed_before_hold_at_most() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(AGAIN, 30, 30, at_most=Action.HOLD)
     verdict = watched.tick(50, 50_000)
     assert verdict.status is Status.HOLD
@@ -112,7 +112,7 @@ def test_accounts_that_failed_before_hold_at_most() -> None:
 
 
 def test_a_hold_for_a_cohort_lasts_while_its_evidence_does_and_ends_with_it() -> None:
-    watched = Watched(REFUSED)
+    watched = WatchedCohorts(REFUSED)
     watched.add(STARTER, 6, 30)
     assert watched.tick(6, 50_000).status is Status.HOLD
     watched.add(STARTER, 0, 500)
@@ -126,11 +126,11 @@ def test_a_hold_for_a_cohort_lasts_while_its_evidence_does_and_ends_with_it() ->
 
 
 def test_a_breach_of_all_names_the_cohort_that_explains_it_and_none_that_does_not() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 30, 40)
     watched.add(PRO, 1, 60)
     assert watched.tick(31, 100).cohort == "30 of 40 operations of plan starter failed in v2."
-    everywhere = Watched()
+    everywhere = WatchedCohorts()
     everywhere.add(STARTER, 12, 50)
     everywhere.add(PRO, 12, 50)
     verdict = everywhere.tick(24, 100)
@@ -138,7 +138,7 @@ def test_a_breach_of_all_names_the_cohort_that_explains_it_and_none_that_does_no
 
 
 def test_a_cohort_that_is_nearly_all_of_the_traffic_explains_nothing() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 30, 450)
     watched.add(PRO, 0, 20)
     verdict = watched.tick(30, 470)
@@ -146,7 +146,7 @@ def test_a_cohort_that_is_nearly_all_of_the_traffic_explains_nothing() -> None:
 
 
 def test_what_was_counted_before_the_attempt_is_no_evidence_in_it() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 50, 50)
     watched.weigh(begins=True)
     watched.memories = update(CRITICAL, {}, watched.counts, at=START, burst_size=1.0, begins=True)
@@ -154,7 +154,7 @@ def test_what_was_counted_before_the_attempt_is_no_evidence_in_it() -> None:
 
 
 def test_counters_that_were_reset_start_anew() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 5, 100)
     watched.tick(5, 50_000)
     watched.counts[STARTER] = CohortCounts(Counts(1, 2), Counts(0, 2), 5)
@@ -167,7 +167,7 @@ def test_counters_that_were_reset_start_anew() -> None:
 
 
 def test_good_outcomes_alone_are_weighed_once_a_window() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(STARTER, 0, 10)
     watched.tick(0, 10)
     before = watched.memories
@@ -197,7 +197,7 @@ def test_all_cohorts_together_have_no_more_than_their_part(appearing: list[tuple
 
 
 def test_memory_and_verdict_survive_storage() -> None:
-    watched = Watched()
+    watched = WatchedCohorts()
     watched.add(AGAIN, 30, 30, control=Counts(1, 30), at_most=Action.HOLD)
     verdict = watched.tick(50, 50_000)
     memory = watched.memories[AGAIN]
@@ -206,7 +206,7 @@ def test_memory_and_verdict_survive_storage() -> None:
 
 
 def test_a_verdict_from_before_there_were_cohorts_is_read() -> None:
-    stored = to_json(Watched().tick(0, 10))
+    stored = to_json(WatchedCohorts().tick(0, 10))
     del stored["cohort"], stored["notifies"]
     assert from_json(stored).cohort == ""
 

@@ -13,7 +13,7 @@ from tests.alerts.analysis.counts import ONE_PERCENT, START, WINDOW, after, coun
 
 
 def p_value(evidence: Evidence) -> float:
-    """The anytime-valid p-value, min(1, 1 / max E)."""
+    """Return the anytime-valid p-value, min(1, 1 / max E)."""
     return min(1.0, exp(-evidence.peak_log_e))
 
 

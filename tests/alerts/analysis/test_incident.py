@@ -39,6 +39,16 @@ def test_it_says_what_was_wrong_and_how_often(alert: str, sentence: str) -> None
     assert incident_sentence(verdict(alert), CREDITS) == sentence
 
 
+def test_the_alert_of_one_environment_says_the_same_with_the_names_of_the_migration() -> None:
+    said = incident_sentence(verdict("credit_variance@staging"), CREDITS.in_environment("staging"))
+    assert said == "v2 answered 26 of 7,010 operations differently from legacy."
+
+
+def test_the_alert_of_a_flag_without_a_migration_names_no_engine() -> None:
+    said = incident_sentence(verdict("credit_drift"), None)
+    assert said == "the new version charges 0.371 % more or less than the old version on average."
+
+
 @pytest.mark.parametrize("window", [Counts(), Counts(1, 1), Counts(0, 500)])
 def test_where_the_window_holds_nothing_bad_or_hardly_anything_the_attempt_tells(window: Counts) -> None:
     assert "30 of 9,000" in incident_sentence(verdict("api_error_rate", window=window), CREDITS)

@@ -8,7 +8,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 def after(*looks: tuple[int, int, int]) -> DataGap:
-    """The silence after looks of (second, due so far, newly counted)."""
+    """Return the silence after looks of (second, due so far, newly counted)."""
     silence = DataGap()
     for second, due, counted in looks:
         silence = update_gap(silence, due=due, counted=counted, now=NOW + timedelta(seconds=second))

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -21,20 +22,20 @@ RULES = {rule.name: rule for rule in parse(TEXT)}
 
 
 @dataclass(frozen=True)
-class Tallied:
+class BadAndTotal:
     bad: int
     total: int
 
 
 INCREMENTS = [
-    (("credit_consumption_failure", "v2", "served"), Tallied(1, 10)),
-    (("credit_consumption_failure", "v2", "shadow"), Tallied(2, 30)),
-    (("credit_consumption_failure", "legacy", "served"), Tallied(5, 30)),
-    (("api_error_rate", "", "served"), Tallied(3, 50)),
-    (("credit_variance", "", "served"), Tallied(4, 40)),
-    (("credit_drift", "", "served"), Tallied(2, 38)),
-    ((FAILED_V2_ONLY, "", "served"), Tallied(6, 40)),
-    ((FAILED_LEGACY_ONLY, "", "served"), Tallied(1, 40)),
+    (("credit_consumption_failure", "v2", "served"), BadAndTotal(1, 10)),
+    (("credit_consumption_failure", "v2", "shadow"), BadAndTotal(2, 30)),
+    (("credit_consumption_failure", "legacy", "served"), BadAndTotal(5, 30)),
+    (("api_error_rate", "", "served"), BadAndTotal(3, 50)),
+    (("credit_variance", "", "served"), BadAndTotal(4, 40)),
+    (("credit_drift", "", "served"), BadAndTotal(2, 38)),
+    ((FAILED_V2_ONLY, "", "served"), BadAndTotal(6, 40)),
+    ((FAILED_LEGACY_ONLY, "", "served"), BadAndTotal(1, 40)),
 ]
 
 
@@ -85,19 +86,19 @@ def test_each_flag_has_an_alpha_of_its_own() -> None:
     "change",
     [{"threshold": 0.02}, {"window_seconds": 60.0}, {"slow_ms": 200.0}, {"flag": "OTHER"}, {"metric_name": "other"}],
 )
-def test_a_changed_question_changes_the_fingerprint(change: dict[str, object]) -> None:
+def test_a_changed_question_changes_the_fingerprint(change: dict[str, Any]) -> None:
     rule = RULES["credit_consumption_failure"]
-    changed: Rule = replace(rule, **change)  # type: ignore[arg-type]
+    changed: Rule = replace(rule, **change)
 
     assert changed.fingerprint != rule.fingerprint
     assert fingerprint([changed]) != fingerprint([rule])
 
 
 @pytest.mark.parametrize("change", [{"weight": 2.0}, {"action": Action.HOLD}, {"for_seconds": 60.0}])
-def test_what_is_done_about_an_answer_leaves_the_fingerprint(change: dict[str, object]) -> None:
+def test_what_is_done_about_an_answer_leaves_the_fingerprint(change: dict[str, Any]) -> None:
     rule = RULES["credit_consumption_failure"]
 
-    assert replace(rule, **change).fingerprint == rule.fingerprint  # type: ignore[arg-type]
+    assert replace(rule, **change).fingerprint == rule.fingerprint
 
 
 def test_the_fingerprint_of_the_set_does_not_depend_on_its_order() -> None:

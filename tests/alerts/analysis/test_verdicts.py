@@ -9,23 +9,24 @@ from hypothesis import strategies as st
 from alerts.analysis.attribution import Pairs
 from alerts.analysis.rules import Action, NoData, Per
 from alerts.analysis.verdicts import Status, from_json, to_json
-from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, Guarded
+from alerts.definitions.parser import parse
+from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, GuardedFlag
 
 
 def test_no_failure_is_fine() -> None:
-    assert Guarded().tick(0, 20).status is Status.OK
+    assert GuardedFlag().tick(0, 20).status is Status.OK
 
 
 def test_one_failure_in_twenty_is_watched() -> None:
-    assert Guarded().tick(1, 20).status is Status.WATCH
+    assert GuardedFlag().tick(1, 20).status is Status.WATCH
 
 
 def test_three_failures_in_twenty_hold() -> None:
-    assert Guarded().tick(3, 20).status is Status.HOLD
+    assert GuardedFlag().tick(3, 20).status is Status.HOLD
 
 
 def test_five_failures_in_twenty_roll_back() -> None:
-    verdict = Guarded().tick(5, 20)
+    verdict = GuardedFlag().tick(5, 20)
 
     assert verdict.status is Status.ROLLBACK
     assert verdict.reason == (
@@ -35,20 +36,30 @@ def test_five_failures_in_twenty_roll_back() -> None:
     )
 
 
+def test_the_alert_of_a_flag_without_a_migration_names_no_engine() -> None:
+    (tickets,) = parse(
+        "alerts: {tickets: {metric: tickets, flag: SEARCH, threshold: 1%, window: 5m, severity: critical}}"
+    )
+    assert (
+        GuardedFlag(tickets).tick(5, 20).cause
+        == "Over its threshold; whether the old version would do better is not known."
+    )
+
+
 def test_a_smaller_alpha_takes_more_evidence() -> None:
-    assert Guarded(alpha=0.01).tick(4, 20).status is Status.ROLLBACK
-    assert Guarded(alpha=0.001).tick(4, 20).status is Status.HOLD
+    assert GuardedFlag(alpha=0.01).tick(4, 20).status is Status.ROLLBACK
+    assert GuardedFlag(alpha=0.001).tick(4, 20).status is Status.HOLD
 
 
 def test_a_window_with_nothing_in_it_is_insufficient_and_never_fine() -> None:
-    guarded = Guarded()
+    guarded = GuardedFlag()
     assert guarded.tick().status is Status.INSUFFICIENT
     assert guarded.tick(0, 500).status is Status.OK
     assert guarded.tick(seconds=400).status is Status.INSUFFICIENT
 
 
 def test_a_hold_is_released_after_one_window_of_low_evidence() -> None:
-    guarded = Guarded()
+    guarded = GuardedFlag()
     guarded.tick(3, 20)
 
     assert guarded.tick(0, 100, seconds=10).status is Status.HOLD
@@ -58,7 +69,7 @@ def test_a_hold_is_released_after_one_window_of_low_evidence() -> None:
 
 
 def test_a_hold_whose_evidence_rises_again_starts_its_window_anew() -> None:
-    guarded = Guarded()
+    guarded = GuardedFlag()
     guarded.tick(3, 20)
     guarded.tick(0, 100, seconds=10)
     guarded.tick(2, 4, seconds=200)
@@ -70,14 +81,14 @@ def test_a_hold_whose_evidence_rises_again_starts_its_window_anew() -> None:
 
 
 def test_nothing_exposed_means_nothing_to_roll_back() -> None:
-    verdict = Guarded(exposed=False).tick(5, 20)
+    verdict = GuardedFlag(exposed=False).tick(5, 20)
 
     assert verdict.status is Status.HOLD
     assert "Nobody is exposed in production, so this holds." in verdict.reason
 
 
 def test_exposed_but_uncounted_traffic_holds_at_once_and_rolls_back_after_two_windows() -> None:
-    guarded = Guarded()
+    guarded = GuardedFlag()
     guarded.tick(0, 500)
 
     assert guarded.tick(silent_seconds=299).status is Status.INSUFFICIENT
@@ -88,13 +99,13 @@ def test_exposed_but_uncounted_traffic_holds_at_once_and_rolls_back_after_two_wi
 
 
 def test_a_blind_warning_holds_only_and_an_ignoring_alert_does_not_even_that() -> None:
-    assert Guarded(SLOW).tick(silent_seconds=6000).status is Status.BLIND
+    assert GuardedFlag(SLOW).tick(silent_seconds=6000).status is Status.BLIND
     ignoring = replace(FAILURE, no_data=NoData.IGNORE)
-    assert Guarded(ignoring).tick(silent_seconds=6000).status is Status.INSUFFICIENT
+    assert GuardedFlag(ignoring).tick(silent_seconds=6000).status is Status.INSUFFICIENT
 
 
 def test_being_blind_does_not_forget_a_hold() -> None:
-    guarded = Guarded()
+    guarded = GuardedFlag()
     guarded.tick(3, 20)
     guarded.tick(0, 50)
     assert guarded.tick(silent_seconds=300).status is Status.HOLD
@@ -102,14 +113,14 @@ def test_being_blind_does_not_forget_a_hold() -> None:
 
 @pytest.mark.parametrize(("action", "expected"), [(Action.HOLD, Status.HOLD), (Action.NOTIFY, Status.WATCH)])
 def test_an_alert_does_no_more_than_its_action(action: Action, expected: Status) -> None:
-    guarded = Guarded(replace(FAILURE, action=action), alpha=None)
+    guarded = GuardedFlag(replace(FAILURE, action=action), alpha=None)
 
     assert guarded.tick(20, 20).status is expected
     assert guarded.tick(silent_seconds=6000).status is expected
 
 
 def test_a_breach_can_be_waited_out_under_a_hold() -> None:
-    guarded = Guarded(replace(FAILURE, for_seconds=60.0))
+    guarded = GuardedFlag(replace(FAILURE, for_seconds=60.0))
 
     assert guarded.tick(5, 20).status is Status.HOLD
     assert guarded.tick(0, 1, seconds=59).status is Status.HOLD
@@ -117,7 +128,7 @@ def test_a_breach_can_be_waited_out_under_a_hold() -> None:
 
 
 def test_a_breach_that_passes_is_waited_out_from_the_beginning() -> None:
-    guarded = Guarded(replace(FAILURE, for_seconds=60.0))
+    guarded = GuardedFlag(replace(FAILURE, for_seconds=60.0))
     guarded.tick(5, 20)
     guarded.tick(0, 500, seconds=50)
     guarded.tick(30, 40, seconds=5)
@@ -128,7 +139,7 @@ def test_a_breach_that_passes_is_waited_out_from_the_beginning() -> None:
 
 def test_a_tripwire_rolls_back_at_the_first_event() -> None:
     tripwire = replace(FAILURE, threshold=0.0, threshold_text="0%")
-    guarded = Guarded(tripwire)
+    guarded = GuardedFlag(tripwire)
     guarded.pairs = Pairs(20, 20, 0, 0, 20)
 
     assert guarded.tick(0, 10_000).status is Status.OK
@@ -136,13 +147,13 @@ def test_a_tripwire_rolls_back_at_the_first_event() -> None:
 
 
 def test_a_verdict_survives_a_restart() -> None:
-    for verdict in (Guarded().tick(5, 20), Guarded(alpha=None).tick()):
+    for verdict in (GuardedFlag().tick(5, 20), GuardedFlag(alpha=None).tick()):
         assert from_json(json.loads(json.dumps(to_json(verdict)))) == verdict
 
 
 def test_a_worker_of_the_version_before_reads_a_verdict_of_operations_and_a_later_one_may_say_more() -> None:
-    verdict = Guarded().tick(5, 20)
-    by_account = Guarded(replace(FAILURE, per=Per.ACCOUNT)).tick(5, 20)
+    verdict = GuardedFlag().tick(5, 20)
+    by_account = GuardedFlag(replace(FAILURE, per=Per.ACCOUNT)).tick(5, 20)
 
     assert "per" not in to_json(verdict)
     assert from_json(to_json(by_account)).per is Per.ACCOUNT
@@ -160,7 +171,7 @@ def test_whatever_is_counted_the_verdict_keeps_its_promises(
     ticks: list[tuple[int, int, int, bool, int]], action: Action
 ) -> None:
     alpha = ALPHA if action is Action.ROLLBACK else None
-    guarded = Guarded(replace(FAILURE, action=action), alpha=alpha)
+    guarded = GuardedFlag(replace(FAILURE, action=action), alpha=alpha)
     for bad, good, seconds, exposed, silent_seconds in ticks:
         guarded.exposed = exposed
         verdict = guarded.tick(bad, bad + good, seconds=seconds, silent_seconds=silent_seconds)

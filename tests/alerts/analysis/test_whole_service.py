@@ -7,10 +7,11 @@ import pytest
 from alerts.analysis.attribution import Arms, Attribution, Pairs
 from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import METRICS
+from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status
 from alerts.definitions.explanation import explain
 from alerts.definitions.parser import parse
-from tests.alerts.analysis.guarded_flag import DRIFT, ERRORS, FAILURE, SLOW, VARIANCE, Guarded
+from tests.alerts.analysis.guarded_flag import DRIFT, ERRORS, FAILURE, SLOW, VARIANCE, GuardedFlag
 
 HEALTHY = Pairs(decided=100, compared=100, v2_only=0, legacy_only=0, legacy_failed=0)
 ANOTHER = parse("alerts:\n  ours: {threshold: 1%, window: 5m, severity: critical, metric: ours_of_our_own}\n")[0]
@@ -18,8 +19,8 @@ ANOTHER = parse("alerts:\n  ours: {threshold: 1%, window: 5m, severity: critical
 
 @pytest.mark.parametrize("rule", [ERRORS, SLOW])
 @pytest.mark.parametrize("pairs", [None, HEALTHY, replace(HEALTHY, compared=10, v2_only=9)])
-def test_a_breach_that_blames_nobody_holds_and_says_so(rule: object, pairs: Pairs | None) -> None:
-    guarded = Guarded(rule)  # type: ignore[arg-type]
+def test_a_breach_that_blames_nobody_holds_and_says_so(rule: Rule, pairs: Pairs | None) -> None:
+    guarded = GuardedFlag(rule)
     guarded.pairs = pairs
     verdict = guarded.tick(50, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.UNKNOWN)
@@ -27,7 +28,7 @@ def test_a_breach_that_blames_nobody_holds_and_says_so(rule: object, pairs: Pair
 
 
 def test_it_rolls_back_while_v2_fails_alone() -> None:
-    guarded = Guarded(ERRORS)
+    guarded = GuardedFlag(ERRORS)
     guarded.pairs, guarded.served_counts = replace(HEALTHY, v2_only=12), Counts(12, 50)
     assert guarded.tick(12, 100).status is Status.ROLLBACK
 
@@ -45,7 +46,7 @@ def test_it_rolls_back_while_v2_fails_alone() -> None:
 def test_it_holds_where_legacy_fails_as_well_or_v2_hardly(
     v2_only: int, legacy_only: int, legacy_failed: int, expected: Attribution
 ) -> None:
-    guarded = Guarded(ERRORS)
+    guarded = GuardedFlag(ERRORS)
     guarded.pairs = Pairs(100, 100, v2_only, legacy_only, legacy_failed)
     verdict = guarded.tick(20, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, expected)
@@ -66,22 +67,22 @@ def test_it_holds_where_legacy_fails_as_well_or_v2_hardly(
 def test_answers_of_requests_that_v2_served_are_held_against_those_that_legacy_served(
     v2: Counts, legacy: Counts, expected: Attribution
 ) -> None:
-    guarded = Guarded(ERRORS)
+    guarded = GuardedFlag(ERRORS)
     guarded.pairs, guarded.arms = HEALTHY, Arms(v2, legacy)
     assert guarded.tick(20, 100).attribution is expected
 
 
 @pytest.mark.parametrize("pairs", [replace(HEALTHY, v2_only=5, legacy_only=6, legacy_failed=6), None])
 def test_v2s_own_failures_hold_while_legacy_fails_more(pairs: Pairs | None) -> None:
-    guarded = Guarded(FAILURE)
+    guarded = GuardedFlag(FAILURE)
     guarded.pairs, guarded.arms = pairs, Arms(Counts(10, 100), Counts(20, 100))
     verdict = guarded.tick(10, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.LEGACY)
 
 
 @pytest.mark.parametrize("rule", [VARIANCE, DRIFT])
-def test_legacys_own_defects_hold_and_name_it(rule: object) -> None:
-    guarded = Guarded(rule)  # type: ignore[arg-type]
+def test_legacys_own_defects_hold_and_name_it(rule: Rule) -> None:
+    guarded = GuardedFlag(rule)
     guarded.legacy_faults = Counts(30, 100)
     verdict = guarded.tick(0, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.LEGACY)
@@ -89,11 +90,11 @@ def test_legacys_own_defects_hold_and_name_it(rule: object) -> None:
 
 
 def test_a_signal_of_somebodys_own_acts_as_its_author_wrote() -> None:
-    assert Guarded(ANOTHER).tick(20, 100).status is Status.ROLLBACK
+    assert GuardedFlag(ANOTHER).tick(20, 100).status is Status.ROLLBACK
 
 
 def test_a_tripwire_on_what_cannot_tell_the_engines_apart_holds() -> None:
-    assert Guarded(replace(ERRORS, threshold=0.0)).tick(1, 1).status is Status.HOLD
+    assert GuardedFlag(replace(ERRORS, threshold=0.0)).tick(1, 1).status is Status.HOLD
 
 
 def test_each_measurement_of_the_platform_and_of_billing_is_known_not_to_tell_the_engines_apart() -> None:
@@ -110,7 +111,7 @@ def test_an_explanation_says_that_it_can_not_tell_them_apart() -> None:
 
 
 def test_requests_that_no_flag_routed_hold_at_most_however_certain_v2s_fault_is() -> None:
-    guarded = Guarded(ERRORS)
+    guarded = GuardedFlag(ERRORS)
     guarded.pairs = replace(HEALTHY, v2_only=12)
     verdict = guarded.tick(50, 100)
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.V2_ONLY)
@@ -118,7 +119,7 @@ def test_requests_that_no_flag_routed_hold_at_most_however_certain_v2s_fault_is(
 
 
 def test_requests_that_v2_served_roll_back_however_few_they_are_among_all() -> None:
-    guarded = Guarded(ERRORS)
+    guarded = GuardedFlag(ERRORS)
     guarded.arms, guarded.served_counts = Arms(Counts(3, 3), Counts(0, 997)), Counts(3, 3)
     verdict = guarded.tick(3, 1000)
     assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)

@@ -29,7 +29,7 @@ NEAR, AGAIN = Cohort("near the limit"), Cohort("of accounts that had failed befo
 ALL_ALERTS = error_budgets(RULES.values())
 
 
-class Watched:
+class WatchedCohorts:
     """One alert and its cohorts, tick by tick."""
 
     def __init__(self, rule: Rule = CRITICAL, *, exposed: bool = True) -> None:
@@ -55,7 +55,7 @@ class Watched:
         accounts: int = 5,
         at_most: Action = Action.ROLLBACK,
     ) -> None:
-        """More outcomes of a cohort."""
+        """Add outcomes of a cohort."""
         before = self.counts.get(cohort, CohortCounts())
         legacy = Counts(0, total) if control is None else control
         self.counts[cohort] = CohortCounts(

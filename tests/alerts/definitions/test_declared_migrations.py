@@ -65,7 +65,7 @@ def test_the_file_declares_another_one_without_a_restart(tmp_path: Path) -> None
     path = tmp_path / "alerts.yaml"
     path.write_text((ROOT / "alerts.yaml").read_text())
     rules = RulesFile(path)
-    assert rules.declared == ()
+    assert not rules.declared
     path.write_text(DECLARED + ALERTS)
     rules.refresh()
     rules.refresh()

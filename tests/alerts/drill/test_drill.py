@@ -21,7 +21,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
 pytestmark = pytest.mark.faults
@@ -33,7 +33,7 @@ def rollout(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def environment(instance: Path) -> dict[str, str]:
-    """What a command of the installation in `instance` finds around it."""
+    """Return the environment of a command of the installation in `instance`."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
     return inherited | {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
 
@@ -44,8 +44,8 @@ def test_the_running_guard_passes_a_drill_which_leaves_the_real_rollout_alone(
     file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
     settings = Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)
     with application(settings) as app:
-        Office(app).plan()
-        Office(app).move(3)
+        Installation(app).plan()
+        Installation(app).move(3)
         with serving(tmp_path):
             report = drilled(tmp_path)
             again = drilled(tmp_path)
@@ -65,7 +65,7 @@ def test_a_drill_that_is_ended_from_outside_leaves_nobody_exposed(
     file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
     settings = Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)
     with application(settings) as app, app.app_context():
-        Office(app).plan()
+        Installation(app).plan()
         with serving(tmp_path):
             drill = begun(tmp_path)
             until(lambda: state() is RolloutState.RUNNING)
@@ -75,7 +75,7 @@ def test_a_drill_that_is_ended_from_outside_leaves_nobody_exposed(
 
 
 def begun(instance: Path) -> subprocess.Popen[str]:
-    """A drill that runs, once the guard does."""
+    """Return a drill that runs, once the guard does."""
     while True:
         drill = subprocess.Popen([COMMAND, "guard", "drill"], env=environment(instance), text=True)
         if state_is_known(drill):
@@ -83,7 +83,7 @@ def begun(instance: Path) -> subprocess.Popen[str]:
 
 
 def state_is_known(drill: subprocess.Popen[str]) -> bool:
-    """Whether the drill opened its flag; it did not where the guard was still starting."""
+    """Wait until the drill has opened its flag, and return whether it did; not where the guard was still starting."""
     while drill.poll() is None:
         if state() is not None:
             return True
@@ -106,7 +106,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def drilled(instance: Path) -> dict[str, Any]:
-    """The report of a drill that passed; the first one may find the guard still starting."""
+    """Return the report of a drill that passed; the first one may find the guard still starting."""
     for _ in range(20):
         done = rollout(instance, "guard", "drill", "--json")
         if "No guard is running" not in done.stderr:

@@ -42,7 +42,7 @@ def state() -> RolloutState:
 
 
 def expose(now: datetime) -> int:
-    """What a drill leaves that is killed."""
+    """Leave behind the rollout of a drill that was killed; return its attempt."""
     with transaction() as session:
         return attempt.begin(session, now, "olga", "killed", attempt.EVERYONE)
 

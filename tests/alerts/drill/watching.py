@@ -12,7 +12,7 @@ from alerts.guard_job import run_guard
 
 @contextmanager
 def watching(app: Flask) -> Iterator[None]:
-    """The guard, ten times a second."""
+    """Run the guard ten times a second while the block lasts."""
     ended = threading.Event()
 
     def watch() -> None:

@@ -8,7 +8,7 @@ ERRORS = "api_error_rate"
 
 
 def alert(now: datetime, name: str = ERRORS, **changes: Any) -> dict[str, Any]:
-    """A critical alert that began a moment after `now`; labels are changed one by one, the rest as a whole."""
+    """Return a critical alert that began a moment after `now`; labels are changed one by one, the rest as a whole."""
     labels = {"alertname": name, "flag": "ENABLE_CREDITS_V2", "severity": "critical"} | changes.pop("labels", {})
     return {
         "status": "firing",
@@ -23,7 +23,7 @@ def alert(now: datetime, name: str = ERRORS, **changes: Any) -> dict[str, Any]:
 
 
 def notification(*alerts: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """One post with these alerts."""
+    """Return one post with these alerts."""
     return {
         "version": "4",
         "groupKey": '{}:{alertname="api_error_rate"}',

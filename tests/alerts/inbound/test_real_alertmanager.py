@@ -14,7 +14,7 @@ import pytest
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.monitoring import alertmanager
 from tests.processes import free_port
 from tests.serving import serving
@@ -25,18 +25,18 @@ PATIENCE_SECONDS = 20
 
 
 @pytest.fixture
-def office(sqlite_template: Path, tmp_path: Path) -> Iterator[Office]:
+def installation(sqlite_template: Path, tmp_path: Path) -> Iterator[Installation]:
     """An installation in a folder of its own, its rollout at 10 % of everyone."""
     file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
     with application(Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)) as app:
-        office = Office(app)
-        office.plan()
-        office.move(3)
-        yield office
+        installation = Installation(app)
+        installation.plan()
+        installation.move(3)
+        yield installation
 
 
-def test_an_alert_raised_in_the_real_alertmanager_rolls_back(office: Office, tmp_path: Path) -> None:
-    service, admin = office.token("service"), office.token("admin")
+def test_an_alert_raised_in_the_real_alertmanager_rolls_back(installation: Installation, tmp_path: Path) -> None:
+    service, admin = installation.token("service"), installation.token("admin")
     with serving(tmp_path) as served, alertmanager(tmp_path, served.url, service, group_interval="1s") as url:
         began = datetime.now(UTC)
         raise_alert(url, began)
@@ -48,8 +48,8 @@ def test_an_alert_raised_in_the_real_alertmanager_rolls_back(office: Office, tmp
         assert rollout(served.url, admin)["state"] == "rolled_back"
 
 
-def test_an_alert_outlasts_an_outage_of_ours(office: Office, tmp_path: Path) -> None:
-    service, admin = office.token("service"), office.token("admin")
+def test_an_alert_outlasts_an_outage_of_ours(installation: Installation, tmp_path: Path) -> None:
+    service, admin = installation.token("service"), installation.token("admin")
     port = free_port()
     with alertmanager(tmp_path, f"http://127.0.0.1:{port}", service, group_interval="1s") as url:
         raise_alert(url, datetime.now(UTC))
@@ -73,7 +73,7 @@ def raise_alert(url: str, began: datetime, *, lasts: timedelta = timedelta(minut
 
 
 def attempts(url: str) -> float:
-    """How often Alertmanager tried to deliver to a webhook and failed."""
+    """Count the deliveries to a webhook that Alertmanager tried and that failed."""
     lines = ask(f"{url}/metrics").decode().splitlines()
     name = 'alertmanager_notification_requests_failed_total{integration="webhook"}'
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
@@ -100,7 +100,7 @@ def ask(url: str, body: object = None, *, token: str = "") -> bytes:
 
 
 def eventually(look: Callable[[], Any], fits: Callable[[Any], Any]) -> Any:
-    """What `look` sees once it fits; fails the test when it never does."""
+    """Call `look` until its result fits and return that; fail the test when it never does."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     seen: Any = None
     while time.monotonic() < give_up:

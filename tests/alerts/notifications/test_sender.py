@@ -15,7 +15,7 @@ Received = list[dict[str, Any]]
 
 @pytest.fixture
 def received() -> Received:
-    """What the web hook was sent."""
+    """Return the list of the requests that the web hook got."""
     return []
 
 
@@ -23,7 +23,7 @@ def received() -> Received:
 def address(received: Received) -> Iterator[str]:
     """The address of a web hook in apprise's words."""
 
-    class Hook(BaseHTTPRequestHandler):
+    class WebHookHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200 if self.path == "/taken" else 500)
@@ -32,7 +32,7 @@ def address(received: Received) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), WebHookHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"json://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -22,7 +22,7 @@ from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.settings import Settings
 from tests import programs
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.serving import serving
 
@@ -55,7 +55,7 @@ def test_what_prometheus_answers_is_counted_once_and_its_silence_is_told(sqlite_
         background=False,
     )
     with application(settings) as app, app.app_context():
-        token = Office(app).token("service")
+        token = Installation(app).token("service")
         poller.poll(datetime.now(UTC))
         assert "can't be asked" in problem()
         with serving(tmp_path) as served, prometheus(tmp_path, port, served.url):

@@ -12,7 +12,7 @@ from alerts.analysis.safety_evidence import certificate
 from alerts.definitions import parser
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
 from tests.bench.guard import tables
-from tests.bench.guard.ours import START, Guard, Watched
+from tests.bench.guard.ours import START, Guard, SimulatedAlert
 from tests.bench.guard.report import ALPHAS, Goal, Section, seldom
 from tests.bench.guard.sampling import Sampler
 
@@ -70,7 +70,7 @@ CELLS = (
 
 @dataclass(slots=True)
 class Run:
-    """What became of one run."""
+    """The outcome of one run."""
 
     failed_before: float = inf
     """Failures until the rollback; inf for none."""
@@ -86,7 +86,7 @@ def section(sampler: Sampler) -> Section:
     sampler = sampler.rare
     rows, goals = [], []
     for cell in CELLS:
-        watched = Watched(parser.parse(cell.alert)[0], ALPHAS[1:2], 0)
+        watched = SimulatedAlert(parser.parse(cell.alert)[0], ALPHAS[1:2], 0)
         runs: list[Run] = sampler.each(run, watched, cell.population)
         rolled = sum(each.minutes < inf for each in runs)
         certified = sum(each.certified for each in runs)
@@ -117,7 +117,7 @@ def section(sampler: Sampler) -> Section:
     return Section("Accounts", f"{text}\n\n{tables.table(head, rows)}", tuple(goals))
 
 
-def run(rng: np.random.Generator, watched: Watched, population: Population) -> Run:
+def run(rng: np.random.Generator, watched: SimulatedAlert, population: Population) -> Run:
     """Return what becomes of one run, looked at each minute."""
     guard, found, everything = Guard(watched.rule, watched.alphas), Run(), Counts()
     failing = round(population.failing_share * population.accounts)

@@ -7,7 +7,7 @@ import numpy as np
 from alerts.analysis.rules import alphas
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, ticks
-from tests.bench.guard.ours import Alarm, Watched
+from tests.bench.guard.ours import Alarm, SimulatedAlert
 from tests.bench.guard.report import ALPHAS, PER_MINUTE, SHIPPED, Section, fired, one_alert, seldom, this_guard
 from tests.bench.guard.sampling import Sampler
 
@@ -17,10 +17,10 @@ WANTED = {0.5: 0.001, 1.0: 0.01}
 
 
 def of_all_alerts(sampler: Sampler) -> Section:
-    """The shipped alerts together, each with its share of alpha."""
+    """Report on the shipped alerts together, each with its share of alpha."""
     rules = [rule for rule in SHIPPED if rule.acts]
     shares = alphas(rules)
-    watched = [Watched(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
+    watched = [SimulatedAlert(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
     needed = -log10(max(shares.values()))
     rows, goals = [], []
     runs = sampler.rare.runs
@@ -46,7 +46,7 @@ def of_all_alerts(sampler: Sampler) -> Section:
 
 
 def beside_peers(sampler: Sampler) -> Section:
-    """One alert at 1% over 5 minutes, with every method on the same kind of traffic."""
+    """Report on one alert at 1% over 5 minutes, with every method on the same kind of traffic."""
     cells = [(per_minute, factor) for per_minute in (4.0, PER_MINUTE) for factor in (0.1, 0.5, 1.0)]
     columns = [_column(sampler, per_minute, factor) for per_minute, factor in cells]
     head = ["method", *(f"{per_minute:g}/min, {factor:g}x" for per_minute, factor in cells)]

@@ -11,7 +11,7 @@ from alerts.analysis.evidence import Counts
 from alerts.analysis.facts import Facts
 from tests.bench.guard import peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS
-from tests.bench.guard.ours import EXPOSED, START, Alarm, Guard, Watched
+from tests.bench.guard.ours import EXPOSED, START, Alarm, Guard, SimulatedAlert
 from tests.bench.guard.report import PER_MINUTE, Goal, Section, fired, seldom, shipped_alert, times
 from tests.bench.guard.sampling import Sampler
 
@@ -72,7 +72,7 @@ def _delays(sampler: Sampler) -> tuple[str, list[Goal]]:
     return f"Requests from the fault to the rollback, median / p90:\n\n{tables.table(head, rows)}", goals
 
 
-def false_alarm(rng: np.random.Generator, watched: Watched, factor: float, size: float) -> Alarm:
+def false_alarm(rng: np.random.Generator, watched: SimulatedAlert, factor: float, size: float) -> Alarm:
     """Return what becomes of a phase at `factor` times the threshold, after learning from the same traffic."""
     guard = _learnt(rng, watched, factor * watched.rule.threshold, size)
     total = int(PHASE_DAYS * DAY_SECONDS / 60 * watched.per_minute)
@@ -80,7 +80,7 @@ def false_alarm(rng: np.random.Generator, watched: Watched, factor: float, size:
     return guard.alarm
 
 
-def delay(rng: np.random.Generator, watched: Watched, bad_rate: float, size: float, burst: float) -> float:
+def delay(rng: np.random.Generator, watched: SimulatedAlert, bad_rate: float, size: float, burst: float) -> float:
     """Return the requests until the rollback of a fault, where bursts of `size` were learnt; inf for none."""
     guard = _learnt(rng, watched, 0.5 * watched.rule.threshold, size)
     guard.requests = 0
@@ -96,7 +96,7 @@ def outcomes(rng: np.random.Generator, rate: float, size: float, total: int) -> 
     return bad[:total]
 
 
-def _learnt(rng: np.random.Generator, watched: Watched, rate: float, size: float) -> Guard:
+def _learnt(rng: np.random.Generator, watched: SimulatedAlert, rate: float, size: float) -> Guard:
     guard = Guard(watched.rule, watched.alphas)
     if size > 1:
         (ours, our_runs), (theirs, their_runs) = (_history(rng, watched, rate, size) for _ in range(2))
@@ -105,23 +105,25 @@ def _learnt(rng: np.random.Generator, watched: Watched, rate: float, size: float
     return guard
 
 
-def _history(rng: np.random.Generator, watched: Watched, rate: float, size: float) -> tuple[BurstHistory, RunHistory]:
+def _history(
+    rng: np.random.Generator, watched: SimulatedAlert, rate: float, size: float
+) -> tuple[BurstHistory, RunHistory]:
     """Return what one engine's answers have shown; bursts of the other come at other times."""
     total = int(LEARNING_DAYS * DAY_SECONDS / 60 * watched.per_minute)
     seen, runs = BurstHistory(), RunHistory()
-    for _, counts in _looks(outcomes(rng, rate, size, total)):
+    for _, counts in _increments(outcomes(rng, rate, size, total)):
         seen, runs = add_outcomes(seen, counts), runs.add(counts)
     return seen, runs
 
 
-def _watch(guard: Guard, watched: Watched, bad: np.ndarray, facts: Facts) -> None:
-    for requests, counts in _looks(bad):
+def _watch(guard: Guard, watched: SimulatedAlert, bad: np.ndarray, facts: Facts) -> None:
+    for requests, counts in _increments(bad):
         guard.see(START + timedelta(minutes=requests / watched.per_minute), counts, facts)
         if guard.finished:
             break
 
 
-def _looks(bad: np.ndarray) -> Iterator[tuple[int, Counts]]:
+def _increments(bad: np.ndarray) -> Iterator[tuple[int, Counts]]:
     """Cut after each failure and a few requests later, and where nothing fails only each window or so."""
     position = 0
     for index in np.flatnonzero(bad).tolist():

@@ -108,7 +108,7 @@ SOON = (BROKEN[0], *BROKEN[3:6])
 
 @dataclass(slots=True)
 class Run:
-    """What became of one run."""
+    """The outcome of one run."""
 
     held: float = inf
     """Minutes until the first hold or rollback; inf for neither."""
@@ -120,7 +120,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Watch:
+class AlertWithCohorts:
     """The alert with all of its cohorts, as the product counts them."""
 
     rng: np.random.Generator
@@ -133,7 +133,7 @@ class Watch:
     counted: dict[Cohort | None, Counter[str]] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
 
-    def look(self, number: int) -> Verdict:
+    def tick(self, number: int) -> Verdict:
         """Draw and judge what comes from this minute on until the next look."""
         if number * 60 // WINDOW_SECONDS != self.hour:
             self.hour, self.counted, self.failed = number * 60 // WINDOW_SECONDS, {}, set()
@@ -222,9 +222,9 @@ def _named(sampler: Sampler) -> tuple[str, list[Goal]]:
 
 def run(rng: np.random.Generator, cell: Cell) -> Run:
     """Watch one week, or one fault until it is named and acted on."""
-    watch, found = Watch(rng, cell), Run()
+    watch, found = AlertWithCohorts(rng, cell), Run()
     for minute in range(0, cell.minutes, cell.every):
-        verdict = watch.look(minute)
+        verdict = watch.tick(minute)
         if verdict.status in (Status.HOLD, Status.ROLLBACK):
             found.held = min(found.held, minute + 1)
             found.rolled_back = found.rolled_back or verdict.status is Status.ROLLBACK

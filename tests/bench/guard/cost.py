@@ -22,7 +22,7 @@ BUDGET = ErrorBudget(rollback=0.002, hold=0.02)
 
 
 def section() -> Section:
-    """The best of several repetitions, in processor time, since other work on the machine can only make it slower."""
+    """Report the best of several runs, in processor time, as other work on the machine can only make it slower."""
     rule = parser.parse(ONE_ALERT)[0]
     bet = rule_test(rule)
     evidence = step(bet, Evidence(), Counts(1, 50), at=START)

@@ -10,7 +10,7 @@ from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import failures_needed, rate_test
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS, Traffic, ticks
-from tests.bench.guard.ours import FAULT_DAYS, Watched
+from tests.bench.guard.ours import FAULT_DAYS, SimulatedAlert
 from tests.bench.guard.report import ALPHAS, PER_MINUTE, SHIPPED, Goal, Section, at_most, one_alert, this_guard, times
 from tests.bench.guard.sampling import Sampler
 
@@ -53,7 +53,7 @@ def mischarged(sampler: Sampler) -> Section:
     )
     rows, goals = [], []
     for name, rule, bad_rate, wanted in faults:
-        runs = sampler.each(ours.detection, Watched(rule, ALPHAS, PER_MINUTE), bad_rate, 0.0)
+        runs = sampler.each(ours.detection, SimulatedAlert(rule, ALPHAS, PER_MINUTE), bad_rate, 0.0)
         delays = [[run[index] for run in runs] for index in range(len(ALPHAS))]
         rows.append([name, *map(tables.median_and_p90, delays)])
         if wanted:
@@ -80,7 +80,7 @@ def safety(sampler: Sampler) -> Section:
 
 
 def failures() -> Section:
-    """How many errors it takes."""
+    """Report the number of failures that it takes to roll back."""
     bet = rate_test(0.01, window_seconds=300)
     needed = {alpha: [failures_needed(bet, total, log_bar=-log(alpha)) for total in OUTCOMES] for alpha in ALPHAS}
     rows = [[this_guard(alpha), *map(str, counts)] for alpha, counts in needed.items()]

@@ -25,7 +25,7 @@ class Traffic:
 
 
 def increments(rng: np.random.Generator, traffic: Traffic, window_seconds: float) -> Iterator[tuple[int, Counts]]:
-    """(window, counts) in order; each ends in a bad outcome or at the end of its window."""
+    """Yield (window, counts) in order; each ends in a bad outcome or at the end of its window."""
     windows = int(traffic.seconds / window_seconds)
     ends = np.cumsum(rng.poisson(traffic.per_minute * window_seconds / 60, windows))
     bad = _bad_positions(rng, traffic.bad_rate, int(ends[-1]))
@@ -41,7 +41,7 @@ def increments(rng: np.random.Generator, traffic: Traffic, window_seconds: float
 
 
 def ticks(rng: np.random.Generator, traffic: Traffic, runs: int) -> tuple[np.ndarray, np.ndarray]:
-    """(bad, total) per run and tick of TICK_SECONDS, for methods that look at a clock's pace."""
+    """Return (bad, total) per run and tick of TICK_SECONDS, for methods that look at a clock's pace."""
     shape = (runs, int(traffic.seconds / TICK_SECONDS))
     total = rng.poisson(traffic.per_minute * TICK_SECONDS / 60, shape).astype(np.int32)
     return rng.binomial(total, traffic.bad_rate).astype(np.int32), total

@@ -26,7 +26,7 @@ MINUTES = int(PHASE_DAYS * 1440)
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What became of one phase."""
+    """The outcome of one phase."""
 
     held: bool
     closed: float

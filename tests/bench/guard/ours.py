@@ -27,7 +27,7 @@ LOOK_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class SimulatedAlert:
     """An alert, the alphas it is judged at, and its traffic."""
 
     rule: Rule
@@ -37,7 +37,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Which of the alphas rolled back, and the highest ln E seen."""
+    """The outcome of an alert: which of the alphas rolled back, and the highest ln E seen."""
 
     fired: tuple[bool, ...]
     peak_log_e: float
@@ -82,12 +82,12 @@ class Guard:
 
     @property
     def alarm(self) -> Alarm:
-        """What became of it."""
+        """The outcome so far."""
         return Alarm(tuple(index in self.fired for index in range(len(self.alphas))), self.evidence.peak_log_e)
 
 
 def watch(guard: Guard, rng: np.random.Generator, traffic: Traffic, *, since_seconds: float = 0) -> Guard:
-    """`guard` after `traffic` that begins `since_seconds` after the start, or after its last rollback."""
+    """Return `guard` after `traffic` that begins `since_seconds` after the start, or after its last rollback."""
     window_seconds = guard.rule.window_seconds
     for window, counts in increments(rng, traffic, window_seconds):
         guard.see(_at(guard.rule, window, since_seconds), counts)
@@ -96,8 +96,8 @@ def watch(guard: Guard, rng: np.random.Generator, traffic: Traffic, *, since_sec
     return guard
 
 
-def false_alarm(rng: np.random.Generator, watched: Sequence[Watched], factor: float, days: float) -> Alarm:
-    """Whether any of the alerts rolls back a phase in which every rate is `factor` times its threshold."""
+def false_alarm(rng: np.random.Generator, watched: Sequence[SimulatedAlert], factor: float, days: float) -> Alarm:
+    """Run a phase in which every rate is `factor` times its threshold; return which alphas of any alert rolled back."""
     seconds = days * DAY_SECONDS
     guards = [
         watch(Guard(each.rule, each.alphas), rng, Traffic(each.per_minute, factor * each.rule.threshold, seconds))
@@ -107,7 +107,7 @@ def false_alarm(rng: np.random.Generator, watched: Sequence[Watched], factor: fl
     return Alarm(tuple(any(index in guard.fired for guard in guards) for index in range(len(watched[0].alphas))), peak)
 
 
-def detection(rng: np.random.Generator, watched: Watched, bad_rate: float, healthy_days: float) -> list[float]:
+def detection(rng: np.random.Generator, watched: SimulatedAlert, bad_rate: float, healthy_days: float) -> list[float]:
     """Requests from the fault to the rollback, per alpha; healthy means a tenth of the threshold."""
     guard = Guard(watched.rule, watched.alphas)
     healthy_seconds = healthy_days * DAY_SECONDS
@@ -118,8 +118,8 @@ def detection(rng: np.random.Generator, watched: Watched, bad_rate: float, healt
     return [guard.fired.get(index, inf) for index in range(len(watched.alphas))]
 
 
-def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_attempts: float) -> Alarm:
-    """A day in which each failing operation is attempted about `extra_attempts` times more, every attempt counted."""
+def retried(rng: np.random.Generator, watched: SimulatedAlert, factor: float, extra_attempts: float) -> Alarm:
+    """Run a day in which each failing operation is tried about `extra_attempts` times more, and each try counted."""
     guard = Guard(watched.rule, watched.alphas)
     traffic = Traffic(watched.per_minute, factor * watched.rule.threshold, DAY_SECONDS)
     for window, counts in increments(rng, traffic, watched.rule.window_seconds):
@@ -130,8 +130,8 @@ def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_att
     return guard.alarm
 
 
-def broken_account(rng: np.random.Generator, watched: Watched, account_window_seconds: float) -> Alarm:
-    """A healthy day but for one account that fails once a second and counts once per `account_window_seconds`."""
+def broken_account(rng: np.random.Generator, watched: SimulatedAlert, account_window_seconds: float) -> Alarm:
+    """Run a healthy day, but for one account that fails once a second and counts once per `account_window_seconds`."""
     guard = Guard(watched.rule, watched.alphas)
     window_seconds = watched.rule.window_seconds
     healthy = increments(rng, Traffic(watched.per_minute, watched.rule.threshold / 10, DAY_SECONDS), window_seconds)
@@ -160,7 +160,7 @@ def certified_after(rng: np.random.Generator, threshold: float, bad_rate: float,
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TrafficSpan:
     """So many requests, how often each engine fails them, and whether legacy fails just those that v2 fails."""
 
     requests: int
@@ -170,16 +170,16 @@ class Stretch:
 
 
 def compared(
-    rng: np.random.Generator, watched: Watched, stretches: Sequence[Stretch], *, attributed: bool = True
+    rng: np.random.Generator, watched: SimulatedAlert, spans: Sequence[TrafficSpan], *, attributed: bool = True
 ) -> list[float]:
     """Requests of the last stretch until the rollback, per alpha; 0 for a rollback before it, inf for none."""
     rule = watched.rule
-    guard, at, discordant, recent = Guard(rule, watched.alphas), START, Evidence(), Recent(rule.window_seconds)
+    guard, at, discordant, recent = Guard(rule, watched.alphas), START, Evidence(), RecentRequests(rule.window_seconds)
     bet = discordant_test(window_seconds=rule.window_seconds)
-    for stretch in stretches:
+    for span in spans:
         before = dict.fromkeys(guard.fired, 0)
         guard.fired, guard.requests = before, 0
-        for requests, v2_failed, legacy_failed in _looks(rng, stretch):
+        for requests, v2_failed, legacy_failed in _increments(rng, span):
             at += timedelta(minutes=requests / watched.per_minute)
             recent.add(at, requests, v2_failed=v2_failed, legacy_failed=legacy_failed)
             if v2_failed != legacy_failed:
@@ -191,10 +191,10 @@ def compared(
     return [guard.fired.get(index, inf) for index in range(len(watched.alphas))]
 
 
-def _looks(rng: np.random.Generator, stretch: Stretch) -> Iterator[tuple[int, bool, bool]]:
-    """(requests, v2 failed, legacy failed): a look at each failure, and at least every LOOK_EVERY requests."""
-    v2 = rng.random(stretch.requests) < stretch.v2
-    legacy = v2 if stretch.together else rng.random(stretch.requests) < stretch.legacy
+def _increments(rng: np.random.Generator, span: TrafficSpan) -> Iterator[tuple[int, bool, bool]]:
+    """Yield (requests, v2 failed, legacy failed): a look at each failure, and at least every LOOK_EVERY requests."""
+    v2 = rng.random(span.requests) < span.v2
+    legacy = v2 if span.together else rng.random(span.requests) < span.legacy
     seen = 0
     for v2_failed, legacy_failed in zip(v2.tolist(), legacy.tolist(), strict=True):
         seen += 1
@@ -207,7 +207,7 @@ def _at(rule: Rule, window: int, since_seconds: float = 0) -> datetime:
     return START + timedelta(seconds=since_seconds + window * rule.window_seconds)
 
 
-class Recent:
+class RecentRequests:
     """The requests of the last window, and which engine failed them."""
 
     def __init__(self, window_seconds: float) -> None:
@@ -216,7 +216,7 @@ class Recent:
         self._sums = (0, 0, 0, 0)
 
     def add(self, at: datetime, requests: int, *, v2_failed: bool, legacy_failed: bool) -> None:
-        """More requests, the last of which may have failed; those older than a window leave."""
+        """Add requests, the last of which may have failed; those older than a window leave."""
         v2_only, legacy_only = v2_failed and not legacy_failed, legacy_failed and not v2_failed
         counts = (requests, int(v2_only), int(legacy_only), int(legacy_failed))
         self._looks.append((at, counts))
@@ -225,6 +225,6 @@ class Recent:
             self._sums = tuple(map(sub, self._sums, self._looks.popleft()[1]))
 
     def pairs(self, discordant: Evidence) -> Pairs:
-        """The window as the verdict wants it."""
+        """Return the window as the verdict wants it."""
         requests, v2_only, legacy_only, legacy_failed = self._sums
         return Pairs(requests, requests, v2_only, legacy_only, legacy_failed, discordant)

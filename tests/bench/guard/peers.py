@@ -16,22 +16,22 @@ MINUTE = 60 // TICK_SECONDS
 
 
 def argo(bad: Ticks, total: Ticks, threshold: float) -> np.ndarray:
-    """A measurement of the last 5 minutes each 5 minutes; the fourth failed one ends the rollout."""
+    """Return a measurement of the last 5 minutes each 5 minutes; the fourth failed one ends the rollout."""
     return _nth(_measured(bad, total, threshold, every=5 * MINUTE) == FAILED, 4, every=5 * MINUTE)
 
 
 def flagger(bad: Ticks, total: Ticks, threshold: float) -> np.ndarray:
-    """A check of the last minute each minute; the fifth failed one, or one without data, ends the rollout."""
+    """Return a check of the last minute each minute; the fifth failed one, or one without data, ends the rollout."""
     return _nth(_measured(bad, total, threshold, every=MINUTE) != PASSED, 5, every=MINUTE)
 
 
 def rule_at_once(bad: Ticks, total: Ticks, threshold: float) -> np.ndarray:
-    """A Prometheus rule on the rate of the last 5 minutes, for: 0."""
+    """Return a Prometheus rule on the rate of the last 5 minutes, for: 0."""
     return _nth(_rate_above(bad, total, threshold, 5 * MINUTE), 1, every=1)
 
 
 def rule_for_5m(bad: Ticks, total: Ticks, threshold: float) -> np.ndarray:
-    """The same rule with for: 5m: above the threshold at every evaluation for five minutes."""
+    """Alert after `for: 5m`: the rate was above the threshold at every evaluation for five minutes."""
     above = _rate_above(bad, total, threshold, 5 * MINUTE)
     lasting = _rolling(above.astype(np.int32), 5 * MINUTE + 1) == 5 * MINUTE + 1
     return _nth(lasting, 1, every=1)
@@ -80,6 +80,6 @@ def _rolling(values: np.ndarray, span: int) -> np.ndarray:
 
 
 def _nth(failed: np.ndarray, needed: int, *, every: int) -> np.ndarray:
-    """The tick at which the `needed`th failure is seen, -1 where it never is."""
+    """Return the tick at which the `needed`th failure is seen, -1 where it never is."""
     reached = np.cumsum(failed, axis=1) >= needed
     return np.where(reached.any(axis=1), (reached.argmax(axis=1) + 1) * every - 1, -1)

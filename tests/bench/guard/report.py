@@ -7,7 +7,7 @@ from pathlib import Path
 from alerts.analysis.rules import alphas
 from alerts.definitions import parser
 from tests.bench.guard import tables
-from tests.bench.guard.ours import Alarm, Watched
+from tests.bench.guard.ours import Alarm, SimulatedAlert
 
 ONE_ALERT = "alerts: {api_error_rate: {threshold: 1%, window: 5m, severity: critical}}"
 SHIPPED = parser.parse((Path(__file__).parents[3] / "alerts.yaml").read_text())
@@ -36,36 +36,36 @@ class Section:
 
 
 def at_most(name: str, wanted: float, values: Sequence[float], level: float) -> Goal:
-    """The goal that the quantile `level` of `values` is at most `wanted`."""
+    """Return the goal that the quantile `level` of `values` is at most `wanted`."""
     seen = tables.quantile(values, level)
     return Goal(name, f"<= {wanted:,.0f}", f"{seen:,.0f}", seen <= wanted)
 
 
 def seldom(name: str, wanted: float, happened: int, runs: int) -> Goal:
-    """The goal that at most a share `wanted` of the runs happened."""
+    """Return the goal that at most a share `wanted` of the runs happened."""
     return Goal(name, f"<= {wanted:.1%}", tables.share(happened, runs), happened <= wanted * runs)
 
 
 def fired(alarms: Sequence[Alarm], index: int = 0) -> int:
-    """How many of the runs rolled back at the alpha of that index."""
+    """Count the runs that rolled back at the alpha of that index."""
     return sum(alarm.fired[index] for alarm in alarms)
 
 
-def one_alert(per_minute: float) -> Watched:
-    """An alert that bounds a rate at 1% over 5 minutes."""
-    return Watched(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
+def one_alert(per_minute: float) -> SimulatedAlert:
+    """Return an alert that bounds a rate at 1% over 5 minutes."""
+    return SimulatedAlert(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
 
 
-def shipped_alert(per_minute: float) -> Watched:
-    """The same alert at the alpha that one of the shipped alerts has."""
-    return Watched(parser.parse(ONE_ALERT)[0], ALPHAS[1:2], per_minute)
+def shipped_alert(per_minute: float) -> SimulatedAlert:
+    """Return an alert at the alpha that one of the shipped alerts has."""
+    return SimulatedAlert(parser.parse(ONE_ALERT)[0], ALPHAS[1:2], per_minute)
 
 
 def this_guard(alpha: float) -> str:
-    """How a row or column of ours is called."""
+    """Return the label of a row or column of this guard."""
     return f"this guard, alpha {alpha * 100:.2g}%"
 
 
 def times(bad_rate: float) -> str:
-    """A bad rate as a multiple of the threshold of 1%."""
+    """Return a bad rate as a multiple of the threshold of 1%."""
     return "outage" if bad_rate == 1 else f"{bad_rate / 0.01:.0f}x"

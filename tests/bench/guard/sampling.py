@@ -14,7 +14,7 @@ CHUNK = 25
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How often to draw, from which seed, and where the work is done."""
+    """The draws of a simulation: how many, from which seed, and where they are computed."""
 
     executor: Executor
     runs: int
@@ -28,11 +28,11 @@ class Sampler:
         return replace(self, runs=max(self.runs, self.rare_runs))
 
     def each(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """`function(rng, *arguments)`, once per run."""
+        """Return `function(rng, *arguments)`, once per run."""
         return [result for chunk in self._chunks(_several, function, arguments) for result in chunk]
 
     def batches(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """`function(rng, runs, *arguments)` on batches that add up to all runs."""
+        """Return `function(rng, runs, *arguments)` on batches that add up to all runs."""
         return self._chunks(_batch, function, arguments)
 
     def _chunks(self, work: Callable[..., Any], function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:

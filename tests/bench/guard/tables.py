@@ -9,17 +9,17 @@ CONFIDENCE = 0.95
 
 
 def share(happened: int, runs: int) -> str:
-    """A probability with its exact (Clopper-Pearson) interval."""
+    """Return a probability with its exact (Clopper-Pearson) interval."""
     return f"{_percent(happened / runs)} [{_percent(lower(happened, runs))}, {_percent(upper(happened, runs))}]"
 
 
 def lower(happened: int, runs: int) -> float:
-    """The lower end of the interval of `happened` in `runs`."""
+    """Return the lower end of the interval of `happened` in `runs`."""
     return float(binomtest(happened, runs).proportion_ci(CONFIDENCE).low)
 
 
 def upper(happened: int, runs: int) -> float:
-    """The upper end of the interval of `happened` in `runs`."""
+    """Return the upper end of the interval of `happened` in `runs`."""
     return float(binomtest(happened, runs).proportion_ci(CONFIDENCE).high)
 
 
@@ -36,12 +36,12 @@ def median_and_p90(values: Sequence[float]) -> str:
 
 
 def quantile(values: Sequence[float], level: float) -> float:
-    """The smallest value that at least `level` of all do not exceed."""
+    """Return the smallest value that at least `level` of all do not exceed."""
     return sorted(values)[max(0, ceil(len(values) * level) - 1)]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

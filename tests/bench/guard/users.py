@@ -12,7 +12,7 @@ from alerts.analysis.safety_evidence import certificate
 from alerts.definitions import parser
 from control_plane.platform.observability.account_failures import SHARE_HOURS, countable
 from tests.bench.guard import tables
-from tests.bench.guard.ours import START, Guard, Watched
+from tests.bench.guard.ours import START, Guard, SimulatedAlert
 from tests.bench.guard.report import ALPHAS, Goal, Section, seldom
 from tests.bench.guard.sampling import Sampler
 
@@ -62,7 +62,7 @@ CELLS = (
 
 @dataclass(slots=True)
 class Run:
-    """What became of one run."""
+    """The outcome of one run."""
 
     failing: float = inf
     """Users with a bad hour until the rollback; inf for none."""
@@ -71,8 +71,8 @@ class Run:
 
 
 @dataclass(slots=True)
-class Hours:
-    """What was counted so far, and each user's share, which lasts four weeks."""
+class HourlyCounts:
+    """The counts so far, and each user's share, which lasts four weeks."""
 
     bad: int = 0
     total: int = 0
@@ -84,7 +84,7 @@ def section(sampler: Sampler) -> Section:
     rows, goals = [], []
     for cell in CELLS:
         drawn = sampler if cell.caught else sampler.rare
-        runs: list[Run] = drawn.each(run, Watched(parser.parse(ALERT)[0], ALPHAS[1:2], 0), cell.users)
+        runs: list[Run] = drawn.each(run, SimulatedAlert(parser.parse(ALERT)[0], ALPHAS[1:2], 0), cell.users)
         rolled, certified = sum(each.minutes < inf for each in runs), sum(each.certified for each in runs)
         delays = [each.failing for each in runs], [each.minutes for each in runs]
         rows.append(
@@ -108,9 +108,9 @@ def section(sampler: Sampler) -> Section:
     return Section("Accounts as the unit", f"{text}\n\n{tables.table(head, rows)}", tuple(goals))
 
 
-def run(rng: np.random.Generator, watched: Watched, users: Users) -> Run:
+def run(rng: np.random.Generator, watched: SimulatedAlert, users: Users) -> Run:
     """Return what becomes of one run."""
-    guard, found, hours = Guard(watched.rule, watched.alphas), Run(), Hours()
+    guard, found, hours = Guard(watched.rule, watched.alphas), Run(), HourlyCounts()
     for hour in range(round(users.days * 24)):
         if hour % SHARE_HOURS == 0:
             hours.counted = Counter()

@@ -12,7 +12,7 @@ PRO, PRO_OR_TEAM = of("plan", "IN", "pro"), of("plan", "IN", "team", "pro")
 
 def test_conditions_read_as_a_sentence() -> None:
     assert listed(PRO_OR_TEAM + of("seats", "NUM_GTE", "5")) == "plan is team or pro and seats is at least 5"
-    assert listed(of("email", "STR_ENDS_WITH", "@x.org", inverted=True)) == "it is not so that email ends with @x.org"
+    assert listed(of("email", "STR_ENDS_WITH", "@x.org", inverted=True)) == "it is not true that email ends with @x.org"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_people_sign_and_checks_tick_by_themselves_and_untick(sign_in: SignIn) -
         "week-1/looked/": "open",
     }
     signed = sign(sign_in("olga"), "before", "tests", link="https://ci.example/1")
-    assert (signed.status_code, signed.json["signedBy"]) == (200, "olga")
+    assert (signed.status_code, signed.get_json()["signedBy"]) == (200, "olga")
     answer(found=False)
     check_job.refresh(datetime.now(UTC) + timedelta(minutes=1))
     assert items(owner)["before/it/development"] == "failing"
@@ -121,14 +121,14 @@ def test_the_gate_asks_for_all_of_the_phase_and_names_what_is_missing(sign_in: S
 def test_a_named_approval_passes_what_nobody_signed_and_not_what_a_check_finds_false(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     check_job.refresh(datetime.now(UTC))
-    body = {"expectedVersion": 1}
+    body: dict[str, object] = {"expectedVersion": 1}
     refused: Any = alice.post(f"/api/rollouts/{FLAG}/advance", json=body, headers=SAME_ORIGIN)
-    assert (refused.status_code, refused.json["reasons"][0]["code"]) == (409, "GATE_UNKNOWN")
+    assert (refused.status_code, refused.get_json()["reasons"][0]["code"]) == (409, "GATE_UNKNOWN")
     answer(found=False)
     check_job.refresh(datetime.now(UTC) + timedelta(minutes=1))
-    body["reason"] = "I know better."  # type: ignore[assignment]
+    body["reason"] = "I know better."
     closed: Any = alice.post(f"/api/rollouts/{FLAG}/advance", json=body, headers=SAME_ORIGIN)
-    assert (closed.status_code, closed.json["reasons"][0]["code"]) == (409, "GATE_CLOSED")
+    assert (closed.status_code, closed.get_json()["reasons"][0]["code"]) == (409, "GATE_CLOSED")
     answer(found=None)
     check_job.refresh(datetime.now(UTC) + timedelta(minutes=2))
     assert alice.post(f"/api/rollouts/{FLAG}/advance", json=body, headers=SAME_ORIGIN).status_code == 200
@@ -179,14 +179,14 @@ def test_what_cannot_be_signed_is_said_in_a_sentence(
 ) -> None:
     check_job.refresh(datetime.now(UTC))
     found = put(sign_in("olga"), path, body)
-    assert (found.status_code, found.json["code"]) == expected
+    assert (found.status_code, found.get_json()["code"]) == expected
 
 
 def test_a_failing_check_can_not_be_signed_away(sign_in: SignIn) -> None:
     answer(found=False)
     check_job.refresh(datetime.now(UTC))
     found = sign(sign_in("olga"), "before", "it", note="It does.")
-    assert (found.status_code, found.json["code"]) == (409, "CHECK_FAILS")
+    assert (found.status_code, found.get_json()["code"]) == (409, "CHECK_FAILS")
 
 
 def test_viewers_read_and_do_not_sign(sign_in: SignIn, client: FlaskClient) -> None:
@@ -225,7 +225,9 @@ def edited(checklists: tuple[Checklist, ...]) -> None:
 
 
 def signed_items(client: FlaskClient) -> list[str]:
-    return [item["name"] for each in client.get(PATH).json["checklists"] for item in each["items"] if item["signedBy"]]
+    return [
+        item["name"] for each in client.get(PATH).get_json()["checklists"] for item in each["items"] if item["signedBy"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ percentages = st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True)
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Any plan that is valid."""
+    """Draw any plan that is valid."""
     kinds = draw(st.lists(st.sampled_from(list(AudienceKind)), min_size=1, max_size=5, unique=True))
     phases = []
     for kind in sorted(kinds, key=list(AudienceKind).index):
@@ -95,9 +96,9 @@ def test_each_position_of_the_guide_exposes_its_audience(
     assert exposure_at(default_plan(START), position, environment) == expected
 
 
-def _with(**changes: object) -> Plan:
+def _with(**changes: Any) -> Plan:
     plan = default_plan(START)
-    return replace(plan, phases=(*plan.phases[:2], replace(plan.phases[2], **changes)))  # type: ignore[arg-type]
+    return replace(plan, phases=(*plan.phases[:2], replace(plan.phases[2], **changes)))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +17,13 @@ from control_plane.core.phases import (
     Rollout,
     RolloutState,
     default_plan,
+    environments_of,
     exposure,
     exposure_at,
     new_rollout,
     positions,
 )
-from control_plane.core.plan_edits import GAINS_USERS, decide_edit, environments_of, with_plan
+from control_plane.core.plan_edits import GAINS_USERS, decide_edit, with_plan
 from control_plane.core.transitions import Refusal, Transition
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import RolloutFlag
@@ -32,9 +34,9 @@ LATER = NOW + timedelta(days=3)
 GUIDE = default_plan(NOW)
 
 
-def at(position: Position, plan: Plan = GUIDE, **changes: object) -> Rollout:
+def at(position: Position, plan: Plan = GUIDE, **changes: Any) -> Rollout:
     standing = replace(new_rollout("FLAG", plan, now=NOW, reason="x"), position=position)
-    return replace(standing, **changes)  # type: ignore[arg-type]
+    return replace(standing, **changes)
 
 
 def edited(rollout: Rollout, plan: Plan) -> Transition | Refusal:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ CLOSED = GateResult("guardrails", GateStatus.CLOSED, "API errors are above 0.5 %
 UNKNOWN = GateResult("evidence", GateStatus.UNKNOWN, "12 more answers are needed.")
 
 
-def a_rollout(**changes: object) -> Rollout:
+def a_rollout(**changes: Any) -> Rollout:
     rollout = Rollout(
         flag="ENABLE_CREDITS_V2",
         plan=default_plan(NOW),
@@ -51,7 +52,7 @@ def a_rollout(**changes: object) -> Rollout:
         state_changed_at=NOW - timedelta(days=9),
         state_reason="Planned.",
     )
-    return replace(rollout, **changes)  # type: ignore[arg-type]
+    return replace(rollout, **changes)
 
 
 def codes(decision: Decision) -> set[str]:
@@ -80,7 +81,8 @@ def test_a_refused_advance_lists_every_reason_at_once() -> None:
 
 
 def test_an_approval_passes_what_is_unknown_and_never_what_is_closed() -> None:
-    assert done(decide_advance(a_rollout(), [UNKNOWN], now=NOW, expected_version=7, approval="Seen by hand."))
+    passed = decide_advance(a_rollout(), [UNKNOWN], now=NOW, expected_version=7, approval="Seen by hand.")
+    assert isinstance(passed, Transition)
     assert codes(decide_advance(a_rollout(), [UNKNOWN], now=NOW, expected_version=7, approval="  ")) == {"GATE_UNKNOWN"}
     assert codes(decide_advance(a_rollout(), [CLOSED], now=NOW, expected_version=7, approval="Please.")) == {
         "GATE_CLOSED"
@@ -198,7 +200,7 @@ def _decide(move: str, rollout: Rollout, now: datetime) -> Decision:
 
 
 def test_a_step_back_never_goes_where_others_have_the_flag() -> None:
-    """Where a plan took the flag from staging on the way to qa, the step before would give it back to staging."""
+    """The step before would give the flag back to staging, if a plan took it from there on the way to qa."""
     phases = [
         Phase(name, name, AudienceKind.ENVIRONMENTS, (100,), timedelta(0), environments=names)
         for name, names in (("both", ("staging", "qa")), ("staging", ("staging",)), ("qa", ("qa",)))

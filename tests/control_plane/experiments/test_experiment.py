@@ -22,22 +22,23 @@ def failing(_basket: Basket) -> int:
     raise KeyError("no price")
 
 
-def vandal(basket: Basket) -> int:
+def mutating(basket: Basket) -> int:
     basket.clear()
     raise MemoryError
 
 
 def experiment(**changes: Any) -> Experiment[Basket, int]:
-    return Experiment(**({"migration": PRICES, "control": total, "candidate": total} | changes))
+    arguments: dict[str, Any] = {"migration": PRICES, "control": total, "candidate": total}
+    return Experiment(**arguments | changes)
 
 
 def beside(shadow: Any, *, candidate_serves: bool) -> Experiment[Basket, int]:
-    """An experiment whose shadow is `shadow`, whichever side serves."""
+    """Return an experiment whose shadow is `shadow`, whichever side serves."""
     return experiment(**{"control" if candidate_serves else "candidate": shadow})
 
 
 @SERVES
-@pytest.mark.parametrize("shadow", [failing, vandal])
+@pytest.mark.parametrize("shadow", [failing, mutating])
 def test_a_shadow_that_fails_reaches_nobody(shadow: Any, candidate_serves: bool) -> None:
     basket = [1, 2]
     result = beside(shadow, candidate_serves=candidate_serves).run(basket, candidate_serves=candidate_serves)
@@ -86,7 +87,10 @@ def test_what_is_no_decision_is_a_failure_of_its_side() -> None:
 
 
 def test_a_decision_may_be_none() -> None:
-    result = experiment(control=lambda _: None, candidate=lambda _: None).run([1], candidate_serves=True)
+    def decide(_basket: Basket) -> int | None:
+        return None
+
+    result = Experiment(PRICES, decide, decide).run([1], candidate_serves=True)
     assert (result.answer(), result.difference) == (None, Difference.MATCH)
 
 

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import Migration
+from control_plane.experiments.migration import Migration, side_names
 from control_plane.experiments.registry import migration_of, migrations, register_migration
 
 PRICES = Migration.named("ENABLE_PRICES_V2", control="list", candidate="tiered", prefix="price")
@@ -30,6 +30,11 @@ def test_names_that_nothing_could_be_counted_under_are_refused(
 def test_two_signals_of_one_migration_need_two_names() -> None:
     with pytest.raises(ValueError, match="different names"):
         replace(PRICES.signals, slow=PRICES.signals.failure)
+
+
+def test_sentences_call_the_sides_by_the_names_of_the_migration_or_by_words() -> None:
+    assert (side_names(PRICES).control, side_names(PRICES).control_title) == ("list", "List")
+    assert (side_names(None).control_title, side_names(None).candidate) == ("The old version", "the new version")
 
 
 @pytest.mark.database("sqlite")

@@ -11,7 +11,7 @@ import pytest
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import Served, serving
 
 ANSWER_SECONDS = 30
@@ -26,7 +26,7 @@ class RunningServer:
         self._held = held
 
     def say(self, words: bytes) -> socket.socket:
-        """A connection on which `words` were sent, closed with the test."""
+        """Return a connection on which `words` were sent, closed with the test."""
         address = urlsplit(self.served.url)
         connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=ANSWER_SECONDS)
         self._held.enter_context(connection)
@@ -34,7 +34,7 @@ class RunningServer:
         return connection
 
     def answer(self, words: bytes) -> tuple[int, bytes]:
-        """The status and the body of the answer to `words`, after which the connection has to end."""
+        """Return the status and the body of the answer to `words`, after which the connection has to end."""
         return read(self.say(words))
 
     def threads(self) -> int:
@@ -45,7 +45,7 @@ class RunningServer:
 
 
 def read(connection: socket.socket) -> tuple[int, bytes]:
-    """The status and the body of what is sent until the connection ends."""
+    """Return the status and the body of what is sent until the connection ends."""
     received = b""
     while part := connection.recv(65_536):
         received += part
@@ -55,13 +55,13 @@ def read(connection: socket.socket) -> tuple[int, bytes]:
 
 @contextmanager
 def running_server(place: Path, **settings: str) -> Iterator[RunningServer]:
-    """A running server in a folder of its own, which believes one proxy."""
+    """Yield a running server in a folder of its own, which believes one proxy."""
     url = f"sqlite:///{place / 'rollout.db'}"
     with application(Settings(database_url=url, instance_dir=place, secret_key="-", background=False)) as app:
-        office = Office(app)
-        office.plan()
-        office.users(UserAttributes("u-1", "free"))
-        tokens = {kind: office.token(kind) for kind in ("client", "service")}
+        installation = Installation(app)
+        installation.plan()
+        installation.users(UserAttributes("u-1", "free"))
+        tokens = {kind: installation.token(kind) for kind in ("client", "service")}
     with serving(place, TRUSTED_PROXIES="1", **settings) as served, ExitStack() as held:
         yield RunningServer(served, tokens, held)
 

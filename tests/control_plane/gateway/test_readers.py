@@ -16,7 +16,7 @@ from control_plane.gateway.slow_readers import HANDED_OVER_MAX, Pace, StreamRead
 PIECE = b"x" * HANDED_OVER_MAX
 
 
-class Line:
+class StreamConnection:
     """A connection between a sender of ours and its reader."""
 
     def __init__(self) -> None:
@@ -36,31 +36,31 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
-    with closing(line.reader), closing(line.sender):
-        yield line
-        line.sender.shutdown(socket.SHUT_RDWR)
+def connection() -> Iterator[StreamConnection]:
+    connection = StreamConnection()
+    with closing(connection.reader), closing(connection.sender):
+        yield connection
+        connection.sender.shutdown(socket.SHUT_RDWR)
 
 
-def wait_until_stuck(line: Line) -> None:
+def wait_until_stuck(connection: StreamConnection) -> None:
     """Wait until what was sent lies with the system, because nobody takes it."""
     give_up = time.monotonic() + 10
-    while slow_readers._unread(line.sender) <= slow_readers.UNREAD_MAX:
+    while slow_readers._unread(connection.sender) <= slow_readers.UNREAD_MAX:
         assert time.monotonic() < give_up
         time.sleep(0.01)
 
 
-def test_little_is_sent_without_a_look(line: Line) -> None:
-    assert line.told.keeps_up(HANDED_OVER_MAX)
+def test_little_is_sent_without_a_look(connection: StreamConnection) -> None:
+    assert connection.told.keeps_up(HANDED_OVER_MAX)
 
 
-def test_a_reader_who_stopped_is_ended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_who_stopped_is_ended(connection: StreamConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_readers, "READER_SECONDS", 0.3)
-    line.reader.settimeout(10)
-    wait_until_stuck(line)
-    assert not line.told.keeps_up(HANDED_OVER_MAX + 1)
-    while line.reader.recv(1 << 20):
+    connection.reader.settimeout(10)
+    wait_until_stuck(connection)
+    assert not connection.told.keeps_up(HANDED_OVER_MAX + 1)
+    while connection.reader.recv(1 << 20):
         pass  # what the system still held; then the end
 
 
@@ -83,7 +83,7 @@ def test_a_reader_who_takes_everything_keeps_up() -> None:
             assert told.keeps_up(HANDED_OVER_MAX + 1)
 
 
-def test_looking_for_the_connection_leaves_no_file_open(line: Line, tmp_path: Path) -> None:
+def test_looking_for_the_connection_leaves_no_file_open(connection: StreamConnection, tmp_path: Path) -> None:
     with (tmp_path / "no socket").open("w"):
         before = sorted(os.listdir(slow_readers.OPEN_FILES))
         for _ in range(3):
@@ -91,25 +91,27 @@ def test_looking_for_the_connection_leaves_no_file_open(line: Line, tmp_path: Pa
         assert sorted(os.listdir(slow_readers.OPEN_FILES)) == before
 
 
-def test_many_readers_are_found_by_one_look_at_the_open_files(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_readers_are_found_by_one_look_at_the_open_files(
+    connection: StreamConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looks, listed = list[str](), os.listdir
 
     def look(path: str) -> list[str]:
         looks.append(path)
         return listed(path)
 
-    monkeypatch.setattr(slow_readers.os, "listdir", look)
-    host, port = line.reader.getsockname()
+    monkeypatch.setattr(os, "listdir", look)
+    host, port = connection.reader.getsockname()
     gone = [StreamReader("127.0.0.1", str(number)) for number in range(1, 20)]
     there = [StreamReader(host, str(port)) for _ in range(20)]
-    wait_until_stuck(line)
+    wait_until_stuck(connection)
     for _ in range(3):
         assert {each.pace(HANDED_OVER_MAX + 1) for each in there} == {Pace.BEHIND}
         assert {each.pace(HANDED_OVER_MAX + 1) for each in gone} == {Pace.GONE}
     assert len(looks) == 1
 
 
-def test_a_reader_who_came_after_the_last_look_is_found(line: Line) -> None:
+def test_a_reader_who_came_after_the_last_look_is_found(connection: StreamConnection) -> None:
     StreamReader("127.0.0.1", "1").pace(HANDED_OVER_MAX + 1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         reader = socket.create_connection(listener.getsockname())

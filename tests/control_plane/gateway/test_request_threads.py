@@ -52,7 +52,7 @@ def test_work_waits_while_the_few_are_at_work_and_is_done_in_order(gate: threadi
     threads, seen, done = RequestThreads(8, few=1), list[int](), threading.Event()
     blocked(threads, gate, 1)
     for each in range(5):
-        threads.submit(lambda each=each: seen.append(each))  # type: ignore[misc]
+        threads.submit(partial(seen.append, each))
     threads.submit(done.set)
     assert not seen
     gate.set()

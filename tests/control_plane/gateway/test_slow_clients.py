@@ -25,7 +25,7 @@ UNFINISHED = {
 
 
 def request(method: str, path: str, token: str = "", document: object = None) -> bytes:
-    """A whole request, after which the server closes."""
+    """Return a whole request, after which the server closes."""
     body = b"" if document is None else json.dumps(document).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close"]
     lines += [f"Authorization: {token}"] if token else []

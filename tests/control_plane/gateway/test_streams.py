@@ -15,7 +15,7 @@ STREAMS = 12
 
 
 def opened(server: RunningServer) -> list[bytes]:
-    """The beginning of as many streams as the server takes, each of which stays open."""
+    """Return the beginning of as many streams as the server takes, each of which stays open."""
     words = request("GET", "/api/client/streaming", server.tokens["client"])
     return [connection.recv(65_536) for connection in [server.say(words) for _ in range(STREAMS)]]
 

@@ -19,7 +19,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.processes import free_port
 from tests.serving import COMMAND, ROOT, serving
 
@@ -30,8 +30,8 @@ Step = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What came of one call."""
+class ToolResult:
+    """The result of one call."""
 
     is_error: bool
     text: str
@@ -39,55 +39,55 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """A served installation, its office, and assistants that ask it."""
+class ServedInstallation:
+    """A served installation, and assistants that ask it."""
 
     url: str
-    office: Office
+    installation: Installation
 
-    def ask(self, token: str, *steps: Step, moves: bool = False) -> tuple[list[str], list[Told]]:
+    def ask(self, token: str, *steps: Step, moves: bool = False) -> tuple[list[str], list[ToolResult]]:
         """Start the command as an assistant does; give the tools that it offers, and what came of each step."""
         command = ["mcp", "--url", self.url, *(["--moves"] if moves else [])]
         parameters = StdioServerParameters(command=str(COMMAND), args=command, env={"ROLLOUT_TOKEN": token})
         return asyncio.run(_asked(parameters, steps))
 
     def token(self, role: str, **options: Any) -> str:
-        """An admin token that is held to a role."""
-        return self.office.token("admin", "*", role=role, **options)
+        """Return an admin token that is held to a role."""
+        return self.installation.token("admin", "*", role=role, **options)
 
     def newest_entry(self) -> Any:
-        """The newest entry about the rollout."""
-        with self.office.app.app_context(), read_only() as session:
+        """Return the newest entry about the rollout."""
+        with self.installation.app.app_context(), read_only() as session:
             [entry] = audit.latest(session, subject=f"rollout:{FLAG}", limit=1)
             return entry
 
 
-async def _asked(parameters: StdioServerParameters, steps: Sequence[Step]) -> tuple[list[str], list[Told]]:
+async def _asked(parameters: StdioServerParameters, steps: Sequence[Step]) -> tuple[list[str], list[ToolResult]]:
     async with Client(parameters) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
         told = []
         for name, arguments in steps:
             result = await client.call_tool(name, arguments)
             text = "".join(getattr(part, "text", "") for part in result.content)
-            told.append(Told(bool(result.is_error), text, result.structured_content))
+            told.append(ToolResult(bool(result.is_error), text, result.structured_content))
         return tools, told
 
 
 @pytest.fixture(scope="module")
-def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedInstallation]:
     place = tmp_path_factory.mktemp("assistant")
     shutil.copy(sqlite_template, place / "rollout.db")
     settings = Settings(
         database_url=f"sqlite:///{place / 'rollout.db'}", instance_dir=place, secret_key="-", background=False
     )
     with application(settings) as app:
-        office = Office(app)
-        office.plan()
+        installation = Installation(app)
+        installation.plan()
         with serving(place) as server:
-            yield Installation(server.url, office)
+            yield ServedInstallation(server.url, installation)
 
 
-def test_a_viewers_token_reads_everything_and_is_offered_no_move(served: Installation) -> None:
+def test_a_viewers_token_reads_everything_and_is_offered_no_move(served: ServedInstallation) -> None:
     tools, told = served.ask(
         served.token("viewer"),
         ("list_rollouts", {}),
@@ -108,7 +108,7 @@ def test_a_viewers_token_reads_everything_and_is_offered_no_move(served: Install
     assert "FORBIDDEN" in variances.text or "owner" in variances.text
 
 
-def test_an_operator_makes_it_safer_with_a_reason_and_the_trail_names_the_token(served: Installation) -> None:
+def test_an_operator_makes_it_safer_with_a_reason_and_the_trail_names_the_token(served: ServedInstallation) -> None:
     tools, (short, held, advanced, resumed) = served.ask(
         served.token("operator"),
         ("hold_rollout", {"flag": FLAG, "reason": "No."}),
@@ -130,7 +130,7 @@ def test_an_operator_makes_it_safer_with_a_reason_and_the_trail_names_the_token(
     )
 
 
-def test_an_owners_assistant_approves_no_unknown_gate_by_giving_a_reason(served: Installation) -> None:
+def test_an_owners_assistant_approves_no_unknown_gate_by_giving_a_reason(served: ServedInstallation) -> None:
     owner = served.token("owner")
     _, (status,) = served.ask(owner, ("rollout_status", {"flag": FLAG}))
     unknown = [gate["name"] for gate in status.document["gates"] if gate["status"] == "unknown"]
@@ -148,7 +148,7 @@ def test_the_page_names_every_tool_and_no_other() -> None:
     assert named == READS | MOVES
 
 
-def test_a_version_that_was_changed_since_is_refused(served: Installation) -> None:
+def test_a_version_that_was_changed_since_is_refused(served: ServedInstallation) -> None:
     owner = served.token("owner")
     _, (refused, mistyped) = served.ask(
         owner,
@@ -163,27 +163,27 @@ def test_a_version_that_was_changed_since_is_refused(served: Installation) -> No
 
 
 @pytest.mark.parametrize(("token", "said"), [("nonsense", "token"), ("*:*.v2_nonsense", "token")])
-def test_a_wrong_token_is_told_in_a_sentence(served: Installation, token: str, said: str) -> None:
+def test_a_wrong_token_is_told_in_a_sentence(served: ServedInstallation, token: str, said: str) -> None:
     _, (told,) = served.ask(token, ("list_rollouts", {}))
     assert told.is_error
     assert said in told.text.lower()
 
 
-def test_a_server_that_is_away_is_told_in_a_sentence(served: Installation) -> None:
-    gone = Installation(f"http://127.0.0.1:{free_port()}", served.office)
+def test_a_server_that_is_away_is_told_in_a_sentence(served: ServedInstallation) -> None:
+    gone = ServedInstallation(f"http://127.0.0.1:{free_port()}", served.installation)
     _, (read, moved) = gone.ask("any", ("list_rollouts", {}), ("roll_back", {"flag": FLAG, "reason": WHY}), moves=True)
     assert "gave no answer" in read.text
     assert "may have been done all the same" in moved.text
 
 
-def test_a_token_of_staging_moves_the_rollout_of_staging_and_not_the_flags(served: Installation) -> None:
+def test_a_token_of_staging_moves_the_rollout_of_staging_and_not_the_flags(served: ServedInstallation) -> None:
     now, name = datetime.now(UTC), f"{FLAG}@staging"
     everyone = Phase("everyone", "Everyone", "everyone", (50, 100), timedelta(0))
-    with served.office.app.app_context(), transaction() as session:
+    with served.installation.app.app_context(), transaction() as session:
         plan, change = Plan((everyone,), now, environment="staging"), ChangeContext(now, "test", WHY)
         rollouts.plan(session, name, plan, change, confirm_losing=True)
     _, (held, status, refused) = served.ask(
-        served.office.token("admin", environment="staging", role="operator"),
+        served.installation.token("admin", environment="staging", role="operator"),
         ("hold_rollout", {"flag": name, "reason": WHY}),
         ("rollout_status", {"flag": name}),
         ("hold_rollout", {"flag": FLAG, "reason": WHY}),

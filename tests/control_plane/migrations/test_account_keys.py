@@ -21,10 +21,10 @@ from credits_engine.engines.plans import ROAST
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, Operation
 from credits_engine.store.tables import JOURNAL, PACK_ENTRIES, PACKS
-from tests.credits_engine.conftest import Till, till
+from tests.credits_engine.conftest import Consumer, consumer
 from tests.faults.ledger import assert_whole
 
-__all__ = ["till"]
+__all__ = ["consumer"]
 
 BEFORE = "0067"
 IN_USE = "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
@@ -32,15 +32,15 @@ BROKEN = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(
 
 
 @pytest.fixture
-def bought(till: Till) -> Till:
+def bought(consumer: Consumer) -> Consumer:
     """Two users who spent of a pack each, and go on."""
     for user in ("ada", "bob"):
-        till.user(user, "free", anchor=till.now)
+        consumer.user(user, "free", anchor=consumer.now)
         with transaction() as session:
-            purchase = Purchase(user, ROAST, 9, till.now + timedelta(days=30))
-            top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."), key="b1")
-        till.take(user, "k1", roast=12)
-    return till
+            purchase = Purchase(user, ROAST, 9, consumer.now + timedelta(days=30))
+            top_ups.top_up(session, purchase, ChangeContext(consumer.now, "test", "Bought."), key="b1")
+        consumer.take(user, "k1", roast=12)
+    return consumer
 
 
 def accounts_of_entries() -> dict[tuple[int, int], str]:
@@ -48,7 +48,7 @@ def accounts_of_entries() -> dict[tuple[int, int], str]:
         return {(row.journal_id, row.pack_id): row.user_id for row in session.execute(select(PACK_ENTRIES))}
 
 
-def test_entries_of_before_get_the_account_of_their_pack(bought: Till) -> None:
+def test_entries_of_before_get_the_account_of_their_pack(bought: Consumer) -> None:
     before = accounts_of_entries()
     migrations.downgrade(BEFORE)
     migrations.upgrade()
@@ -62,8 +62,8 @@ def test_entries_of_before_get_the_account_of_their_pack(bought: Till) -> None:
 
 
 @pytest.mark.database("postgresql")
-def test_every_key_begins_with_the_account_and_a_number_is_still_found(till: Till) -> None:
-    with till.app.app_context(), db.engine.connect() as connection:
+def test_every_key_begins_with_the_account_and_a_number_is_still_found(consumer: Consumer) -> None:
+    with consumer.app.app_context(), db.engine.connect() as connection:
         found = inspect(connection)
         keys = {table: ", ".join(found.get_pk_constraint(table)["constrained_columns"]) for table in KEYS}
         indexes = {each["name"] for table in KEYS for each in found.get_indexes(table)}
@@ -73,7 +73,7 @@ def test_every_key_begins_with_the_account_and_a_number_is_still_found(till: Til
 
 
 @pytest.mark.database("postgresql")
-def test_whoever_writes_as_the_version_before_did_is_understood(bought: Till) -> None:
+def test_whoever_writes_as_the_version_before_did_is_understood(bought: Consumer) -> None:
     with transaction() as session:
         session.execute(text("INSERT INTO credit_pack_entry (journal_id, pack_id, amount) VALUES (9999, 2, 1)"))
     assert accounts_of_entries()[9999, 2] == "bob"
@@ -81,7 +81,7 @@ def test_whoever_writes_as_the_version_before_did_is_understood(bought: Till) ->
 
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("version", ["0070", "0071", "head"])
-def test_whoever_is_erased_by_the_version_before_is_named_by_no_entry(bought: Till, version: str) -> None:
+def test_whoever_is_erased_by_the_version_before_is_named_by_no_entry(bought: Consumer, version: str) -> None:
     migrations.downgrade(BEFORE)
     migrations.upgrade(version)
     with transaction() as session:
@@ -92,7 +92,7 @@ def test_whoever_is_erased_by_the_version_before_is_named_by_no_entry(bought: Ti
     assert set(accounts_of_entries().values()) == {"gone", "bob"}
 
 
-def test_the_account_of_an_entry_changes_for_nobody_but_an_erased_person(bought: Till) -> None:
+def test_the_account_of_an_entry_changes_for_nobody_but_an_erased_person(bought: Consumer) -> None:
     with transaction() as session:
         session.execute(insert(Erasure).values(**erasure_of("gone", bought.now)))
     change_entries(user_id="gone")
@@ -113,7 +113,7 @@ def change_entries(user: str = "ada", **columns: object) -> None:
 
 
 @pytest.mark.database("postgresql")
-def test_an_index_that_was_left_half_made_is_made_again(bought: Till) -> None:
+def test_an_index_that_was_left_half_made_is_made_again(bought: Consumer) -> None:
     migrations.downgrade(BEFORE)
     with db.engine.begin() as connection:
         connection.execute(text("CREATE INDEX credit_journal_made ON credit_journal (actor)"))
@@ -127,7 +127,7 @@ def test_an_index_that_was_left_half_made_is_made_again(bought: Till) -> None:
 
 
 @pytest.mark.database("postgresql")
-def test_operations_go_on_while_the_change_waits_for_somebody_who_reads(bought: Till) -> None:
+def test_operations_go_on_while_the_change_waits_for_somebody_who_reads(bought: Consumer) -> None:
     bought.take(bought.user("eve", anchor=bought.now), "k1", analysis=1)
     migrations.downgrade(BEFORE)
     ended: list[str | None] = []
@@ -156,7 +156,7 @@ def test_operations_go_on_while_the_change_waits_for_somebody_who_reads(bought: 
 
 @pytest.mark.database("postgresql")
 def test_an_upgrade_that_waited_too_long_is_ended_and_goes_on_when_it_is_repeated(
-    bought: Till, monkeypatch: pytest.MonkeyPatch
+    bought: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrations.downgrade(BEFORE)
     migrations.upgrade("0070")
@@ -174,7 +174,7 @@ def test_an_upgrade_that_waited_too_long_is_ended_and_goes_on_when_it_is_repeate
 
 
 @pytest.mark.database("postgresql")
-def test_of_several_that_upgrade_at_once_none_fails(bought: Till) -> None:
+def test_of_several_that_upgrade_at_once_none_fails(bought: Consumer) -> None:
     migrations.downgrade(BEFORE)
 
     def upgrade() -> str | None:

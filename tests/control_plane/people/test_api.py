@@ -78,9 +78,9 @@ def test_whoever_is_locked_out_acts_by_no_token_either(app: Flask, admin: FlaskC
         }
     by_token = {"Authorization": texts["admin"]}
     assert app.test_client().get("/api/people", headers=by_token).status_code == 200
-    assert admin.get(f"/api/people/{made['id']}").json["tokens"] == ["admin", "client"]
+    assert admin.get(f"/api/people/{made['id']}").get_json()["tokens"] == ["admin", "client"]
     locked = admin.patch(f"/api/people/{made['id']}", json={"active": False, "reason": "Has left."})
-    assert locked.json["tokens"] == ["client"]
+    assert locked.get_json()["tokens"] == ["client"]
     assert app.test_client().get("/api/people", headers=by_token).status_code == 401
     by_client = {"Authorization": texts["client"]}
     assert app.test_client().get("/api/client/features", headers=by_client).status_code == 200

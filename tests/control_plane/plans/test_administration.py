@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -23,9 +24,9 @@ FLAG = "SEARCH"
 USERS = 200
 
 
-def plan(now: datetime, *steps: int, name: str = "everyone", **changes: object) -> Plan:
+def plan(now: datetime, *steps: int, name: str = "everyone", **changes: Any) -> Plan:
     phase = Phase(name, "Everyone", AudienceKind.EVERYONE, steps or (10, 50, 100), timedelta(0))
-    return replace(Plan((phase,), now), **changes)  # type: ignore[arg-type]
+    return replace(Plan((phase,), now), **changes)
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def session(app: Flask, now: datetime) -> Iterator[Session]:
             yield session
 
 
-def edit(session: Session, wanted: Plan, now: datetime, **options: object) -> Decision:
+def edit(session: Session, wanted: Plan, now: datetime, **options: Any) -> Decision:
     version = rollouts.find(session, FLAG).version
     given = {"expected_version": version} | options
-    return administration.edit(session, FLAG, wanted, ChangeContext(now, "bob", "Better."), **given)  # type: ignore[arg-type]
+    return administration.edit(session, FLAG, wanted, ChangeContext(now, "bob", "Better."), **given)
 
 
 def test_an_edit_is_kept_as_a_version_with_who_when_and_why(session: Session, now: datetime) -> None:

@@ -35,48 +35,48 @@ def alice(sign_in: SignIn) -> FlaskClient:
     """The owner, and a rollout of SEARCH."""
     client = sign_in("alice")
     made = send(client, "POST", "", {"flag": "SEARCH", "plan": {**PLAN, "owner": "alice", "tags": ["web"]}})
-    assert (made.status_code, made.json["phase"], made.json["percentage"]) == (201, "all", 10)
-    assert (made.json["owner"], made.json["tags"], made.json["type"]) == ("alice", ["web"], "release")
+    assert (made.status_code, made.get_json()["phase"], made.get_json()["percentage"]) == (201, "all", 10)
+    assert (made.get_json()["owner"], made.get_json()["tags"], made.get_json()["type"]) == ("alice", ["web"], "release")
     return client
 
 
 def test_a_flag_is_made_from_a_template(sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    for template in alice.get("/api/plan-templates").json["templates"]:
+    for template in alice.get("/api/plan-templates").get_json()["templates"]:
         made = send(alice, "POST", "", {"flag": f"T.{template['name']}", "template": template["name"]})
         assert made.status_code == 201, made.json
-        assert made.json["plan"]["phases"][0]["name"] == template["plan"]["phases"][0]["name"]
+        assert made.get_json()["plan"]["phases"][0]["name"] == template["plan"]["phases"][0]["name"]
     unknown = send(alice, "POST", "", {"flag": "X", "template": "nonsense"})
-    assert (unknown.status_code, unknown.json["code"]) == (422, "UNKNOWN_TEMPLATE")
+    assert (unknown.status_code, unknown.get_json()["code"]) == (422, "UNKNOWN_TEMPLATE")
 
 
 def test_what_is_read_can_be_sent_back(alice: FlaskClient) -> None:
-    read = alice.get(f"{BASE}/SEARCH/plan").json
+    read = alice.get(f"{BASE}/SEARCH/plan").get_json()
     assert (read["version"], read["plan_version"]) == (1, 1)
     same = send(alice, "PUT", "/SEARCH/plan", {"plan": read["plan"], "reason": "x", "expectedVersion": 1})
-    assert (same.status_code, same.json["plan_version"]) == (200, 1)
+    assert (same.status_code, same.get_json()["plan_version"]) == (200, 1)
     written = alice.get(f"{BASE}/SEARCH/plan?format=yaml")
     assert written.mimetype == "application/yaml"
     parsed = document.parse(written.text)
     assert (parsed.flag, document.to_value(parsed.plan)) == ("SEARCH", read["plan"])
     assert yaml.safe_load(written.text)["flag"] == "SEARCH"
     assert alice.get(f"{BASE}/SEARCH/plan?format=xml").status_code == 422
-    assert alice.get("/api/plan-schema").json["properties"]["phases"]
+    assert alice.get("/api/plan-schema").get_json()["properties"]["phases"]
 
 
 def test_an_edit_is_a_version_that_can_be_restored(alice: FlaskClient) -> None:
     body = {"plan": {**PLAN, "owner": "bob"}, "reason": "Hand over.", "expectedVersion": 1}
-    assert send(alice, "PUT", "/SEARCH/plan", body).json["plan_version"] == 2
+    assert send(alice, "PUT", "/SEARCH/plan", body).get_json()["plan_version"] == 2
     stale = send(alice, "PUT", "/SEARCH/plan", {**body, "plan": PLAN})
-    assert (stale.status_code, stale.json["code"]) == (409, "VERSION_CONFLICT")
-    versions = alice.get(f"{BASE}/SEARCH/plan/versions").json["versions"]
+    assert (stale.status_code, stale.get_json()["code"]) == (409, "VERSION_CONFLICT")
+    versions = alice.get(f"{BASE}/SEARCH/plan/versions").get_json()["versions"]
     assert [(each["number"], each["reason"]) for each in versions] == [(2, "Hand over."), (1, "Planned.")]
-    assert alice.get(f"{BASE}/SEARCH/plan/versions/1").json["plan"]["owner"] == "alice"
+    assert alice.get(f"{BASE}/SEARCH/plan/versions/1").get_json()["plan"]["owner"] == "alice"
     path = "/SEARCH/plan/versions/1/restore"
     restored = send(alice, "POST", path, {"reason": "Back.", "expectedVersion": 2})
-    assert (restored.json["plan_version"], restored.json["owner"]) == (3, "alice")
+    assert (restored.get_json()["plan_version"], restored.get_json()["owner"]) == (3, "alice")
     missing = send(alice, "POST", "/SEARCH/plan/versions/99/restore", {"reason": "x", "expectedVersion": 3})
-    assert (missing.status_code, missing.json["code"]) == (404, "PLAN_VERSION_NOT_FOUND")
+    assert (missing.status_code, missing.get_json()["code"]) == (404, "PLAN_VERSION_NOT_FOUND")
 
 
 def test_a_preview_says_who_gains_and_what_would_be_refused(alice: FlaskClient) -> None:
@@ -127,8 +127,8 @@ def test_a_plan_with_mistakes_is_refused_field_by_field(alice: FlaskClient, plan
     for method, path in (("POST", ""), ("PUT", "/SEARCH/plan")):
         body = {"plan": plan} | ({"flag": "OTHER"} if method == "POST" else {"reason": "x", "expectedVersion": 1})
         refused = send(alice, method, path, body)
-        assert (refused.status_code, refused.json["code"]) == (422, "INVALID_PLAN")
-        assert field in {each["field"] for each in refused.json["errors"]}
+        assert (refused.status_code, refused.get_json()["code"]) == (422, "INVALID_PLAN")
+        assert field in {each["field"] for each in refused.get_json()["errors"]}
 
 
 @pytest.mark.parametrize(
@@ -158,15 +158,16 @@ def test_a_list_is_filtered_and_paged(alice: FlaskClient) -> None:
     for number in range(5):
         body = {"flag": f"F{number}", "plan": {**PLAN, "tags": ["odd" if number % 2 else "even"], "owner": "Zoë"}}
         assert send(alice, "POST", "", body).status_code == 201
-    found, cursor = [], ""
+    found = list[str]()
+    cursor: str | None = ""
     while cursor is not None:
-        page = alice.get(f"{BASE}?limit=2&cursor={cursor}").json
+        page = alice.get(f"{BASE}?limit=2&cursor={cursor}").get_json()
         found += [each["flag"] for each in page["rollouts"]]
         cursor = page["next"]
     assert found == ["F0", "F1", "F2", "F3", "F4", "SEARCH"]
-    assert [each["flag"] for each in alice.get(f"{BASE}?tag=odd").json["rollouts"]] == ["F1", "F3"]
-    assert len(alice.get(f"{BASE}?q=zoË").json["rollouts"]) == 5
-    assert alice.get(f"{BASE}?state=held").json["rollouts"] == []
+    assert [each["flag"] for each in alice.get(f"{BASE}?tag=odd").get_json()["rollouts"]] == ["F1", "F3"]
+    assert len(alice.get(f"{BASE}?q=zoË").get_json()["rollouts"]) == 5
+    assert alice.get(f"{BASE}?state=held").get_json()["rollouts"] == []
     for wrong in ("limit=0", "limit=x", "state=asleep", "surprise=1"):
         assert alice.get(f"{BASE}?{wrong}").status_code == 422
 
@@ -179,7 +180,7 @@ def test_five_hundred_flags_take_a_handful_of_queries(app: Flask, sign_in: SignI
     victor = sign_in("victor")
     victor.get(BASE)
     with app.app_context(), noted() as sent:
-        assert len(victor.get(BASE).json["rollouts"]) == 500
+        assert len(victor.get(BASE).get_json()["rollouts"]) == 500
     assert len(sent) <= 5
 
 
@@ -187,7 +188,7 @@ def test_a_rollout_tells_when_it_moves_and_what_is_late(alice: FlaskClient) -> N
     phase = {**PLAN["phases"][0], "advance": {"at": "2099-12-07T09:00", "zone": "Europe/Madrid"}}
     late = {**PLAN, "phases": [{**phase, "planned_start": "2026-01-01"}]}
     send(alice, "POST", "", {"flag": "LATE", "plan": late})
-    found = alice.get(f"{BASE}/LATE").json
+    found = alice.get(f"{BASE}/LATE").get_json()
     assert found["next_move"]["at"] == "2099-12-07T08:00:00+00:00"
     (dates,) = found["phases"]
     assert (dates["planned_start"], dates["days_late"] > 0) == ("2026-01-01", True)
@@ -200,16 +201,16 @@ def test_an_approval_is_given_over_http(alice: FlaskClient, sign_in: SignIn) -> 
     body = {"reason": "Read it.", "expectedVersion": 1}
     assert send(sign_in("victor"), "POST", "/FOUR-EYES/approve", body).status_code == 403
     own = send(alice, "POST", "/FOUR-EYES/approve", body)
-    assert (own.status_code, own.json["code"]) == (403, "ROLE_REQUIRED")
+    assert (own.status_code, own.get_json()["code"]) == (403, "ROLE_REQUIRED")
     given = send(sign_in("olga"), "POST", "/FOUR-EYES/approve", body)
-    assert [each["role"] for each in given.json["approvals"]] == ["operator"]
+    assert [each["role"] for each in given.get_json()["approvals"]] == ["operator"]
     assert alice.get(f"{BASE}/FOUR-EYES/approvals").json == given.json
-    assert send(sign_in("olga"), "POST", "/SEARCH/approve", body).json["code"] == "NO_APPROVAL_NEEDED"
+    assert send(sign_in("olga"), "POST", "/SEARCH/approve", body).get_json()["code"] == "NO_APPROVAL_NEEDED"
 
 
 def test_the_plan_of_the_guide_is_written_in_full(app: Flask, sign_in: SignIn) -> None:
     now = datetime(2026, 3, 2, tzinfo=UTC)
     with app.app_context(), transaction() as session:
         rollouts.plan(session, CREDITS, default_plan(now), ChangeContext(now, "alice", "The guide."))
-    found = sign_in("victor").get(f"{BASE}/{CREDITS}/plan").json["plan"]
+    found = sign_in("victor").get(f"{BASE}/{CREDITS}/plan").get_json()["plan"]
     assert [phase["name"] for phase in found["phases"]] == ["development", "beta", "new-signups", "everyone"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from control_plane.plans import document
-from tests.control_plane.conftest import ROOT, Ended, Run
+from tests.control_plane.conftest import ROOT, CommandResult, Run
 
 PLAN = """flag: SEARCH
 new_signups_after: 2026-07-01T00:00:00Z
@@ -17,7 +17,7 @@ phases:
 """
 
 
-def answer(done: Ended) -> dict[str, Any]:
+def answer(done: CommandResult) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -44,7 +44,7 @@ LOCAL = st.datetimes(FIRST, LAST).map(lambda each: each.replace(second=0, micros
 
 @st.composite
 def gates(draw: st.DrawFn) -> PhaseGates:
-    """Any gates that a phase may ask for."""
+    """Draw any gates that a phase may ask for."""
     start = draw(LOCAL)
     freezes = (Freeze(start, start + timedelta(days=3), draw(TEXTS)),)
     calendar = Calendar("Europe/Madrid", tuple(draw(st.sets(st.sampled_from(Weekday), min_size=1))), time(9), time(17))
@@ -61,7 +61,7 @@ def gates(draw: st.DrawFn) -> PhaseGates:
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Any plan without mistakes, every field of it used now and then."""
+    """Draw any plan without mistakes, every field of it used now and then."""
     made = rollouts_at_random.plan(random.Random(draw(st.integers(0, 10**9))))
     times = draw(st.lists(LOCAL, min_size=1, max_size=4, unique=True).map(sorted))
     phases = tuple(

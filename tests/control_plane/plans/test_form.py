@@ -16,14 +16,14 @@ PHASE = "phases.0."
 
 
 def submitted(yaml: str) -> dict[str, str]:
-    """What a browser sends of a form that nobody touched."""
+    """Return the fields that a browser sends of a form that nobody touched."""
     shown = form.read(yaml)
     assert shown is not None
     return {name: text for name, text in shown.named().items() if text is not None}
 
 
 def changed(yaml: str, **texts: str) -> str:
-    """The document after somebody wrote these texts into fields of the first phase."""
+    """Return the document after somebody wrote these texts into fields of the first phase."""
     named = {f"{PHASE}{name.replace('__', '.')}": text for name, text in texts.items()}
     return form.merge(yaml, yaml, submitted(yaml) | named)
 
@@ -40,7 +40,9 @@ def test_a_form_that_nobody_touched_leaves_the_document_as_it_is(plan: Plan) -> 
 def test_one_changed_field_reads_as_written_and_every_other_stays(plan: Plan, data: st.DataObject) -> None:
     yaml, other = document.to_yaml(plan), document.to_yaml(data.draw(plans()))
     before, donor = submitted(yaml), submitted(other)
-    name = data.draw(st.sampled_from(sorted(each for each in before.keys() & donor.keys() if _is_shown(each, before))))
+    name = data.draw(
+        st.sampled_from(sorted(each for each in before.keys() & donor.keys() if _is_visible(each, before)))
+    )
     after = submitted(form.merge(yaml, yaml, before | {name: donor[name]}))
     assert {each: text for each, text in after.items() if not _linked(each, name)} == {
         each: text for each, text in before.items() if not _linked(each, name)
@@ -48,14 +50,14 @@ def test_one_changed_field_reads_as_written_and_every_other_stays(plan: Plan, da
     assert after[name] == donor[name]
 
 
-def _is_shown(name: str, texts: dict[str, str]) -> bool:
-    """Whether a browser shows the field: times are there for who advances at times."""
+def _is_visible(name: str, texts: dict[str, str]) -> bool:
+    """Return whether a browser shows the field: times are shown only if the phase advances at times."""
     holder, advance, _field = name.partition("advance.")
     return not advance or texts[f"{holder}advance"] == "at_times"
 
 
 def _linked(each: str, name: str) -> bool:
-    """Whether a field may change with another: how a phase advances has three fields for one value."""
+    """Return whether a field may change with another: three fields are one value, how a phase advances."""
     return each == name or ("advance" in name and each.startswith(name.partition("advance")[0] + "advance"))
 
 
@@ -83,7 +85,7 @@ def test_words_of_people_become_values_of_the_plan() -> None:
     assert phase.soak.total_seconds() == 36 * 3600
     assert [each.sentence for each in phase.constraints] == [
         "region is eu or us",
-        "it is not so that plan contains free",
+        "it is not true that plan contains free",
     ]
     assert phase.gates.approvals is not None
     assert phase.gates.approvals.quorum == 2

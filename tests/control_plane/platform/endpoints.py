@@ -16,7 +16,7 @@ BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
 
 def build(app: Flask) -> None:
-    """A view for each kind of door; `/door` is where people sign in."""
+    """Add a view for each kind of authentication; people sign in at `/door`."""
 
     def who() -> ResponseReturnValue:
         return {"actor": authorization.actor(), "person": authorization.person() is not None}

@@ -38,7 +38,12 @@ def routes(app: Flask) -> None:
         raise RuntimeError
 
     app.add_url_rule("/api/test/of", endpoint="test of", view_func=of_user)
-    views = {"fine": lambda: "fine", "fail": fail, "refuse": refuse, "wait": wait}
+    views: dict[str, Callable[[], ResponseReturnValue]] = {
+        "fine": lambda: "fine",
+        "fail": fail,
+        "refuse": refuse,
+        "wait": wait,
+    }
     for name, view in views.items():
         app.add_url_rule(f"/api/test/{name}", endpoint=f"test {name}", view_func=require_token("service")(view))
         app.add_url_rule(f"/api/open/{name}", endpoint=f"open {name}", view_func=view)
@@ -54,7 +59,7 @@ def service(make_token: Callable[..., str]) -> dict[str, str]:
 
 
 def counted(app: Flask, signal: str = API) -> tuple[int, int]:
-    """Good and bad outcomes since the last look, as long as one account failed, whose failures count once."""
+    """Return the good and bad outcomes since the last call; the failures of the one account that failed count once."""
     good, bad, failures = BUFFER.get(app).take()
     alone = len({failure.account for failure in failures if failure.signal == signal and not failure.engine})
     return good[SeriesKey(signal)], bad[SeriesKey(signal)] + alone

@@ -72,7 +72,7 @@ def test_a_secret_that_can_be_guessed_stops_the_start_and_is_not_repeated(
     with pytest.raises(SettingsError, match=f"^{name} has .*write at least 32") as refusal:
         read(tmp_path, **{name: value})
     assert value not in str(refusal.value) or len(value.strip()) < 2
-    assert read(tmp_path, **{name: GIVEN})
+    assert isinstance(read(tmp_path, **{name: GIVEN}), Settings)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,16 @@ def test_a_short_secret_file_stops_the_start_in_a_sentence(tmp_path: Path) -> No
     (tmp_path / "secret_key").write_text("tooshort")
     with pytest.raises(SettingsError, match="secret_key has 8 characters; remove the file"):
         read(tmp_path)
+
+
+def test_who_may_not_make_a_secret_reads_the_one_there_is_and_writes_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "instance"
+    without = Settings.from_env({"INSTANCE_DIR": str(place)}, may_make_key=False)
+    assert (without.secret_key, without.secret_keys, place.exists()) == ("", (), False)
+    with pytest.raises(SettingsError, match="There is no secret key in"):
+        without.signing_key  # noqa: B018 - it is asked for
+    made = read(place).secret_key
+    assert Settings.from_env({"INSTANCE_DIR": str(place)}, may_make_key=False).signing_key == made
 
 
 def test_processes_that_start_together_take_the_same_secret(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ OTHERS = ("development", "production", "canary")
 
 
 def phase(audience: str, *steps: int, gates: PhaseGates | None = None, named: tuple[str, ...] = ()) -> Phase:
-    """A phase of this audience that may be left at once."""
+    """Return a phase of this audience that may be left at once."""
     made = Phase(audience, audience, audience, steps, timedelta(0), environments=named)
     return replace(made, gates=gates) if gates else made
 
 
 def plan_of(environment: str, now: datetime, *steps: int, gates: PhaseGates | None = None) -> Plan:
-    """A plan of one environment: everyone there, by these steps."""
+    """Return a plan of one environment: everyone there, by these steps."""
     return Plan((phase(AudienceKind.EVERYONE, *steps, gates=gates),), now, environment=environment)
 
 
@@ -36,13 +36,13 @@ def do(use_case: Callable[..., Decision], name: str, *arguments: object, **optio
 
 
 def find(name: str) -> Rollout:
-    """The rollout as it is stored."""
+    """Return the rollout as it is stored."""
     with read_only() as session:
         return rollouts.find(session, name)
 
 
 def made(name: str, now: datetime, change: ChangeContext, *steps: int, gates: PhaseGates | None = None) -> Rollout:
-    """A new rollout, whoever loses the flag by it."""
+    """Return a new rollout, whoever loses the flag by it."""
     plan = plan_of(name.partition("@")[2], now, *steps, gates=gates)
     decision = do(rollouts.plan, name, plan, change, confirm_losing=True)
     assert isinstance(decision, Transition), decision
@@ -50,19 +50,19 @@ def made(name: str, now: datetime, change: ChangeContext, *steps: int, gates: Ph
 
 
 def codes(decision: Decision) -> set[str]:
-    """Why it was refused."""
+    """Return the codes of the reasons why it was refused."""
     assert isinstance(decision, Refusal), decision
     return {reason.code for reason in decision.reasons}
 
 
 def served(environment: str) -> Exposure:
-    """Whom the flag admits there, as evaluations know it."""
+    """Return the flag's exposure there, as evaluations know it."""
     with read_only() as session:
         return SNAPSHOTS.get().current(session, environment).find(FLAG).exposure
 
 
 def has(environment: str, now: datetime) -> bool:
-    """Whether some user has the flag there while the guard watches."""
+    """Return whether some user has the flag there while the guard watches."""
     with read_only() as session:
         flag = replace(SNAPSHOTS.get().current(session, environment).find(FLAG), guard_expires_at=None)
         return evaluate(flag, EvaluationContext("u1"), now).value

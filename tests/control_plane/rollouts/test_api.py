@@ -34,9 +34,9 @@ def post(client: FlaskClient, action: str, body: object = None, flag: str = FLAG
 def test_everybody_signed_in_may_look(sign_in: SignIn) -> None:
     shown = sign_in("victor").get(f"/api/rollouts/{FLAG}")
     assert shown.status_code == 200
-    assert (shown.json["phase"], shown.json["gates"][0]["status"]) == ("development", "open")
+    assert (shown.get_json()["phase"], shown.get_json()["gates"][0]["status"]) == ("development", "open")
     listed = sign_in("victor").get("/api/rollouts")
-    assert [rollout["flag"] for rollout in listed.json["rollouts"]] == [FLAG]
+    assert [rollout["flag"] for rollout in listed.get_json()["rollouts"]] == [FLAG]
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_an_advance_that_takes_the_flag_from_users_needs_to_be_confirmed(app: Fl
         plan = Plan(tuple(phases), long_ago)
         rollouts.plan(session, "SEARCH", plan, ChangeContext(long_ago, "a", "It moves."), confirm_losing=True)
     refused = post(sign_in("alice"), "advance", {"expectedVersion": 1}, flag="SEARCH")
-    assert (refused.status_code, refused.json["code"]) == (409, "STEP_LOSES_USERS")
-    assert "The environment staging is no longer on as a whole." in refused.json["reasons"][0]["sentence"]
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "STEP_LOSES_USERS")
+    assert "The environment staging is no longer on as a whole." in refused.get_json()["reasons"][0]["sentence"]
     confirmed = post(sign_in("alice"), "advance", {"expectedVersion": 1, "confirmLosing": True}, flag="SEARCH")
-    assert (confirmed.status_code, confirmed.json["phase"]) == (200, "qa")
+    assert (confirmed.status_code, confirmed.get_json()["phase"]) == (200, "qa")
 
 
 def test_without_signing_in_nothing_is_told(client: FlaskClient) -> None:
@@ -80,13 +80,13 @@ def test_without_signing_in_nothing_is_told(client: FlaskClient) -> None:
 
 def test_a_refusal_lists_its_reasons(sign_in: SignIn) -> None:
     refused = post(sign_in("alice"), "advance", {"expectedVersion": 7})
-    assert (refused.status_code, refused.json["code"]) == (409, "VERSION_CONFLICT")
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "VERSION_CONFLICT")
     assert (
-        refused.json["reasons"][0]["sentence"]
+        refused.get_json()["reasons"][0]["sentence"]
         == "The rollout has changed since you saw it: version 7 then, 1 now. Look again."
     )
     no_reason = post(sign_in("olga"), "hold")
-    assert (no_reason.status_code, no_reason.json["code"]) == (422, "REASON_REQUIRED")
+    assert (no_reason.status_code, no_reason.get_json()["code"]) == (422, "REASON_REQUIRED")
 
 
 def test_a_rollback_may_be_repeated(sign_in: SignIn) -> None:
@@ -94,7 +94,7 @@ def test_a_rollback_may_be_repeated(sign_in: SignIn) -> None:
     answers = [post(olga, "rollback", {"reason": "Double charges."}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json["version"] == answers[1].json["version"] == 2
-    history = olga.get(f"/api/rollouts/{FLAG}/audit").json["entries"]
+    history = olga.get(f"/api/rollouts/{FLAG}/audit").get_json()["entries"]
     assert [entry["action"] for entry in history][:2] == ["rollout.roll_back"] * 2
     assert history[0]["actor"].endswith("olga")
 
@@ -105,15 +105,15 @@ def test_a_rollback_leaves_development_and_staging_the_flag_unless_it_is_asked_n
         post(olga, "rollback", {"reason": "Double charges.", **body})
         for body in ({}, {}, {"everywhere": True}, {"everywhere": False})
     )
-    found = [(answer.json["latch"], answer.json["version"]) for answer in (first, again, wide, narrow)]
+    found = [(answer.get_json()["latch"], answer.get_json()["version"]) for answer in (first, again, wide, narrow)]
     assert found == [("production", 2), ("production", 2), ("everywhere", 3), ("everywhere", 3)]
     assert post(olga, "rollback", {"reason": "Why.", "everywhere": "yes"}).status_code == 422
 
 
 def test_an_unknown_flag_is_a_404_that_names_it(sign_in: SignIn) -> None:
     answer = post(sign_in("alice"), "hold", {"reason": "x"}, flag="ENABLE_CREDTIS_V2")
-    assert (answer.status_code, answer.json["code"]) == (404, "ROLLOUT_NOT_FOUND")
-    assert "ENABLE_CREDTIS_V2" in answer.json["detail"]
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "ROLLOUT_NOT_FOUND")
+    assert "ENABLE_CREDTIS_V2" in answer.get_json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_a_bad_body_is_a_problem_with_a_code(sign_in: SignIn, body: bytes) -> No
     )
     assert answer.status_code in (400, 422)
     assert answer.mimetype == "application/problem+json"
-    assert answer.json["code"]
+    assert answer.get_json()["code"]
     assert "Traceback" not in answer.text

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -24,10 +25,10 @@ FLAG = "SEARCH"
 TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
 
 
-def plan(now: datetime, wanted: Approvals | None = TWO, **changes: object) -> Plan:
+def plan(now: datetime, wanted: Approvals | None = TWO, **changes: Any) -> Plan:
     phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 50, 100), timedelta(0))
     gates = PhaseGates(approvals=wanted)
-    return Plan((replace(phase, gates=gates, **changes),), now)  # type: ignore[arg-type]
+    return Plan((replace(phase, gates=gates, **changes),), now)
 
 
 @pytest.fixture
@@ -149,9 +150,9 @@ def test_a_hold_that_ends_leaves_them_in_force(session: Session, now: datetime) 
         {"wanted": None, "steps": (10, 100)},
     ],
 )
-def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: datetime, weaker: dict[str, object]) -> None:
+def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: datetime, weaker: dict[str, Any]) -> None:
     """Or whoever may edit the plan could do without the others."""
-    wanted = plan(now, **weaker)  # type: ignore[arg-type]
+    wanted = plan(now, **weaker)
     change = ChangeContext(now, "zoe", "Faster.")
     refused = administration.edit(session, FLAG, wanted, change, expected_version=1)
     assert isinstance(refused, Refusal)
@@ -166,7 +167,7 @@ BETA = Phase("beta", "Beta", AudienceKind.ALLOWLIST, (100,), timedelta(0))
 ALL = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0))
 
 
-def asked(phase: Phase) -> Phase:
+def with_approvals(phase: Phase) -> Phase:
     return replace(phase, gates=PhaseGates(approvals=TWO))
 
 
@@ -177,17 +178,17 @@ QA = Phase("qa", "QA", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("qa",))
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ((DEVELOPMENT, asked(BETA), ALL), (DEVELOPMENT, ALL)),
-        ((DEVELOPMENT, asked(BETA), NEW), (DEVELOPMENT, NEW, asked(BETA))),
-        ((DEVELOPMENT, asked(BETA), ALL), (asked(QA), DEVELOPMENT, ALL)),
-        ((DEVELOPMENT, asked(ALL)), (DEVELOPMENT, asked(replace(ALL, steps=(100,))))),
+        ((DEVELOPMENT, with_approvals(BETA), ALL), (DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, with_approvals(BETA), NEW), (DEVELOPMENT, NEW, with_approvals(BETA))),
+        ((DEVELOPMENT, with_approvals(BETA), ALL), (with_approvals(QA), DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, with_approvals(ALL)), (DEVELOPMENT, with_approvals(replace(ALL, steps=(100,))))),
     ],
     ids=["left out", "put behind", "put where nobody passes any more", "one step instead of two"],
 )
 def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
     session: Session, now: datetime, before: tuple[Phase, ...], after: tuple[Phase, ...]
 ) -> None:
-    """What a phase asks for stands before the phases behind it: another order would lead around it."""
+    """A phase's approvals hold for the phases behind it too: another order would lead around them."""
     change = ChangeContext(now, "paula", "Planned.")
     rollouts.plan(session, "OTHER", Plan(before, now), change)
     edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
@@ -197,7 +198,7 @@ def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
 
 def test_an_earlier_cut_over_opens_nobody_by_a_way_that_takes_fewer(session: Session, now: datetime) -> None:
     change = ChangeContext(now, "paula", "Planned.")
-    phases = (DEVELOPMENT, replace(NEW, steps=(100,)), asked(BETA), ALL)
+    phases = (DEVELOPMENT, replace(NEW, steps=(100,)), with_approvals(BETA), ALL)
     rollouts.plan(session, "OTHER", Plan(phases, now), change)
     edited = administration.edit(session, "OTHER", Plan(phases, now - timedelta(days=9999)), change, expected_version=1)
     assert isinstance(edited, Refusal)
@@ -208,9 +209,9 @@ def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_att
     session: Session, now: datetime
 ) -> None:
     change = ChangeContext(now, "paula", "Planned.")
-    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), asked(ALL)), now), change)
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), with_approvals(ALL)), now), change)
     rollouts.roll_back(session, "OTHER", change, in_all=True)
-    edited = administration.edit(session, "OTHER", Plan((asked(ALL),), now), change, expected_version=2)
+    edited = administration.edit(session, "OTHER", Plan((with_approvals(ALL),), now), change, expected_version=2)
     assert isinstance(edited, Refusal)
     assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
 
@@ -218,15 +219,15 @@ def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_att
 @pytest.mark.parametrize(
     "after",
     [
-        (asked(DEVELOPMENT), asked(BETA), ALL),
-        (DEVELOPMENT, replace(asked(BETA), soak=timedelta(days=1)), ALL),
-        (DEVELOPMENT, asked(BETA)),
-        (DEVELOPMENT, asked(BETA), ALL, replace(DEVELOPMENT, name="qa", environments=("development", "qa"))),
+        (with_approvals(DEVELOPMENT), with_approvals(BETA), ALL),
+        (DEVELOPMENT, replace(with_approvals(BETA), soak=timedelta(days=1)), ALL),
+        (DEVELOPMENT, with_approvals(BETA)),
+        (DEVELOPMENT, with_approvals(BETA), ALL, replace(DEVELOPMENT, name="qa", environments=("development", "qa"))),
     ],
 )
 def test_an_edit_that_takes_as_many_is_free(session: Session, now: datetime, after: tuple[Phase, ...]) -> None:
     change = ChangeContext(now, "paula", "Planned.")
-    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), ALL), now), change)
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), ALL), now), change)
     edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
     wanted = "qa" in [phase.name for phase in after]
     assert isinstance(edited, Refusal if wanted else Transition), edited

@@ -15,6 +15,7 @@ from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot, store
 from flags.administration.overrides import put_override
 from flags.client_features.refresher import REFRESHER
+from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -40,18 +41,18 @@ def call(client: FlaskClient, method: str, path: str, **body: object) -> Any:
 
 
 def names(app: Flask, make_token: Callable[..., str]) -> set[str]:
-    """What an SDK of staging is told of."""
+    """Return the names of the flags that an SDK of staging gets."""
     with app.app_context():
         REFRESHER.get().refresh()
     headers = {"Authorization": make_token("client", environment="staging")}
     told = app.test_client().get("/api/client/features", headers=headers)
-    return {feature["name"] for feature in told.json["features"]}
+    return {feature["name"] for feature in told.get_json()["features"]}
 
 
 def value(app: Flask) -> bool:
     with app.app_context(), read_only() as session:
         flags = snapshot.SNAPSHOTS.get().current(session, "staging")
-        return snapshot.evaluate(flags.find(FLAG), EvaluationContext("u1"), datetime.now(UTC)).value
+        return evaluate(flags.find(FLAG), EvaluationContext("u1"), datetime.now(UTC)).value
 
 
 def test_it_is_off_everywhere_and_comes_back_off(
@@ -60,21 +61,21 @@ def test_it_is_off_everywhere_and_comes_back_off(
     assert value(app)
     assert FLAG in names(app, make_token)
     unconfirmed = call(alice, "POST", "/archive", reason="Done.", expectedVersion=2)
-    assert (unconfirmed.status_code, unconfirmed.json["code"]) == (409, "STEP_LOSES_USERS")
+    assert (unconfirmed.status_code, unconfirmed.get_json()["code"]) == (409, "STEP_LOSES_USERS")
     archived = call(alice, "POST", "/archive", reason="Done.", expectedVersion=2, confirmLosing=True)
     assert archived.status_code == 200
     assert not value(app)
     assert FLAG not in names(app, make_token)
-    assert alice.get("/api/rollouts").json["rollouts"] == []
-    (listed,) = alice.get("/api/rollouts?state=archived").json["rollouts"]
+    assert alice.get("/api/rollouts").get_json()["rollouts"] == []
+    (listed,) = alice.get("/api/rollouts?state=archived").get_json()["rollouts"]
     assert (listed["flag"], listed["archived_at"] is not None) == (FLAG, True)
     for path in ("/rearm", "/resume", "/advance", "/step-back"):
         assert call(alice, "POST", path, reason="x", expectedVersion=3).status_code == 409
     revived = call(alice, "POST", "/revive", reason="After all.", expectedVersion=3)
-    assert (revived.status_code, revived.json["state"]) == (200, "rolled_back")
+    assert (revived.status_code, revived.get_json()["state"]) == (200, "rolled_back")
     assert not value(app)
     assert FLAG in names(app, make_token)
-    assert len(alice.get("/api/rollouts").json["rollouts"]) == 1
+    assert len(alice.get("/api/rollouts").get_json()["rollouts"]) == 1
 
 
 def test_one_that_runs_is_not_archived(app: Flask, alice: FlaskClient) -> None:
@@ -84,21 +85,21 @@ def test_one_that_runs_is_not_archived(app: Flask, alice: FlaskClient) -> None:
         phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (100,), timedelta(0))
         rollouts.plan(session, "RUNS", Plan((phase,), now), ChangeContext(now, "alice", "Planned."))
     refused = alice.post("/api/rollouts/RUNS/archive", json={"reason": "x", "expectedVersion": 1}, headers=SAME_ORIGIN)
-    assert (refused.status_code, refused.json["code"]) == (409, "NOT_ENDED")
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "NOT_ENDED")
 
 
 def test_its_name_is_free_only_once_it_is_deleted(app: Flask, alice: FlaskClient) -> None:
     body = {"flag": FLAG, "template": "kill-switch"}
-    assert call(alice, "DELETE", "", reason="x", expectedVersion=2).json["code"] == "NOT_ARCHIVED"
+    assert call(alice, "DELETE", "", reason="x", expectedVersion=2).get_json()["code"] == "NOT_ARCHIVED"
     call(alice, "POST", "/archive", reason="Done.", expectedVersion=2, confirmLosing=True)
     again = alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN)
-    assert (again.status_code, again.json["code"]) == (409, "ROLLOUT_ARCHIVED")
+    assert (again.status_code, again.get_json()["code"]) == (409, "ROLLOUT_ARCHIVED")
     plain = alice.post("/api/flags", json={"name": FLAG, "environments": {"staging": True}}, headers=SAME_ORIGIN)
     assert plain.status_code == 409
     assert call(alice, "DELETE", "", reason="Unused.", expectedVersion=3).status_code == 200
     assert alice.get(f"/api/rollouts/{FLAG}").status_code == 404
     assert alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).status_code == 201
-    versions = alice.get(f"/api/rollouts/{FLAG}/plan/versions").json["versions"]
+    versions = alice.get(f"/api/rollouts/{FLAG}/plan/versions").get_json()["versions"]
     assert [each["number"] for each in versions] == [1]
 
 
@@ -109,7 +110,7 @@ def test_another_flag_of_its_name_begins_without_what_was_said_of_it(app: Flask,
     call(alice, "POST", "/archive", reason="Done.", expectedVersion=2, confirmLosing=True)
     call(alice, "DELETE", "", reason="Unused.", expectedVersion=3)
     body = {"flag": FLAG, "template": "kill-switch"}
-    made = alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).json
+    made = alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).get_json()
     assert (made["version"], made["attempt"]) == (5, 2)
     with app.app_context(), read_only() as session:
         assert store.list_overrides(session, FLAG) == []

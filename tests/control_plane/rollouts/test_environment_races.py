@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("ringed")
 
 
 def during(app: Flask, first: Callable[[Session], object], second: Callable[[], Decision]) -> Decision:
-    """What the second is answered, who begins while the first is not yet committed."""
+    """Return the decision on the second, who begins while the first is not yet committed."""
     found: list[Decision] = []
 
     def other() -> None:

@@ -13,7 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists import checks
 from control_plane.core.gates import GateStatus
 from control_plane.core.phases import Exposure, Plan, RolloutState
-from control_plane.core.transitions import Decision, Transition
+from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.plans import administration
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import archive, store
@@ -42,6 +42,7 @@ def test_the_flags_own_moves_on_without_it(now: datetime, change: ChangeContext)
 def test_whoever_has_the_flag_there_keeps_it_unless_that_is_confirmed(now: datetime, change: ChangeContext) -> None:
     decision = do(rollouts.plan, STAGING, plan_of("staging", now, 40, 100), change)
     assert codes(decision) == {"STEP_LOSES_USERS"}
+    assert isinstance(decision, Refusal)
     assert "Planning SEARCH in staging takes the flag from 0 known users in staging" in decision.sentence
     with read_only() as session:
         preview = administration.refusals(session, STAGING, plan_of("staging", now, 40, 100), change)

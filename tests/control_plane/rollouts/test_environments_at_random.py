@@ -83,7 +83,7 @@ OFTEN = ("begin", *("hold", "resume", "advance") * 4, *("re-arm",) * 8)
 
 
 def passed(rollouts_of: list[Rollout], flag: str) -> Iterator[str]:
-    """Every rollback of the flag that one of its environments passed."""
+    """Yield every rollback of the flag that one of its environments passed."""
     whole = next((each for each in rollouts_of if each.flag == flag), None)
     for each in rollouts_of:
         if whole is None:
@@ -105,7 +105,7 @@ def gained_while_held(before: list[Rollout], after: list[Rollout], flag: str) ->
     return exposure(later, "canary").adds_somebody_to(exposure(earlier, "canary"))
 
 
-def deeds_of(chance: random.Random) -> Iterator[tuple[str, str]]:
+def random_moves(chance: random.Random) -> Iterator[tuple[str, str]]:
     """Begin all three, then do anything to any of them; most begin again what has ended."""
     yield from (("begin", ""), *(("begin", each) for each in ENVIRONMENTS))
     for _ in range(DEEDS_EACH):
@@ -138,7 +138,7 @@ def play(app: Flask, seed: int) -> None:
     with app.app_context():
         rollouts.ADVANCE_GATES.set(app, {})
         rollouts.REARM_GATES.set(app, {})
-        for deed, environment in deeds_of(chance):
+        for deed, environment in random_moves(chance):
             now += timedelta(days=8)  # whatever cools down is over
             with transaction() as session:
                 before = store.of_flag(session, flag)

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -44,7 +43,7 @@ def rolled_back(change: ChangeContext) -> None:
     assert isinstance(do(rollouts.roll_back, FLAG, change), Transition)
 
 
-def rolled_back_everywhere(change: ChangeContext) -> None:
+def rolled_back_in_all(change: ChangeContext) -> None:
     assert isinstance(do(rollouts.roll_back, FLAG, change, in_all=True), Transition)
 
 
@@ -70,7 +69,7 @@ BEGINNING: dict[Put, dict[str, set[str]]] = {
     held_by_guard: {CANARY: {"FLAG_HELD"}, STAGING: set()},
     complete: {CANARY: set(), STAGING: set()},
     rolled_back: {CANARY: {"ROLLED_BACK"}, STAGING: set()},
-    rolled_back_everywhere: {CANARY: {"ROLLED_BACK"}, STAGING: {"ROLLED_BACK"}},
+    rolled_back_in_all: {CANARY: {"ROLLED_BACK"}, STAGING: {"ROLLED_BACK"}},
     archived: {CANARY: {"ROLLOUT_ARCHIVED"}, STAGING: {"ROLLOUT_ARCHIVED"}},
 }
 ADVANCING: dict[Put, dict[str, set[str]]] = {
@@ -79,12 +78,12 @@ ADVANCING: dict[Put, dict[str, set[str]]] = {
     held_by_guard: {CANARY: {"GATE_CLOSED"}, STAGING: set()},
     complete: {CANARY: set(), STAGING: set()},
     rolled_back: {CANARY: {"NOT_RUNNING"}, STAGING: set()},
-    rolled_back_everywhere: {CANARY: {"NOT_RUNNING"}, STAGING: {"NOT_RUNNING"}},
+    rolled_back_in_all: {CANARY: {"NOT_RUNNING"}, STAGING: {"NOT_RUNNING"}},
     archived: {CANARY: {"NOT_RUNNING"}, STAGING: {"NOT_RUNNING"}},
 }
 
 
-def every(table: dict[Put, dict[str, set[str]]]) -> Any:
+def every(table: dict[Put, dict[str, set[str]]]) -> pytest.MarkDecorator:
     cases = [(state, name, refused) for state, names in table.items() for name, refused in names.items()]
     ids = [f"{state.__name__}-{name}" for state, name, _ in cases]
     return pytest.mark.parametrize(("state", "name", "refused"), cases, ids=ids)

@@ -23,7 +23,7 @@ FLAG = "SEARCH"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by the path."""
+    """A server whose answer depends on the path."""
 
     asked: list[str]
 

@@ -4,15 +4,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Schedule
-from control_plane.core.phases import AudienceKind, Phase, Plan, RolloutState
+from control_plane.core.phases import AudienceKind, Phase, Plan, Rollout, RolloutState
 from control_plane.core.transitions import Transition
 from control_plane.plans import administration
 from control_plane.platform import clock
@@ -129,8 +131,8 @@ def test_nothing_moves_by_a_clock_that_is_not_the_databases(
 
 
 def test_one_rollout_that_fails_keeps_no_other_waiting(app: Flask, now: datetime) -> None:
-    def fail(_session: object, rollout: object, _now: datetime) -> GateResult:
-        if rollout.flag == "A":  # type: ignore[attr-defined]
+    def fail(_session: Session, rollout: Rollout, _now: datetime) -> GateResult:
+        if rollout.flag == "A":
             raise RuntimeError("This gate is broken.")
         return GateResult("served", GateStatus.OPEN, "Yes.")
 
@@ -152,9 +154,9 @@ def test_two_workers_and_kills_make_each_of_fifty_moves_once(
     done, lock, kills = list[str](), threading.Lock(), list[str]()
     real = store.compare_and_set
 
-    def kill_now_and_then(session: object, after: object, **options: object) -> bool:
-        stored = real(session, after, **options)  # type: ignore[arg-type]
-        flag = after.flag  # type: ignore[attr-defined]
+    def kill_now_and_then(session: Session, after: Rollout, **options: Any) -> bool:
+        stored = real(session, after, **options)
+        flag = after.flag
         with lock:
             first = stored and flag not in kills and int(flag[1:]) % 3 == 0
             if first:

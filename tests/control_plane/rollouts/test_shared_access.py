@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -28,9 +29,9 @@ PEOPLE = ("ruth", "tom", "zoe", "paula")
 AccessGift = Callable[[Session, int, datetime, str], object]
 
 
-def planned(quorum: int, **changes: object) -> Plan:
+def planned(quorum: int, **changes: Any) -> Plan:
     gates = PhaseGates(approvals=Approvals(quorum, (ApproverRole.OWNER,)))
-    phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0), gates=gates, **changes)  # type: ignore[arg-type]
+    phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0), gates=gates, **changes)
     return Plan((phase,), datetime(2026, 1, 1).astimezone())
 
 
@@ -78,26 +79,26 @@ def role(session: Session, person: int, now: datetime, actor: str) -> object:
     return accounts.change_role(session, person, role=Role.OWNER, now=now, actor=actor)
 
 
-def grants(session: Session, person: int, now: datetime, actor: str) -> object:
-    return accounts.change_grants(session, person, grants=[Grant(Role.OWNER, FLAG)], now=now, actor=actor)
+def grants(session: Session, person: int, now: datetime, actor: str) -> None:
+    accounts.change_grants(session, person, grants=[Grant(Role.OWNER, FLAG)], now=now, actor=actor)
 
 
-def password(session: Session, person: int, now: datetime, actor: str) -> object:
-    return accounts.change_password(session, person, password="a long one for tests 2", now=now, actor=actor)
+def password(session: Session, person: int, now: datetime, actor: str) -> None:
+    accounts.change_password(session, person, password="a long one for tests 2", now=now, actor=actor)
 
 
-def unlocked(session: Session, person: int, now: datetime, actor: str) -> object:
+def unlocked(session: Session, person: int, now: datetime, actor: str) -> None:
     accounts.disable_person(session, person, now=now, actor="system")
-    return accounts.enable_person(session, person, now=now, actor=actor)
+    accounts.enable_person(session, person, now=now, actor=actor)
 
 
-def no_second_factor(session: Session, person: int, now: datetime, actor: str) -> object:
+def no_second_factor(session: Session, person: int, now: datetime, actor: str) -> None:
     account_store.set_second_factor(session, person, SecondFactor("sealed", 1, ()))
-    return second_factor.reset(session, accounts.find_person(session, person), now=now, actor=actor)
+    second_factor.reset(session, accounts.find_person(session, person), now=now, actor=actor)
 
 
-def identity(session: Session, person: int, now: datetime, actor: str) -> object:
-    return accounts.link_identity(session, accounts.find_person(session, person), "issuer 1", now=now, actor=actor)
+def identity(session: Session, person: int, now: datetime, actor: str) -> None:
+    accounts.link_identity(session, accounts.find_person(session, person), "issuer 1", now=now, actor=actor)
 
 
 EVERY_WAY = pytest.mark.parametrize("give", [role, grants, password, unlocked, no_second_factor, identity])
@@ -129,7 +130,7 @@ def test_unless_it_is_asked_for_an_account_is_a_person_whoever_made_it(
 
 
 def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) -> None:
-    """As SCIM does, with a token that they made."""
+    """SCIM adds people with a token that they made."""
     accounts.create_token(session, "directory", "admin", environment="*", now=now - 10 * WEEK, actor="zoe")
     added(session, "sock", now, "token:directory")
     approve(session, "sock", now)

@@ -29,8 +29,8 @@ from credits_engine.operations import reservations
 from credits_engine.store import members
 from credits_engine.store.tables import JOURNAL
 from flags.store import UserAttributes
-from tests.billing_office import Office
 from tests.credits_engine.organisation import LATER, NOW, WHY, differences, hold, join, take, used
+from tests.installation import Installation
 
 pytestmark = pytest.mark.usefixtures("acme")
 SEATS = """
@@ -138,7 +138,9 @@ def by_the_seat(app: Flask, number: int) -> None:
     with transaction() as session:
         plan_catalogue.apply(session, catalogue_document.parsed(SEATS), WHY)
     plan_catalogue.reload(datetime.now(UTC))
-    Office(app).users(UserAttributes("acme", f"crew:{number}" if number > 1 else "crew", NOW - timedelta(days=90)))
+    Installation(app).users(
+        UserAttributes("acme", f"crew:{number}" if number > 1 else "crew", NOW - timedelta(days=90))
+    )
 
 
 @pytest.fixture

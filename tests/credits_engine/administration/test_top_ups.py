@@ -14,6 +14,7 @@ from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp
 from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.decisions import Outcome
+from credits_engine.engines.packs import Allocation
 from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import replayed
 from credits_engine.expiry_jobs import sweep_packs
@@ -22,22 +23,22 @@ from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import packs
 from tests.credits_engine.api.test_administration import Admin, admin, found
 from tests.credits_engine.api.test_operations import Service
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.operations.test_consumption import together
-from tests.credits_engine.operations.test_reservations import Desk
+from tests.credits_engine.operations.test_reservations import Reservations
 
 __all__ = ["admin"]
 
 
-def buy(till: Till, amount: int, kind: Kind = ROAST, *, days: float = 30, key: str | None = None) -> TopUp:
-    purchase = Purchase("ada", kind, amount, till.now + timedelta(days=days))
+def buy(consumer: Consumer, amount: int, kind: Kind = ROAST, *, days: float = 30, key: str | None = None) -> TopUp:
+    purchase = Purchase("ada", kind, amount, consumer.now + timedelta(days=days))
     with transaction() as session:
-        return top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."), key=key)
+        return top_ups.top_up(session, purchase, ChangeContext(consumer.now, "test", "Bought."), key=key)
 
 
-def held(till: Till) -> list[tuple[int, int]]:
+def held(consumer: Consumer) -> list[tuple[int, int]]:
     """Number and rest of each usable pack."""
-    return [(pack.id, pack.remaining) for pack in till.books("ada").packs]
+    return [(pack.id, pack.remaining) for pack in consumer.books("ada").packs]
 
 
 def assert_whole() -> None:
@@ -47,13 +48,13 @@ def assert_whole() -> None:
 
 
 @pytest.fixture
-def ada(till: Till) -> Till:
-    till.user("ada")
-    till.v2 = True
-    return till
+def ada(consumer: Consumer) -> Consumer:
+    consumer.user("ada")
+    consumer.v2 = True
+    return consumer
 
 
-def test_a_pack_is_spent_after_the_plan_and_neither_book_counts_it(ada: Till) -> None:
+def test_a_pack_is_spent_after_the_plan_and_neither_book_counts_it(ada: Consumer) -> None:
     buy(ada, 5)
     receipt = ada.take("ada", "k1", roast=12)
     assert (receipt.outcome, receipt.charged, receipt.spent_from_packs) == (
@@ -72,7 +73,7 @@ def test_a_pack_is_spent_after_the_plan_and_neither_book_counts_it(ada: Till) ->
     assert_whole()
 
 
-def test_the_pack_that_expires_soonest_is_spent_first(ada: Till) -> None:
+def test_the_pack_that_expires_soonest_is_spent_first(ada: Consumer) -> None:
     buy(ada, 5, days=30)
     buy(ada, 5, days=10)
     ada.take("ada", "k1", roast=17)
@@ -80,7 +81,7 @@ def test_the_pack_that_expires_soonest_is_spent_first(ada: Till) -> None:
     assert_whole()
 
 
-def test_a_rollback_at_any_instant_leaves_the_packs_as_they_are(ada: Till) -> None:
+def test_a_rollback_at_any_instant_leaves_the_packs_as_they_are(ada: Consumer) -> None:
     buy(ada, 20)
     ada.take("ada", "k1", roast=15)
     before = held(ada)
@@ -93,7 +94,7 @@ def test_a_rollback_at_any_instant_leaves_the_packs_as_they_are(ada: Till) -> No
     assert_whole()
 
 
-def test_what_the_other_engine_granted_past_the_limit_costs_no_pack(ada: Till) -> None:
+def test_what_the_other_engine_granted_past_the_limit_costs_no_pack(ada: Consumer) -> None:
     buy(ada, 5)
     ada.v2 = False
     ada.take("ada", "k1", roast=30)
@@ -103,7 +104,7 @@ def test_what_the_other_engine_granted_past_the_limit_costs_no_pack(ada: Till) -
     assert_whole()
 
 
-def test_a_new_period_renews_the_plan_and_keeps_the_pack(ada: Till) -> None:
+def test_a_new_period_renews_the_plan_and_keeps_the_pack(ada: Consumer) -> None:
     buy(ada, 5, days=60)
     ada.take("ada", "k1", roast=12)
     ada.now += timedelta(days=31)
@@ -111,7 +112,7 @@ def test_a_new_period_renews_the_plan_and_keeps_the_pack(ada: Till) -> None:
     assert held(ada) == [(1, 3)]
 
 
-def test_an_upgrade_counts_only_what_the_plan_paid(ada: Till) -> None:
+def test_an_upgrade_counts_only_what_the_plan_paid(ada: Consumer) -> None:
     buy(ada, 50)
     ada.take("ada", "k1", roast=40)
     ada.user("ada", "pro")
@@ -120,7 +121,7 @@ def test_an_upgrade_counts_only_what_the_plan_paid(ada: Till) -> None:
     assert held(ada) == [(1, 20)]
 
 
-def test_a_pack_ends_at_its_instant_and_that_is_journalled_once(ada: Till) -> None:
+def test_a_pack_ends_at_its_instant_and_that_is_journalled_once(ada: Consumer) -> None:
     buy(ada, 5, days=1)
     ada.now += timedelta(days=1)
     assert ada.take("ada", "k1", roast=11).outcome is Outcome.DENIED_LIMIT
@@ -130,7 +131,7 @@ def test_a_pack_ends_at_its_instant_and_that_is_journalled_once(ada: Till) -> No
     assert_whole()
 
 
-def test_a_key_buys_once_and_another_purchase_under_it_is_refused(ada: Till) -> None:
+def test_a_key_buys_once_and_another_purchase_under_it_is_refused(ada: Consumer) -> None:
     first = buy(ada, 5, key="b1")
     again = buy(ada, 5, key="b1")
     assert (again.replayed, again.journal_id, again.pack) == (True, first.journal_id, first.pack)
@@ -139,13 +140,13 @@ def test_a_key_buys_once_and_another_purchase_under_it_is_refused(ada: Till) -> 
     assert held(ada) == [(1, 5)]
 
 
-def test_a_pack_that_would_have_expired_is_refused(ada: Till) -> None:
+def test_a_pack_that_would_have_expired_is_refused(ada: Consumer) -> None:
     with pytest.raises(CorrectionRefused, match="later end"):
         buy(ada, 5, days=-1)
 
 
-def test_a_revoked_pack_ends_at_once_and_takes_back_what_a_reservation_held(ada: Till) -> None:
-    desk = Desk(ada)
+def test_a_revoked_pack_ends_at_once_and_takes_back_what_a_reservation_held(ada: Consumer) -> None:
+    desk = Reservations(ada)
     buy(ada, 5)
     desk.reserve(roast=12)
     with transaction() as session:
@@ -159,8 +160,8 @@ def test_a_revoked_pack_ends_at_once_and_takes_back_what_a_reservation_held(ada:
         top_ups.revoke(session, 1, ChangeContext(ada.now, "test", "Again."))
 
 
-def test_a_release_returns_credits_to_the_packs_they_came_from(ada: Till) -> None:
-    desk = Desk(ada)
+def test_a_release_returns_credits_to_the_packs_they_came_from(ada: Consumer) -> None:
+    desk = Reservations(ada)
     buy(ada, 5, days=10)
     buy(ada, 5, days=20)
     desk.reserve(roast=17)
@@ -171,8 +172,8 @@ def test_a_release_returns_credits_to_the_packs_they_came_from(ada: Till) -> Non
     assert desk.used() == Amounts()
 
 
-def test_a_commit_of_less_leaves_what_that_much_alone_would_have_left(ada: Till) -> None:
-    desk = Desk(ada)
+def test_a_commit_of_less_leaves_what_that_much_alone_would_have_left(ada: Consumer) -> None:
+    desk = Reservations(ada)
     buy(ada, 5, days=10)
     buy(ada, 5, days=20)
     desk.reserve(roast=17)
@@ -182,7 +183,7 @@ def test_a_commit_of_less_leaves_what_that_much_alone_would_have_left(ada: Till)
     assert row["context"] == {"drawn": [0, -5]}
 
 
-def test_many_race_for_the_last_credit_of_a_pack_and_one_gets_it(ada: Till) -> None:
+def test_many_race_for_the_last_credit_of_a_pack_and_one_gets_it(ada: Consumer) -> None:
     ada.take("ada", "all", roast=10)
     buy(ada, 1)
     answers = together(ada, 8, lambda number: ada.take("ada", f"k{number}", roast=1).outcome)
@@ -191,7 +192,7 @@ def test_many_race_for_the_last_credit_of_a_pack_and_one_gets_it(ada: Till) -> N
     assert_whole()
 
 
-def test_a_pack_that_does_not_hold_what_moved_it_is_found(ada: Till) -> None:
+def test_a_pack_that_does_not_hold_what_moved_it_is_found(ada: Consumer) -> None:
     buy(ada, 5)
     with transaction() as session:
         session.execute(text("UPDATE credit_pack SET remaining = 4"))
@@ -201,19 +202,21 @@ def test_a_pack_that_does_not_hold_what_moved_it_is_found(ada: Till) -> None:
 
 
 @pytest.mark.parametrize("change", ["UPDATE credit_pack_entry SET amount = 9", "DELETE FROM credit_pack_entry"])
-def test_what_moved_a_pack_cannot_be_changed(ada: Till, change: str) -> None:
+def test_what_moved_a_pack_cannot_be_changed(ada: Consumer, change: str) -> None:
     buy(ada, 5)
     with pytest.raises(DBAPIError, match="append-only"), transaction() as session:
         session.execute(text(change))
 
 
-def test_a_pack_never_holds_less_than_nothing(ada: Till) -> None:
+def test_a_pack_never_holds_less_than_nothing(ada: Consumer) -> None:
     done = buy(ada, 5)
     with pytest.raises(DBAPIError), transaction() as session:
-        packs.move(session, "ada", 99, (top_ups.Allocation(done.pack.id, ROAST, -6),))
+        packs.move(session, "ada", 99, (Allocation(done.pack.id, ROAST, -6),))
 
 
-def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, till: Till, settings: Any) -> None:
+def test_administrators_give_and_revoke_packs_and_users_see_them(
+    admin: Admin, consumer: Consumer, settings: Any
+) -> None:
     expires = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     body = {"userId": "ada", "creditType": "roast", "amount": 5, "expiresAt": expires, "reason": "Invoice 7"}
     first = admin.post("top-ups", **body, idempotencyKey="b1")
@@ -221,7 +224,7 @@ def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, t
     assert admin.post("top-ups", **body, idempotencyKey="b1").headers["Idempotent-Replayed"] == "true"
     assert admin.post("top-ups", **body | {"expiresAt": "tomorrow"}).get_json()["code"] == "INVALID_EXPIRY"
     assert admin.post("top-ups", **body | {"amount": 0}).get_json()["code"] == "INVALID_AMOUNT"
-    service = Service(till.app, settings)
+    service = Service(consumer.app, settings)
     status = service.status("ada").get_json()["data"]
     assert (status["roast"]["bought"], status["roast"]["remaining"], len(status["packs"])) == (5, 55, 1)
     assert found(admin.get("users/ada"))["books"]["v2"]["packs"] == status["packs"]
@@ -230,7 +233,7 @@ def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, t
     assert admin.post("top-ups/revoke", packId=999, reason="Refunded").get_json()["code"] == "UNKNOWN_PACK"
 
 
-def test_shadow_and_served_know_the_same_packs(ada: Till) -> None:
+def test_shadow_and_served_know_the_same_packs(ada: Consumer) -> None:
     buy(ada, 5)
     receipt = ada.take("ada", "k1", roast=15)
     assert receipt.shadow.outcome is Outcome.ALLOWED

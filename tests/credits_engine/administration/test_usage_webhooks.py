@@ -24,15 +24,15 @@ from credits_engine.engines.usage_thresholds import PERCENTS, passed
 from credits_engine.erasure import service as erasure
 from credits_engine.store import usage_webhooks as store
 from credits_engine.store.usage_webhooks import WEBHOOKS
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 ADDRESS = "https://product.example/hook"
 
 
 @dataclass
-class Product:
-    """Takes requests, or answers with another status, or not at all."""
+class WebhookReceiver:
+    """A server that takes requests, or answers with another status, or not at all."""
 
     answers: list[int | None] = field(default_factory=list)
     received: list[tuple[str, bytes, Mapping[str, str]]] = field(default_factory=list)
@@ -51,16 +51,16 @@ class Product:
 
 
 @pytest.fixture
-def product(till: Till) -> Product:
-    SETTINGS.set(till.app, replace(SETTINGS.get(), usage_webhook_url=ADDRESS, usage_webhook_secret=SECRET))
-    return Product()
+def product(consumer: Consumer) -> WebhookReceiver:
+    SETTINGS.set(consumer.app, replace(SETTINGS.get(), usage_webhook_url=ADDRESS, usage_webhook_secret=SECRET))
+    return WebhookReceiver()
 
 
-def follow(till: Till, product: Product) -> None:
+def follow(consumer: Consumer, product: WebhookReceiver) -> None:
     # On PostgreSQL the first look marks the journal's end, the next one reads up to it.
     for _ in range(3):
-        service.collect(till.now)
-    service.deliver(till.now, product)
+        service.collect(consumer.now)
+    service.deliver(consumer.now, product)
 
 
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 300))
@@ -74,58 +74,60 @@ def test_each_threshold_is_passed_once_however_usage_grows(steps: list[int], lim
 
 
 @pytest.mark.parametrize("v2", [False, True])
-def test_thresholds_and_the_first_refusal_of_an_hour_are_told_once(till: Till, product: Product, v2: bool) -> None:
-    till.v2 = v2
-    till.user("ada")
-    till.take("ada", "k0", analysis=79)
-    follow(till, product)
-    till.take("ada", "k1", analysis=1)
-    till.take("ada", "k2", analysis=19)
-    till.take("ada", "k3", analysis=2)
-    till.take("ada", "k4", analysis=3)
-    follow(till, product)
-    follow(till, product)
+def test_thresholds_and_the_first_refusal_of_an_hour_are_told_once(
+    consumer: Consumer, product: WebhookReceiver, v2: bool
+) -> None:
+    consumer.v2 = v2
+    consumer.user("ada")
+    consumer.take("ada", "k0", analysis=79)
+    follow(consumer, product)
+    consumer.take("ada", "k1", analysis=1)
+    consumer.take("ada", "k2", analysis=19)
+    consumer.take("ada", "k3", analysis=2)
+    consumer.take("ada", "k4", analysis=3)
+    follow(consumer, product)
+    follow(consumer, product)
     told = [("credits.threshold", "ada", 80), ("credits.threshold", "ada", 95), ("credits.refused", "ada", None)]
     assert product.told == told
-    till.take("ada", "k5", analysis=1)
-    till.now += timedelta(hours=1)
-    till.take("ada", "k6", analysis=2)
-    follow(till, product)
+    consumer.take("ada", "k5", analysis=1)
+    consumer.now += timedelta(hours=1)
+    consumer.take("ada", "k6", analysis=2)
+    follow(consumer, product)
     assert product.told == [*told, ("credits.threshold", "ada", 100), ("credits.refused", "ada", None)]
 
 
-def test_what_happened_before_the_address_was_set_is_not_told(till: Till, product: Product) -> None:
-    till.user("ada")
-    till.take("ada", "k0", analysis=100)
-    follow(till, product)
+def test_what_happened_before_the_address_was_set_is_not_told(consumer: Consumer, product: WebhookReceiver) -> None:
+    consumer.user("ada")
+    consumer.take("ada", "k0", analysis=100)
+    follow(consumer, product)
     assert product.told == []
 
 
-def test_a_request_is_signed_as_the_standard_has_it(till: Till, product: Product) -> None:
+def test_a_request_is_signed_as_the_standard_has_it(consumer: Consumer, product: WebhookReceiver) -> None:
     product.answers = [500]
-    _pass_a_threshold(till, product)
-    till.now += timedelta(minutes=1)
-    follow(till, product)
+    _pass_a_threshold(consumer, product)
+    consumer.now += timedelta(minutes=1)
+    follow(consumer, product)
     (_, _, first), (address, body, headers) = product.received
     key = base64.b64decode(SECRET.removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
     assert (address, headers["webhook-signature"]) == (ADDRESS, f"v1,{expected}")
     assert headers["webhook-id"] == first["webhook-id"]
-    assert headers["webhook-timestamp"] == str(int(till.now.timestamp()))
+    assert headers["webhook-timestamp"] == str(int(consumer.now.timestamp()))
 
 
 @pytest.mark.parametrize("answer", [500, 302, 404, None])
 def test_what_is_not_taken_is_sent_again_later_and_given_up_in_the_end(
-    till: Till, product: Product, answer: int | None
+    consumer: Consumer, product: WebhookReceiver, answer: int | None
 ) -> None:
     product.answers = [answer] * 100
-    _pass_a_threshold(till, product)
-    follow(till, product)
+    _pass_a_threshold(consumer, product)
+    follow(consumer, product)
     assert len(product.received) == 1, "the pause has begun"
     for _ in range(30):
-        till.now += timedelta(hours=1)
-        follow(till, product)
+        consumer.now += timedelta(hours=1)
+        follow(consumer, product)
     assert len(product.received) == service.ATTEMPTS_MAX
     with read_only() as session:
         assert store.by_state(session) == {"pending": 0, "delivered": 0, "dead": 1}
@@ -133,48 +135,48 @@ def test_what_is_not_taken_is_sent_again_later_and_given_up_in_the_end(
     assert ADDRESS not in str(error)
 
 
-def test_of_two_leaders_one_delivers(till: Till, product: Product) -> None:
-    till.user("ada")
-    follow(till, product)
-    till.take("ada", "k0", analysis=80)
+def test_of_two_leaders_one_delivers(consumer: Consumer, product: WebhookReceiver) -> None:
+    consumer.user("ada")
+    follow(consumer, product)
+    consumer.take("ada", "k0", analysis=80)
     for _ in range(3):
-        service.collect(till.now)
-    other = Product()
+        service.collect(consumer.now)
+    other = WebhookReceiver()
 
     def overtaken(address: str, body: bytes, headers: Mapping[str, str]) -> int:
-        service.deliver(till.now, other)
+        service.deliver(consumer.now, other)
         return product(address, body, headers)
 
-    assert service.deliver(till.now, overtaken) == 1
+    assert service.deliver(consumer.now, overtaken) == 1
     assert (len(product.received), len(other.received)) == (1, 0)
 
 
-def test_an_erased_user_is_told_of_by_their_pseudonym(till: Till, product: Product) -> None:
+def test_an_erased_user_is_told_of_by_their_pseudonym(consumer: Consumer, product: WebhookReceiver) -> None:
     product.answers = [500]
-    _pass_a_threshold(till, product)
-    done = erasure.erase("ada", ChangeContext(till.now, "alice", "Asked."))
-    till.now += timedelta(minutes=1)
-    follow(till, product)
+    _pass_a_threshold(consumer, product)
+    done = erasure.erase("ada", ChangeContext(consumer.now, "alice", "Asked."))
+    consumer.now += timedelta(minutes=1)
+    follow(consumer, product)
     assert product.told[-1][1] == done.pseudonym
 
 
 def test_users_near_their_limit_are_listed_page_by_page(
-    till: Till, product: Product, sign_in: Callable[[str], FlaskClient]
+    consumer: Consumer, product: WebhookReceiver, sign_in: Callable[[str], FlaskClient]
 ) -> None:
     for user, used in (("ada", 80), ("bob", 79), ("eve", 100)):
-        till.user(user)
-        till.take(user, "k", analysis=used)
-    till.user("zoe", "custom")
-    till.take("zoe", "k", analysis=9_999)
+        consumer.user(user)
+        consumer.take(user, "k", analysis=used)
+    consumer.user("zoe", "custom")
+    consumer.take("zoe", "k", analysis=9_999)
     with read_only() as session:
-        found = store.near_limit(session, percent=80, after="", most=10, now=till.now)
+        found = store.near_limit(session, percent=80, after="", most=10, now=consumer.now)
         assert [(each.user_id, each.kind, each.used, each.limit) for each in found] == [
             ("ada", "analysis", 80, 100),
             ("eve", "analysis", 100, 100),
         ]
-        assert [each.user_id for each in store.near_limit(session, percent=80, after="ada", most=1, now=till.now)] == [
-            "eve"
-        ]
+        assert [
+            each.user_id for each in store.near_limit(session, percent=80, after="ada", most=1, now=consumer.now)
+        ] == ["eve"]
     alice = sign_in("alice")
     assert alice.get("/api/admin/credits/near-limit").get_json().keys() == {"users", "nextAfter"}
     assert alice.get("/api/admin/credits/near-limit?percent=0").status_code == 400
@@ -189,8 +191,8 @@ def test_an_address_without_a_good_secret_stops_the_start(environ: dict[str, Any
         Settings.from_env(environ)
 
 
-def _pass_a_threshold(till: Till, product: Product) -> None:
-    till.user("ada")
-    follow(till, product)
-    till.take("ada", "k0", analysis=80)
-    follow(till, product)
+def _pass_a_threshold(consumer: Consumer, product: WebhookReceiver) -> None:
+    consumer.user("ada")
+    follow(consumer, product)
+    consumer.take("ada", "k0", analysis=80)
+    follow(consumer, product)

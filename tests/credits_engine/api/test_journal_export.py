@@ -21,7 +21,7 @@ from credits_engine.store import journal_export as store
 from credits_engine.store.journal_export import Horizon
 from credits_engine.store.tables import JOURNAL
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 URL = "/api/admin/credits/journal/export"
@@ -30,10 +30,10 @@ URL = "/api/admin/credits/journal/export"
 @pytest.fixture(autouse=True)
 def users(app: Flask) -> Iterator[None]:
     """Some users, one of whom has a name that a spreadsheet would take for a formula."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "=1+1")))
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "=1+1")))
     with app.app_context():
         yield
 
@@ -80,7 +80,7 @@ def test_what_is_written_meanwhile_is_read_once_as_well(app: Flask, sign_in: Cal
             cursor = answer.headers["X-Next-Cursor"]
     with read_only() as session:
         assert seen == list(session.scalars(select(JOURNAL.c.id).order_by(JOURNAL.c.id)))
-        assert session.scalar(select(func.count()).select_from(JOURNAL)) >= 40
+        assert session.scalars(select(func.count()).select_from(JOURNAL)).one() >= 40
 
 
 def test_while_an_older_transaction_runs_nothing_is_read_past_it(

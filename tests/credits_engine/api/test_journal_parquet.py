@@ -20,7 +20,7 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.store import journal_export as store
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 URL = "/api/admin/credits/journal/export"
@@ -29,10 +29,10 @@ URL = "/api/admin/credits/journal/export"
 @pytest.fixture(autouse=True)
 def journal(app: Flask) -> Iterator[None]:
     """Rows of several types, the first of which no engine has answered."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "=1+1")))
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "=1+1")))
     with app.app_context():
         with transaction() as session:
             change = ChangeContext(NOW, "alice", "First of all: “ñ”.")

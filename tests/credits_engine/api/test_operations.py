@@ -21,7 +21,7 @@ from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import Engines
 from tests.applications import application
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW, consume_by
 
 REQUEST = {"userId": "ada", "creditType": "analysis", "amount": 3}
@@ -51,9 +51,9 @@ class Service:
 
 
 @pytest.fixture
-def service(till: Till, settings: Settings) -> Service:
-    till.user("ada")
-    return Service(till.app, settings)
+def service(consumer: Consumer, settings: Settings) -> Service:
+    consumer.user("ada")
+    return Service(consumer.app, settings)
 
 
 def data(response: TestResponse) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_an_engine_that_fails_is_a_503_and_never_a_402(service: Service, monkeyp
         ({"idempotencyKey": ""}, "INVALID_IDEMPOTENCY_KEY"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(service: Service, changes: dict[str, object], code: str) -> None:
+def test_what_cannot_be_used_is_refused_by_name(service: Service, changes: dict[str, Any], code: str) -> None:
     response = service.consume(**changes)
     problem = response.get_json()
     assert (response.status_code, problem["code"]) == (422, code), problem
@@ -171,17 +171,17 @@ def test_broken_json_and_missing_keys_are_named(service: Service) -> None:
     assert service.consume(key=" ").get_json()["code"] in ("INVALID_IDEMPOTENCY_KEY", "MISSING_IDEMPOTENCY_KEY")
 
 
-def test_an_unknown_plan_is_named(service: Service, till: Till) -> None:
-    till.user("ada", "gold")
+def test_an_unknown_plan_is_named(service: Service, consumer: Consumer) -> None:
+    consumer.user("ada", "gold")
     problem = service.consume().get_json()
     assert problem["code"] == "UNKNOWN_PLAN"
     assert "'gold'" in problem["detail"]
 
 
-def test_only_services_may_consume(service: Service, till: Till) -> None:
+def test_only_services_may_consume(service: Service, consumer: Consumer) -> None:
     with transaction() as session:
         frontend = tokens.create_token(session, "page", "frontend", environment="production", now=datetime.now(UTC))
-    client = till.app.test_client()
+    client = consumer.app.test_client()
     assert client.post("/api/credits/consume", json=REQUEST, headers={"Authorization": frontend}).status_code == 403
     assert client.post("/api/credits/consume", json=REQUEST).status_code in (401, 403)
 
@@ -196,8 +196,8 @@ def test_a_user_sees_the_serving_book(service: Service) -> None:
     assert status["period_start"] == month
 
 
-def test_unlimited_is_null(service: Service, till: Till) -> None:
-    till.user("rex", "custom")
+def test_unlimited_is_null(service: Service, consumer: Consumer) -> None:
+    consumer.user("rex", "custom")
     assert data(service.status("rex"))["analysis"] == {"used": 0, "limit": None, "bought": 0, "remaining": None}
 
 
@@ -208,8 +208,8 @@ def test_a_service_sees_whom_it_names(service: Service) -> None:
     assert service.client.get(f"{path}?userId=nobody", headers=service.headers).get_json()["code"] == "UNKNOWN_USER"
 
 
-def test_a_users_token_opens_that_users_credits_alone(service: Service, till: Till) -> None:
-    till.user("bob", "pro")
+def test_a_users_token_opens_that_users_credits_alone(service: Service, consumer: Consumer) -> None:
+    consumer.user("bob", "pro")
     expires = datetime.now(UTC) + timedelta(minutes=5)
     token = jwt.encode({"sub": "ada", "exp": expires}, service.secret, "HS256")
     headers = {"Authorization": f"Bearer {token}"}
@@ -239,8 +239,8 @@ def test_an_unsigned_token_is_refused(service: Service) -> None:
     assert response.status_code == 401
 
 
-def test_the_configuration_is_open_and_says_whether_v2_is_on(service: Service, till: Till) -> None:
-    before = data(till.app.test_client().get("/api/credits/config"))
+def test_the_configuration_is_open_and_says_whether_v2_is_on(service: Service, consumer: Consumer) -> None:
+    before = data(consumer.app.test_client().get("/api/credits/config"))
     assert before["creditTypes"] == ["analysis", "roast"]
     assert before["plans"]["free"]["v2"] == {"analysis": 100, "roast": 10}
     assert before["plans"]["custom"]["legacy"] == {"analysis": None, "roast": None}
@@ -251,7 +251,7 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
     now = datetime.now(UTC)
     development = replace(settings, environment="development")
     with application(development) as app, app.app_context():
-        Till(app).user("ada")
+        Consumer(app).user("ada")
         service = Service(app, development)
         assert service.consume(key="k0").get_json()["engine"] == "legacy"
         with transaction() as session:
@@ -270,7 +270,7 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
         assert data(app.test_client().get("/api/credits/config"))["creditsV2Enabled"] is False
 
 
-def test_looking_at_credits_is_no_operation_that_the_guard_would_wait_for(service: Service, till: Till) -> None:
+def test_looking_at_credits_is_no_operation_that_the_guard_would_wait_for(service: Service, consumer: Consumer) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
 

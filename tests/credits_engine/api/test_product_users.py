@@ -16,10 +16,9 @@ from jwt.algorithms import RSAAlgorithm
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
-from credits_engine.api import product_users
 from credits_engine.api.product_users import LEEWAY_SECONDS
 from tests.applications import application
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 SECRET = "a secret that the product and the tests share"
 PUBLISHED: list[dict[str, Any]] = []
@@ -27,8 +26,8 @@ PUBLISHED: list[dict[str, Any]] = []
 pytestmark = pytest.mark.database("sqlite")
 
 
-class Keys(BaseHTTPRequestHandler):
-    """Publishes what is in PUBLISHED."""
+class KeySetHandler(BaseHTTPRequestHandler):
+    """A server that publishes what is in PUBLISHED."""
 
     def do_GET(self) -> None:
         body = json.dumps({"keys": PUBLISHED}).encode()
@@ -38,7 +37,7 @@ class Keys(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def private_key() -> RSAPrivateKey:
 def keys_url(private_key: RSAPrivateKey) -> Iterator[str]:
     public = json.loads(RSAAlgorithm.to_jwk(private_key.public_key()))
     PUBLISHED[:] = [public | {"kid": "one", "use": "sig", "alg": "RS256"}]
-    server = HTTPServer(("127.0.0.1", 0), Keys)
+    server = HTTPServer(("127.0.0.1", 0), KeySetHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/keys"
     server.shutdown()
@@ -59,7 +58,7 @@ def keys_url(private_key: RSAPrivateKey) -> Iterator[str]:
 
 def status(settings: Settings, token: str) -> TestResponse:
     with application(settings) as app, app.app_context():
-        Till(app).user("ada")
+        Consumer(app).user("ada")
         return app.test_client().get("/api/user/credits/status", headers={"Authorization": f"Bearer {token}"})
 
 
@@ -108,7 +107,7 @@ def test_a_token_that_was_accepted_is_refused_once_it_has_expired(
     shared, token = replace(settings, user_jwt_secret=SECRET), signed(SECRET, "HS256")
     assert status(shared, token).status_code == 200
     later = time.time() + timedelta(minutes=5, seconds=LEEWAY_SECONDS + 1).total_seconds()
-    monkeypatch.setattr(product_users.time, "time", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later)
     response = status(shared, token)
     assert (response.status_code, response.get_json()["code"]) == (401, "INVALID_USER_TOKEN")
     assert "expired" in response.get_json()["detail"]

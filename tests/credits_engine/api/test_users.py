@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from control_plane.platform.settings import Settings
 from credits_engine.engines import usage_levels
 from credits_engine.engines.amounts import Amounts, Limits
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import MONTH, book
 
 PATH = "/api/user/credits"
@@ -32,10 +32,10 @@ class User:
 
 
 @pytest.fixture
-def user(till: Till, settings: Settings) -> User:
-    till.now = datetime.now(UTC)
-    till.user("ada")
-    return User(till.app.test_client(), settings.user_jwt_secret)
+def user(consumer: Consumer, settings: Settings) -> User:
+    consumer.now = datetime.now(UTC)
+    consumer.user("ada")
+    return User(consumer.app.test_client(), settings.user_jwt_secret)
 
 
 def data(response: TestResponse) -> Any:
@@ -45,9 +45,9 @@ def data(response: TestResponse) -> Any:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
-def test_paging_shows_each_operation_once_and_knows_when_it_ends(user: User, till: Till, count: int) -> None:
+def test_paging_shows_each_operation_once_and_knows_when_it_ends(user: User, consumer: Consumer, count: int) -> None:
     for number in range(count):
-        till.take("ada", f"k{number}", analysis=1)
+        consumer.take("ada", f"k{number}", analysis=1)
     seen, pages, address = [], 0, "history?limit=2"
     while address:
         page = data(user.get(address))
@@ -59,12 +59,12 @@ def test_paging_shows_each_operation_once_and_knows_when_it_ends(user: User, til
     assert pages == max(1, -(-count // 2))
 
 
-def test_history_is_filtered_by_kind_and_by_day(user: User, till: Till) -> None:
-    today = till.now
-    till.now = today - timedelta(days=3)
-    till.take("ada", "old", analysis=1)
-    till.now = today
-    till.take("ada", "new", roast=1)
+def test_history_is_filtered_by_kind_and_by_day(user: User, consumer: Consumer) -> None:
+    today = consumer.now
+    consumer.now = today - timedelta(days=3)
+    consumer.take("ada", "old", analysis=1)
+    consumer.now = today
+    consumer.take("ada", "new", roast=1)
     keys = [entry["idempotencyKey"] for entry in data(user.get("history?creditType=roast"))["entries"]]
     assert keys == ["new"]
     day = (today - timedelta(days=3)).strftime("%Y-%m-%d")
@@ -72,9 +72,9 @@ def test_history_is_filtered_by_kind_and_by_day(user: User, till: Till) -> None:
     assert keys == ["old"]
 
 
-def test_a_user_sees_nothing_of_anybody_else(user: User, till: Till) -> None:
-    till.user("bob")
-    till.take("bob", "k1", analysis=1)
+def test_a_user_sees_nothing_of_anybody_else(user: User, consumer: Consumer) -> None:
+    consumer.user("bob")
+    consumer.take("bob", "k1", analysis=1)
     assert data(user.get("history"))["entries"] == []
     assert data(user.get("history?userId=bob"))["entries"] == []
     assert data(user.get("summary?userId=bob"))["usage"]["analysis"]["used"] == 0
@@ -104,19 +104,19 @@ def test_a_filter_that_cannot_be_used_is_a_400_by_name(user: User, query: str, c
     assert (response.status_code, response.get_json()["code"]) == (400, code)
 
 
-def test_a_check_says_what_consuming_would_and_holds_nothing(user: User, till: Till) -> None:
+def test_a_check_says_what_consuming_would_and_holds_nothing(user: User, consumer: Consumer) -> None:
     answer = data(user.check(creditType="roast", amount=50))
     assert (answer["canConsume"], answer["remaining"]) == (True, {"analysis": 100, "roast": 50})
     assert answer["periodEnd"].endswith("T00:00:00Z")
     assert data(user.check(analysis=1, roast=51))["canConsume"] is False
     assert user.check(creditType="roast", amount=0).get_json()["code"] == "INVALID_AMOUNT"
-    assert till.journal("ada") == []
+    assert consumer.journal("ada") == []
 
 
-def test_the_summary_recommends_an_upgrade_from_80_percent(user: User, till: Till) -> None:
-    till.take("ada", "k1", analysis=79)
+def test_the_summary_recommends_an_upgrade_from_80_percent(user: User, consumer: Consumer) -> None:
+    consumer.take("ada", "k1", analysis=79)
     assert [each["code"] for each in upgrades(data(user.get("summary")))] == []
-    till.take("ada", "k2", analysis=1)
+    consumer.take("ada", "k2", analysis=1)
     summary = data(user.get("summary"))
     assert [each["creditType"] for each in upgrades(summary)] == ["analysis"]
     assert summary["usage"]["analysis"] == {

@@ -1,4 +1,4 @@
-"""A post office: what a virtual Stripe sends is delivered to the real application and worked off there."""
+"""Billing of the real application, which a virtual Stripe sends its events to."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -30,8 +30,8 @@ OLD_SECRET = "whsec_before_the_rotation"
 
 
 @dataclass
-class Office:
-    """Puts events into the inbox of an application and has them worked off at a time of the test's choosing."""
+class Billing:
+    """Billing of an application: events come into its inbox and are processed at a time of the test's choosing."""
 
     app: Flask
     now: datetime
@@ -53,28 +53,28 @@ class Office:
         self.now = at or self.now
         return Worker(name, lambda: self.now, doubts, chance=lambda: 0.5).work()
 
-    def tell(self, events: Iterable[Json], *, at: datetime) -> None:
-        """Deliver and work off."""
+    def process(self, events: Iterable[Json], *, at: datetime) -> None:
+        """Deliver events and process them."""
         self.now = at
         self.deliver(*events)
         self.work()
 
     def states(self) -> dict[str, str]:
-        """Where each event stands."""
+        """Return the state of each event."""
         return {row["event_id"]: row["state"] for row in self.rows(EVENTS)}
 
     def event(self, event_id: str) -> dict[str, Any]:
-        """One event as the inbox has it."""
+        """Return one event as the inbox has it."""
         return next(row for row in self.rows(EVENTS) if row["event_id"] == event_id)
 
     def rows(self, table: Table, **where: object) -> list[dict[str, Any]]:
-        """Every row of a table, in the order of its key."""
+        """Return every row of a table, in the order of its key."""
         query = select(table).filter_by(**where).order_by(*table.primary_key)
         with read_only() as session:
             return [dict(row) for row in session.execute(query).mappings()]
 
     def periods(self, user_id: str) -> list[tuple[datetime, datetime, str]]:
-        """A user's periods in v2's counters."""
+        """Return a user's periods in v2's counters."""
         rows = self.rows(COUNTERS, user_id=user_id)
         return [(row["period_start"], row["period_end"], row["plan"]) for row in rows]
 
@@ -84,23 +84,23 @@ class Office:
         return row["plan"], row["billing_anchor"]
 
     def journal(self, user_id: str) -> list[dict[str, Any]]:
-        """Every journal row of a user."""
+        """Return every journal row of a user."""
         return self.rows(JOURNAL, user_id=user_id)
 
     def account(self, user_id: str) -> dict[str, Any]:
-        """What billing says of a user."""
+        """Return billing's row of a user."""
         (row,) = self.rows(ACCOUNTS, user_id=user_id)
         return row
 
     def used(self, user_id: str) -> Amounts:
-        """What v2 counts for a user in the running period."""
+        """Return the credits that v2 counts for a user in the running period."""
         with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
             return account_books.read_books(session, found[0], self.now).v2.used
 
     def final_state(self) -> dict[str, Any]:
-        """Everything that billing decides, without what depends on who delivered when."""
+        """Return everything that billing decides, without what depends on who delivered when."""
         personal = ("updated_at", "linked_at", "linked_by", "event_id", "opened_at", "signed_up_at")
         return {
             table.name: [{k: v for k, v in row.items() if k not in personal} for row in self.rows(table)]
@@ -109,8 +109,8 @@ class Office:
 
 
 def sign(body: bytes, secret: str = SECRET, at: int | None = None) -> str:
-    """The header with which Stripe would send this body."""
-    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+    """Return the header with which Stripe would send this body."""
+    return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at))
 
 
 @pytest.fixture
@@ -120,10 +120,10 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def office(app: Flask, now: datetime) -> Iterator[Office]:
-    """The post office of an application whose context is open for the test."""
+def billing(app: Flask, now: datetime) -> Iterator[Billing]:
+    """The billing of an application whose context is open for the test."""
     with app.app_context():
-        yield Office(app, now)
+        yield Billing(app, now)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ KEY = "sk_test_of_the_tests"
 
 @dataclass
 class FakeApi:
-    """Where it answers, what it was asked, and how it is to fail next."""
+    """A fake of Stripe's API: its URL, the requests it got, and how it is to fail next."""
 
     stripe: VirtualStripe
     url: str = ""
@@ -44,7 +44,7 @@ class FakeApi:
         self.invoicing = Invoicing(self.stripe)
 
     def answer(self, path: str, key: str | None) -> tuple[int, Json]:
-        """What Stripe would say."""
+        """Answer a request as Stripe would."""
         parts = urlsplit(path)
         if key != f"Bearer {KEY}":
             return 401, _error("invalid_request_error", "Invalid API Key provided")
@@ -62,7 +62,7 @@ class FakeApi:
         return 404, _error("invalid_request_error", f"Unrecognized request URL ({path})")
 
     def created(self, path: str, form: dict[str, list[str]]) -> tuple[int, Json]:
-        """What Stripe would say to a request that makes something."""
+        """Answer a request that makes something as Stripe would."""
         customer, subscription = form.get("customer", [""])[0], form.get("subscription", [""])[0]
         if path == "/v1/billing_portal/sessions" and customer in {
             each.customer for each in self.stripe.subscriptions.values()
@@ -75,13 +75,13 @@ class FakeApi:
         return 404, _error("invalid_request_error", f"No such object: {customer or subscription}", "resource_missing")
 
     def _of_one_off(self, path: str, query: dict[str, list[str]]) -> tuple[int, Json] | None:
-        """What is asked about prices that are paid once, and the invoices for them."""
+        """Answer a request about prices that are paid once, or the invoices for them."""
         if path.startswith("/v1/prices/") or "lookup_keys[0]" in query:
             return self._pack(path, query.get("lookup_keys[0]", [""])[0])
         return self.invoicing.got(path, query.get("customer", [None])[0])
 
     def _pack(self, path: str, lookup_key: str) -> tuple[int, Json]:
-        """A price that is paid once, by its id or its lookup key."""
+        """Return a price that is paid once, by its id or its lookup key."""
         found = [
             {"id": f"price_{key}", "object": "price", "lookup_key": key, "active": True, "currency": "eur"}
             | {"unit_amount": CENTS, "recurring": None if key in self.packs else {"interval": "month"}}
@@ -101,7 +101,7 @@ class FakeApi:
         return 200, self._object(subscription)
 
     def _stated(self, kind: str, name: str | None, query: dict[str, list[str]]) -> tuple[int, Json]:
-        """What the events so far say of these objects, as far as they are that old."""
+        """Answer with the objects as the events so far state them, those that are recent enough."""
         objects = {each["id"]: each for each in self._of(kind)}
         if name is not None:
             missing = _error("invalid_request_error", f"No such object: {name!r}", "resource_missing")
@@ -149,7 +149,7 @@ class FakeApi:
 
 @contextmanager
 def serving(stripe: VirtualStripe) -> Iterator[FakeApi]:
-    """A fake API on a port of its own while the block lasts."""
+    """Yield a fake API on a port of its own while the block lasts."""
     api = FakeApi(stripe)
 
     class Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from tests.credits_engine.billing.stripe_objects import Json, seconds
-from tests.credits_engine.billing.virtual_shop import one_off_line
+from tests.credits_engine.billing.virtual_sales import one_off_line
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 CENTS = 1_000
@@ -55,7 +55,8 @@ class Invoicing:
         if path == "/v1/invoiceitems":
             return 200, self._with_item(self.invoices[form["invoice"]], form["pricing[price]"])
         if found := re.fullmatch(r"/v1/invoices/(\w+)/(finalize|pay|void)", path):
-            return getattr(self, f"_{found[2]}")(self.invoices[found[1]])
+            act = {"finalize": self._finalize, "pay": self._pay, "void": self._void}[found[2]]
+            return act(self.invoices[found[1]])
         return None
 
     def _created(self, form: dict[str, str]) -> Json:

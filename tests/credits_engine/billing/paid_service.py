@@ -59,14 +59,14 @@ class PaidService(VirtualStripe):
         self.disputed: set[str] = set()
 
     def floor(self, now: datetime) -> int:
-        """The rank of the plan that has to be granted."""
+        """Return the rank of the plan that has to be granted."""
         if any(start <= now < end for start, end in self.disputes):
             return 0
         paid = self._paid(now, extra_cents=2)
         return max((PLANS.index(each.plan) for each in paid), default=0)
 
     def ceiling(self, now: datetime) -> int:
-        """The rank of the plan that may be granted."""
+        """Return the rank of the plan that may be granted."""
         if any(start <= now < end for start, end in self.disputes):
             return 0
         allowed = [PLANS.index(each.plan) for each in self._paid(now, extra_cents=0)]
@@ -77,7 +77,7 @@ class PaidService(VirtualStripe):
         return max(allowed, default=0)
 
     def pays_for(self, plan: str, period: Period, now: datetime, *, extra_cents: int = 0, free: bool = False) -> bool:
-        """Whether all of a period is paid for with this plan by `now`; `free` counts what was given for nothing."""
+        """Return whether the whole period is paid for with `plan` by `now`; `free` counts what was given for free."""
         settled = [each for each in self.charges if each.paid_at <= now < each.lost_at]
         # A period with another anchor that was paid, if only for some days, ends what ran, from its own start on.
         openings = [each.start for each in self.charges if each.opens_period and each.paid_at <= now]
@@ -104,7 +104,7 @@ class PaidService(VirtualStripe):
         return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
 
     def _is_refused(self, plan: str, now: datetime) -> bool:
-        """Whether the last invoice for just this cannot be expected to be paid any more."""
+        """Return whether the last invoice for just this cannot be expected to be paid any more."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
         for each in reversed(self.charges):
             if each.plan == plan and begun <= each.start <= now < each.end:
@@ -155,12 +155,12 @@ class PaidService(VirtualStripe):
             charge.failed_at = self.now
 
     def charge(self, invoice: Json) -> Charge:
-        """What an invoice asks for."""
+        """Return the charge of an invoice."""
         return next(each for each in self.charges if each.invoice == invoice["id"])
 
 
 def random_money(seed: int, generation: str) -> PaidService:
-    """A customer whose money moves in every way, for three months or until they are gone."""
+    """Return a customer whose money moves in every way, for three months or until they are gone."""
     choose = random.Random(seed)
     stripe = PaidService(generation, START + timedelta(seconds=choose.randrange(86_400)))
     price = choose.choice(PRICES)
@@ -176,7 +176,7 @@ def random_money(seed: int, generation: str) -> PaidService:
 
 def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     if held.open_invoice is not None and choose.random() < 0.5:
-        _settle_open(choose, stripe, held)
+        _pay_or_give_up(choose, stripe, held)
         return
     other = choose.choice(
         [price for price in PRICES if price.endswith(held.price[-3:]) and price != held.price] or [held.price]
@@ -184,20 +184,20 @@ def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None
     acts: dict[str, Callable[[], object]] = {
         "change": lambda: stripe.change_price(held, other),
         "flip": lambda: _flip(stripe, held, other),
-        "new anchor": lambda: held.open_invoice is None and stripe.change_price(held, other, move_anchor=True),
+        "new anchor": lambda: None if held.open_invoice else stripe.change_price(held, other, move_anchor=True),
         "card": lambda: setattr(held, "card_works", not held.card_works),
         "refund": lambda: _refund(stripe, held, choose.choice((0.25, 0.5, 1.0))),
         "leave": lambda: (stripe.stay if held.ends_with_period else stripe.cancel)(held),
         "leave at once": lambda: stripe.cancel(held, at_once=True),
         "pause": lambda: pause(stripe, held, choose.choice(("void", "mark_uncollectible", "keep_as_draft"))),
-        "unpause": lambda: held.pause and unpause(stripe, held),
+        "unpause": lambda: unpause(stripe, held) if held.pause else None,
         "dispute": lambda: _dispute(choose, stripe, held),
         "nothing": lambda: None,
     }
     acts[choose.choice(list(acts))]()
 
 
-def _settle_open(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
+def _pay_or_give_up(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     invoice = held.open_invoice
     assert invoice is not None
     if choose.random() < 0.6:

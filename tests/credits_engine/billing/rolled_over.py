@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from credits_engine.store.tables import PACKS
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stripe_objects import Subscription
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
@@ -14,18 +14,18 @@ def held(stripe: VirtualStripe) -> Subscription:
     return subscription
 
 
-def left_over(office: Office, user_id: str = "ada") -> dict[str, int]:
+def left_over(billing: Billing, user_id: str = "ada") -> dict[str, int]:
     """What can still be spent of what rolled over, by kind."""
-    return {row["kind"]: row["remaining"] for row in rolled_over(office, user_id)}
+    return {row["kind"]: row["remaining"] for row in rolled_over(billing, user_id)}
 
 
-def rolled_over(office: Office, user_id: str) -> list[dict[str, Any]]:
+def rolled_over(billing: Billing, user_id: str) -> list[dict[str, Any]]:
     """The packs of what rolled over and can still be spent, here or where that was before a merge."""
-    rows = office.rows(PACKS, user_id=user_id)
-    return [row for row in rows if (row["rolled_from"] or row["merged_from"]) and row["expires_at"] > office.now]
+    rows = billing.rows(PACKS, user_id=user_id)
+    return [row for row in rows if (row["rolled_from"] or row["merged_from"]) and row["expires_at"] > billing.now]
 
 
-def told_until(office: Office, stripe: VirtualStripe, at: datetime) -> None:
+def process_until(billing: Billing, stripe: VirtualStripe, at: datetime) -> None:
     """Let time pass, and tell all that happened by then; what was told before changes nothing."""
     stripe.pass_time(at)
-    office.tell(stripe.events, at=at)
+    billing.process(stripe.events, at=at)

@@ -16,30 +16,30 @@ from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 PLANS = ("starter_monthly", "pro_monthly", "plus_monthly")
 
 
-def told(deliveries: Iterable[Json]) -> list[Fact]:
-    """Every fact that these events state."""
+def facts_of(deliveries: Iterable[Json]) -> list[Fact]:
+    """Return every fact that these events state."""
     return list(chain.from_iterable(events.facts(event) for event in deliveries))
 
 
 def stands(deliveries: Iterable[Json], now: datetime) -> Entitlement | None:
-    """What the user of these events is entitled to at `now`."""
-    return entitlement_at(histories(told(deliveries)), now, CATALOGUE)
+    """Return what the user of these events is entitled to at `now`."""
+    return entitlement_at(histories(facts_of(deliveries)), now, CATALOGUE)
 
 
 def created(event: Json) -> datetime:
-    """When Stripe made the event."""
+    """Return when Stripe made the event."""
     return datetime.fromtimestamp(event["created"], UTC)
 
 
 def a_subscriber(user: str = "ada", generation: str = NEW) -> list[Json]:
-    """The events of a user who subscribes to pro and pays."""
+    """Return the events of a user who subscribes to pro and pays."""
     stripe = VirtualStripe(generation, name=user)
     stripe.checkout(user, "pro_monthly")
     return stripe.events
 
 
 def random_life(seed: int, *, user: str = "ada", days: int = 120, generation: str = NEW) -> VirtualStripe:
-    """A customer who subscribes and then, every few days, does something."""
+    """Return a customer who subscribes and then, every few days, does something."""
     choose = random.Random(seed)
     stripe = VirtualStripe(generation, START + timedelta(seconds=choose.randrange(86_400)), name=f"{user}x")
     subscription = stripe.checkout(user, choose.choice(PLANS))

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Subscription:
-    """What Stripe holds of a subscription."""
+    """A subscription as Stripe holds it."""
 
     id: str
     customer: str
@@ -51,13 +51,13 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Writes down what Stripe holds as objects of a generation; `new_id("in")` is the next invoice's id."""
+    """The objects of one generation of the API, made of what Stripe holds; `new_id("in")` is the next invoice's id."""
 
     generation: str
     new_id: Callable[[str], str]
 
     def subscription(self, held: Subscription) -> Json:
-        """The subscription as it stands."""
+        """Return the subscription as it stands."""
         bounds = {"current_period_start": seconds(held.start), "current_period_end": seconds(held.end)}
         items = [
             {
@@ -90,7 +90,7 @@ class Objects:
         }
 
     def checkout(self, held: Subscription, user: str | None) -> Json:
-        """The finished session in which a user subscribed."""
+        """Return the finished session in which a user subscribed."""
         return {
             "id": self.new_id("cs"),
             "object": "checkout.session",
@@ -103,7 +103,7 @@ class Objects:
         }
 
     def invoice(self, held: Subscription, reason: str, lines: Sequence[Json]) -> Json:
-        """An invoice over these lines that nobody has paid yet."""
+        """Return an invoice over these lines that nobody has paid yet."""
         invoice: Json = {
             "id": self.new_id("in"),
             "object": "invoice",
@@ -122,7 +122,7 @@ class Objects:
         return {**invoice, "parent": {"type": "subscription_details", "subscription_details": details}}
 
     def line(self, held: Subscription, *, start: datetime, proration: bool) -> Json:
-        """What an invoice asks for a period from `start`, or for the rest of one."""
+        """Return the line of an invoice for a period from `start`, or for the rest of one."""
         cents = CENTS[held.price.partition("_")[0]]
         line: Json = {
             "id": self.new_id("il"),
@@ -139,7 +139,7 @@ class Objects:
         return {**line, "parent": parent, "pricing": {"type": "price_details", "price_details": {"price": price}}}
 
     def payment(self, invoice: Json) -> Json | None:
-        """What newer generations tell of a payment beside its invoice."""
+        """Return the payment that newer generations state beside its invoice."""
         if self._is_old:
             return None
         return {
@@ -151,7 +151,7 @@ class Objects:
         }
 
     def refunded_charge(self, held: Subscription, invoice: Json, share: float) -> Json:
-        """The charge of an invoice after this share of it was given back."""
+        """Return the charge of an invoice after this share of it was given back."""
         amount = invoice["amount_paid"]
         charge = {
             "id": f"ch_{invoice['id']}",
@@ -165,7 +165,7 @@ class Objects:
         return {**charge, "invoice": invoice["id"]} if self._is_old else charge
 
     def event(self, kind: str, stated: Json, previous: Json | None, now: datetime) -> Json:
-        """The event that tells of an object; `previous` holds what was changed, as it was."""
+        """Return the event that tells of an object; `previous` holds what was changed, as it was."""
         return {
             "id": self.new_id("evt"),
             "object": "event",
@@ -183,5 +183,5 @@ class Objects:
 
 
 def seconds(moment: datetime | None) -> int | None:
-    """A moment as Stripe writes it."""
+    """Return a moment as Stripe writes it."""
     return None if moment is None else int(moment.timestamp())

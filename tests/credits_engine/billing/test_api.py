@@ -12,37 +12,37 @@ from credits_engine.billing.reconciliation.jobs import check
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests import people
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 
 @pytest.fixture
-def cast(office: Office) -> dict[str, FlaskClient]:
-    people.invite(office.app, office.now)
-    return {name: people.signed_in(office.app, name) for name in people.CAST}
+def cast(billing: Billing) -> dict[str, FlaskClient]:
+    people.invite(billing.app, billing.now)
+    return {name: people.signed_in(billing.app, name) for name in people.CAST}
 
 
 @pytest.fixture
-def filled(office: Office) -> Office:
+def filled(billing: Billing) -> Billing:
     """An inbox with a subscriber, a stranger and a broken event."""
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     stripe.open("cus_stranger", "pro_monthly")
     broken = {**stripe.events[0], "id": "evt_broken", "data": {"object": {"id": "sub_9", "object": "subscription"}}}
-    office.tell([*stripe.events, broken], at=START)
-    return office
+    billing.process([*stripe.events, broken], at=START)
+    return billing
 
 
 @pytest.fixture
-def api(office: Office) -> Iterator[FakeApi]:
+def api(billing: Billing) -> Iterator[FakeApi]:
     with fake_api.serving(VirtualStripe()) as found:
-        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=found.url))
+        STRIPE_GATEWAY.set(billing.app, connect(KEY, base_url=found.url))
         yield found
 
 
-def test_nobody_reads_billing_without_a_role(office: Office) -> None:
-    stranger = office.app.test_client()
+def test_nobody_reads_billing_without_a_role(billing: Billing) -> None:
+    stranger = billing.app.test_client()
     for path in ("", "/events", "/events/evt_1", "/users/ada", "/findings"):
         assert stranger.get(f"/api/billing{path}").status_code == 401
     for path in (
@@ -57,7 +57,7 @@ def test_nobody_reads_billing_without_a_role(office: Office) -> None:
         assert stranger.post(f"/api/billing{path}", json={"reason": "x"}).status_code == 401
 
 
-def test_the_summary_counts_what_waits(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_the_summary_counts_what_waits(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     document = cast["victor"].get("/api/billing").json
     assert document is not None
     assert document["waiting"]["dead"] == 1
@@ -66,7 +66,7 @@ def test_the_summary_counts_what_waits(filled: Office, cast: dict[str, FlaskClie
     assert document["oldestUnappliedSeconds"] == 0
 
 
-def test_events_are_listed_by_state_a_page_at_a_time(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_events_are_listed_by_state_a_page_at_a_time(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     numbers: list[int] = []
     before = 0
     while True:
@@ -83,7 +83,7 @@ def test_events_are_listed_by_state_a_page_at_a_time(filled: Office, cast: dict[
     assert "body" not in dead["events"][0]
 
 
-def test_wrong_parameters_are_refused_in_words(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_wrong_parameters_are_refused_in_words(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     for path, code in (
         ("/events?state=lost", "UNKNOWN_STATE"),
         ("/events?limit=-1", "INVALID_NUMBER"),
@@ -94,13 +94,13 @@ def test_wrong_parameters_are_refused_in_words(filled: Office, cast: dict[str, F
         answer = cast["olga"].get(f"/api/billing{path}")
         assert answer.json is not None
         assert answer.status_code in (404, 422)
-        assert answer.json["code"] == (code or "EVENT_NOT_FOUND")
+        assert answer.get_json()["code"] == (code or "EVENT_NOT_FOUND")
     assert cast["olga"].post("/api/billing/replay/applied", json={"reason": "x"}).status_code == 422
     assert cast["olga"].post("/api/billing/replay/dead", json={}).status_code == 422
 
 
 def test_an_event_is_shown_with_its_body_and_attempts_to_operators_only(
-    filled: Office, cast: dict[str, FlaskClient]
+    filled: Billing, cast: dict[str, FlaskClient]
 ) -> None:
     assert cast["victor"].get("/api/billing/events/evt_broken").status_code == 403
     document = cast["olga"].get("/api/billing/events/evt_broken").json
@@ -110,7 +110,7 @@ def test_an_event_is_shown_with_its_body_and_attempts_to_operators_only(
     assert document["facts"] == []
 
 
-def test_a_user_is_shown_with_what_they_are_entitled_to(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_a_user_is_shown_with_what_they_are_entitled_to(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     document = cast["victor"].get("/api/billing/users/ada").json
     assert document is not None
     assert (document["plan"], document["customers"], document["blocked"]) == ("pro", ["cus_ada"], None)
@@ -118,7 +118,7 @@ def test_a_user_is_shown_with_what_they_are_entitled_to(filled: Office, cast: di
     assert {event["customer"] for event in document["events"]} == {"cus_ada"}
 
 
-def test_replays_are_audited_and_done_by_a_worker(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_replays_are_audited_and_done_by_a_worker(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     answer = cast["olga"].post("/api/billing/events/evt_broken/replay", json={"reason": "the fix is out"})
     assert (answer.status_code, answer.json) == (202, {"replayed": ["evt_broken"]})
     assert filled.states()["evt_broken"] == "new"
@@ -131,25 +131,25 @@ def test_replays_are_audited_and_done_by_a_worker(filled: Office, cast: dict[str
     assert everything.json == {"replayed": ["evt_broken"]}
 
 
-def test_an_owner_says_who_a_customer_is(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_an_owner_says_who_a_customer_is(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     body = {"userId": "grace", "reason": "asked support"}
     assert cast["olga"].post("/api/billing/customers/cus_stranger/link", json=body).status_code == 403
     answer = cast["alice"].post("/api/billing/customers/cus_stranger/link", json=body)
     assert answer.json is not None
-    assert answer.json["released"] > 0
+    assert answer.get_json()["released"] > 0
     filled.work(at=datetime.now(UTC))
     assert filled.user("grace")[0] == "pro"
     assert "parked" not in filled.states().values()
     taken = cast["alice"].post("/api/billing/customers/cus_ada/link", json=body)
-    assert (taken.status_code, taken.json and taken.json["code"]) == (409, "CUSTOMER_LINKED")
+    assert (taken.status_code, taken.json and taken.get_json()["code"]) == (409, "CUSTOMER_LINKED")
 
 
-def test_reconciling_needs_a_key_and_reports(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_reconciling_needs_a_key_and_reports(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     answer = cast["alice"].post("/api/billing/reconcile", json={})
-    assert (answer.status_code, answer.json and answer.json["code"]) == (409, "NO_STRIPE_KEY")
+    assert (answer.status_code, answer.json and answer.get_json()["code"]) == (409, "NO_STRIPE_KEY")
 
 
-def test_reconciling_over_http_finds_and_corrects(filled: Office, cast: dict[str, FlaskClient], api: FakeApi) -> None:
+def test_reconciling_over_http_finds_and_corrects(filled: Billing, cast: dict[str, FlaskClient], api: FakeApi) -> None:
     api.stripe.open("cus_ada", "plus_monthly")
     found = cast["alice"].post("/api/billing/reconcile", json={}).json
     assert found is not None
@@ -161,7 +161,7 @@ def test_reconciling_over_http_finds_and_corrects(filled: Office, cast: dict[str
     assert cast["alice"].post("/api/billing/reconcile", json={}).status_code == 502
 
 
-def test_the_metrics_tell_what_waits_and_what_ended(filled: Office) -> None:
+def test_the_metrics_tell_what_waits_and_what_ended(filled: Billing) -> None:
     text = telemetry.exposition().decode()
     assert 'rollout_billing_waiting{state="dead"} 1.0' in text
     assert "rollout_billing_oldest_unapplied_seconds 0.0" in text
@@ -171,13 +171,15 @@ def test_the_metrics_tell_what_waits_and_what_ended(filled: Office) -> None:
 
 
 def test_an_owner_corrects_a_finding_and_dismisses_another(
-    office: Office, cast: dict[str, FlaskClient], api: FakeApi
+    billing: Billing, cast: dict[str, FlaskClient], api: FakeApi
 ) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
-    office.tell(api.stripe.events, at=START)
+    billing.process(api.stripe.events, at=START)
     api.stripe.cancel(subscription, at_once=True)
     api.stripe.refund(subscription)
-    check(STRIPE_GATEWAY.get(), START + timedelta(hours=1))
+    gateway = STRIPE_GATEWAY.get()
+    assert gateway is not None
+    check(gateway, START + timedelta(hours=1))
     document = cast["victor"].get("/api/billing/findings").json
     assert document is not None
     ids = {each["kind"]: each["id"] for each in document["findings"]}
@@ -190,18 +192,18 @@ def test_an_owner_corrects_a_finding_and_dismisses_another(
     assert cast["alice"].post(f"{path}/dismiss", json={}).status_code == 422
     assert cast["alice"].post(f"{path}/dismiss", json={"reason": "Known."}).status_code == 200
     again = cast["alice"].post(f"{path}/apply", json={"reason": "Again."})
-    assert (again.status_code, again.json and again.json["code"]) == (404, "FINDING_NOT_FOUND")
+    assert (again.status_code, again.json and again.get_json()["code"]) == (404, "FINDING_NOT_FOUND")
 
 
-def test_an_owner_merges_two_users(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_an_owner_merges_two_users(filled: Billing, cast: dict[str, FlaskClient]) -> None:
     stripe = VirtualStripe(name="eve")
     stripe.checkout("eve", "starter_monthly")
-    filled.tell(stripe.events, at=START)
+    filled.process(stripe.events, at=START)
     body = {"into": "eve", "reason": "One person."}
     for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
         answer = cast[name].post("/api/billing/users/ada/merge", json=body)
         assert answer.status_code == status, name
     assert answer.json is not None
-    assert (answer.json["userId"], answer.json["into"]) == ("ada", "eve")
+    assert (answer.get_json()["userId"], answer.get_json()["into"]) == ("ada", "eve")
     assert filled.user("eve")[0] == "pro"
     assert cast["alice"].post("/api/billing/users/ada/merge", json=body).status_code == 404

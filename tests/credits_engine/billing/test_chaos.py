@@ -19,14 +19,14 @@ from control_plane.platform.db.database import db, read_only
 from control_plane.platform.settings import SETTINGS
 from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.inbox.worker import LEASE
-from credits_engine.billing.models import ACCOUNTS, EVENTS
-from credits_engine.billing.store.inbox import IS_OPEN, State
+from credits_engine.billing.models import ACCOUNTS, EVENTS, IS_OPEN
+from credits_engine.billing.store.inbox import State
 from credits_engine.store.tables import JOURNAL
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stories import created, random_life
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
 from tests.credits_engine.billing.virtual_stripe import START
-from tests.credits_engine.billing.workers import Crew, at_work
+from tests.credits_engine.billing.workers import WorkerPool, at_work
 
 pytestmark = pytest.mark.faults
 
@@ -40,7 +40,7 @@ FULL: Figures = (500, 10_000, 100)
 
 
 def lives(customers: int, least: int, chance: random.Random) -> list[Json]:
-    """The events of so many customers, at least `least` in all, in the order of their creation."""
+    """Return the events of so many customers, at least `least` in all, in the order of their creation."""
     days = LIFE_DAYS
     found: list[Json] = []
     for number in range(customers):
@@ -52,7 +52,7 @@ def lives(customers: int, least: int, chance: random.Random) -> list[Json]:
 
 
 def mangled(events: Sequence[Json], chance: random.Random) -> list[tuple[datetime, Json]]:
-    """Each event delivered one to five times, each time up to an hour after it was made."""
+    """Deliver each event one to five times, each time up to an hour after it was made."""
     deliveries = [
         (created(event) + chance.random() * HOUR, event) for event in events for _ in range(chance.randint(1, 5))
     ]
@@ -60,26 +60,26 @@ def mangled(events: Sequence[Json], chance: random.Random) -> list[tuple[datetim
 
 
 def by_hour(deliveries: Sequence[tuple[datetime, Json]]) -> Iterator[tuple[datetime, list[Json]]]:
-    """The deliveries of every hour until the end, with that hour's end: the clock goes on in hours without any."""
+    """Yield the deliveries of every hour, with that hour's end: the clock goes on in hours without any."""
     by_number = groupby(deliveries, key=lambda each: _hour(each[0]))
     grouped = {number: [event for _, event in group] for number, group in by_number}
     for hour in range(_hour(THE_END)):
         yield START + (hour + 1) * HOUR, grouped.get(hour, [])
 
 
-def in_order(office: Office, events: Sequence[Json]) -> dict[str, Any]:
-    """The state after every event came once, at the second it was made, and the clock did its part each hour."""
+def in_order(billing: Billing, events: Sequence[Json]) -> dict[str, Any]:
+    """Return the state after every event came once, at the second it was made, and the clock did its part each hour."""
     sweeper = Sweeper()
     for end_of_hour, made in by_hour([(created(event), event) for event in events]):
         for event in made:
-            office.tell([event], at=created(event))
+            billing.process([event], at=created(event))
         sweeper.settle(end_of_hour, anything_new=bool(made))
-    office.work(at=THE_END)
-    return office.final_state()
+    billing.work(at=THE_END)
+    return billing.final_state()
 
 
 class Sweeper:
-    """Settles whatever has fallen due; nothing is asked while nothing can have."""
+    """The clock's part: it applies what has fallen due, and asks nothing while nothing can have."""
 
     def __init__(self) -> None:
         self._next_at: datetime | None = START
@@ -93,12 +93,12 @@ class Sweeper:
                 self._next_at = session.scalar(select(func.min(ACCOUNTS.c.due_at)))
 
 
-def wait_until_done(crew: Crew, now: datetime) -> None:
-    """Let the crew finish; time passes where somebody died with a claim in the hand."""
+def wait_until_done(pool: WorkerPool, now: datetime) -> None:
+    """Let the workers finish; time passes where somebody died with a claim in the hand."""
     while waiting := _open():
-        if all(next_at > now and claimed_by not in crew.names for next_at, claimed_by in waiting):
+        if all(next_at > now and claimed_by not in pool.names for next_at, claimed_by in waiting):
             now += LEASE
-            crew.clock.set(now)
+            pool.clock.set(now)
         time.sleep(0.005)
 
 
@@ -107,39 +107,43 @@ def _hour(moment: datetime) -> int:
 
 
 def _open() -> list[tuple[datetime, str | None]]:
-    """When each event that is not done may be claimed, and by whom it is."""
+    """Return for each event that is not done when it may be claimed, and by whom it is."""
     claimed_by = case((EVENTS.c.state == State.CLAIMED.value, EVENTS.c.claimed_by))
     with read_only() as session:
         return [(row[0], row[1]) for row in session.execute(select(EVENTS.c.next_at, claimed_by).where(IS_OPEN))]
 
 
-def in_chaos(office: Office, crew: Crew, events: Sequence[Json], kills: int, chance: random.Random) -> dict[str, Any]:
-    """The state after mangled deliveries to workers that are killed while they work."""
+def in_chaos(
+    billing: Billing, pool: WorkerPool, events: Sequence[Json], kills: int, chance: random.Random
+) -> dict[str, Any]:
+    """Return the state after mangled deliveries to workers that are killed while they work."""
     hours = list(by_hour(mangled(events, chance)))
     busy = [number for number, (_, delivered) in enumerate(hours) if delivered]
     sweeper = Sweeper()
     fatal = Counter(chance.choices(busy, k=kills))
     for number, (end_of_hour, delivered) in enumerate(hours):
         if delivered:
-            crew.clock.set(end_of_hour)
-            office.now = end_of_hour
-            office.deliver(*delivered)
+            pool.clock.set(end_of_hour)
+            billing.now = end_of_hour
+            billing.deliver(*delivered)
             for _ in range(fatal[number]):
                 time.sleep(chance.uniform(0, 0.05))
-                crew.kill_one(chance)
-            wait_until_done(crew, end_of_hour)
+                pool.kill_one(chance)
+            wait_until_done(pool, end_of_hour)
         sweeper.settle(end_of_hour, anything_new=bool(delivered))
-    return office.final_state()
+    return billing.final_state()
 
 
 @pytest.fixture
-def orderly_office(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, office: Office) -> Iterator[Office]:
-    """A second post office on a database of its own, for the orderly run."""
+def orderly_billing(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, billing: Billing
+) -> Iterator[Billing]:
+    """A second billing on a database of its own, for the orderly run."""
     place = tmp_path_factory.mktemp("orderly")
     url = f"sqlite:///{shutil.copy(sqlite_template, place / 'rollout.db')}"
-    app = create_app(replace(SETTINGS.get(office.app), database_url=url, instance_dir=place))
+    app = create_app(replace(SETTINGS.get(billing.app), database_url=url, instance_dir=place))
     with app.app_context():
-        yield Office(app, START)
+        yield Billing(app, START)
         db.engine.dispose()
 
 
@@ -147,17 +151,17 @@ def orderly_office(sqlite_template: Path, tmp_path_factory: pytest.TempPathFacto
     "figures", [pytest.param(SHORT, id="short"), pytest.param(FULL, id="full", marks=pytest.mark.long)]
 )
 def test_chaos_ends_where_order_ends(
-    office: Office, orderly_office: Office, database_url: str, figures: Figures
+    billing: Billing, orderly_billing: Billing, database_url: str, figures: Figures
 ) -> None:
     customers, least, kills = figures
     chance = random.Random(20261110)
     events = lives(customers, least, chance)
-    orderly = in_order(orderly_office, events)
-    with office.app.app_context(), at_work(database_url, size=2) as crew:
-        chaotic = in_chaos(office, crew, events, kills, chance)
-        assert crew.kills == kills
-        arrived = office.rows(EVENTS)
-        journal = office.rows(JOURNAL)
+    orderly = in_order(orderly_billing, events)
+    with billing.app.app_context(), at_work(database_url, size=2) as pool:
+        chaotic = in_chaos(billing, pool, events, kills, chance)
+        assert pool.kills == kills
+        arrived = billing.rows(EVENTS)
+        journal = billing.rows(JOURNAL)
 
     assert {row["event_id"] for row in arrived} == {event["id"] for event in events}
     assert {row["state"] for row in arrived} <= {"applied", "superseded", "ignored"}
@@ -170,17 +174,17 @@ def test_chaos_ends_where_order_ends(
 @pytest.mark.long
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("seed", range(5))
-def test_lateness_and_order_never_matter(office: Office, orderly_office: Office, seed: int) -> None:
+def test_lateness_and_order_never_matter(billing: Billing, orderly_billing: Billing, seed: int) -> None:
     chance = random.Random(seed)
     events = lives(150, 3_000, chance)
-    orderly = in_order(orderly_office, events)
+    orderly = in_order(orderly_billing, events)
     sweeper = Sweeper()
-    with office.app.app_context():
+    with billing.app.app_context():
         for end_of_hour, delivered in by_hour(mangled(events, chance)):
             chance.shuffle(delivered)
             if delivered:
-                office.tell(delivered, at=end_of_hour)
+                billing.process(delivered, at=end_of_hour)
             while _open():
-                office.work(at=end_of_hour)
+                billing.work(at=end_of_hour)
             sweeper.settle(end_of_hour, anything_new=bool(delivered))
-        assert office.final_state() == orderly
+        assert billing.final_state() == orderly

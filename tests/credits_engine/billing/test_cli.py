@@ -10,7 +10,7 @@ from credits_engine.billing.cli import billing_group
 from credits_engine.billing.reconciliation.jobs import check
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -18,30 +18,30 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `rollout billing …` on the application of the test."""
-    monkeypatch.setattr(cli_support, "application", lambda **_: office.app)
+    monkeypatch.setattr(cli_support, "application", lambda **_: billing.app)
     return lambda *arguments: CliRunner().invoke(billing_group, arguments)
 
 
 @pytest.fixture
-def filled(office: Office) -> Office:
+def filled(billing: Billing) -> Billing:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     stripe.open("cus_stranger", "pro_monthly")
     broken = {**stripe.events[0], "id": "evt_broken", "data": {"object": {"id": "sub_9", "object": "subscription"}}}
-    office.tell([*stripe.events, broken], at=START)
-    return office
+    billing.process([*stripe.events, broken], at=START)
+    return billing
 
 
 @pytest.fixture
-def api(office: Office) -> Iterator[FakeApi]:
+def api(billing: Billing) -> Iterator[FakeApi]:
     with fake_api.serving(VirtualStripe()) as found:
-        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=found.url))
+        STRIPE_GATEWAY.set(billing.app, connect(KEY, base_url=found.url))
         yield found
 
 
-def test_events_are_listed_with_what_waits(filled: Office, run: Run) -> None:
+def test_events_are_listed_with_what_waits(filled: Billing, run: Run) -> None:
     result = run("events", "--state", "dead")
     assert result.exit_code == 0
     first, *lines = result.output.splitlines()
@@ -52,7 +52,7 @@ def test_events_are_listed_with_what_waits(filled: Office, run: Run) -> None:
     assert len(document["events"]) == 3
 
 
-def test_an_event_and_a_user_are_shown(filled: Office, run: Run) -> None:
+def test_an_event_and_a_user_are_shown(filled: Billing, run: Run) -> None:
     assert json.loads(run("show", "evt_broken", "--json").output)["state"] == "dead"
     words = run("show", "ada").output
     assert "plan: pro\n" in words
@@ -64,7 +64,7 @@ def test_an_event_and_a_user_are_shown(filled: Office, run: Run) -> None:
     )
 
 
-def test_events_are_replayed_by_name_or_by_state(filled: Office, run: Run) -> None:
+def test_events_are_replayed_by_name_or_by_state(filled: Billing, run: Run) -> None:
     assert run("replay", "--reason", "x").exit_code == 2
     assert run("replay", "evt_broken", "--state", "dead", "--reason", "x").exit_code == 2
     assert run("replay", "evt_none", "--reason", "x").exit_code == 1
@@ -75,7 +75,7 @@ def test_events_are_replayed_by_name_or_by_state(filled: Office, run: Run) -> No
     assert len(json.loads(parked.output)["replayed"]) == 4
 
 
-def test_a_customer_is_linked(filled: Office, run: Run) -> None:
+def test_a_customer_is_linked(filled: Billing, run: Run) -> None:
     result = run("link", "cus_stranger", "grace", "--reason", "asked support")
     assert (result.exit_code, result.output) == (0, "Linked cus_stranger to grace; 4 waiting events will be applied.\n")
     filled.work(at=datetime.now(UTC))
@@ -83,7 +83,7 @@ def test_a_customer_is_linked(filled: Office, run: Run) -> None:
     assert run("link", "cus_stranger", "ada", "--reason", "a mistake").exit_code == 1
 
 
-def test_reconciling_says_what_differs_by_its_exit_code(filled: Office, run: Run, api: FakeApi) -> None:
+def test_reconciling_says_what_differs_by_its_exit_code(filled: Billing, run: Run, api: FakeApi) -> None:
     api.stripe.open("cus_ada", "plus_monthly")
     api.stripe.pass_time(START + timedelta(minutes=1))
     result = run("reconcile")
@@ -99,7 +99,7 @@ def test_reconciling_says_what_differs_by_its_exit_code(filled: Office, run: Run
     assert (broken.exit_code, "\nBroken off: " in broken.output) == (1, True)
 
 
-def test_reconciling_without_a_key_says_what_to_set(filled: Office, run: Run) -> None:
+def test_reconciling_without_a_key_says_what_to_set(filled: Billing, run: Run) -> None:
     result = run("reconcile")
     assert (result.exit_code, result.output) == (
         1,
@@ -107,12 +107,12 @@ def test_reconciling_without_a_key_says_what_to_set(filled: Office, run: Run) ->
     )
 
 
-def test_findings_are_listed_corrected_and_dismissed(office: Office, run: Run, api: FakeApi) -> None:
+def test_findings_are_listed_corrected_and_dismissed(billing: Billing, run: Run, api: FakeApi) -> None:
     assert "no time yet" in run("findings").output
     subscription = api.stripe.checkout("ada", "pro_monthly")
-    office.tell(api.stripe.events, at=START)
+    billing.process(api.stripe.events, at=START)
     api.stripe.cancel(subscription, at_once=True)
-    gateway = STRIPE_GATEWAY.get(office.app)
+    gateway = STRIPE_GATEWAY.get(billing.app)
     assert gateway is not None
     check(gateway, START + timedelta(hours=1))
     document = json.loads(run("findings", "--json").output)
@@ -125,15 +125,15 @@ def test_findings_are_listed_corrected_and_dismissed(office: Office, run: Run, a
     assert run("findings").output.startswith("0 open;")
 
 
-def test_what_broke_off_the_comparison_is_said(office: Office, run: Run, api: FakeApi) -> None:
-    gateway = STRIPE_GATEWAY.get(office.app)
+def test_what_broke_off_the_comparison_is_said(billing: Billing, run: Run, api: FakeApi) -> None:
+    gateway = STRIPE_GATEWAY.get(billing.app)
     assert gateway is not None
     api.statuses = [401]
     check(gateway, START)
     assert "Broken off: Subscriptions: AuthenticationError" in run("findings").output
 
 
-def test_users_are_merged(filled: Office, run: Run) -> None:
+def test_users_are_merged(filled: Billing, run: Run) -> None:
     run("link", "cus_stranger", "grace", "--reason", "Asked support.")
     filled.work(at=datetime.now(UTC))
     result = run("merge", "ada", "grace", "--reason", "One person.")

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -17,13 +17,13 @@ BACK = {"returnUrl": "https://product.test/account"}
 
 
 @pytest.fixture
-def api(office: Office) -> Iterator[FakeApi]:
+def api(billing: Billing) -> Iterator[FakeApi]:
     """A Stripe that ada subscribes at, and that the application may ask."""
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
-    office.tell(stripe.events, at=START)
+    billing.process(stripe.events, at=START)
     with fake_api.serving(stripe) as served:
-        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=served.url))
+        STRIPE_GATEWAY.set(billing.app, connect(KEY, base_url=served.url))
         yield served
 
 
@@ -58,9 +58,9 @@ def test_a_stripe_that_does_not_answer_and_one_that_can_not_be_asked_are_said(ap
     assert ask("ada/portal", BACK).get_json()["code"] == "STRIPE_UNAVAILABLE"
 
 
-@pytest.mark.usefixtures("office")
-def test_without_a_key_it_is_said(office: Office, ask: Any) -> None:
+@pytest.mark.usefixtures("billing")
+def test_without_a_key_it_is_said(billing: Billing, ask: Any) -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
-    office.tell(stripe.events, at=START)
+    billing.process(stripe.events, at=START)
     assert ask("ada/portal", BACK).get_json()["code"] == "NO_STRIPE_KEY"

@@ -9,12 +9,12 @@ import pytest
 from credits_engine.billing.inbox.worker import StripeLookup
 from credits_engine.billing.stripe_api.client import connect
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.stories import stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, Subscription, seconds
 from tests.credits_engine.billing.virtual_collection import credit_note, dispute
-from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line
+from tests.credits_engine.billing.virtual_sales import invoices_of, one_off_line
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -47,27 +47,27 @@ def hide_own_line(stripe: VirtualStripe) -> list[Json]:
 
 
 def test_an_invoice_that_hides_its_subscriptions_line_waits_to_be_asked_for(
-    office: Office, stripe: VirtualStripe
+    billing: Billing, stripe: VirtualStripe
 ) -> None:
     stripe.checkout("ada", "pro_monthly")
     hide_own_line(stripe)
-    office.tell(stripe.events, at=START + MINUTE)
+    billing.process(stripe.events, at=START + MINUTE)
     paid = [each["id"] for each in stripe.events if each["type"] == "invoice.paid"]
-    assert {office.event(each)["waiting_for"] for each in paid} == {"stripe:"}
-    assert "more lines" in office.event(paid[0])["reason"]
+    assert {billing.event(each)["waiting_for"] for each in paid} == {"stripe:"}
+    assert "more lines" in billing.event(paid[0])["reason"]
 
 
-def test_an_invoice_that_hides_its_subscriptions_line_is_asked_for(office: Office, stripe: VirtualStripe) -> None:
+def test_an_invoice_that_hides_its_subscriptions_line_is_asked_for(billing: Billing, stripe: VirtualStripe) -> None:
     stripe.checkout("ada", "pro_monthly")
     lines = hide_own_line(stripe)
     with fake_api.serving(stripe) as api:
         api.invoice_lines[invoices_of(stripe)[0]["id"]] = lines
-        office.now = START + MINUTE
-        office.deliver(*stripe.events)
-        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
-    assert set(office.states().values()) <= {"applied"}
-    assert office.user("ada") == ("pro", START)
-    assert [start for start, _, name in office.periods("ada") if name == "pro"] == [START]
+        billing.now = START + MINUTE
+        billing.deliver(*stripe.events)
+        billing.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+    assert set(billing.states().values()) <= {"applied"}
+    assert billing.user("ada") == ("pro", START)
+    assert [start for start, _, name in billing.periods("ada") if name == "pro"] == [START]
 
 
 def test_an_invoice_that_was_credited_before_it_was_paid_pays_for_nothing(stripe: VirtualStripe) -> None:
@@ -175,15 +175,15 @@ def test_fewer_seats_are_still_the_plan(stripe: VirtualStripe, is_waiting: bool)
     assert plan(stripe, START + 20 * DAY) == "pro"
 
 
-def test_a_quantity_of_nothing_buys_nothing(office: Office, stripe: VirtualStripe) -> None:
+def test_a_quantity_of_nothing_buys_nothing(billing: Billing, stripe: VirtualStripe) -> None:
     stripe.checkout("ada", "plus_monthly")
     told = [each for each in stripe.events if not each["type"].startswith("invoice")]
     for event in told:
         for item in event["data"]["object"].get("items", {}).get("data", ()):
             item["quantity"] = 0
-    office.tell(told, at=START + MINUTE)
-    assert office.user("ada")[0] == "free"
-    assert set(office.states().values()) <= {"applied", "superseded"}
+    billing.process(told, at=START + MINUTE)
+    assert billing.user("ada")[0] == "free"
+    assert set(billing.states().values()) <= {"applied", "superseded"}
 
 
 def test_what_is_invoiced_and_never_paid_ends_with_the_subscription(stripe: VirtualStripe) -> None:
@@ -207,7 +207,7 @@ def test_what_is_invoiced_and_paid_stays_after_the_subscription(stripe: VirtualS
     assert plan(stripe, START + 300 * DAY) == "plus"
 
 
-def test_a_payment_that_is_known_by_its_charge_alone_is_given_back(office: Office) -> None:
+def test_a_payment_that_is_known_by_its_charge_alone_is_given_back(billing: Billing) -> None:
     stripe = VirtualStripe()
     subscription = stripe.checkout("ada", "pro_yearly")
     invoice = subscription.last_invoice
@@ -222,8 +222,8 @@ def test_a_payment_that_is_known_by_its_charge_alone_is_given_back(office: Offic
     stripe.cancel(subscription, at_once=True)
     for number, places in enumerate(permutations(range(2))):
         told = copy.deepcopy(stripe.events)
-        office.tell(told if number == 0 else [told[place - 2] for place in places], at=stripe.now + MINUTE)
-    assert office.user("ada")[0] == "free"
+        billing.process(told if number == 0 else [told[place - 2] for place in places], at=stripe.now + MINUTE)
+    assert billing.user("ada")[0] == "free"
 
 
 def test_a_dispute_that_is_won_after_the_end_gives_the_rest_of_the_time_back(stripe: VirtualStripe) -> None:

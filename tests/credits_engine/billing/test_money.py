@@ -13,8 +13,8 @@ from credits_engine.billing.facts import InvoicePaid
 from credits_engine.billing.stripe_api import events
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
-from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.stories import stands, told
+from tests.credits_engine.billing.conftest import Billing
+from tests.credits_engine.billing.stories import facts_of, stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD_GENERATIONS, Json, seconds
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -34,15 +34,15 @@ def at(stripe: VirtualStripe, moment: datetime) -> Entitlement:
 
 
 def plan(stripe: VirtualStripe) -> str:
-    """The plan, which is the one of the limits as well where the change is not before the next period."""
+    """Return the plan, which is the one of the limits as well where the change is not before the next period."""
     found = at(stripe, stripe.now)
-    within = plan_within(Period(START, START + 30 * DAY), histories(told(stripe.events)), CATALOGUE, stripe.now)
+    within = plan_within(Period(START, START + 30 * DAY), histories(facts_of(stripe.events)), CATALOGUE, stripe.now)
     assert within is None or not found.is_live or within.name == found.plan.name or stripe.now > START + 30 * DAY
     return found.plan.name
 
 
 def one_off(generation: str, subscription: str, moment: datetime, **changes: Any) -> Json:
-    """A setup fee: its period begins and ends in the same second."""
+    """Return a setup fee: its period begins and ends in the same second."""
     instant = seconds(moment)
     line: Json = {"id": "il_once", "object": "line_item", "amount": 4900, "period": {"start": instant, "end": instant}}
     if generation in OLD_GENERATIONS:
@@ -262,25 +262,25 @@ def test_a_credit_note_gives_back_what_no_refund_does(stripe: VirtualStripe, cha
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_books_follow(office: Office, generation: str) -> None:
+def test_the_books_follow(billing: Billing, generation: str) -> None:
     """A setup fee opens the period; an upgrade that fails and is voided lowers the limits again at once."""
     stripe = VirtualStripe(generation)
     subscription = stripe.checkout("ada", "starter_monthly")
     for event in stripe.events:
         if event["type"] in ("invoice.paid", "invoice.payment_succeeded"):
             event["data"]["object"]["lines"]["data"].append(one_off(generation, subscription.id, START))
-    office.tell(stripe.events, at=START + MINUTE)
-    assert set(office.states().values()) <= {"applied"}
+    billing.process(stripe.events, at=START + MINUTE)
+    assert set(billing.states().values()) <= {"applied"}
     told_before = len(stripe.events)
     stripe.pass_time(START + DAY)
     subscription.card_works = False
     stripe.change_price(subscription, "plus_monthly")
-    office.tell(stripe.events[told_before:], at=stripe.now)
-    assert [name for *_, name in office.periods("ada")][-1] == "plus"
+    billing.process(stripe.events[told_before:], at=stripe.now)
+    assert [name for *_, name in billing.periods("ada")][-1] == "plus"
     told_before = len(stripe.events)
     stripe.now += MINUTE
     stripe._change(subscription, price="starter_monthly")
     stripe._send("invoice.voided", {**(subscription.open_invoice or {}), "status": "void"})
-    office.tell(stripe.events[told_before:], at=stripe.now)
-    assert office.user("ada")[0] == "starter"
-    assert [name for *_, name in office.periods("ada")][-1] == "starter"
+    billing.process(stripe.events[told_before:], at=stripe.now)
+    assert billing.user("ada")[0] == "starter"
+    assert [name for *_, name in billing.periods("ada")][-1] == "starter"

@@ -13,11 +13,11 @@ from credits_engine.billing.models import FACTS
 from credits_engine.billing.stripe_api.client import connect
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD_GENERATIONS
 from tests.credits_engine.billing.virtual_collection import credit_note
-from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line, sell
+from tests.credits_engine.billing.virtual_sales import invoices_of, one_off_line, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
 
@@ -36,29 +36,29 @@ def add_pack(stripe: VirtualStripe, price: str, quantity: int) -> None:
     invoice["lines"]["data"].append(one_off_line(stripe, 1, price, quantity=quantity))
 
 
-def packs(office: Office) -> list[tuple[str, int]]:
-    return [(row["kind"], row["amount"]) for row in office.rows(PACKS)]
+def packs(billing: Billing) -> list[tuple[str, int]]:
+    return [(row["kind"], row["amount"]) for row in billing.rows(PACKS)]
 
 
 @pytest.mark.parametrize("generation", OLD_GENERATIONS)
-def test_a_pack_that_is_bought_with_a_plan_is_granted_once(office: Office, generation: str) -> None:
+def test_a_pack_that_is_bought_with_a_plan_is_granted_once(billing: Billing, generation: str) -> None:
     stripe = VirtualStripe(generation)
     subscription = stripe.checkout("ada", "pro_monthly")
     add_pack(stripe, PACK, 3)
-    office.tell(stripe.events, at=START + MINUTE)
-    office.tell([{**each, "id": f"again_{each['id']}"} for each in reversed(stripe.events)], at=START + HOUR)
-    assert packs(office) == [("roast", 300)]
+    billing.process(stripe.events, at=START + MINUTE)
+    billing.process([{**each, "id": f"again_{each['id']}"} for each in reversed(stripe.events)], at=START + HOUR)
+    assert packs(billing) == [("roast", 300)]
     stripe.now += DAY
     stripe.refund(subscription)
-    office.tell(stripe.events[-1:], at=stripe.now)
-    (row,) = office.rows(PACKS)
+    billing.process(stripe.events[-1:], at=stripe.now)
+    (row,) = billing.rows(PACKS)
     assert row["remaining"] == 0
-    assert_whole(office.app)
+    assert_whole(billing.app)
 
 
 @pytest.mark.parametrize(("cents", "left"), [(500, 50), (1_000, 0)])
 def test_a_credit_note_takes_its_share_until_it_is_void(
-    office: Office, stripe: VirtualStripe, cents: int, left: int
+    billing: Billing, stripe: VirtualStripe, cents: int, left: int
 ) -> None:
     invoice = {
         "id": "in_pack",
@@ -72,25 +72,27 @@ def test_a_credit_note_takes_its_share_until_it_is_void(
     stripe._send("invoice.paid", invoice)
     stripe.now += HOUR
     credit_note(stripe, invoice, cents)
-    office.tell(stripe.events, at=START + HOUR)
-    assert [row["remaining"] for row in office.rows(PACKS)] == [left]
+    billing.process(stripe.events, at=START + HOUR)
+    assert [row["remaining"] for row in billing.rows(PACKS)] == [left]
     stripe.now += HOUR
     stripe._send("credit_note.voided", {**stripe.events[-1]["data"]["object"], "status": "void"})
-    office.tell(stripe.events[-1:], at=START + 2 * HOUR)
-    assert [row["remaining"] for row in office.rows(PACKS)] == [100]
-    assert_whole(office.app)
+    billing.process(stripe.events[-1:], at=START + 2 * HOUR)
+    assert [row["remaining"] for row in billing.rows(PACKS)] == [100]
+    assert_whole(billing.app)
 
 
-def test_a_line_that_sells_no_pack_grants_nothing_and_waits_for_nothing(office: Office, stripe: VirtualStripe) -> None:
+def test_a_line_that_sells_no_pack_grants_nothing_and_waits_for_nothing(
+    billing: Billing, stripe: VirtualStripe
+) -> None:
     stripe.checkout("ada", "pro_monthly")
     add_pack(stripe, "setup_fee", 1)
-    office.tell(stripe.events, at=START + MINUTE)
-    assert packs(office) == []
-    assert set(office.states().values()) <= {"applied", "superseded"}
+    billing.process(stripe.events, at=START + MINUTE)
+    assert packs(billing) == []
+    assert set(billing.states().values()) <= {"applied", "superseded"}
 
 
 @pytest.mark.parametrize("first", ["invoice", "checkout"])
-def test_a_checkout_and_its_invoice_sell_one_pack(office: Office, first: str) -> None:
+def test_a_checkout_and_its_invoice_sell_one_pack(billing: Billing, first: str) -> None:
     stripe = VirtualStripe(OLD_GENERATIONS[-1])
     sale = sell(stripe, "ada", PACK, customer="cus_ada")
     sale["invoice"] = "in_1"
@@ -110,13 +112,13 @@ def test_a_checkout_and_its_invoice_sell_one_pack(office: Office, first: str) ->
     if first == "invoice":
         told = [stripe.events[1], stripe.events[2], stripe.events[0]]
     for event in told:
-        office.tell([event], at=START + MINUTE)
-    assert packs(office) == [("roast", 100)]
-    assert set(office.states().values()) == {"applied"}
+        billing.process([event], at=START + MINUTE)
+    assert packs(billing) == [("roast", 100)]
+    assert set(billing.states().values()) == {"applied"}
 
 
 @pytest.mark.parametrize("shown", [PACK, "setup_fee"])
-def test_packs_that_an_invoice_of_no_subscription_hides_are_asked_for(office: Office, shown: str) -> None:
+def test_packs_that_an_invoice_of_no_subscription_hides_are_asked_for(billing: Billing, shown: str) -> None:
     """Its event shows ten lines at most; which of them sells a pack is anybody's guess."""
     stripe = VirtualStripe(OLD_GENERATIONS[-1])
     stripe._send("customer.created", {"id": "cus_ada", "object": "customer", "metadata": {"user_id": "ada"}})
@@ -124,16 +126,16 @@ def test_packs_that_an_invoice_of_no_subscription_hides_are_asked_for(office: Of
     invoice = {"id": "in_1", "object": "invoice", "customer": "cus_ada", "total": 1000, "billing_reason": "manual"}
     stripe._send("invoice.paid", invoice | {"lines": {"data": lines[:1], "has_more": True}})
     with fake_api.serving(stripe) as api:
-        office.now = START + MINUTE
-        office.deliver(*stripe.events)
-        office.work()
-        assert office.event(stripe.events[-1]["id"])["waiting_for"] == "stripe:"
-        assert packs(office) == []
+        billing.now = START + MINUTE
+        billing.deliver(*stripe.events)
+        billing.work()
+        assert billing.event(stripe.events[-1]["id"])["waiting_for"] == "stripe:"
+        assert packs(billing) == []
         api.invoice_lines["in_1"] = lines
         with transaction() as session:
-            commands.replay(session, stripe.events[-1]["id"], now=office.now, actor="test", reason="A key.")
-        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
-    assert packs(office) == [("roast", 100)] * (2 if shown == PACK else 1)
+            commands.replay(session, stripe.events[-1]["id"], now=billing.now, actor="test", reason="A key.")
+        billing.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+    assert packs(billing) == [("roast", 100)] * (2 if shown == PACK else 1)
 
 
 @pytest.fixture
@@ -154,20 +156,20 @@ def disputed() -> VirtualStripe:
 
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
 def test_a_dispute_finds_the_pack_of_an_invoice_in_whatever_order_it_is_told(
-    office: Office, disputed: VirtualStripe, order: tuple[int, ...]
+    billing: Billing, disputed: VirtualStripe, order: tuple[int, ...]
 ) -> None:
     for place in (0, *order):
-        office.tell([disputed.events[place]], at=START + MINUTE)
-    assert [row["remaining"] for row in office.rows(PACKS)] == [0]
-    assert set(office.states().values()) == {"applied"}
+        billing.process([disputed.events[place]], at=START + MINUTE)
+    assert [row["remaining"] for row in billing.rows(PACKS)] == [0]
+    assert set(billing.states().values()) == {"applied"}
 
 
 def test_a_dispute_finds_the_pack_of_an_invoice_that_an_older_version_stored(
-    office: Office, disputed: VirtualStripe
+    billing: Billing, disputed: VirtualStripe
 ) -> None:
-    office.tell(disputed.events[:3], at=START + MINUTE)
+    billing.process(disputed.events[:3], at=START + MINUTE)
     migrations.downgrade("0065")
-    assert {row["payment_intent"] for row in office.rows(FACTS) if row["kind"] == "PackPaid"} == {None}
+    assert {row["payment_intent"] for row in billing.rows(FACTS) if row["kind"] == "PackPaid"} == {None}
     migrations.upgrade()
-    office.tell(disputed.events[3:], at=START + HOUR)
-    assert [row["remaining"] for row in office.rows(PACKS)] == [0]
+    billing.process(disputed.events[3:], at=START + HOUR)
+    assert [row["remaining"] for row in billing.rows(PACKS)] == [0]

@@ -20,9 +20,9 @@ from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.store.tables import PACKS
 from tests import people
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
-from tests.credits_engine.billing.virtual_shop import sell
+from tests.credits_engine.billing.virtual_sales import sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 Run = Callable[..., Result]
@@ -32,9 +32,9 @@ PACK = "prices: [{price: pack_roast_500, pack: {kind: roast, amount: 500, days: 
 
 
 @pytest.fixture
-def run(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def run(billing: Billing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run `rollout billing prices …`; a text of YAML stands for its file."""
-    monkeypatch.setattr(cli_support, "application", lambda **_: office.app)
+    monkeypatch.setattr(cli_support, "application", lambda **_: billing.app)
 
     def run(*arguments: str) -> Result:
         path = tmp_path / "prices.yaml"
@@ -48,61 +48,61 @@ def run(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run
 
 
-def apply(office: Office, text: str) -> prices.Difference:
+def apply(billing: Billing, text: str) -> prices.Difference:
     with transaction() as session:
-        return prices.apply(session, prices.parsed(text), ChangeContext(office.now, "alice", "A new offer."))
+        return prices.apply(session, prices.parsed(text), ChangeContext(billing.now, "alice", "A new offer."))
 
 
-def test_a_new_price_of_a_plan_lets_those_go_on_who_bought_it(office: Office) -> None:
+def test_a_new_price_of_a_plan_lets_those_go_on_who_bought_it(billing: Billing) -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_quarterly")
-    office.tell(stripe.events, at=START)
-    assert "parked" in office.states().values()
+    billing.process(stripe.events, at=START)
+    assert "parked" in billing.states().values()
     with read_only() as session:
-        found = prices.difference(session, prices.parsed(QUARTERLY), office.now)
+        found = prices.difference(session, prices.parsed(QUARTERLY), billing.now)
     assert found.waiting["pro_quarterly"] >= 1
-    apply(office, QUARTERLY)
-    schedule.reload_prices(office.now)
-    office.work(at=START + HOUR)
-    assert office.user("ada") == ("pro", START)
-    assert set(office.states().values()) <= {"applied", "superseded"}
-    assert not prices.reload(office.now), "nothing has changed since"
+    apply(billing, QUARTERLY)
+    schedule.reload_prices(billing.now)
+    billing.work(at=START + HOUR)
+    assert billing.user("ada") == ("pro", START)
+    assert set(billing.states().values()) <= {"applied", "superseded"}
+    assert not prices.reload(billing.now), "nothing has changed since"
 
 
-def test_a_new_pack_is_granted_for_as_long_as_it_says(office: Office) -> None:
-    apply(office, PACK)
-    schedule.reload_prices(office.now)
+def test_a_new_pack_is_granted_for_as_long_as_it_says(billing: Billing) -> None:
+    apply(billing, PACK)
+    schedule.reload_prices(billing.now)
     stripe = VirtualStripe()
     sell(stripe, "ada", "pack_roast_500")
-    office.tell(stripe.events, at=START)
-    (row,) = office.rows(PACKS)
+    billing.process(stripe.events, at=START)
+    (row,) = billing.rows(PACKS)
     assert (row["kind"], row["remaining"], row["expires_at"]) == ("roast", 500, START + timedelta(days=30))
 
 
-def test_a_price_counts_from_its_start_on(office: Office) -> None:
+def test_a_price_counts_from_its_start_on(billing: Billing) -> None:
     starts = START + timedelta(days=3)
-    apply(office, f"prices: [{{price: pro_quarterly, plan: pro, starts: {starts:%Y-%m-%dT%H:%M:%SZ}}}]")
+    apply(billing, f"prices: [{{price: pro_quarterly, plan: pro, starts: {starts:%Y-%m-%dT%H:%M:%SZ}}}]")
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_quarterly")
     schedule.reload_prices(START)
-    office.tell(stripe.events, at=START)
-    assert "parked" in office.states().values()
+    billing.process(stripe.events, at=START)
+    assert "parked" in billing.states().values()
     schedule.reload_prices(starts - timedelta(seconds=1))
-    office.work(at=starts - timedelta(seconds=1))
-    assert "parked" in office.states().values()
+    billing.work(at=starts - timedelta(seconds=1))
+    assert "parked" in billing.states().values()
     schedule.reload_prices(starts)
-    office.work(at=starts)
-    assert office.user("ada")[0] == "pro"
+    billing.work(at=starts)
+    assert billing.user("ada")[0] == "pro"
 
 
-def test_applying_again_changes_nothing_and_the_export_says_the_same(office: Office) -> None:
-    assert len(apply(office, QUARTERLY).added) == 1
-    apply(office, PACK)
+def test_applying_again_changes_nothing_and_the_export_says_the_same(billing: Billing) -> None:
+    assert len(apply(billing, QUARTERLY).added) == 1
+    apply(billing, PACK)
     with read_only() as session:
         text = prices.exported(session)
-    again = apply(office, text)
+    again = apply(billing, text)
     assert (again.added, again.missing) == ((), ())
-    assert apply(office, PACK).missing == ("pro_quarterly",)
+    assert apply(billing, PACK).missing == ("pro_quarterly",)
     with read_only() as session:
         assert prices.exported(session) == text
         entries = [each.subject for each in audit.every(session) if each.action == "billing.price"]
@@ -110,12 +110,12 @@ def test_applying_again_changes_nothing_and_the_export_says_the_same(office: Off
 
 
 def test_a_price_that_somebody_else_adds_meanwhile_is_refused_in_words(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    billing: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply(office, QUARTERLY)
+    apply(billing, QUARTERLY)
     monkeypatch.setattr(prices, "known", lambda _: [])
     with pytest.raises(Problem) as refusal:
-        apply(office, QUARTERLY.replace("plan: pro", "plan: plus"))
+        apply(billing, QUARTERLY.replace("plan: pro", "plan: plus"))
     assert (refusal.value.status, refusal.value.code) == (409, "PRICE_ADDED")
 
 
@@ -143,19 +143,19 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_named_and_nothing_is_added(office: Office, text: str) -> None:
-    apply(office, QUARTERLY)
+def test_what_is_wrong_is_named_and_nothing_is_added(billing: Billing, text: str) -> None:
+    apply(billing, QUARTERLY)
     with pytest.raises(Problem) as refusal:
-        apply(office, text)
+        apply(billing, text)
     assert refusal.value.status == 422
     assert WRONG[text] in refusal.value.detail
     with read_only() as session:
         assert len(prices.known(session)) == 1
 
 
-def test_a_file_is_compared_with_what_stripe_sells_and_applied(office: Office, run: Run) -> None:
+def test_a_file_is_compared_with_what_stripe_sells_and_applied(billing: Billing, run: Run) -> None:
     with fake_api.serving(VirtualStripe()) as api:
-        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=api.url))
+        STRIPE_GATEWAY.set(billing.app, connect(KEY, base_url=api.url))
         assert "pro_quarterly is not on sale at Stripe." in run("diff", QUARTERLY).output
         api.prices = ("pro_quarterly",)
         assert "not on sale" not in run("diff", QUARTERLY).output
@@ -170,18 +170,18 @@ def test_a_file_is_compared_with_what_stripe_sells_and_applied(office: Office, r
     assert (refused.exit_code, "no plan 'galaxy'" in refused.output) == (1, True)
 
 
-def test_owners_add_prices_over_http_and_everybody_who_signed_in_reads_them(office: Office) -> None:
-    people.invite(office.app, office.now)
-    cast: dict[str, FlaskClient] = {name: people.signed_in(office.app, name) for name in people.CAST}
-    assert office.app.test_client().get("/api/billing/prices").status_code == 401
+def test_owners_add_prices_over_http_and_everybody_who_signed_in_reads_them(billing: Billing) -> None:
+    people.invite(billing.app, billing.now)
+    cast: dict[str, FlaskClient] = {name: people.signed_in(billing.app, name) for name in people.CAST}
+    assert billing.app.test_client().get("/api/billing/prices").status_code == 401
     body = {"prices": QUARTERLY, "reason": "A new offer."}
     preview = cast["victor"].post("/api/billing/prices/preview", json=body)
     assert preview.json is not None
-    assert [each["price"] for each in preview.json["added"]] == ["pro_quarterly"]
+    assert [each["price"] for each in preview.get_json()["added"]] == ["pro_quarterly"]
     for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
         assert cast[name].post("/api/billing/prices", json=body).status_code == status, name
     document = cast["victor"].get("/api/billing/prices").json
     assert document is not None
     assert "pro_quarterly" in document["prices"]
     wrong = cast["alice"].post("/api/billing/prices", json={**body, "prices": "prices: [{price: a}]"})
-    assert (wrong.status_code, wrong.json and wrong.json["code"]) == (422, "INVALID_PRICES")
+    assert (wrong.status_code, wrong.json and wrong.get_json()["code"]) == (422, "INVALID_PRICES")

@@ -9,7 +9,7 @@ import stripe
 from tests.credits_engine.billing.conftest import SECRET, sign
 from tests.credits_engine.billing.stories import random_life
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, NEW, OLD, OLD_GENERATIONS, Json
-from tests.credits_engine.billing.virtual_shop import give_back, receive_payment, sell
+from tests.credits_engine.billing.virtual_sales import give_back, receive_payment, sell
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 # The library's type of every object that our events carry, and of the objects within.
@@ -86,8 +86,8 @@ def test_the_official_library_accepts_the_events_and_reads_the_same_values(gener
         assert (built.id, built.type, built.api_version) == (event["id"], event["type"], generation)
     updated = next(event for event in virtual.events if event["type"] == "customer.subscription.updated")
     subscription = stripe.Subscription.construct_from(updated["data"]["object"], "sk_test")
-    holder = subscription if generation in OLD_GENERATIONS else subscription.items.data[0]
-    assert (holder.current_period_end - holder.current_period_start) == 30 * 86_400
+    holder: stripe.StripeObject = subscription if generation in OLD_GENERATIONS else subscription.items.data[0]
+    assert (holder["current_period_end"] - holder["current_period_start"]) == 30 * 86_400
 
 
 def _fields(kind: type) -> set[str]:

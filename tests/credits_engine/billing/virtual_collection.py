@@ -8,7 +8,7 @@ from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 
 def pause(stripe: VirtualStripe, held: Subscription, behavior: str, resumes_at: datetime | None = None) -> None:
-    """The merchant pauses collection, in the way that `behavior` says."""
+    """Pause collection as the merchant, in the way that `behavior` says."""
     stripe._change(held, pause={"behavior": behavior, "resumes_at": seconds(resumes_at)})
 
 
@@ -18,7 +18,7 @@ def unpause(stripe: VirtualStripe, held: Subscription) -> None:
 
 
 def give_up(stripe: VirtualStripe, held: Subscription, kind: str = "voided") -> None:
-    """The open invoice is `voided` or `marked_uncollectible`; Stripe counts the subscription as active then."""
+    """Void the open invoice or mark it uncollectible; Stripe counts the subscription as active then."""
     invoice, held.open_invoice = held.open_invoice, None
     assert invoice is not None
     stripe._send(f"invoice.{kind}", {**invoice, "status": "void" if kind == "voided" else "uncollectible"})
@@ -27,7 +27,7 @@ def give_up(stripe: VirtualStripe, held: Subscription, kind: str = "voided") -> 
 
 
 def refund_fails(stripe: VirtualStripe, held: Subscription, cents: int) -> None:
-    """A refund of the last invoice does not arrive; three events tell of it."""
+    """Fail a refund of the last invoice; three events tell of it."""
     assert held.last_invoice is not None
     refund = {
         "id": stripe._id("re"),
@@ -42,7 +42,7 @@ def refund_fails(stripe: VirtualStripe, held: Subscription, cents: int) -> None:
 
 
 def dispute(stripe: VirtualStripe, invoice: Json, status: str, opened_at: datetime, **changes: Any) -> None:
-    """The payment of an invoice is disputed, and the dispute stands so."""
+    """Dispute the payment of an invoice, with the dispute in this state."""
     kind = "closed" if status in ("won", "lost", "warning_closed") else "created"
     stated = {
         "id": f"dp_{invoice['id']}",
@@ -57,7 +57,7 @@ def dispute(stripe: VirtualStripe, invoice: Json, status: str, opened_at: dateti
 
 
 def credit_note(stripe: VirtualStripe, invoice: Json, cents: int) -> None:
-    """An invoice that was paid is credited to the customer's balance."""
+    """Credit an invoice that was paid to the customer's balance."""
     stripe._send(
         "credit_note.created",
         {
@@ -74,7 +74,7 @@ def credit_note(stripe: VirtualStripe, invoice: Json, cents: int) -> None:
 
 
 def proration_waits(stripe: VirtualStripe, held: Subscription, cents: int, price: str | None = None) -> Json:
-    """A proration from now to the period's end is put on the next invoice."""
+    """Return a proration from now to the period's end is put on the next invoice."""
     price = price or held.price
     item: Json = {
         "id": stripe._id("ii"),

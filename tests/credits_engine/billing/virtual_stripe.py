@@ -30,13 +30,13 @@ class VirtualStripe:
     # What customers and operators do
 
     def checkout(self, user: str, price: str, *, customer: str = "", reference: bool = True) -> Subscription:
-        """A customer subscribes on the product's page and pays at once."""
+        """Return a customer subscribes on the product's page and pays at once."""
         subscription = self.open(customer or f"cus_{user}", price)
         self._send("checkout.session.completed", self._objects.checkout(subscription, user if reference else None))
         return subscription
 
     def open(self, customer: str, price: str, *, metadata: Json | None = None) -> Subscription:
-        """A subscription by API: created incomplete, active with the first payment."""
+        """Return a subscription by API: created incomplete, active with the first payment."""
         subscription = Subscription(
             id=self._id("sub"),
             customer=customer,
@@ -57,7 +57,7 @@ class VirtualStripe:
         return subscription
 
     def try_out(self, user: str, price: str, days: int = 14) -> Subscription:
-        """A trial: the anchor lies at its end."""
+        """Return a trial: the anchor lies at its end."""
         end = self.now + timedelta(days=days)
         subscription = Subscription(
             id=self._id("sub"),
@@ -75,7 +75,7 @@ class VirtualStripe:
         return subscription
 
     def change_price(self, subscription: Subscription, price: str, *, move_anchor: bool = False) -> None:
-        """An up- or downgrade: prorated, or with a new anchor and a new period that is paid at once."""
+        """Up- or downgrade: prorated, or with a new anchor and a new period that is paid at once."""
         if move_anchor:
             end = months_after(self.now, 12 if price.endswith("_yearly") else 1)
             self._change(subscription, price=price, anchor=self.now, start=self.now, end=end)
@@ -85,28 +85,28 @@ class VirtualStripe:
             self._bill(subscription, "subscription_update", proration=True)
 
     def cancel(self, subscription: Subscription, *, at_once: bool = False) -> None:
-        """The customer leaves: with the period, or now."""
+        """Cancel as the customer: with the period, or now."""
         if at_once:
             self._end(subscription)
         else:
             self._change(subscription, ends_with_period=True)
 
     def stay(self, subscription: Subscription) -> None:
-        """The customer takes the cancellation back."""
+        """Take the cancellation back as the customer."""
         self._change(subscription, ends_with_period=False)
 
     def pause(self, subscription: Subscription) -> None:
-        """A trial ended without a card."""
+        """End a trial without a card."""
         self._change(subscription, "paused", status="paused")
 
     def resume(self, subscription: Subscription) -> None:
-        """The card came: a new period from now on."""
+        """Add the card: a new period begins now."""
         end = months_after(self.now, subscription.months)
         self._change(subscription, "resumed", status="active", anchor=self.now, start=self.now, end=end)
         self._bill(subscription, "subscription_update", move_anchor=True)
 
     def pay_open_invoice(self, subscription: Subscription) -> None:
-        """A new card settles what is open."""
+        """Pay the open invoice by a new card."""
         subscription.card_works = True
         invoice = subscription.open_invoice
         assert invoice is not None
@@ -132,7 +132,7 @@ class VirtualStripe:
         self.now = max(self.now, until)
 
     def renew(self, subscription: Subscription) -> None:
-        """The next period begins; its invoice is collected an hour later."""
+        """Begin the next period; its invoice is collected an hour later."""
         start = subscription.end
         end = billing_period(subscription.anchor, start).end
         if subscription.months > 1:
@@ -147,7 +147,7 @@ class VirtualStripe:
     # What Stripe says of it
 
     def object(self, subscription: Subscription) -> Json:
-        """The subscription as an API object of this generation."""
+        """Return the subscription as an API object of this generation."""
         return self._objects.subscription(subscription)
 
     def _living(self) -> Iterator[Subscription]:

@@ -36,12 +36,12 @@ class SharedClock:
         self._memory[:8] = struct.pack("d", moment.timestamp())
 
     def now(self) -> datetime:
-        """What time it is."""
+        """Return the shared time."""
         seconds: float = struct.unpack("d", self._memory[:8])[0]
         return datetime.fromtimestamp(seconds, UTC)
 
 
-class Crew:
+class WorkerPool:
     """Workers that share an inbox. One that is killed is replaced."""
 
     def __init__(self, database_url: str, place: Path, size: int) -> None:
@@ -50,28 +50,28 @@ class Crew:
         self._url = database_url
         self._place = place
         self._numbers = count()
-        self._members = [self._hire() for _ in range(size)]
+        self._members = [self._start() for _ in range(size)]
 
     @property
     def names(self) -> set[str]:
-        """What the living call themselves."""
+        """The names of the workers that are alive."""
         return {member.name for member in self._members}
 
     def kill_one(self, chance: random.Random) -> None:
-        """End a worker without any notice, wherever it is, and hire another."""
+        """Kill a worker without any notice, wherever it is, and start another."""
         place = chance.randrange(len(self._members))
         self._members[place].kill()
         self._members[place].join()
-        self._members[place] = self._hire()
+        self._members[place] = self._start()
         self.kills += 1
 
-    def dismiss(self) -> None:
+    def terminate(self) -> None:
         """End them all."""
         for member in self._members:
             member.kill()
             member.join()
 
-    def _hire(self) -> BaseProcess:
+    def _start(self) -> BaseProcess:
         name = f"worker{next(self._numbers)}"
         member = PROCESSES.Process(target=_work, args=(self._url, self._place, name), name=name, daemon=True)
         member.start()
@@ -79,14 +79,14 @@ class Crew:
 
 
 @contextmanager
-def at_work(database_url: str, size: int) -> Iterator[Crew]:
-    """A crew on this database while the block lasts."""
+def at_work(database_url: str, size: int) -> Iterator[WorkerPool]:
+    """Run so many workers on this database while the block lasts."""
     with TemporaryDirectory() as place:
-        crew = Crew(database_url, Path(place), size)
+        pool = WorkerPool(database_url, Path(place), size)
         try:
-            yield crew
+            yield pool
         finally:
-            crew.dismiss()
+            pool.terminate()
 
 
 def _work(database_url: str, place: Path, name: str) -> None:

@@ -25,8 +25,8 @@ from credits_engine.distribution.tables import DISTRIBUTED
 from credits_engine.engines.plans import ROAST
 from credits_engine.operations import reservations
 from flags.store import UserAttributes, upsert_users
-from tests.billing_office import Office
 from tests.credits_engine import organisation
+from tests.installation import Installation
 
 USER = "ada"
 ANY = "may be any account's"
@@ -45,14 +45,14 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.mark.database("postgresql")
 def test_what_is_executed_for_an_account_stays_with_it(app: Flask) -> None:
-    office, now = Office(app), datetime.now(UTC)
-    office.plan()
-    office.move(3)
-    office.users(UserAttributes(USER, "pro", now))
-    token = office.token("service")
+    installation, now = Installation(app), datetime.now(UTC)
+    installation.plan()
+    installation.move(3)
+    installation.users(UserAttributes(USER, "pro", now))
+    token = installation.token("service")
     with app.app_context(), recorded(app) as statements:
         live(app.test_client(), token, now)
-    found = judged(statements)
+    found = by_reach(statements)
     assert len(found[Reach.ONE_ACCOUNT]) > 5
     assert found[Reach.CROSSES] == CROSSING.keys()
     assert found[Reach.EACH_SHARD] == EACH_SHARD.keys()
@@ -74,12 +74,12 @@ def test_what_members_do_and_what_ends_a_pack_stays_with_the_account(app: Flask)
                 pack = top_ups.top_up(session, bought, organisation.WHY, key="bought").pack
                 top_ups.expire(session, "acme", pack.id, now=now + timedelta(days=2))
                 top_ups.revoke(session, pack.id, ChangeContext(now, "test", "Refunded."))
-    found = judged(statements)
+    found = by_reach(statements)
     assert found[Reach.CROSSES] == set()
     assert found[Reach.EACH_SHARD] <= EACH_SHARD.keys() | {("SELECT", f"credit_pack.user_id {ANY}")}
 
 
-def judged(statements: Iterable[str]) -> dict[Reach, set[tuple[str, str]]]:
+def by_reach(statements: Iterable[str]) -> dict[Reach, set[tuple[str, str]]]:
     """Sort what was executed by how far it reaches: the first word of each, and what shows it."""
     found: dict[Reach, set[tuple[str, str]]] = {reach: set() for reach in Reach}
     for statement in statements:
@@ -115,7 +115,7 @@ def live(client: FlaskClient, token: str, now: datetime) -> None:
 
 @contextmanager
 def recorded(app: Flask) -> Iterator[set[str]]:
-    """Every statement that is executed within the block, by SQLAlchemy or by the driver alone."""
+    """Yield every statement that is executed within the block, by SQLAlchemy or by the driver alone."""
     seen, hooks = set[str](), fastpath.HOOKS.get(app)
 
     def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:

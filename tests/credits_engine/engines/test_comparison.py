@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,17 +15,21 @@ ONE = Request("u1", Amounts(analysis=1))
 TWO_ROASTS = Request("u1", Amounts(roast=2))
 
 
-def judged(engine: EngineName, loaded: Book, request: Request) -> Observation:
+def observation_of(engine: EngineName, loaded: Book, request: Request) -> Observation:
     return Observation(engine, REFERENCE[engine](loaded, request))
 
 
-def served_and_shadow(served: Book, shadow: Book, request: Request, **v2: object) -> Comparison:
+def served_and_shadow(served: Book, shadow: Book, request: Request, **v2: Any) -> Comparison:
     """Legacy serves and v2 shadows; `v2` replaces fields of v2's answer."""
-    candidate = judged(EngineName.V2, shadow, request)
+    candidate = observation_of(EngineName.V2, shadow, request)
     assert candidate.decision is not None
-    candidate = replace(candidate, decision=replace(candidate.decision, **v2))
+    candidate = Observation(EngineName.V2, replace(candidate.decision, **v2))
     return compare(
-        judged(EngineName.LEGACY, served, request), candidate, served_book=served, shadow_book=shadow, request=request
+        observation_of(EngineName.LEGACY, served, request),
+        candidate,
+        served_book=served,
+        shadow_book=shadow,
+        request=request,
     )
 
 
@@ -41,8 +46,8 @@ def test_correct_engines_are_never_called_defective(served: Book, shadow: Book, 
     shadow = replace(shadow, bought=served.bought)  # packs belong to both books
     for name in EngineName:
         found = compare(
-            judged(name, served, request),
-            judged(name.other, shadow, request),
+            observation_of(name, served, request),
+            observation_of(name.other, shadow, request),
             served_book=served,
             shadow_book=shadow,
             request=request,
@@ -53,7 +58,7 @@ def test_correct_engines_are_never_called_defective(served: Book, shadow: Book, 
 
 @given(loaded=books, request=requests)
 def test_calibration_of_an_engine_against_itself_finds_nothing(loaded: Book, request: Request) -> None:
-    answer = judged(EngineName.LEGACY, loaded, request)
+    answer = observation_of(EngineName.LEGACY, loaded, request)
     assert compare(answer, answer, served_book=loaded, shadow_book=loaded, request=request).variance is Variance.MATCH
 
 
@@ -113,9 +118,9 @@ def test_a_grant_past_the_limit_is_a_defect_even_where_the_other_engine_grants_t
 
 
 def test_a_defect_of_the_served_engine_counts_as_well() -> None:
-    good, bad = judged(EngineName.LEGACY, book(), ONE), judged(EngineName.V2, book(), ONE)
+    good, bad = observation_of(EngineName.LEGACY, book(), ONE), observation_of(EngineName.V2, book(), ONE)
     assert isinstance(bad.decision, Decision)
-    bad = replace(bad, decision=replace(bad.decision, charged=Amounts(2, 0)))
+    bad = Observation(EngineName.V2, replace(bad.decision, charged=Amounts(2, 0)))
     found = compare(bad, good, served_book=book(), shadow_book=book(), request=ONE)
     assert found.variance is Variance.DEFECT
     assert "v2:charge" in found.cause
@@ -124,7 +129,7 @@ def test_a_defect_of_the_served_engine_counts_as_well() -> None:
 def test_without_two_answers_there_is_nothing_to_compare() -> None:
     fine = Observation(EngineName.LEGACY, legacy.decide(book(), ONE))
     failed = Observation(EngineName.V2, None, "ValueError: no")
-    books = {"served_book": book(), "shadow_book": book(), "request": ONE}
+    books: dict[str, Any] = {"served_book": book(), "shadow_book": book(), "request": ONE}
     assert compare(fine, failed, **books) == Comparison(Variance.SHADOW_ERROR, "ValueError: no")
     assert compare(failed, fine, **books) == Comparison(Variance.SERVED_ERROR, "ValueError: no")
     assert compare(failed, failed, **books).variance is Variance.SERVED_ERROR

@@ -1,9 +1,9 @@
 import pytest
 
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.comparison import Comparison, Variance
-from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.declared_differences import is_excused
-from credits_engine.engines.plans import CATALOGUE, Limits
+from credits_engine.engines.plans import CATALOGUE
 
 STARTER, PRO, FREE = (CATALOGUE.plan(name) for name in ("starter", "pro", "free"))
 ANALYSIS, ROAST, BOTH = Amounts(1, 0), Amounts(0, 1), Amounts(1, 1)

@@ -46,7 +46,7 @@ def test_whatever_an_engine_raises_becomes_an_error_and_never_a_refusal(error: E
 def test_an_engine_that_corrupts_its_input_harms_only_its_own_copies() -> None:
     loaded = book(used=Amounts(5, 5))
 
-    def vandal(given: Book, request: Request) -> Decision:
+    def mutating(given: Book, request: Request) -> Decision:
         for thing, name in (
             (given, "limits"),
             (given.used, "roast"),
@@ -56,7 +56,7 @@ def test_an_engine_that_corrupts_its_input_harms_only_its_own_copies() -> None:
             object.__setattr__(thing, name, None)
         return v2.decide(loaded, request)
 
-    ask(vandal, loaded)
+    ask(mutating, loaded)
     assert loaded == book(used=Amounts(5, 5))
     assert Request("u1", Amounts(analysis=3)) == REQUEST
 

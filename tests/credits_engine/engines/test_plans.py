@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,8 +68,8 @@ def test_a_limit_of_zero_is_legal_and_so_is_none_at_all() -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, float("nan"), True, "10"])
-def test_it_refuses_to_start_on_a_limit_that_is_no_whole_number(limit: object) -> None:
-    broken = replace(FREE, v2=Limits(100, limit))  # type: ignore[arg-type]
+def test_it_refuses_to_start_on_a_limit_that_is_no_whole_number(limit: Any) -> None:
+    broken = replace(FREE, v2=Limits(100, limit))
     with pytest.raises(CatalogueError, match=f"v2 roast limit is {limit!r}"):
         Catalogue([broken])
 

@@ -14,7 +14,7 @@ from credits_engine.engines.rollovers import Rollover, is_whole, last_end, raise
 
 START = datetime(2027, 3, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
-LIMITS = dict.fromkeys(KINDS, (100, 100))
+LIMITS: dict[str, tuple[int | None, int | None]] = dict.fromkeys(KINDS, (100, 100))
 RULE = {"analysis": Rollover(max=30)}
 
 figures = st.integers(0, 10**9)
@@ -44,7 +44,7 @@ def test_no_more_rolls_over_than_is_unused_nor_than_the_rule_says(
 
 @given(by_kind, limits, used)
 def test_what_has_moved_cannot_move_again(wanted: dict[str, Rollover], granted: Limits, spent: Amounts) -> None:
-    """Whoever goes on spending in the period that ended finds as much less as moved out of it."""
+    """A user who goes on spending in the period that ended finds as much less as moved out of it."""
     moved = rolled_over(wanted, granted, spent)
     left = raised(granted, -moved)
     for kind, amount in moved.items():

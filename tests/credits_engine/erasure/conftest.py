@@ -22,10 +22,10 @@ from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation import totals
 from flags.administration.users import UserChange, import_users
 from flags.store import Effect, put_override
-from tests.billing_office import Office as Installation
-from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.virtual_shop import sell
+from tests.credits_engine.billing.conftest import Billing
+from tests.credits_engine.billing.virtual_sales import sell
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 PERSON, OTHER = "ada.lovelace", "ada.lovelace2"
@@ -56,7 +56,7 @@ def fill(app: Flask, user_id: str = PERSON, name: str = "a") -> VirtualStripe:
         audit.record(session, change(f"{email} wrote."), action="credits.note", subject=f"user:{user_id}")
         audit.record(session, change(f"Let {user_id} in."), action="override.allow", subject=f"flag:{FLAG}")
     stripe = VirtualStripe(now=since, name=name)
-    office = Office(app, since)
+    billing = Billing(app, since)
     subscription = stripe.checkout(user_id, "pro_monthly", customer=f"cus_{name}")
     sell(stripe, user_id, "pack_roast_100", customer=f"cus_{name}")
     told = {
@@ -64,7 +64,7 @@ def fill(app: Flask, user_id: str = PERSON, name: str = "a") -> VirtualStripe:
         "id": f"evt_dead_{name}",
         "data": {"object": {"id": "sub_9", "email": email, "name": user_id}},
     }
-    office.tell([*stripe.events, told], at=since)
+    billing.process([*stripe.events, told], at=since)
     take(user_id, f"order-of-{user_id}", now=since + timedelta(days=1), analysis=3)
     with transaction() as session:
         give = Adjustment(user_id, Amounts(analysis=1))
@@ -75,7 +75,7 @@ def fill(app: Flask, user_id: str = PERSON, name: str = "a") -> VirtualStripe:
     cancelled = len(stripe.events)
     stripe.now = since + timedelta(days=3)
     stripe.cancel(subscription, at_once=True)
-    office.tell(stripe.events[cancelled:], at=since + timedelta(days=3))
+    billing.process(stripe.events[cancelled:], at=since + timedelta(days=3))
     take(user_id, "k2", roast=2)
     return stripe
 

@@ -13,7 +13,7 @@ from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.erasure import service
 from credits_engine.reconciliation import scheduled, totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, PACKS
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.erasure.conftest import change, found
 from tests.faults.ledger import assert_whole
 
@@ -39,42 +39,46 @@ def figures() -> list[object]:
         ]
 
 
-def live(till: Till, dice: random.Random, number: int) -> None:
+def live(consumer: Consumer, dice: random.Random, number: int) -> None:
     """Let one thing happen to one user."""
     user = dice.choice(USERS)
     match dice.randrange(4):
         case 0:
             with transaction() as session:
-                purchase = Purchase(user, KINDS[0], 50, till.now.replace(year=till.now.year + 1))
-                top_ups.top_up(session, purchase, change(f"{user} paid.", till.now))
+                purchase = Purchase(user, KINDS[0], 50, consumer.now.replace(year=consumer.now.year + 1))
+                top_ups.top_up(session, purchase, change(f"{user} paid.", consumer.now))
         case 1:
             with transaction() as session:
-                corrections.freeze(session, user, change(f'Of "{user}".', till.now))
-                corrections.unfreeze(session, user, change("Again.", till.now))
+                corrections.freeze(session, user, change(f'Of "{user}".', consumer.now))
+                corrections.unfreeze(session, user, change("Again.", consumer.now))
         case _:
-            till.take(user, f"{user}-{number}", analysis=dice.randint(0, 40), roast=dice.randint(1, 3))
+            consumer.take(user, f"{user}-{number}", analysis=dice.randint(0, 40), roast=dice.randint(1, 3))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_sums_chain_and_everybody_else_stay(till: Till, seed: int) -> None:
+def test_sums_chain_and_everybody_else_stay(consumer: Consumer, seed: int) -> None:
     dice = random.Random(seed)
     for user in USERS:
-        till.user(user, dice.choice(("free", "pro")))
+        consumer.user(user, dice.choice(("free", "pro")))
     left = list(USERS)
     for number in range(40):
-        live(till, dice, number)
+        live(consumer, dice, number)
     totals.advance()
     for _ in range(3):
         user = left.pop(dice.randrange(len(left)))
         before, sums = books(), figures()
-        service.erase(user, change(now=till.now))
+        service.erase(user, change(now=consumer.now))
         after = books()
         assert figures() == sums
         assert all(after[name][other] == before[name][other] for name in BOOKS for other in USERS if other != user)
         assert all(after[name][user] == [] for name in BOOKS)
-        assert scheduled.check_books(till.now, "schedule").found == scheduled.check_books(till.now, "demand").found == 0
+        assert (
+            scheduled.check_books(consumer.now, "schedule").found
+            == scheduled.check_books(consumer.now, "demand").found
+            == 0
+        )
         with read_only() as session:
             assert audit.verify(session).intact
         whole = [place for place in found(user) if place.partition(": ")[2] == user and ".id:" not in place]
         assert whole == []
-    assert_whole(till.app)
+    assert_whole(consumer.app)

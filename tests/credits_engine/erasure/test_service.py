@@ -30,9 +30,9 @@ from flags.administration import flag_versions
 from flags.administration.definitions import create_flag
 from flags.administration.imports import ImportOptions, import_definitions
 from flags.administration.users import UserChange, import_users
-from flags.client_features.user_directory import USER_DIRECTORY
+from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from tests import postgres, tampering
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 from tests.credits_engine.erasure.conftest import EMAIL, NOW, OTHER, PERSON, Erase, change, fill, found, take
 from tests.credits_engine.restoring.conftest import put_back
@@ -112,6 +112,7 @@ def test_a_number_for_a_name_changes_no_version_of_a_flag(filled: VirtualStripe)
 
 def test_the_person_is_unknown_to_services_and_in_memory_at_once(app: Flask, erase: Erase) -> None:
     directory = USER_DIRECTORY.get()
+    assert isinstance(directory, UserDirectory)
     assert directory.find(PERSON)
     erase()
     directory.follow(NOW)
@@ -128,14 +129,14 @@ def test_what_stripe_tells_later_counts_for_the_pseudonym_and_names_nobody(
     told = len(filled.events)
     filled.now = NOW
     filled.open("cus_new", "pro_monthly", metadata={"user_id": PERSON})
-    office = Office(app, NOW)
-    office.tell(filled.events[told:], at=NOW)
-    assert {state for event, state in office.states().items() if "dead" not in event} <= {
+    billing = Billing(app, NOW)
+    billing.process(filled.events[told:], at=NOW)
+    assert {state for event, state in billing.states().items() if "dead" not in event} <= {
         "applied",
         "superseded",
         "ignored",
     }
-    assert office.user(done.pseudonym)[0] == "pro"
+    assert billing.user(done.pseudonym)[0] == "pro"
     assert found(PERSON) == []
 
 
@@ -193,7 +194,7 @@ def test_who_cannot_be_erased_is_told_why(
     filled: VirtualStripe, user_id: str, options: dict[str, list[str]], status: int, code: str
 ) -> None:
     with pytest.raises(Problem) as refused:
-        service.erase(user_id, change(), **options)  # type: ignore[arg-type]
+        service.erase(user_id, change(), **options)
     assert (refused.value.status, refused.value.code) == (status, code)
 
 
@@ -205,7 +206,7 @@ def test_the_reason_is_given_and_names_nobody(filled: VirtualStripe, reason: str
 
 
 def test_what_still_goes_on_hinders(app: Flask, erase: Erase, filled: VirtualStripe) -> None:
-    office = Office(app, NOW)
+    billing = Billing(app, NOW)
     with transaction() as session:
         session.execute(text("UPDATE billing_event SET state = 'new' WHERE id = 1"))
     with pytest.raises(Problem, match="Events of Stripe"):
@@ -220,7 +221,7 @@ def test_what_still_goes_on_hinders(app: Flask, erase: Erase, filled: VirtualStr
     told = len(filled.events)
     filled.now = NOW
     filled.open("cus_a", "starter_monthly")
-    office.tell(filled.events[told:], at=NOW)
+    billing.process(filled.events[told:], at=NOW)
     with pytest.raises(Problem, match="subscription"):
         erase()
 

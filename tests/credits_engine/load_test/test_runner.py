@@ -23,6 +23,7 @@ from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
 from credits_engine.load_test import runner
 from credits_engine.load_test.check import load_test_check
+from flags.store.directory import count_users
 from tests.applications import application
 from tests.serving import COMMAND, ROOT, serving
 
@@ -70,7 +71,7 @@ def test_it_is_refused_where_somebody_in_production_has_v2(app: Any) -> None:
 def test_it_stops_and_fails_once_somebody_in_production_has_v2(app: Any) -> None:
     requests = Semaphore(0)
 
-    class Answering(BaseHTTPRequestHandler):
+    class AnsweringHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requests.release()
             self.send_response(200)
@@ -91,7 +92,7 @@ def test_it_stops_and_fails_once_somebody_in_production_has_v2(app: Any) -> None
             moved = replace(found, version=2, position=Position(1, 0))
             assert rollout_store.compare_and_set(session, moved, expected_version=1)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         Thread(target=expose, daemon=True).start()
         with app.app_context():
@@ -110,6 +111,7 @@ def test_it_is_refused_where_nothing_answers(app: Any) -> None:
         runner.run("http://127.0.0.1:9", per_second=1, seconds=1, actor="alice")
     with app.app_context(), read_only() as session:
         assert [each for each in tokens.list_tokens(session) if each.revoked_at is None] == []
+        assert count_users(session) == 0
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9", "http://[x", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
@@ -134,7 +136,7 @@ def test_another_server_is_no_failed_load_test(app: Any) -> None:
 def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path: Path) -> None:
     asked = Semaphore(0)
 
-    class Answering(BaseHTTPRequestHandler):
+    class AnsweringHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.release()
             self.send_response(200)
@@ -147,7 +149,7 @@ def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path:
     subprocess.run(
         [str(COMMAND), "db", "upgrade"], env=environment, capture_output=True, check=True, timeout=PATIENCE_SECONDS
     )
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         command = [str(COMMAND), "load-test", "--url", url, "--rate", "2", "--seconds", "600"]

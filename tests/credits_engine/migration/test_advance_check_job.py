@@ -12,14 +12,14 @@ from credits_engine.engines.advance_check import AdvanceCheck
 from credits_engine.migration import advance_check_job
 from credits_engine.migration.advance_check_job import EVERY, PAUSE_PER_USER
 from flags.store import UserAttributes, upsert_users
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 
 SOON = NOW + timedelta(seconds=5)
 
 
 @pytest.fixture
-def beta(till: Till) -> Rollout:
+def beta(consumer: Consumer) -> Rollout:
     """A rollout whose next step lets the beta allowlist in."""
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW - timedelta(days=1), "test", "A plan."))
@@ -35,7 +35,7 @@ def refresh(seconds: float = 5) -> AdvanceCheck | None:
     return advance_check_job.refresh(NOW + timedelta(seconds=seconds), rest=lambda: None)
 
 
-def test_nothing_is_examined_where_nothing_is_planned(till: Till) -> None:
+def test_nothing_is_examined_where_nothing_is_planned(consumer: Consumer) -> None:
     assert refresh() is None
 
 

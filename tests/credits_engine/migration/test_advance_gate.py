@@ -20,7 +20,7 @@ from credits_engine.engines.decisions import Book, Decision, Outcome, Request
 from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations.consumption import Engines
 from credits_engine.store import check_results as store
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.statements import noted
 
@@ -29,7 +29,7 @@ FOUND = AdvanceCheck(NOW, version=1, users=100, entering=100, refused=0, operati
 
 
 @pytest.fixture
-def rollout(till: Till) -> Rollout:
+def rollout(consumer: Consumer) -> Rollout:
     """The guide's plan at its first step; everybody of the directory signed up before its newcomers."""
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW - timedelta(days=1), "test", "A plan."))
@@ -37,15 +37,15 @@ def rollout(till: Till) -> Rollout:
 
 
 def at(rollout: Rollout, position: Position) -> Rollout:
-    """The rollout moved to `position` in the database, its version one higher."""
+    """Return the rollout moved to `position` in the database, its version one higher."""
     moved = replace(rollout, position=position, version=rollout.version + 1)
     with transaction() as session:
         assert rollout_store.compare_and_set(session, moved, expected_version=rollout.version)
     return moved
 
 
-def asked(rollout: Rollout) -> GateResult:
-    """The gate's answer just after the leader has examined the rollout."""
+def answer_after_check(rollout: Rollout) -> GateResult:
+    """Return the gate's answer just after the leader has examined the rollout."""
     found = advance_check_job.examine(rollout, NOW, rest=lambda: None)
     with transaction() as session:
         store.add_advance_check(session, rollout.flag, found)
@@ -57,11 +57,11 @@ def answer(rollout: Rollout, now: datetime = NOW) -> GateResult:
         return advance_gate.gate(session, rollout, now)
 
 
-def spend(till: Till, *users: str, roast: int = 12) -> None:
-    """Each user spends what legacy grants; v2's limit of the free plan is 10 roasts."""
+def spend(consumer: Consumer, *users: str, roast: int = 12) -> None:
+    """Spend for each user what legacy grants; v2's limit of the free plan is 10 roasts."""
     for user in users:
-        till.user(user)
-        till.take(user, "k1", roast=roast)
+        consumer.user(user)
+        consumer.take(user, "k1", roast=roast)
 
 
 @pytest.fixture
@@ -71,10 +71,12 @@ def everybody_enters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("everybody_enters")
-def test_a_step_that_would_refuse_too_many_is_closed_and_says_whom_it_counts(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada", "bob")
-    till.user("cyd")
-    gate = asked(at(rollout, LAST_OF_NEWCOMERS))
+def test_a_step_that_would_refuse_too_many_is_closed_and_says_whom_it_counts(
+    consumer: Consumer, rollout: Rollout
+) -> None:
+    spend(consumer, "ada", "bob")
+    consumer.user("cyd")
+    gate = answer_after_check(at(rollout, LAST_OF_NEWCOMERS))
     assert gate.status is GateStatus.CLOSED
     assert "v2 would refuse 2 of the 3 users who would enter" in gate.reason
     assert "66.7%" in gate.reason
@@ -83,61 +85,65 @@ def test_a_step_that_would_refuse_too_many_is_closed_and_says_whom_it_counts(til
 
 
 @pytest.mark.usefixtures("everybody_enters")
-def test_one_of_few_closes_nothing(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada")
-    till.user("cyd")
-    gate = asked(at(rollout, LAST_OF_NEWCOMERS))
+def test_one_of_few_closes_nothing(consumer: Consumer, rollout: Rollout) -> None:
+    spend(consumer, "ada")
+    consumer.user("cyd")
+    gate = answer_after_check(at(rollout, LAST_OF_NEWCOMERS))
     assert gate.status is GateStatus.OPEN
     assert "v2 would refuse 1 of the 2 users" in gate.reason
 
 
-def test_only_who_would_enter_counts(till: Till, rollout: Rollout) -> None:
-    spend(till, *(f"u{number}" for number in range(60)))
-    gate = asked(at(rollout, LAST_OF_NEWCOMERS))
+def test_only_who_would_enter_counts(consumer: Consumer, rollout: Rollout) -> None:
+    spend(consumer, *(f"u{number}" for number in range(60)))
+    gate = answer_after_check(at(rollout, LAST_OF_NEWCOMERS))
     assert gate.evidence["users"] == 60
     assert 0 < int(str(gate.evidence["entering"])) < 30
     assert gate.evidence["entering"] == gate.evidence["refused"]
 
 
-def test_whoever_is_in_already_is_not_counted_again(till: Till, rollout: Rollout) -> None:
-    spend(till, *(f"u{number}" for number in range(60)))
+def test_whoever_is_in_already_is_not_counted_again(consumer: Consumer, rollout: Rollout) -> None:
+    spend(consumer, *(f"u{number}" for number in range(60)))
     newcomers = replace(rollout, plan=default_plan(NOW - timedelta(days=1)))
-    assert asked(at(newcomers, LAST_OF_NEWCOMERS)).evidence["entering"] == 0
-    half = asked(at(replace(newcomers, version=2), Position(2, 2)))
+    assert answer_after_check(at(newcomers, LAST_OF_NEWCOMERS)).evidence["entering"] == 0
+    half = answer_after_check(at(replace(newcomers, version=2), Position(2, 2)))
     assert 0 < int(str(half.evidence["entering"])) < 60
 
 
-def test_a_step_that_lets_nobody_in_looks_at_nobody(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada", "bob")
+def test_a_step_that_lets_nobody_in_looks_at_nobody(consumer: Consumer, rollout: Rollout) -> None:
+    spend(consumer, "ada", "bob")
     last = at(rollout, Position(len(rollout.plan.phases) - 1, len(rollout.plan.phases[-1].steps) - 1))
     assert advance_check_job.refresh(NOW) is None
     other = answer(replace(rollout, flag="ANOTHER"))
     assert (answer(last).status, other.status, other.evidence) == (GateStatus.OPEN, GateStatus.OPEN, {})
 
 
-def test_people_chosen_by_name_may_be_refused(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada", "bob")
-    assert asked(rollout).status is GateStatus.OPEN
+def test_people_chosen_by_name_may_be_refused(consumer: Consumer, rollout: Rollout) -> None:
+    spend(consumer, "ada", "bob")
+    assert answer_after_check(rollout).status is GateStatus.OPEN
 
 
 def lying(loaded: Book, request: Request) -> Decision:
     return replace(v2.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
 
 
-def test_a_journal_that_contradicts_the_engines_closes_even_the_allowlist(till: Till, rollout: Rollout) -> None:
-    till.user("ada")
-    till.engines = Engines(v2=lying)
-    till.take("ada", "k1", analysis=1)
-    gate = asked(rollout)
+def test_a_journal_that_contradicts_the_engines_closes_even_the_allowlist(consumer: Consumer, rollout: Rollout) -> None:
+    consumer.user("ada")
+    consumer.engines = Engines(v2=lying)
+    consumer.take("ada", "k1", analysis=1)
+    gate = answer_after_check(rollout)
     assert gate.status is GateStatus.CLOSED
     assert "1 from what was journalled" in gate.reason
     later = replace(rollout, entered_at=NOW + timedelta(seconds=1))
-    assert asked(later).status is GateStatus.OPEN, "what an earlier attempt left is no evidence of this one"
+    assert answer_after_check(later).status is GateStatus.OPEN, (
+        "what an earlier attempt left is no evidence of this one"
+    )
 
 
 @pytest.mark.usefixtures("everybody_enters")
-def test_what_the_leader_found_is_the_answer_for_hours_and_says_when_it_looked(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada", "bob")
+def test_what_the_leader_found_is_the_answer_for_hours_and_says_when_it_looked(
+    consumer: Consumer, rollout: Rollout
+) -> None:
+    spend(consumer, "ada", "bob")
     moved = at(rollout, LAST_OF_NEWCOMERS)
     advance_check_job.refresh(NOW)
     found = answer(moved, NOW + advance_gate.FRESH)
@@ -148,13 +154,13 @@ def test_what_the_leader_found_is_the_answer_for_hours_and_says_when_it_looked(t
     assert f"the last result is of {NOW:%Y-%m-%d %H:%M} UTC" in old.reason
 
 
-def test_a_clock_that_is_a_little_behind_the_leaders_reads_its_answer(till: Till, rollout: Rollout) -> None:
+def test_a_clock_that_is_a_little_behind_the_leaders_reads_its_answer(consumer: Consumer, rollout: Rollout) -> None:
     advance_check_job.refresh(NOW)
     assert answer(rollout, NOW - timedelta(seconds=5)).status is GateStatus.OPEN
     assert answer(rollout, NOW - timedelta(minutes=5)).status is GateStatus.UNKNOWN
 
 
-def test_where_the_leader_has_not_looked_at_this_version_nothing_is_known(till: Till, rollout: Rollout) -> None:
+def test_where_the_leader_has_not_looked_at_this_version_nothing_is_known(consumer: Consumer, rollout: Rollout) -> None:
     assert answer(rollout).status is GateStatus.UNKNOWN
     advance_check_job.refresh(NOW)
     moved = answer(at(rollout, BETA))
@@ -162,8 +168,8 @@ def test_where_the_leader_has_not_looked_at_this_version_nothing_is_known(till: 
     assert "Nobody has looked yet whom v2 would refuse next, at version 2 of the rollout." in moved.reason
 
 
-def test_the_gate_sends_one_statement_to_the_database(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada")
+def test_the_gate_sends_one_statement_to_the_database(consumer: Consumer, rollout: Rollout) -> None:
+    spend(consumer, "ada")
     with read_only() as session, noted() as sent:
         advance_gate.gate(session, rollout, NOW)
     assert [("credit_readiness" in sql) for sql, _ in sent] == [True]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
-from credits_engine.migration import backups
+from credits_engine.migration import backup, backups
 from credits_engine.migration.backup import open_copy
 from credits_engine.migration.backups import check, is_due, outdated
 from tests import postgres
@@ -93,12 +93,12 @@ def test_a_disk_that_takes_nothing_costs_no_backup_that_is_there(
     app: Flask, tmp_path: Path, made: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise backups.CopyError("No space left on device.")
+        raise backup.CopyError("No space left on device.")
 
     with app.app_context():
         check(NOW)
         before = made()
-        monkeypatch.setattr(backups.backup, "backup", full)
+        monkeypatch.setattr(backup, "backup", full)
         check(NOW + 2 * DAY)
     assert made() == before
 

@@ -27,22 +27,22 @@ from credits_engine.operations.consumption import Engines
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals
 from credits_engine.reconciliation.journal import reconcile
 from flags.store.overrides import Effect, put_override
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.test_cli import terminal
 
 REASON = {"actor": "test", "reason": "Month 3."}
 
 
 @pytest.fixture
-def quiet(till: Till) -> Till:
+def quiet(consumer: Consumer) -> Consumer:
     """Everybody on v2 and complete for 31 days, a user with a period, and a backup of an hour ago."""
-    till.now = datetime.now(UTC)
-    till.v2 = True
-    till.user("ada")
-    till.take("ada", "first", analysis=1)
-    complete(till.now - timedelta(days=31))
-    back_up(till.now - timedelta(hours=1))
-    return till
+    consumer.now = datetime.now(UTC)
+    consumer.v2 = True
+    consumer.user("ada")
+    consumer.take("ada", "first", analysis=1)
+    complete(consumer.now - timedelta(days=31))
+    back_up(consumer.now - timedelta(hours=1))
+    return consumer
 
 
 def complete(since: datetime) -> None:
@@ -64,21 +64,21 @@ def back_up(at: datetime) -> None:
         )
 
 
-def retire(till: Till) -> None:
+def retire(consumer: Consumer) -> None:
     with transaction() as session:
-        retirement.retire(session, now=till.now, **REASON)
+        retirement.retire(session, now=consumer.now, **REASON)
 
 
 def failing(_book: Book, _request: Request) -> Decision:
     raise ValueError
 
 
-def failed(till: Till) -> list[str]:
+def failed(consumer: Consumer) -> list[str]:
     with read_only() as session:
-        return [check.name for check in retirement.checks(session, till.now) if not check.passed]
+        return [check.name for check in retirement.checks(session, consumer.now) if not check.passed]
 
 
-def test_a_retired_legacy_is_not_asked_and_its_book_goes_on(quiet: Till) -> None:
+def test_a_retired_legacy_is_not_asked_and_its_book_goes_on(quiet: Consumer) -> None:
     retire(quiet)
     quiet.engines = Engines(legacy=failing)
     receipt = quiet.take("ada", "k1", analysis=2)
@@ -94,7 +94,7 @@ def test_a_retired_legacy_is_not_asked_and_its_book_goes_on(quiet: Till) -> None
     assert [signal.signal for signal in exempt_signals(receipt)] == ["credit_comparison_missing"]
 
 
-def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quiet: Till) -> None:
+def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quiet: Consumer) -> None:
     retire(quiet)
     quiet.take("ada", "k1", analysis=90)
     quiet.v2 = False
@@ -107,7 +107,7 @@ def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quie
         assert reconcile(session).clean
 
 
-def test_it_is_refused_while_one_environment_is_still_rolled_out(quiet: Till) -> None:
+def test_it_is_refused_while_one_environment_is_still_rolled_out(quiet: Consumer) -> None:
     phase = Phase("everyone", "Everyone", "everyone", (10, 100), timedelta(0))
     change = ChangeContext(quiet.now, "test", "test")
     with transaction() as session:
@@ -118,29 +118,29 @@ def test_it_is_refused_while_one_environment_is_still_rolled_out(quiet: Till) ->
         retire(quiet)
 
 
-def test_it_is_refused_until_the_rollout_is_complete_for_its_time(till: Till) -> None:
-    till.now = datetime.now(UTC)
-    assert failed(till) == ["complete", "backup"]
-    complete(till.now - timedelta(days=29))
-    back_up(till.now - timedelta(hours=25))
-    assert failed(till) == ["complete", "backup"]
+def test_it_is_refused_until_the_rollout_is_complete_for_its_time(consumer: Consumer) -> None:
+    consumer.now = datetime.now(UTC)
+    assert failed(consumer) == ["complete", "backup"]
+    complete(consumer.now - timedelta(days=29))
+    back_up(consumer.now - timedelta(hours=25))
+    assert failed(consumer) == ["complete", "backup"]
     with pytest.raises(RetirementRefused, match=r"30 days are needed.*last backup"):
-        retire(till)
+        retire(consumer)
 
 
-def test_it_is_refused_while_anybody_is_kept_on_legacy(quiet: Till) -> None:
+def test_it_is_refused_while_anybody_is_kept_on_legacy(quiet: Consumer) -> None:
     with transaction() as session:
         put_override(session, FLAG, "ada", Effect.DENY, ChangeContext(quiet.now, "test", "test"), expires_at=None)
     assert failed(quiet) == ["everybody"]
 
 
-def test_it_is_refused_while_legacy_has_just_served(quiet: Till) -> None:
+def test_it_is_refused_while_legacy_has_just_served(quiet: Consumer) -> None:
     quiet.v2 = False
     quiet.take("ada", "k1", analysis=1)
     assert failed(quiet) == ["everybody"]
 
 
-def test_it_is_refused_while_a_variance_is_open(quiet: Till) -> None:
+def test_it_is_refused_while_a_variance_is_open(quiet: Consumer) -> None:
     quiet.engines = Engines(legacy=failing, v2=v2.decide)
     quiet.take("ada", "k1", analysis=1)
     assert failed(quiet) == ["quiet"]
@@ -149,12 +149,12 @@ def test_it_is_refused_while_a_variance_is_open(quiet: Till) -> None:
     assert later["quiet"]
 
 
-def test_it_is_refused_while_somebody_has_no_period(quiet: Till) -> None:
+def test_it_is_refused_while_somebody_has_no_period(quiet: Consumer) -> None:
     quiet.user("bob")
     assert failed(quiet) == ["verify"]
 
 
-def test_the_way_back_is_open_until_the_book_is_archived(quiet: Till, tmp_path: Path) -> None:
+def test_the_way_back_is_open_until_the_book_is_archived(quiet: Consumer, tmp_path: Path) -> None:
     with pytest.raises(RetirementRefused, match="not retired"), transaction() as session:
         retirement.reinstate(session, now=quiet.now, **REASON)
     retire(quiet)
@@ -175,7 +175,7 @@ def test_the_way_back_is_open_until_the_book_is_archived(quiet: Till, tmp_path: 
         retirement.reinstate(session, now=quiet.now, **REASON)
 
 
-def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Till, tmp_path: Path) -> None:
+def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Consumer, tmp_path: Path) -> None:
     retire(quiet)
     path = tmp_path / "legacy.csv.gz"
 
@@ -190,7 +190,7 @@ def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Till, tmp_path: P
 
 
 @pytest.mark.database("postgresql")
-def test_the_function_of_the_database_does_not_ask_it_either(quiet: Till) -> None:
+def test_the_function_of_the_database_does_not_ask_it_either(quiet: Consumer) -> None:
     retire(quiet)
     call = "SELECT credit_answer('ada', 'k9', '{2,0}', 'test', now(), 'staging', true, NULL, false)"
     with transaction() as session:
@@ -203,7 +203,7 @@ def test_the_function_of_the_database_does_not_ask_it_either(quiet: Till) -> Non
 
 
 def test_the_command_checks_retires_undoes_and_archives(
-    quiet: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: Consumer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))

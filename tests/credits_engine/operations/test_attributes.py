@@ -12,12 +12,13 @@ from control_plane.core.phases import FLAG, Phase, Plan, Position
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, Operation
 from credits_engine.operations.execution import run_operation
 from flags.evaluation.bucketing import bucket
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 
 PAYING = (Constraint("plan", Operator.IN, ("pro", "enterprise")),)
@@ -32,13 +33,13 @@ USERS = {f"user-{number}": ("free", "pro")[number % 2] for number in range(12)}
 
 
 @pytest.fixture
-def opened(till: Till) -> Till:
+def opened(consumer: Consumer) -> Consumer:
     for name, plan in USERS.items():
-        till.user(name, plan=plan)
+        consumer.user(name, plan=plan)
     with transaction() as session:
         rollouts.plan(session, FLAG, PLAN, ChangeContext(NOW, "test", "test"))
         leases.heartbeat(session, now=NOW, term=1, ttl_seconds=3600)
-    return till
+    return consumer
 
 
 def move(position: Position) -> None:
@@ -65,7 +66,7 @@ def expected(name: str, position: Position) -> str:
 
 
 @pytest.mark.parametrize("position", [Position(0, 0), Position(0, 1), Position(1, 0)])
-def test_every_operation_is_routed_by_the_attributes_of_its_user(opened: Till, position: Position) -> None:
+def test_every_operation_is_routed_by_the_attributes_of_its_user(opened: Consumer, position: Position) -> None:
     move(position)
     found = {name: run_operation(operation(name, "k"), now=NOW) for name in USERS}
     assert {name: each.evaluation_reason for name, each in found.items()} == {
@@ -77,7 +78,7 @@ def test_every_operation_is_routed_by_the_attributes_of_its_user(opened: Till, p
 
 
 @pytest.mark.database("postgresql")
-def test_the_function_leaves_such_an_operation_to_the_use_case_before_anything_is_written(opened: Till) -> None:
+def test_the_function_leaves_such_an_operation_to_the_use_case_before_anything_is_written(opened: Consumer) -> None:
     answers = []
     for number, position in enumerate([Position(0, 1), Position(1, 0)]):
         move(position)
@@ -90,7 +91,7 @@ def test_the_function_leaves_such_an_operation_to_the_use_case_before_anything_i
 
 
 @pytest.mark.database("postgresql")
-def test_a_rollback_is_answered_in_the_database_whatever_was_open(opened: Till) -> None:
+def test_a_rollback_is_answered_in_the_database_whatever_was_open(opened: Consumer) -> None:
     with transaction() as session:
         rollouts.roll_back(session, FLAG, ChangeContext(NOW, "test", "Stop."))
     answer = stored_procedure.call(operation("user-1", "k"), now=NOW, policy=EnginePolicy())

@@ -20,7 +20,7 @@ from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
 from tests.conftest import ROOT
 from tests.credits_engine.api.test_operations import Service
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 OURS = """
   credit_retry: {threshold: 5%, window: 1m, severity: critical}
@@ -37,8 +37,8 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def started(till: Till) -> datetime:
-    """When a rollout to 10 % of everyone was judged first."""
+def started(consumer: Consumer) -> datetime:
+    """Start a rollout to 10 % of everyone; return when it was judged first."""
     now = datetime.now(UTC)
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))
@@ -47,18 +47,18 @@ def started(till: Till) -> datetime:
         assert rollout_store.compare_and_set(session, after, expected_version=found.version)
         change_feed.publish(session, rollouts.TOPIC, FLAG, now=now)
     for number in range(OPERATIONS):
-        till.user(f"u{number}")
+        consumer.user(f"u{number}")
     run_guard(now, 1)
     return now
 
 
 @pytest.fixture
-def service(till: Till, settings: Settings) -> Service:
-    return Service(till.app, settings)
+def service(consumer: Consumer, settings: Settings) -> Service:
+    return Service(consumer.app, settings)
 
 
-def judged(now: datetime) -> dict[str, Verdict]:
-    """Every verdict after a tick, by alert."""
+def verdicts_at(now: datetime) -> dict[str, Verdict]:
+    """Return every verdict after a tick, by alert."""
     run_guard(now, 1)
     with read_only() as session:
         return {verdict.alert: verdict for verdict in store.latest_verdicts(session, FLAG, attempt=1)}
@@ -73,14 +73,14 @@ def counted(signal: str) -> Count:
 def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, started: datetime) -> None:
     for number in range(OPERATIONS):
         assert service.consume(userId=f"u{number}", key=f"k{number}").status_code == 200
-    calm = judged(started + timedelta(seconds=1))
+    calm = verdicts_at(started + timedelta(seconds=1))
     assert {calm[name].status for name in ("credit_retry", "credit_api_conflict")} == {Status.OK}
 
     for number in range(OPERATIONS):
         for _ in range(REPEATS):
             assert service.consume(userId=f"u{number}", key=f"k{number}").headers["Idempotent-Replayed"] == "true"
         assert service.consume(userId=f"u{number}", key=f"k{number}", amount=1).status_code == 409
-    stormy = judged(started + timedelta(seconds=2))
+    stormy = verdicts_at(started + timedelta(seconds=2))
 
     assert counted("credit_retry") == Count(OPERATIONS * REPEATS, OPERATIONS * (REPEATS + 1))
     assert counted("credit_api_conflict") == Count(OPERATIONS, OPERATIONS * (REPEATS + 2))

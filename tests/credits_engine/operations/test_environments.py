@@ -10,7 +10,7 @@ from control_plane.core.phases import FLAG, PRE_PRODUCTION, PRODUCTION, Audience
 from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import leases
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.operations.test_latch_scope import the_answer
 
@@ -26,8 +26,8 @@ AUDIENCES = {
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("audience", AUDIENCES)
 @pytest.mark.parametrize("latched", [None, FLAG, f"{FLAG}@staging"])
-def test_each_answers_by_the_rollout_of_its_environment(till: Till, audience: str, latched: str | None) -> None:
-    till.user("ada")
+def test_each_answers_by_the_rollout_of_its_environment(consumer: Consumer, audience: str, latched: str | None) -> None:
+    consumer.user("ada")
     phase, is_in = AUDIENCES[audience]
     with transaction() as session:
         change = ChangeContext(NOW, "test", "Planned.")

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def receipt(
 
 
 def observations(one: Receipt) -> tuple[Signal, ...]:
-    """What decides about v2, without what is counted besides and without cohorts, which are a matter of their own."""
+    """Return the signals that decide about v2, without what is counted besides and without cohorts."""
     found = (signal for signal in guard_signals.outcome_signals(one) if signal.signal not in BESIDES)
     return tuple(signal._replace(cohorts=()) for signal in found)
 
@@ -121,7 +122,8 @@ def test_a_refusal_is_no_failure() -> None:
 def test_a_failure_is_told_by_engine_and_role_and_whether_it_failed_alone(
     v2_serves: bool, engines: tuple[str, ...], expected: set[tuple[str, str, str]]
 ) -> None:
-    found = observations(receipt(v2_serves=v2_serves, **dict.fromkeys(engines, failing)))
+    replaced: dict[str, Any] = dict.fromkeys(engines, failing)
+    found = observations(receipt(v2_serves=v2_serves, **replaced))
     assert bad(found) == expected
     assert not any(signal.signal == "credit_variance" for signal in found)
 
@@ -176,7 +178,8 @@ def test_an_operation_owes_a_count_and_a_comparison_unless_it_failed_or_was_coun
 
 
 def test_a_shadow_that_was_not_asked_or_failed_is_no_comparison() -> None:
-    for engines, missing in (({}, False), ({"legacy": failing}, True)):
+    cases: tuple[tuple[dict[str, Any], bool], ...] = (({}, False), ({"legacy": failing}, True))
+    for engines, missing in cases:
         found = guard_signals.outcome_signals(receipt(v2_serves=True, **engines))
         assert [signal.bad for signal in found if signal.signal == UNSHADOWED] == [missing]
 

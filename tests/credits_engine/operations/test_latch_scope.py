@@ -32,7 +32,7 @@ from flags.evaluation.bucketing import bucket
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext
 from flags.unleash.compiler import compile_flag
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.properties.rollouts_at_random import sdk_context
 
@@ -70,8 +70,8 @@ WAYS: dict[str, Callable[[Session], object]] = {
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("position", positions(default_plan(NOW)))
-def test_each_answers_as_the_others_in_every_environment(till: Till, way: str, position: Position) -> None:
-    till.user("ada")
+def test_each_answers_as_the_others_in_every_environment(consumer: Consumer, way: str, position: Position) -> None:
+    consumer.user("ada")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), change())
         leases.heartbeat(session, now=NOW, term=1, ttl_seconds=3600)
@@ -86,7 +86,7 @@ def test_each_answers_as_the_others_in_every_environment(till: Till, way: str, p
 
 
 def the_answer(environment: str, way: str) -> bool:
-    """Whether ada has the flag there, by every way that can say so; `way` makes a key."""
+    """Return whether ada has the flag there, by every way that can say so; `way` makes a key."""
     with read_only() as session:
         flag = snapshot.SNAPSHOTS.get().current(session, environment).find(FLAG)
     context = EvaluationContext("ada", NOW)
@@ -101,4 +101,4 @@ def the_answer(environment: str, way: str) -> bool:
     compiled, engine = compile_flag(flag, NOW), UnleashEngine()
     engine.take_state(json.dumps({"version": 2, "features": [compiled.feature], "segments": compiled.segments}))
     assert engine.check_enabled(FLAG, sdk_context(context)).is_enabled is ours.value
-    return ours.value
+    return bool(ours.value)

@@ -12,7 +12,7 @@ from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.receipts import Receipt
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.rolling import rolling
 
 MARCH, APRIL = (datetime(2027, month, 1, tzinfo=UTC) for month in (3, 4))
@@ -20,28 +20,28 @@ INSTANT = timedelta(microseconds=1)
 
 
 @pytest.fixture(autouse=True)
-def rule(till: Till) -> Iterator[None]:
+def rule(consumer: Consumer) -> Iterator[None]:
     """60 of 100 analysis credits, and half of ten roasts for two periods, roll over of `free`; v2 serves."""
-    till.user("ada")
-    till.v2 = True
+    consumer.user("ada")
+    consumer.v2 = True
     with rolling("free", MARCH):
         yield
     with read_only() as session:
         assert reconcile(session).clean
 
 
-def take(till: Till, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
-    till.now = at
-    return till.take("ada", key, analysis, roast)
+def take(consumer: Consumer, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
+    consumer.now = at
+    return consumer.take("ada", key, analysis, roast)
 
 
-def test_whoever_is_late_and_gets_a_dearer_plan_spends_nothing_in_both_places(till: Till) -> None:
+def test_whoever_is_late_and_gets_a_dearer_plan_spends_nothing_in_both_places(consumer: Consumer) -> None:
     """A process whose clock is behind still decides in March, for which the plan was raised meanwhile."""
-    take(till, MARCH, "k1", analysis=30)
-    take(till, APRIL, "k2", analysis=1)
-    till.user("ada", "starter")
-    assert take(till, APRIL - INSTANT, "k3", analysis=970).outcome is Outcome.ALLOWED
-    assert take(till, APRIL - INSTANT, "k4", analysis=1).outcome is Outcome.DENIED_LIMIT
+    take(consumer, MARCH, "k1", analysis=30)
+    take(consumer, APRIL, "k2", analysis=1)
+    consumer.user("ada", "starter")
+    assert take(consumer, APRIL - INSTANT, "k3", analysis=970).outcome is Outcome.ALLOWED
+    assert take(consumer, APRIL - INSTANT, "k4", analysis=1).outcome is Outcome.DENIED_LIMIT
     with read_only() as session:
         march = session.scalar(select(COUNTERS.c.limits).where(COUNTERS.c.period_start == MARCH))
     assert march == Limits(940, 5)

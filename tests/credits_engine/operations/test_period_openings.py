@@ -19,7 +19,7 @@ from credits_engine.operations import account_books
 from credits_engine.operations.period_openings import OpenedPeriods, open_missing_periods
 from credits_engine.store import accounts, migration
 from credits_engine.store.tables import COUNTERS, LEGACY
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.statements import wait_until_somebody_waits
 
@@ -30,24 +30,24 @@ NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
-class Life:
-    """Of a user whose anchor was changed once: on which days from now periods were opened before that."""
+class AnchorHistory:
+    """The history of a user whose anchor was changed once: the days from now on which periods opened before that."""
 
     plan: str
     first_anchor: datetime | None
     anchor: datetime | None
     opened_on: tuple[int, ...]
 
-    def lived_by(self, till: Till, user: str) -> str:
+    def lived_by(self, consumer: Consumer, user: str) -> str:
         """Lead it."""
-        till.user(user, self.plan, anchor=self.first_anchor)
+        consumer.user(user, self.plan, anchor=self.first_anchor)
         for day in self.opened_on:
             opened_together(user, now=NOW + day * DAY)
-        return till.user(user, self.plan, anchor=self.anchor)
+        return consumer.user(user, self.plan, anchor=self.anchor)
 
 
 DAYS = st.lists(st.integers(-400, 400), max_size=3).map(tuple)
-LIVES = st.builds(Life, st.sampled_from(("free", "starter", "pro", "custom")), ANCHORS, ANCHORS, DAYS)
+LIVES = st.builds(AnchorHistory, st.sampled_from(("free", "starter", "pro", "custom")), ANCHORS, ANCHORS, DAYS)
 
 
 def opened_together(*users: str, now: datetime = NOW) -> OpenedPeriods:
@@ -55,21 +55,21 @@ def opened_together(*users: str, now: datetime = NOW) -> OpenedPeriods:
         return open_missing_periods(session, sorted(users), now)
 
 
-def opened_alone(user: str) -> None:
-    """As an operation does it."""
+def opened_by_operation(user: str) -> None:
+    """Open the period as an operation does, in a transaction of its own."""
     with transaction() as session:
         open_for(session, user)
 
 
 def open_for(session: Session, user: str) -> None:
-    """The same in a transaction that goes on."""
+    """Open the period in a transaction that goes on."""
     found = accounts.find(session, user)
     assert found is not None
     account_books.load_for_update(session, found[0], key="", now=NOW)
 
 
 def rows(user: str) -> list[list[tuple[object, ...]]]:
-    """A user's rows in both books, without the user's name."""
+    """Return a user's rows in both books, without the user's name."""
     with read_only() as session:
         return [
             [
@@ -82,19 +82,19 @@ def rows(user: str) -> list[list[tuple[object, ...]]]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=st.lists(LIVES, min_size=1, max_size=5))
-def test_what_is_opened_together_is_what_each_operation_opens(till: Till, lives: list[Life]) -> None:
-    together = [life.lived_by(till, f"together{next(NUMBERS)}") for life in lives]
-    alone = [life.lived_by(till, f"alone{next(NUMBERS)}") for life in lives]
+def test_what_is_opened_together_is_what_each_operation_opens(consumer: Consumer, lives: list[AnchorHistory]) -> None:
+    together = [life.lived_by(consumer, f"together{next(NUMBERS)}") for life in lives]
+    alone = [life.lived_by(consumer, f"alone{next(NUMBERS)}") for life in lives]
     opened = {opening.user_id for opening in opened_together(*together).openings}
     for user, other in zip(together, alone, strict=True):
-        opened_alone(other)
+        opened_by_operation(other)
         # Whose period runs already is left alone: a month of legacy that lacks its row is for the next operation.
         assert rows(user)[: 2 if user in opened else 1] == rows(other)[: 2 if user in opened else 1]
     assert opened_together(*together).openings == []
 
 
-def test_whoever_has_a_plan_that_nobody_knows_is_named_and_holds_up_nobody(till: Till) -> None:
-    users = [till.user("ada"), till.user("bob", "galaxy"), till.user("cleo")]
+def test_whoever_has_a_plan_that_nobody_knows_is_named_and_holds_up_nobody(consumer: Consumer) -> None:
+    users = [consumer.user("ada"), consumer.user("bob", "galaxy"), consumer.user("cleo")]
     done = opened_together(*users)
     assert [opening.user_id for opening in done.openings] == ["ada", "cleo"]
     assert isinstance(done.refused["bob"], UnknownPlanError)
@@ -102,12 +102,12 @@ def test_whoever_has_a_plan_that_nobody_knows_is_named_and_holds_up_nobody(till:
 
 
 @pytest.mark.database("postgresql")
-def test_the_clock_waits_for_an_opening_under_way_and_leaves_it_alone(till: Till) -> None:
-    users = [till.user("ada"), till.user("bob")]
-    opened = []
+def test_the_clock_waits_for_an_opening_under_way_and_leaves_it_alone(consumer: Consumer) -> None:
+    users = [consumer.user("ada"), consumer.user("bob")]
+    opened: list[str] = []
 
     def roll() -> None:
-        with till.app.app_context():
+        with consumer.app.app_context():
             opened.extend(opening.user_id for opening in opened_together(*users).openings)
 
     clock = Thread(target=roll)
@@ -120,20 +120,20 @@ def test_the_clock_waits_for_an_opening_under_way_and_leaves_it_alone(till: Till
     assert [len(found) for found in rows("ada")] == [1, 1]
 
 
-def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(till: Till) -> None:
+def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(consumer: Consumer) -> None:
     """At every month's turn all users are without a period, and some of them consume while the clock goes round."""
-    users = [till.user(f"user{number:02}") for number in range(40)]
+    users = [consumer.user(f"user{number:02}") for number in range(40)]
     done = Event()
 
     def roll() -> None:
-        with till.app.app_context():
+        with consumer.app.app_context():
             for month in range(1, 13):
                 period_sweep.PeriodSweep().tick(datetime(2028, month, 1, tzinfo=UTC))
         done.set()
 
     def take(number: int) -> None:
-        with till.app.app_context():
-            taker = Till(till.app)
+        with consumer.app.app_context():
+            taker = Consumer(consumer.app)
             for month in range(1, 13):
                 taker.now = datetime(2028, month, 1, tzinfo=UTC)
                 for user in users[number::TAKERS]:
@@ -155,7 +155,7 @@ def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(till
 
 
 def test_a_page_that_cannot_be_opened_does_not_keep_the_next_one_waiting(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def opened(users: tuple[str, ...], now: datetime) -> int:
         if "ada" in users:
@@ -165,8 +165,8 @@ def test_a_page_that_cannot_be_opened_does_not_keep_the_next_one_waiting(
     sweep_opened = period_sweep._open
     monkeypatch.setattr(period_sweep, "PAGE", 1)
     monkeypatch.setattr(period_sweep, "_open", opened)
-    till.user("ada")
-    till.user("bob")
+    consumer.user("ada")
+    consumer.user("bob")
     roll = period_sweep.PeriodSweep()
     with pytest.raises(RuntimeError, match="disk full"):
         roll.tick(NOW)

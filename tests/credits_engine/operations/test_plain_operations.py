@@ -30,9 +30,9 @@ from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import accounts, migration, stored_procedures
 from credits_engine.store.tables import BILLING, USERS
 from flags.store import Effect, put_override
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
-from tests.credits_engine.random_operations import Stage, move
+from tests.credits_engine.random_operations import RandomUser, move
 
 CALL = text("SELECT credit_answer('ada', :key, '{1,0}', 'test', :now, 'production', NULL, 1, false)")
 BY_ROW = text("SELECT (entry).* FROM credit_operate('ada', :key, 1, 0, 'test', :now, 'production', bucket => 1)")
@@ -49,13 +49,13 @@ pytestmark = pytest.mark.database("postgresql")
 
 
 @pytest.fixture
-def regular(till: Till) -> Till:
+def regular(consumer: Consumer) -> Consumer:
     """A user whose period and month are open, and no way but the short one."""
-    till.user("ada")
+    consumer.user("ada")
     take("k0")
     with transaction() as session:
         session.execute(text(CLOSED))
-    return till
+    return consumer
 
 
 def take(key: str) -> Receipt:
@@ -66,14 +66,14 @@ def take(key: str) -> Receipt:
     )
 
 
-def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) -> None:
+def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Consumer) -> None:
     receipt = take("k1")
     assert receipt == from_columns(regular.journal("ada")[-1])
     assert (receipt.outcome, receipt.comparison.variance, receipt.replayed) == (Outcome.ALLOWED, Variance.MATCH, False)
     assert regular.books("ada").v2.used["analysis"] == regular.books("ada").legacy.used["analysis"] == 2
 
 
-def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Till) -> None:
+def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Consumer) -> None:
     with transaction() as session:
         migration.retire(session, now=NOW, actor="test", reason="test")
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
@@ -116,20 +116,20 @@ SPECIAL: Mapping[str, Callable[[Session], object]] = {
 
 
 @pytest.mark.parametrize("name", SPECIAL)
-def test_whatever_is_special_is_left_to_the_long_way(regular: Till, name: str) -> None:
+def test_whatever_is_special_is_left_to_the_long_way(regular: Consumer, name: str) -> None:
     with transaction() as session:
         SPECIAL[name](session)
     with THE_LONG_WAY:
         take("k1")
 
 
-def test_a_key_that_was_used_is_answered_the_long_way(regular: Till) -> None:
+def test_a_key_that_was_used_is_answered_the_long_way(regular: Consumer) -> None:
     with THE_LONG_WAY:
         take("k0")
 
 
 @pytest.mark.parametrize("table", ["usage_counters", "legacy_book"])
-def test_whoever_meets_somebody_at_the_books_waits_the_long_way(regular: Till, table: str) -> None:
+def test_whoever_meets_somebody_at_the_books_waits_the_long_way(regular: Consumer, table: str) -> None:
     with transaction() as session:
         session.execute(text(f"SELECT FROM {table} FOR UPDATE"))
         with THE_LONG_WAY:
@@ -137,7 +137,7 @@ def test_whoever_meets_somebody_at_the_books_waits_the_long_way(regular: Till, t
 
 
 @pytest.mark.parametrize("other", ["commits", "fails"])
-def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Till, other: str) -> None:
+def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Consumer, other: str) -> None:
     answers: list[Receipt | Exception] = []
 
     def call() -> None:
@@ -162,11 +162,11 @@ def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Till
     assert regular.books("ada").v2.used["analysis"] == (1 if other == "commits" else 2)
 
 
-def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
+def test_what_is_kept_of_a_rollout_follows_it(regular: Consumer) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         for number in range(20):
-            move(session, Stage(number))
+            move(session, RandomUser(number))
             kept = session.execute(
                 text(
                     "SELECT w.allowlist, w.newcomers, w.everyone, w.environments <> '{}' AS everybody,"
@@ -178,7 +178,7 @@ def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
             assert kept[:4] == kept[4:]
 
 
-def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Till) -> None:
+def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Consumer) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(text("""UPDATE rollout SET plan = '{"phases": [{"audience": "cats"}]}', version = 7"""))
@@ -190,8 +190,8 @@ def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Till)
         take("k1")
 
 
-def test_going_down_and_up_again_keeps_the_books_and_what_is_exposed(till: Till) -> None:
-    till.user("ada")
+def test_going_down_and_up_again_keeps_the_books_and_what_is_exposed(consumer: Consumer) -> None:
+    consumer.user("ada")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
     take("k1")

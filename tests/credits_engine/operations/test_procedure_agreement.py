@@ -39,9 +39,9 @@ from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_EN
 from flags import store as flag_store
 from flags.evaluation.evaluator import evaluate
 from flags.snapshot import NEVER_BEATEN, rollout_flag
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
-from tests.credits_engine.random_operations import Stage, arrange, disturb, operation
+from tests.credits_engine.random_operations import RandomUser, arrange, disturb, operation
 
 SEQUENCES, ALL_SEQUENCES, STEPS = 60, 10_000, 4
 OPERATE = text(
@@ -66,16 +66,16 @@ NUMBERED = ("id", "v2_us", "legacy_us")
 pytestmark = pytest.mark.database("postgresql")
 
 
-def test_the_functions_agree_with_the_use_case(till: Till) -> None:
-    _play(SEQUENCES)
+def test_the_functions_agree_with_the_use_case(consumer: Consumer) -> None:
+    _run_operations(SEQUENCES)
 
 
 @pytest.mark.long
-def test_the_functions_agree_with_the_use_case_on_ten_thousand_sequences(till: Till) -> None:
-    _play(ALL_SEQUENCES)
+def test_the_functions_agree_with_the_use_case_on_ten_thousand_sequences(consumer: Consumer) -> None:
+    _run_operations(ALL_SEQUENCES)
 
 
-def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> None:
+def test_the_functions_read_the_catalogue_that_the_engines_read(consumer: Consumer) -> None:
     with read_only() as session:
         rows = session.execute(text("SELECT called, name, rank, kinds, v2, legacy FROM credit_plan"))
         stored = sorted((called, name, rank, *map(tuple, by_kind)) for called, name, rank, *by_kind in rows)
@@ -86,7 +86,7 @@ def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> N
     )
 
 
-def test_buckets_are_those_of_every_sdk(till: Till) -> None:
+def test_buckets_are_those_of_every_sdk(consumer: Consumer) -> None:
     keys = [f"{FLAG}:{'ü' * (number % 9)}{number}" for number in range(500)]
     with read_only() as session:
         seen = session.scalars(
@@ -95,42 +95,42 @@ def test_buckets_are_those_of_every_sdk(till: Till) -> None:
     assert seen == [mmh3.mmh3_32_uintdigest(key.encode()) % 100 + 1 for key in keys]
 
 
-def _play(count: int) -> None:
+def _run_operations(count: int) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
     for number in range(count):
-        stage = Stage(number)
+        random_user = RandomUser(number)
         with transaction() as session:
-            arrange(session, stage)
+            arrange(session, random_user)
         for step in range(STEPS):
-            if stage.dice.random() < 0.35:
+            if random_user.dice.random() < 0.35:
                 with transaction() as session:
-                    disturb(session, stage)
-            _agree(stage, f"sequence {number}, step {step}")
+                    disturb(session, random_user)
+            _agree(random_user, f"sequence {number}, step {step}")
     with read_only() as session:
         assert reconcile(session).clean
 
 
-def _agree(stage: Stage, place: str) -> None:
+def _agree(random_user: RandomUser, place: str) -> None:
     """Let both answer one operation in the same state. What the second one wrote stays for the next operation."""
-    asked, function_first = operation(stage), stage.dice.random() < 0.5
-    if stage.failing:  # only engines in Python can fail: both must go on alike from what such a failure leaves
-        stage.failing = False
+    asked, function_first = operation(random_user), random_user.dice.random() < 0.5
+    if random_user.failing:  # only engines in Python can fail: both must go on alike from what such a failure leaves
+        random_user.failing = False
         with transaction() as session:
-            _answer(session, stage, asked, by_function=False, engines=Engines(failing, failing))
+            _answer(session, random_user, asked, by_function=False, engines=Engines(failing, failing))
         return
     with transaction() as session:
         savepoint = session.connection().begin_nested()
-        first = _answer(session, stage, asked, by_function=function_first), _state(session, stage.user)
+        first = _answer(session, random_user, asked, by_function=function_first), _state(session, random_user.user)
         savepoint.rollback()
-        second = _answer(session, stage, asked, by_function=not function_first), _state(session, stage.user)
+        second = _answer(session, random_user, asked, by_function=not function_first), _state(session, random_user.user)
     assert first == second, (
-        f"{place}: {asked} at {stage.now}, function first: {function_first}; {_apart(first, second)}"
+        f"{place}: {asked} at {random_user.now}, function first: {function_first}; {_apart(first, second)}"
     )
 
 
 def _apart(first: Any, second: Any) -> str:
-    """Where two nested values differ, for the message."""
+    """Describe where two nested values differ, for the message."""
     if isinstance(first, dict) and isinstance(second, dict):
         return "; ".join(
             f"{name}: {_apart(first[name], second[name])}" for name in first if first[name] != second[name]
@@ -140,16 +140,18 @@ def _apart(first: Any, second: Any) -> str:
     return f"{first!r} / {second!r}"
 
 
-def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
-    """The row that answers and whether it had been given before; or which error it was."""
-    allowed_on_error = frozenset(KINDS) if stage.dice.random() < 0.5 else frozenset()
+def _answer(
+    session: Session, random_user: RandomUser, asked: Operation, *, by_function: bool, engines: Engines = ENGINES
+) -> Any:
+    """Return the row that answers and whether it had been given before; or which error it was."""
+    allowed_on_error = frozenset(KINDS) if random_user.dice.random() < 0.5 else frozenset()
     policy = EnginePolicy(allowed_on_error=allowed_on_error, engines=engines)
     try:
         with session.connection().begin_nested():
             if by_function:
-                return _by_function(session, stage, asked)
-            evaluate_here = _evaluation(session, stage)
-            receipt = consume(session, asked, now=stage.now, evaluate=evaluate_here, policy=policy)
+                return _by_function(session, random_user, asked)
+            evaluate_here = _evaluation(session, random_user)
+            receipt = consume(session, asked, now=random_user.now, evaluate=evaluate_here, policy=policy)
             row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
             return _bare(row), receipt.replayed
     except (UnknownUserError, UnknownPlanError, KeyConflictError) as error:
@@ -158,25 +160,25 @@ def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bo
         return REFUSALS[getattr(error.orig, "sqlstate", "")]
 
 
-def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
+def _by_function(session: Session, random_user: RandomUser, asked: Operation) -> Any:
     values = {
         "user_id": asked.user_id,
         "key": asked.key,
         "asked": list(asked.amounts.stored),
         "actor": asked.actor,
-        "now": stage.now,
-        "environment": stage.environment,
-        "override": stage.override,
+        "now": random_user.now,
+        "environment": random_user.environment,
+        "override": random_user.override,
     }
-    found = _called(session, values, stage.dice.random())
-    receipt = stored_procedure.receipt_of(found, asked, stage.now)
+    found = _called(session, values, random_user.dice.random())
+    receipt = stored_procedure.receipt_of(found, asked, random_user.now)
     row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
-    assert replace(receipt, replayed=False) == receipts.from_columns(row)
+    assert replace(receipt, replayed=False) == receipts.from_columns(dict(row))
     return _bare(row), receipt.replayed
 
 
 def _called(session: Session, values: Mapping[str, object], draw: float) -> Any:
-    """The function's answer, by one of its three ways; what the one for many leaves out is asked alone."""
+    """Return the function's answer, by one of its three ways; what the one for many leaves out is asked alone."""
     if draw < 0.6 and (answers := session.execute(ANSWER_MANY, values).scalar_one()):
         [[_, *answer]] = answers
         return stored_procedures.read(answer)
@@ -184,10 +186,10 @@ def _called(session: Session, values: Mapping[str, object], draw: float) -> Any:
     return stored_procedures.read(session.execute(statement, values).scalar_one())
 
 
-def _evaluation(session: Session, stage: Stage) -> Evaluate:
-    """The flag as a process of that environment evaluates it; the product's own way where that is this one."""
-    if stage.environment == "production" and stage.override is None:
-        return evaluate_flag(session, stage.now)
+def _evaluation(session: Session, random_user: RandomUser) -> Evaluate:
+    """Return the flag as a process of that environment evaluates it; the product's own way where that is this one."""
+    if random_user.environment == "production" and random_user.override is None:
+        return evaluate_flag(session, random_user.now)
 
     def here(account: Account) -> FlagEvaluation:
         rollout = rollout_store.load(session, FLAG)
@@ -195,17 +197,19 @@ def _evaluation(session: Session, stage: Stage) -> Evaluate:
             return UNPLANNED
         revision, watched_until = flag_store.routing_state(session)
         beta = frozenset({account.user_id} if account.beta else ())
-        flag = rollout_flag(session, rollout, stage.environment, revision=revision, beta=beta, override=stage.override)
+        flag = rollout_flag(
+            session, rollout, random_user.environment, revision=revision, beta=beta, override=random_user.override
+        )
         if flag.guard_expires_at == NEVER_BEATEN and watched_until:
             flag = replace(flag, guard_expires_at=watched_until)
-        answer = evaluate(flag, customer(account), stage.now)
+        answer = evaluate(flag, customer(account), random_user.now)
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
     return here
 
 
 def _state(session: Session, user_id: str) -> list[Any]:
-    """Everything that is stored about the credits of a user, rows of the journal counted instead of numbered."""
+    """Return everything that is stored about the credits of a user, rows of the journal counted instead of numbered."""
     journal = _rows(session, JOURNAL, user_id)
     place = {row["id"]: number for number, row in enumerate(sorted(journal, key=lambda row: row["id"]))}
     keys = [{**row, "journal_id": place[row["journal_id"]]} for row in _rows(session, KEYS, user_id)]

@@ -18,7 +18,7 @@ from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import Receipt, replayed
 from credits_engine.operations.consumption import Engines, KeyConflictError
 from credits_engine.reconciliation.journal import reconcile
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 
 USERS = ("ada", "bob")
@@ -39,7 +39,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         type(self).run += 1
-        self.till = Till(self.app, now=NOW)
+        self.consumer = Consumer(self.app, now=NOW)
         self.plans = dict.fromkeys(USERS, "free")
         self.used: dict[BookKey, Amounts] = defaultdict(Amounts)
         self.limits: dict[BookKey, int | None] = {}
@@ -47,13 +47,13 @@ class Life(RuleBasedStateMachine):
         self.keys = 0
 
     def name(self, user: str) -> str:
-        """One database serves every example; each has users of its own."""
+        """Return the name of a user of this example alone, as one database serves all examples."""
         return f"{user}{self.run}"
 
     @initialize()
     def enter(self) -> None:
         for user in USERS:
-            self.till.user(self.name(user), "free", anchor=ANCHORS[user])
+            self.consumer.user(self.name(user), "free", anchor=ANCHORS[user])
 
     @rule(user=st.sampled_from(USERS), analysis=st.integers(0, 60), roast=st.integers(0, 12))
     def consume(self, user: str, analysis: int, roast: int) -> None:
@@ -61,14 +61,14 @@ class Life(RuleBasedStateMachine):
             return
         self.keys += 1
         asked = Amounts(analysis, roast)
-        receipt = self.till.take(self.name(user), f"k{self.keys}", analysis, roast)
+        receipt = self.consumer.take(self.name(user), f"k{self.keys}", analysis, roast)
         self.note(user, receipt, asked)
         self.receipts[user, f"k{self.keys}"] = asked, receipt
 
     def note(self, user: str, receipt: Receipt, asked: Amounts) -> None:
-        """The model's own idea of what must have happened."""
+        """Follow an operation in the model."""
         serving = receipt.served.engine
-        assert serving is (EngineName.V2 if self.till.v2 else EngineName.LEGACY)
+        assert serving is (EngineName.V2 if self.consumer.v2 else EngineName.LEGACY)
         before = self.used[user, serving, receipt.served.period.start]
         limits = receipt.served.limits
         fits = all(
@@ -79,7 +79,7 @@ class Life(RuleBasedStateMachine):
             )
         )
         assert receipt.served.used == before
-        assert self.till.now in receipt.served.period
+        assert self.consumer.now in receipt.served.period
         assert receipt.outcome is (Outcome.ALLOWED if fits else Outcome.DENIED_LIMIT)
         assert receipt.charged == (asked if fits else NOTHING)
         for side in (receipt.served, receipt.shadow):
@@ -93,51 +93,51 @@ class Life(RuleBasedStateMachine):
         asked, receipt = self.receipts[user, key]
         if extra:
             with pytest.raises(KeyConflictError):
-                self.till.take(self.name(user), key, asked["analysis"] + extra, asked["roast"])
+                self.consumer.take(self.name(user), key, asked["analysis"] + extra, asked["roast"])
             return
-        again = self.till.take(self.name(user), key, asked["analysis"], asked["roast"])
+        again = self.consumer.take(self.name(user), key, asked["analysis"], asked["roast"])
         assert again == replayed(receipt)
 
     @rule()
     def flip(self) -> None:
-        before = {user: self.till.books(self.name(user)) for user in USERS}
-        self.till.v2 = not self.till.v2
-        assert {user: self.till.books(self.name(user)) for user in USERS} == before
+        before = {user: self.consumer.books(self.name(user)) for user in USERS}
+        self.consumer.v2 = not self.consumer.v2
+        assert {user: self.consumer.books(self.name(user)) for user in USERS} == before
 
     @rule(user=st.sampled_from(USERS), failed=st.sampled_from(list(EngineName)))
     def fail_and_retry(self, user: str, failed: EngineName) -> None:
         self.keys += 1
         key, asked = f"k{self.keys}", Amounts(analysis=1)
-        self.till.engines = Engines(v2=failing) if failed is EngineName.V2 else Engines(legacy=failing)
-        receipt = self.till.take(self.name(user), key, analysis=1)
-        self.till.engines = Engines()
+        self.consumer.engines = Engines(v2=failing) if failed is EngineName.V2 else Engines(legacy=failing)
+        receipt = self.consumer.take(self.name(user), key, analysis=1)
+        self.consumer.engines = Engines()
         served_failed = failed is receipt.served.engine
         assert (receipt.outcome is Outcome.ERROR) == served_failed
         if served_failed:
             assert receipt.charged == NOTHING
-            receipt = self.till.take(self.name(user), key, analysis=1)
+            receipt = self.consumer.take(self.name(user), key, analysis=1)
             assert receipt.retry_of
         self.note(user, receipt, asked)
         self.receipts[user, key] = asked, receipt
 
     @rule(user=st.sampled_from(USERS), plan=st.sampled_from([plan.name for plan in CATALOGUE]))
     def change_plan(self, user: str, plan: str) -> None:
-        self.till.user(self.name(user), plan, anchor=ANCHORS[user])
+        self.consumer.user(self.name(user), plan, anchor=ANCHORS[user])
         self.plans[user] = plan
 
     @rule(hours=st.sampled_from([0, 1, 11, 24 * 3, 24 * 17, 24 * 45, -1, -24 * 40]))
     def clock(self, hours: int) -> None:
-        self.till.now += timedelta(hours=hours)
+        self.consumer.now += timedelta(hours=hours)
 
     @rule()
     def to_the_boundary(self) -> None:
-        period: Period = self.till.books(self.name("bob")).v2.period
-        self.till.now = period.end - timedelta(microseconds=1 if self.till.now < period.end else 0)
+        period: Period = self.consumer.books(self.name("bob")).v2.period
+        self.consumer.now = period.end - timedelta(microseconds=1 if self.consumer.now < period.end else 0)
 
     @invariant()
     def both_books_hold_what_was_charged(self) -> None:
         for user in USERS:
-            both = self.till.books(self.name(user))
+            both = self.consumer.books(self.name(user))
             for engine in EngineName:
                 book = both.of(engine)
                 assert book.used == self.used[user, engine, book.period.start], (user, engine)
@@ -145,7 +145,7 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for user in USERS:
-            rows = self.till.journal(self.name(user))
+            rows = self.consumer.journal(self.name(user))
             sums = {"v2": NOTHING, "legacy": NOTHING, "charged": NOTHING}
             for row in rows:
                 sums["charged"] += row["charged"]
@@ -188,9 +188,9 @@ def test_the_model_would_notice_a_double_charge(app: Flask, monkeypatch: pytest.
         return v2.decide(loaded, Request(request.user_id, request.amounts + request.amounts))
 
     with app.app_context():
-        till = Till(app, v2=True, engines=Engines(v2=doubled))
+        consumer = Consumer(app, v2=True, engines=Engines(v2=doubled))
         life = type("Life", (Life,), {"app": app})()
-        life.till = till
+        life.consumer = consumer
         life.enter()
         with pytest.raises(AssertionError):
             life.consume("ada", 1, 0)

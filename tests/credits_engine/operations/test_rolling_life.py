@@ -28,18 +28,18 @@ from credits_engine.operations.period_openings import open_missing_periods
 from credits_engine.reconciliation.journal import reconcile
 from flags.administration.overrides import put_override, remove_override
 from flags.store import Effect
-from tests.billing_office import A_YEAR, Office
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.operations.test_random_life import examples
 from tests.credits_engine.rolling import rolling
+from tests.installation import A_YEAR, Installation
 
 LIMITS = {"v2": {"analysis": 100, "roast": 10}, "legacy": {"analysis": 100, "roast": 50}}
 DAY = timedelta(days=1)
 
 
 @dataclass
-class Credits:
+class ModelPack:
     """A pack as the model has it; what rolled over is one."""
 
     kind: str
@@ -64,24 +64,24 @@ class RollingLife(RuleBasedStateMachine):
         self.user, self.now, self.engine, self.keys = f"ada{self.run}", NOW, EngineName.LEGACY, 0
         self.month: datetime | None = None
         self.used: dict[str, int] = dict.fromkeys(KINDS, 0)
-        self.packs: list[Credits] = []
+        self.packs: list[ModelPack] = []
 
     @initialize()
     def enter(self) -> None:
-        Till(self.app).user(self.user)
+        Consumer(self.app).user(self.user)
 
     def open(self) -> None:
-        """What the model knows of the turn of a month."""
+        """Open the month in the model: what is left rolls over."""
         month = self.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         if month == self.month:
             return
         if self.month and months_later(self.month, 1) == month:
             left = {kind: max(LIMITS["v2"][kind] - self.used[kind], 0) for kind in KINDS}
-            self.packs.append(Credits("analysis", min(left["analysis"], 60), months_later(month, 1)))
-            self.packs.append(Credits("roast", min(left["roast"], 5), months_later(month, 2)))
+            self.packs.append(ModelPack("analysis", min(left[Kind("analysis")], 60), months_later(month, 1)))
+            self.packs.append(ModelPack("roast", min(left[Kind("roast")], 5), months_later(month, 2)))
         self.month, self.used = month, dict.fromkeys(KINDS, 0)
 
-    def usable(self, kind: str) -> list[Credits]:
+    def usable(self, kind: str) -> list[ModelPack]:
         # Of two that end together the one that was there first pays first.
         return sorted((each for each in self.packs if each.kind == kind and each.ends > self.now), key=lambda p: p.ends)
 
@@ -122,7 +122,7 @@ class RollingLife(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """The clock opens the period, and expires what has ended."""
+        """Open the period by the clock, and expire what has ended."""
         self.open()
         with transaction() as session:
             open_missing_periods(session, [self.user], self.now)
@@ -145,7 +145,7 @@ class RollingLife(RuleBasedStateMachine):
         purchase = Purchase(self.user, kind, amount, ends)
         with transaction() as session:
             top_ups.top_up(session, purchase, ChangeContext(self.now, "test", "Bought."))
-        self.packs.append(Credits(kind, amount, ends))
+        self.packs.append(ModelPack(kind, amount, ends))
 
     @rule()
     def reset(self) -> None:
@@ -156,8 +156,8 @@ class RollingLife(RuleBasedStateMachine):
 
     @invariant()
     def packs_hold_what_the_model_says(self) -> None:
-        till = Till(self.app, now=self.now)
-        shown = sorted((pack.kind, pack.remaining, pack.expires_at) for pack in till.books(self.user).packs)
+        consumer = Consumer(self.app, now=self.now)
+        shown = sorted((pack.kind, pack.remaining, pack.expires_at) for pack in consumer.books(self.user).packs)
         known = sorted(
             (each.kind, each.remaining, each.ends) for each in self.packs if each.remaining and each.ends > self.now
         )
@@ -166,12 +166,12 @@ class RollingLife(RuleBasedStateMachine):
 
 @contextmanager
 def begun(app: Flask) -> Iterator[type[RollingLife]]:
-    """A rule, and a guard whose lease is longer than any life: without it nobody would be served by v2."""
-    office = Office(app)
-    office.plan()
+    """Yield a rule, and a guard whose lease is longer than any life: without it nobody would be served by v2."""
+    installation = Installation(app)
+    installation.plan()
     with app.app_context(), transaction() as session:
         leases.heartbeat(session, now=NOW, term=10**6, ttl_seconds=100 * A_YEAR)
-    office.publish()
+    installation.publish()
     with app.app_context(), rolling("free", datetime(2027, 1, 1, tzinfo=UTC)):
         yield type("RollingLife", (RollingLife,), {"app": app})
 

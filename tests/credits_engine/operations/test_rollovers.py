@@ -25,10 +25,10 @@ from credits_engine.store import plan_versions
 from credits_engine.store import rollovers as store
 from credits_engine.store.tables import COUNTERS, PACKS
 from flags.store import UserAttributes
-from tests.billing_office import Office
 from tests.credits_engine import organisation
-from tests.credits_engine.conftest import LEGACY_SERVES, Till
+from tests.credits_engine.conftest import LEGACY_SERVES, Consumer
 from tests.credits_engine.rolling import RULE, rolling
+from tests.installation import Installation
 from tests.statements import wait_until_somebody_waits
 
 MARCH, APRIL, MAY, JUNE = (datetime(2027, month, 1, tzinfo=UTC) for month in (3, 4, 5, 6))
@@ -37,22 +37,22 @@ INSTANT = timedelta(microseconds=1)
 
 
 @pytest.fixture(autouse=True)
-def rule(till: Till) -> Iterator[None]:
+def rule(consumer: Consumer) -> Iterator[None]:
     """60 of 100 analysis credits, and half of ten roasts for two periods, roll over of `free`; v2 serves."""
-    till.user("ada")
-    till.v2 = True
+    consumer.user("ada")
+    consumer.v2 = True
     with rolling("free", MARCH):
         yield
     with read_only() as session:
         assert reconcile(session).clean
 
 
-def take(till: Till, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
-    till.now = at
-    return till.take("ada", key, analysis, roast)
+def take(consumer: Consumer, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
+    consumer.now = at
+    return consumer.take("ada", key, analysis, roast)
 
 
-def left_over(till: Till, user: str = "ada") -> list[tuple[str, int, int, datetime]]:
+def left_over(consumer: Consumer, user: str = "ada") -> list[tuple[str, int, int, datetime]]:
     """Kind, amount, remaining and end of what rolled over."""
     with read_only() as session:
         query = select(PACKS).where(PACKS.c.user_id == user, PACKS.c.rolled_from.is_not(None))
@@ -66,135 +66,135 @@ def limits_of(user: str = "ada") -> list[Limits]:
         return list(session.scalars(query))
 
 
-def test_what_is_unused_is_spent_after_the_next_plans_credits_and_ends_with_its_last_period(till: Till) -> None:
-    take(till, MARCH, "k1", analysis=30, roast=8)
-    first = take(till, APRIL, "k2", analysis=100)
-    assert left_over(till) == [("analysis", 60, 60, MAY), ("roast", 2, 2, JUNE)]
+def test_what_is_unused_is_spent_after_the_next_plans_credits_and_ends_with_its_last_period(consumer: Consumer) -> None:
+    take(consumer, MARCH, "k1", analysis=30, roast=8)
+    first = take(consumer, APRIL, "k2", analysis=100)
+    assert left_over(consumer) == [("analysis", 60, 60, MAY), ("roast", 2, 2, JUNE)]
     assert (first.spent_from_packs, first.served.bought) == (Amounts(), Amounts(60, 2))
-    assert take(till, APRIL, "k3", analysis=61).outcome is Outcome.DENIED_LIMIT
-    assert take(till, APRIL, "k4", analysis=20).spent_from_packs == Amounts(20)
-    assert take(till, MAY - INSTANT, "k5", roast=11).spent_from_packs == Amounts(0, 1)
-    take(till, MAY, "k6", roast=10)
-    assert left_over(till) == [("analysis", 60, 40, MAY), ("roast", 2, 1, JUNE)], "April's plan left nothing"
-    assert take(till, MAY, "k7", analysis=101).outcome is Outcome.DENIED_LIMIT
-    assert take(till, JUNE - INSTANT, "k8", roast=1).spent_from_packs == Amounts(0, 1)
+    assert take(consumer, APRIL, "k3", analysis=61).outcome is Outcome.DENIED_LIMIT
+    assert take(consumer, APRIL, "k4", analysis=20).spent_from_packs == Amounts(20)
+    assert take(consumer, MAY - INSTANT, "k5", roast=11).spent_from_packs == Amounts(0, 1)
+    take(consumer, MAY, "k6", roast=10)
+    assert left_over(consumer) == [("analysis", 60, 40, MAY), ("roast", 2, 1, JUNE)], "April's plan left nothing"
+    assert take(consumer, MAY, "k7", analysis=101).outcome is Outcome.DENIED_LIMIT
+    assert take(consumer, JUNE - INSTANT, "k8", roast=1).spent_from_packs == Amounts(0, 1)
     assert sweep_packs(JUNE) == 1
     assert limits_of()[0] == Limits(40, 8), "what rolled over is no longer March's"
 
 
-def test_credits_that_rolled_over_do_not_roll_over_again(till: Till) -> None:
-    take(till, MARCH, "k1", analysis=1)
-    take(till, APRIL, "k2", analysis=70)
-    take(till, MAY, "k3", analysis=1)
-    assert [each[:2] for each in left_over(till) if each[0] == "analysis"] == [("analysis", 60), ("analysis", 30)]
+def test_credits_that_rolled_over_do_not_roll_over_again(consumer: Consumer) -> None:
+    take(consumer, MARCH, "k1", analysis=1)
+    take(consumer, APRIL, "k2", analysis=70)
+    take(consumer, MAY, "k3", analysis=1)
+    assert [each[:2] for each in left_over(consumer) if each[0] == "analysis"] == [("analysis", 60), ("analysis", 30)]
 
 
-def test_nothing_is_left_of_what_has_no_limit_or_no_rule(till: Till) -> None:
-    till.user("ada", "custom")
+def test_nothing_is_left_of_what_has_no_limit_or_no_rule(consumer: Consumer) -> None:
+    consumer.user("ada", "custom")
     with rolling("custom", MARCH):
-        take(till, MARCH, "k1", analysis=1)
-        assert take(till, APRIL, "k2", analysis=1).served.bought == Amounts()
-    till.user("bob", "pro")
-    till.now = MARCH
-    till.take("bob", "k1", 1)
-    till.now = APRIL
-    till.take("bob", "k2", 1)
-    assert left_over(till) == left_over(till, "bob") == []
+        take(consumer, MARCH, "k1", analysis=1)
+        assert take(consumer, APRIL, "k2", analysis=1).served.bought == Amounts()
+    consumer.user("bob", "pro")
+    consumer.now = MARCH
+    consumer.take("bob", "k1", 1)
+    consumer.now = APRIL
+    consumer.take("bob", "k2", 1)
+    assert left_over(consumer) == left_over(consumer, "bob") == []
 
 
-def test_a_period_that_nobody_opened_leaves_nothing_and_neither_does_the_one_before(till: Till) -> None:
-    take(till, MARCH, "k1", analysis=1)
-    take(till, MAY, "k2", analysis=1)
-    assert left_over(till) == []
+def test_a_period_that_nobody_opened_leaves_nothing_and_neither_does_the_one_before(consumer: Consumer) -> None:
+    take(consumer, MARCH, "k1", analysis=1)
+    take(consumer, MAY, "k2", analysis=1)
+    assert left_over(consumer) == []
 
 
-def test_a_period_that_was_cut_short_leaves_nothing(till: Till) -> None:
-    take(till, MARCH, "k1", analysis=1)
-    till.user("ada", anchor=MARCH + 10 * DAY)
-    take(till, APRIL, "k2", analysis=1)
-    assert left_over(till) == [("analysis", 60, 60, APRIL + 10 * DAY), ("roast", 5, 5, MAY + 10 * DAY)]
-    take(till, APRIL + 10 * DAY, "k3", analysis=1)
-    assert len(left_over(till)) == 2, "the ten days of April"
-    take(till, MAY + 10 * DAY, "k4", analysis=1)
-    assert len(left_over(till)) == 4
+def test_a_period_that_was_cut_short_leaves_nothing(consumer: Consumer) -> None:
+    take(consumer, MARCH, "k1", analysis=1)
+    consumer.user("ada", anchor=MARCH + 10 * DAY)
+    take(consumer, APRIL, "k2", analysis=1)
+    assert left_over(consumer) == [("analysis", 60, 60, APRIL + 10 * DAY), ("roast", 5, 5, MAY + 10 * DAY)]
+    take(consumer, APRIL + 10 * DAY, "k3", analysis=1)
+    assert len(left_over(consumer)) == 2, "the ten days of April"
+    take(consumer, MAY + 10 * DAY, "k4", analysis=1)
+    assert len(left_over(consumer)) == 4
 
 
-def test_a_period_that_changed_its_plan_leaves_nothing(till: Till) -> None:
-    take(till, MARCH, "k1", analysis=1)
-    till.user("ada", "starter")
+def test_a_period_that_changed_its_plan_leaves_nothing(consumer: Consumer) -> None:
+    take(consumer, MARCH, "k1", analysis=1)
+    consumer.user("ada", "starter")
     with rolling("starter", MARCH):
-        take(till, MARCH + DAY, "k2", analysis=1)
-        take(till, APRIL, "k3", analysis=1)
-        assert left_over(till) == [], "or a dearer plan of one day would leave a month's"
-        take(till, MAY, "k4", analysis=1)
-        assert [each[0] for each in left_over(till)] == ["analysis", "roast"]
+        take(consumer, MARCH + DAY, "k2", analysis=1)
+        take(consumer, APRIL, "k3", analysis=1)
+        assert left_over(consumer) == [], "or a dearer plan of one day would leave a month's"
+        take(consumer, MAY, "k4", analysis=1)
+        assert [each[0] for each in left_over(consumer)] == ["analysis", "roast"]
 
 
-def test_it_stays_with_whoever_goes_to_another_plan(till: Till) -> None:
-    till.user("ada", "starter")
+def test_it_stays_with_whoever_goes_to_another_plan(consumer: Consumer) -> None:
+    consumer.user("ada", "starter")
     with rolling("starter", MARCH):
-        take(till, MARCH, "k1", analysis=1)
-        till.user("ada", "free")
-        assert take(till, APRIL, "k2", analysis=130).spent_from_packs == Amounts(30)
+        take(consumer, MARCH, "k1", analysis=1)
+        consumer.user("ada", "free")
+        assert take(consumer, APRIL, "k2", analysis=130).spent_from_packs == Amounts(30)
 
 
-def test_flips_of_the_engine_lose_nothing_and_grant_nothing_twice(till: Till) -> None:
-    till.v2 = False
-    take(till, MARCH, "k1", analysis=50)
-    till.v2 = True
-    take(till, MARCH + DAY, "k2", analysis=20)
-    till.v2 = False
-    first = take(till, APRIL, "k3", analysis=110)
+def test_flips_of_the_engine_lose_nothing_and_grant_nothing_twice(consumer: Consumer) -> None:
+    consumer.v2 = False
+    take(consumer, MARCH, "k1", analysis=50)
+    consumer.v2 = True
+    take(consumer, MARCH + DAY, "k2", analysis=20)
+    consumer.v2 = False
+    first = take(consumer, APRIL, "k3", analysis=110)
     assert (first.spent_from_packs, first.comparison.variance) == (Amounts(10), "match")
-    till.v2 = True
-    assert take(till, APRIL + DAY, "k4", analysis=20).spent_from_packs == Amounts(20)
-    refused = take(till, APRIL + DAY, "k5", analysis=1)
+    consumer.v2 = True
+    assert take(consumer, APRIL + DAY, "k4", analysis=20).spent_from_packs == Amounts(20)
+    refused = take(consumer, APRIL + DAY, "k5", analysis=1)
     assert (refused.outcome, refused.comparison.variance) == (Outcome.DENIED_LIMIT, "match")
 
 
-def test_what_is_given_back_to_the_old_period_stays_there(till: Till) -> None:
-    till.now = APRIL - timedelta(minutes=1)
+def test_what_is_given_back_to_the_old_period_stays_there(consumer: Consumer) -> None:
+    consumer.now = APRIL - timedelta(minutes=1)
     operation = Operation("ada", "k1", Amounts(70), "test", EntryType.RESERVE)
     with transaction() as session:
-        reservations.reserve(session, operation, now=till.now, evaluate=lambda _: LEGACY_SERVES)
-    take(till, APRIL, "k2", analysis=100)
+        reservations.reserve(session, operation, now=consumer.now, evaluate=lambda _: LEGACY_SERVES)
+    take(consumer, APRIL, "k2", analysis=100)
     with transaction() as session:
         reservations.release(session, "ada", "k1", now=APRIL, actor="test", reason="Not needed.")
-    assert left_over(till)[0] == ("analysis", 30, 30, MAY)
-    assert take(till, APRIL, "k3", analysis=31).outcome is Outcome.DENIED_LIMIT
+    assert left_over(consumer)[0] == ("analysis", 30, 30, MAY)
+    assert take(consumer, APRIL, "k3", analysis=31).outcome is Outcome.DENIED_LIMIT
 
 
 def test_a_transaction_that_ends_early_leaves_nothing_and_the_next_one_does_it_once(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take(till, MARCH, "k1", analysis=1)
+    take(consumer, MARCH, "k1", analysis=1)
     with monkeypatch.context() as patched:
         patched.setattr(store, "NOTE", None)
         with pytest.raises(ObjectNotExecutableError):
-            take(till, APRIL, "k2", analysis=1)
-    assert (left_over(till), limits_of()) == ([], [Limits(100, 10)])
-    take(till, APRIL, "k2", analysis=1)
-    assert [each[1] for each in left_over(till)] == [60, 5]
+            take(consumer, APRIL, "k2", analysis=1)
+    assert (left_over(consumer), limits_of()) == ([], [Limits(100, 10)])
+    take(consumer, APRIL, "k2", analysis=1)
+    assert [each[1] for each in left_over(consumer)] == [60, 5]
 
 
-def test_opened_together_or_alone_it_is_the_same(till: Till) -> None:
+def test_opened_together_or_alone_it_is_the_same(consumer: Consumer) -> None:
     spent = [(0, 0), (30, 8), (70, 5), (100, 10)]
     pairs = list(itertools.product(spent, (None, MARCH - 3 * DAY)))
-    users = [till.user(f"{way}{place}", anchor=anchor) for place, (_, anchor) in enumerate(pairs) for way in "ab"]
-    till.now = MARCH
+    users = [consumer.user(f"{way}{place}", anchor=anchor) for place, (_, anchor) in enumerate(pairs) for way in "ab"]
+    consumer.now = MARCH
     for user, ((analysis, roast), _) in zip(users, [pair for pair in pairs for _ in "ab"], strict=True):
-        till.take(user, "k1", analysis, roast or 1)
-    till.now = APRIL
+        consumer.take(user, "k1", analysis, roast or 1)
+    consumer.now = APRIL
     with transaction() as session:
         period_openings.open_missing_periods(session, [user for user in users if user[0] == "a"], APRIL)
     for user in users:
-        till.take(user, "k2", 1)
+        consumer.take(user, "k2", 1)
     for place in range(len(pairs)):
-        assert left_over(till, f"a{place}") == left_over(till, f"b{place}")
+        assert left_over(consumer, f"a{place}") == left_over(consumer, f"b{place}")
         assert limits_of(f"a{place}") == limits_of(f"b{place}")
 
 
-def test_members_spend_what_the_period_of_their_organisation_left(till: Till, acme: None) -> None:
+def test_members_spend_what_the_period_of_their_organisation_left(consumer: Consumer, acme: None) -> None:
     organisation.join("ada")
     organisation.take("ada", "k1", analysis=30)
     turn = calendar_month(organisation.LATER).end
@@ -202,35 +202,35 @@ def test_members_spend_what_the_period_of_their_organisation_left(till: Till, ac
     assert (taken.user_id, taken.spent_from_packs) == ("acme", Amounts(20))
 
 
-def test_seats_multiply_what_rolls_over(till: Till) -> None:
-    till.user("ada", "team:3")
-    limits = dict.fromkeys(KINDS, (100, 100))
+def test_seats_multiply_what_rolls_over(consumer: Consumer) -> None:
+    consumer.user("ada", "team:3")
+    limits: dict[str, tuple[int | None, int | None]] = dict.fromkeys(KINDS, (100, 100))
     team = PlanVersion("team", "Team", MARCH - 90 * DAY, limits, "pro", per_seat=True, rollovers=RULE)
     with transaction() as session:
         plan_versions.add(session, team, now=MARCH, by="test")
     plan_catalogue.reload(MARCH)
-    take(till, MARCH, "k1", analysis=1, roast=280)
-    take(till, APRIL, "k2", analysis=1)
-    assert [each[:2] for each in left_over(till)] == [("analysis", 180), ("roast", 20)]
+    take(consumer, MARCH, "k1", analysis=1, roast=280)
+    take(consumer, APRIL, "k2", analysis=1)
+    assert [each[:2] for each in left_over(consumer)] == [("analysis", 180), ("roast", 20)]
 
 
-def test_two_that_open_a_period_at_once_roll_over_once(till: Till) -> None:
+def test_two_that_open_a_period_at_once_roll_over_once(consumer: Consumer) -> None:
     """Each of them needs more than the plan has, so each has to see what rolled over."""
-    take(till, MARCH, "k1", analysis=40)
-    outcomes = at_once(till, [("k2", 60), ("k3", 60), ("k4", 60)])
+    take(consumer, MARCH, "k1", analysis=40)
+    outcomes = at_once(consumer, [("k2", 60), ("k3", 60), ("k4", 60)])
     assert sorted(outcomes) == ["allowed", "allowed", "denied_limit"]
-    assert left_over(till)[0][:3] == ("analysis", 60, 40)
+    assert left_over(consumer)[0][:3] == ("analysis", 60, 40)
 
 
 @pytest.mark.database("postgresql")
-def test_whoever_waited_for_the_lock_across_the_boundary_spends_nothing_twice(till: Till) -> None:
+def test_whoever_waited_for_the_lock_across_the_boundary_spends_nothing_twice(consumer: Consumer) -> None:
     """They read the clock in March, and spend in March what April was given already."""
-    take(till, MARCH, "k1", analysis=40)
+    take(consumer, MARCH, "k1", analysis=40)
     late: list[Receipt] = []
 
     def spend() -> None:
-        with till.app.app_context():
-            taker = Till(till.app, v2=True, now=APRIL - INSTANT)
+        with consumer.app.app_context():
+            taker = Consumer(consumer.app, v2=True, now=APRIL - INSTANT)
             late.append(taker.take("ada", "k2", 60))
 
     waiting = Thread(target=spend)
@@ -241,27 +241,27 @@ def test_whoever_waited_for_the_lock_across_the_boundary_spends_nothing_twice(ti
         period_openings.open_missing_periods(session, ["ada"], APRIL)
     waiting.join()
     spent = late[0].charged["analysis"]
-    assert take(till, APRIL, "k3", analysis=160 - spent).outcome is Outcome.ALLOWED
-    assert take(till, APRIL, "k4", analysis=1).outcome is Outcome.DENIED_LIMIT
+    assert take(consumer, APRIL, "k3", analysis=160 - spent).outcome is Outcome.ALLOWED
+    assert take(consumer, APRIL, "k4", analysis=1).outcome is Outcome.DENIED_LIMIT
 
 
 @pytest.mark.parametrize("v2", [True, False])
-def test_whoever_has_a_clock_that_is_behind_spends_nothing_twice_whoever_serves(till: Till, v2: bool) -> None:
-    take(till, MARCH, "k1", analysis=40)
-    take(till, APRIL, "k2", analysis=1)
-    till.v2 = v2
-    assert take(till, APRIL - INSTANT, "k3", analysis=60).spent_from_packs == Amounts(60)
-    found = [take(till, APRIL, f"of{amount}", analysis=amount).outcome for amount in (99, 1)]
+def test_whoever_has_a_clock_that_is_behind_spends_nothing_twice_whoever_serves(consumer: Consumer, v2: bool) -> None:
+    take(consumer, MARCH, "k1", analysis=40)
+    take(consumer, APRIL, "k2", analysis=1)
+    consumer.v2 = v2
+    assert take(consumer, APRIL - INSTANT, "k3", analysis=60).spent_from_packs == Amounts(60)
+    found = [take(consumer, APRIL, f"of{amount}", analysis=amount).outcome for amount in (99, 1)]
     assert found == [Outcome.ALLOWED, Outcome.DENIED_LIMIT]
 
 
 @pytest.mark.parametrize("spent", [0, 60])
-def test_a_clock_that_is_behind_spends_nothing_twice_over_http(till: Till, spent: int) -> None:
+def test_a_clock_that_is_behind_spends_nothing_twice_over_http(consumer: Consumer, spent: int) -> None:
     """Legacy serves; also where nothing is left of the pack, and on PostgreSQL the function was asked."""
-    office = Office(till.app)
-    office.plan()
-    office.watch()
-    office.users(UserAttributes("eve", "free", MARCH - 90 * DAY))
+    installation = Installation(consumer.app)
+    installation.plan()
+    installation.watch()
+    installation.users(UserAttributes("eve", "free", MARCH - 90 * DAY))
     asked = [(40, MARCH), (100 + spent, APRIL), (60, APRIL - INSTANT), (60, APRIL + DAY)]
     done = [run_operation(Operation("eve", f"k{at}", Amounts(amount), "test"), now=at) for amount, at in asked]
     assert {(each.served.engine, each.comparison.variance) for each in done} == {("legacy", "match")}
@@ -269,26 +269,26 @@ def test_a_clock_that_is_behind_spends_nothing_twice_over_http(till: Till, spent
 
 
 @pytest.mark.database("postgresql")
-def test_the_function_of_the_database_leaves_such_a_period_to_python(till: Till) -> None:
-    office = Office(till.app)
-    office.plan()
-    office.watch()
-    office.users(UserAttributes("eve", "free", MARCH - 90 * DAY))
-    office.publish()
+def test_the_function_of_the_database_leaves_such_a_period_to_python(consumer: Consumer) -> None:
+    installation = Installation(consumer.app)
+    installation.plan()
+    installation.watch()
+    installation.users(UserAttributes("eve", "free", MARCH - 90 * DAY))
+    installation.publish()
     run_operation(Operation("eve", "k1", Amounts(30), "test"), now=MARCH)
     first = run_operation(Operation("eve", "k2", Amounts(120), "test"), now=APRIL)
     again = run_operation(Operation("eve", "k3", Amounts(40), "test"), now=APRIL + DAY)
     assert (first.spent_from_packs, again.spent_from_packs) == (Amounts(20), Amounts(40))
-    assert left_over(till, "eve")[0] == ("analysis", 60, 0, MAY)
+    assert left_over(consumer, "eve")[0] == ("analysis", 60, 0, MAY)
 
 
-def at_once(till: Till, asked: list[tuple[str, int]]) -> list[str]:
-    """The outcomes of operations of one user at the same moment, in April."""
+def at_once(consumer: Consumer, asked: list[tuple[str, int]]) -> list[str]:
+    """Return the outcomes of operations of one user at the same moment, in April."""
     barrier, outcomes = Barrier(len(asked)), []
 
     def spend(key: str, analysis: int) -> None:
-        with till.app.app_context():
-            taker = Till(till.app, v2=True, now=APRIL)
+        with consumer.app.app_context():
+            taker = Consumer(consumer.app, v2=True, now=APRIL)
             barrier.wait()
             outcomes.append(taker.take("ada", key, analysis).outcome.value)
 

@@ -23,7 +23,7 @@ from credits_engine.store.journal import Filters
 from credits_engine.store.reconciliation import user_totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
 from flags.store import beta_members
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import MONTH, NOW
 from tests.statements import noted
 
@@ -78,8 +78,8 @@ WORK: dict[str, tuple[Work, int]] = {
 
 
 @pytest.fixture
-def long_journal(till: Till) -> Till:
-    """As many rows as make an index worth its while, all of them folded into the sums."""
+def long_journal(consumer: Consumer) -> Consumer:
+    """Fill the journal with as many rows as make an index worth its while, all of them folded into the sums."""
     numbers = range(USERS_STORED)
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
@@ -92,21 +92,16 @@ def long_journal(till: Till) -> Till:
     totals.advance()
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
-    return till
+    return consumer
 
 
 @pytest.mark.database("postgresql")
-@pytest.mark.parametrize("name", WORK)
-def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> None:
-    work, most = WORK[name]
-    with transaction() as session:
-        before = _rows_read(session)
-        work(session)
-        read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
-    assert sum(read.values()) <= most, read
+def test_no_more_rows_are_read_than_needed(long_journal: Consumer) -> None:
+    read = {name: _rows_read_by(work) for name, (work, _) in WORK.items()}
+    assert {name: rows for name, rows in read.items() if sum(rows.values()) > WORK[name][1]} == {}
 
 
-def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till) -> None:
+def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Consumer) -> None:
     with read_only() as session:
         with noted() as statements:
             both = status(session)
@@ -117,7 +112,7 @@ def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till)
 
 
 @pytest.mark.database("postgresql")
-def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journal: Till) -> None:
+def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journal: Consumer) -> None:
     with transaction() as session:
         before = _rows_read(session)
         answer = text("SELECT credit_answer('user7', 'new', '{1,0}', 'test', :now, 'production', NULL, NULL, false)")
@@ -127,7 +122,7 @@ def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journa
 
 
 @pytest.mark.database("postgresql")
-def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_journal: Till) -> None:
+def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_journal: Consumer) -> None:
     long_journal.take("user7", "new", analysis=1)
     with read_only() as session:
         before = _rows_read(session)["credit_journal"]
@@ -137,22 +132,33 @@ def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_jo
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize("name", WORK)
-def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
-    work, _ = WORK[name]
-    with transaction() as session, noted() as statements:
-        work(session)
-    assert statements
-    assert [step for statement in statements for step in _plan(*statement) if _scans(step)] == []
+def test_no_plan_scans_what_grows(long_journal: Consumer) -> None:
+    for name, (work, _) in WORK.items():
+        with transaction() as session:
+            with noted() as statements:
+                work(session)
+            session.rollback()
+        assert statements, name
+        assert [step for statement in statements for step in _plan(*statement) if _scans(step)] == [], name
 
 
 @pytest.mark.database("sqlite")
-def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Till) -> None:
+def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Consumer) -> None:
     with read_only() as session, noted() as statements:
         assert running_totals.differing(session)[1] == []
     steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]
     assert steps
     assert all("SEARCH credit_journal USING INTEGER PRIMARY KEY" in step for step in steps), steps
+
+
+def _rows_read_by(work: Work) -> dict[str, int]:
+    """Count by table the rows that `work` reads in a transaction of its own, which is taken back."""
+    with transaction() as session:
+        before = _rows_read(session)
+        work(session)
+        read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
+        session.rollback()
+    return read
 
 
 def _rows_read(session: Session) -> dict[str, int]:

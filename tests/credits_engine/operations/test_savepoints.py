@@ -8,12 +8,12 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.amounts import Amounts
 from credits_engine.migration.backfill import backfill
 from credits_engine.store.tables import COUNTERS, LEGACY
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 
-def test_a_user_whose_backfill_fails_stays_as_they_were(till: Till) -> None:
-    till.user("ada", anchor=datetime(2026, 1, 20, tzinfo=UTC))
-    till.take("ada", "k1", analysis=3)
+def test_a_user_whose_backfill_fails_stays_as_they_were(consumer: Consumer) -> None:
+    consumer.user("ada", anchor=datetime(2026, 1, 20, tzinfo=UTC))
+    consumer.take("ada", "k1", analysis=3)
     with transaction() as session:
         session.execute(update(LEGACY).values(used=Amounts(analysis=0)))
     next_period = datetime(2027, 3, 25, tzinfo=UTC)

@@ -25,7 +25,7 @@ from credits_engine.operations.consumption import KeyConflictError, Operation
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.operations.test_plain_operations import SPECIAL
 from tests.statements import wait_until_somebody_waits
@@ -46,66 +46,66 @@ pytestmark = pytest.mark.database("postgresql")
 
 
 @pytest.fixture
-def tills(till: Till) -> Till:
+def consumers(consumer: Consumer) -> Consumer:
     """Two users whose period and month are open."""
     for user in ("ada", "bob"):
-        till.user(user)
-        stored_procedures.call(asked(user, "k0"))
-    return till
+        consumer.user(user)
+        stored_procedures.call(params_of(user, "k0"))
+    return consumer
 
 
-def asked(user: str, key: str, analysis: int = 1, *, actor: str = "test") -> ProcedureParams:
+def params_of(user: str, key: str, analysis: int = 1, *, actor: str = "test") -> ProcedureParams:
     return ProcedureParams(user, key, Amounts(analysis, 0), actor, NOW, "production", None, 1, False)
 
 
-def used(till: Till, user: str = "ada") -> tuple[int, int, int]:
-    """The analysis credits of both books, and the rows of the journal."""
-    books = till.books(user)
-    return books.v2.used["analysis"], books.legacy.used["analysis"], len(till.journal(user))
+def used(consumer: Consumer, user: str = "ada") -> tuple[int, int, int]:
+    """Return the analysis credits of both books, and the rows of the journal."""
+    books = consumer.books(user)
+    return books.v2.used["analysis"], books.legacy.used["analysis"], len(consumer.journal(user))
 
 
 @pytest.mark.parametrize("name", SPECIAL)
-def test_whatever_is_special_is_left_out_and_the_others_are_answered(tills: Till, name: str) -> None:
+def test_whatever_is_special_is_left_out_and_the_others_are_answered(consumers: Consumer, name: str) -> None:
     with transaction() as session:
         SPECIAL[name](session)
-    rows = len(tills.journal("ada"))
-    special, other = stored_procedures.call_many([asked("ada", "k1"), asked("bob", "k1")])
+    rows = len(consumers.journal("ada"))
+    special, other = stored_procedures.call_many([params_of("ada", "k1"), params_of("bob", "k1")])
     assert special is None
-    assert len(tills.journal("ada")) == rows
+    assert len(consumers.journal("ada")) == rows
     is_of_both = name in ("everybody frozen", "v2 refuses", "legacy refuses", "no period", "no month")
     assert (other is None) == is_of_both
 
 
 @pytest.mark.parametrize("table", ["usage_counters", "legacy_book"])
-def test_an_account_that_somebody_has_locked_keeps_nobody_waiting(tills: Till, table: str) -> None:
+def test_an_account_that_somebody_has_locked_keeps_nobody_waiting(consumers: Consumer, table: str) -> None:
     with transaction() as session:
         session.execute(text(f"SELECT FROM {table} WHERE user_id = 'ada' FOR UPDATE"))
-        found = stored_procedures.call_many([asked("ada", "k1"), asked("bob", "k1")])
+        found = stored_procedures.call_many([params_of("ada", "k1"), params_of("bob", "k1")])
     assert [each is None for each in found] == [True, False]
 
 
-def test_a_key_that_somebody_is_using_holds_up_nobody_but_its_own(tills: Till) -> None:
+def test_a_key_that_somebody_is_using_holds_up_nobody_but_its_own(consumers: Consumer) -> None:
     def take(user: str) -> None:
-        with tills.app.app_context():
+        with consumers.app.app_context():
             execution.run_operation(Operation(user, "k1", Amounts(1, 0), actor="test"), now=NOW)
 
     ada = threading.Thread(target=take, args=["ada"])
     with db.engine.connect() as other:
         other.execute(text("INSERT INTO operation_key VALUES ('ada', 'k1', 'consume 1 0', 1, :now)"), {"now": NOW})
         with pytest.raises(DBAPIError) as caught:
-            stored_procedures.call_many([asked("ada", "k1"), asked("bob", "k1")])
+            stored_procedures.call_many([params_of("ada", "k1"), params_of("bob", "k1")])
         assert isinstance(caught.value.orig, LockNotAvailable)
-        assert used(tills, "bob") == (1, 1, 1)
+        assert used(consumers, "bob") == (1, 1, 1)
         ada.start()
         wait_until_somebody_waits()
         take("bob")
     ada.join(PATIENCE_SECONDS)
-    assert (used(tills, "ada"), used(tills, "bob")) == ((2, 2, 2), (2, 2, 2))
+    assert (used(consumers, "ada"), used(consumers, "bob")) == ((2, 2, 2), (2, 2, 2))
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_a_connection_that_is_lost_with_many_answers_costs_none_and_doubles_none(
-    tills: Till, monkeypatch: pytest.MonkeyPatch, where: str
+    consumers: Consumer, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """The backend is gone before the statement, or after its commit and before its answer."""
     prepared = fastpath._Compiled.prepared_value
@@ -122,41 +122,47 @@ def test_a_connection_that_is_lost_with_many_answers_costs_none_and_doubles_none
     calls = stored_procedure.CALLS.get()
     assert calls is not None
     monkeypatch.setattr(fastpath._Compiled, "prepared_value", lose)
-    batch = [_Waiter(asked(user, "k1")) for user in ("ada", "bob")]
+    batch: list[_Waiter[ProcedureParams, ShortResult | JournalResult]] = [
+        _Waiter(params_of(user, "k1")) for user in ("ada", "bob")
+    ]
     batch[1].woken.acquire()
     calls._ask_together(batch)
     assert [each.answer for each in batch] == [None, None]
     answers = [calls.ask(each.question) for each in batch]
     assert [isinstance(each, JournalResult) and each.replayed for each in answers] == [where == "after"] * 2
-    assert (used(tills, "ada"), used(tills, "bob")) == ((2, 2, 2), (2, 2, 2))
+    assert (used(consumers, "ada"), used(consumers, "bob")) == ((2, 2, 2), (2, 2, 2))
 
 
 @pytest.mark.parametrize("engine", ["v2", "legacy"])
-def test_an_engine_that_fails_costs_the_others_nothing(tills: Till, engine: str) -> None:
+def test_an_engine_that_fails_costs_the_others_nothing(consumers: Consumer, engine: str) -> None:
     with transaction() as session:
         session.execute(text(FAILING_ENGINE.format(engine=engine)))
-    found = stored_procedures.call_many([asked("ada", "k1", 3), asked("bob", "k1", 2), asked("ada", "k2", 1)])
+    found = stored_procedures.call_many(
+        [params_of("ada", "k1", 3), params_of("bob", "k1", 2), params_of("ada", "k2", 1)]
+    )
     assert [each is None for each in found] == [True, False, False]
-    assert (used(tills, "ada"), used(tills, "bob")) == ((2, 2, 2), (3, 3, 2))
+    assert (used(consumers, "ada"), used(consumers, "bob")) == ((2, 2, 2), (3, 3, 2))
 
 
-def test_operations_of_one_account_see_each_others(tills: Till) -> None:
+def test_operations_of_one_account_see_each_others(consumers: Consumer) -> None:
     # `free` has 100 analysis credits; one is used.
-    found = stored_procedures.call_many([asked("ada", f"k{number}", 40) for number in (1, 2, 3)])
+    found = stored_procedures.call_many([params_of("ada", f"k{number}", 40) for number in (1, 2, 3)])
     assert [each and each.v2_used["analysis"] for each in found] == [1, 41, None]
-    assert used(tills) == (81, 81, 3)
+    assert used(consumers) == (81, 81, 3)
 
 
-def test_a_key_counts_once_also_within_one_transaction(tills: Till) -> None:
-    first, again, known = stored_procedures.call_many([asked("ada", "k1"), asked("ada", "k1"), asked("ada", "k0")])
+def test_a_key_counts_once_also_within_one_transaction(consumers: Consumer) -> None:
+    first, again, known = stored_procedures.call_many(
+        [params_of("ada", "k1"), params_of("ada", "k1"), params_of("ada", "k0")]
+    )
     assert (first is None, again, known) == (False, None, None)
-    assert used(tills) == (2, 2, 2)
+    assert used(consumers) == (2, 2, 2)
 
 
-def test_each_receipt_is_that_of_its_row(tills: Till) -> None:
-    questions = [asked(user, f"k{number}", number) for number in (1, 2) for user in ("ada", "bob")]
+def test_each_receipt_is_that_of_its_row(consumers: Consumer) -> None:
+    questions = [params_of(user, f"k{number}", number) for number in (1, 2) for user in ("ada", "bob")]
     found = stored_procedures.call_many(questions)
-    rows = {(row["user_id"], row["operation_key"]): row for user in ("ada", "bob") for row in tills.journal(user)}
+    rows = {(row["user_id"], row["operation_key"]): row for user in ("ada", "bob") for row in consumers.journal(user)}
     for question, answer in zip(questions, found, strict=True):
         assert isinstance(answer, ShortResult)
         operation = Operation(question.user_id, question.key, question.amounts, actor="test")
@@ -165,42 +171,48 @@ def test_each_receipt_is_that_of_its_row(tills: Till) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12), max_size=6))
-def test_any_text_is_a_key_and_an_actor(tills: Till, words: list[str]) -> None:
-    questions = [asked("ada", f"{number} {word}", 0, actor=word or "-") for number, word in enumerate(["NULL", *words])]
+def test_any_text_is_a_key_and_an_actor(consumers: Consumer, words: list[str]) -> None:
+    questions = [
+        params_of("ada", f"{number} {word}", 0, actor=word or "-") for number, word in enumerate(["NULL", *words])
+    ]
     with transaction() as session:
         session.execute(text("DELETE FROM operation_key WHERE key <> 'k0'"))
     found = stored_procedures.call_many(questions)
     assert None not in found
-    kept = [(row["operation_key"], row["actor"]) for row in tills.journal("ada")][-len(questions) :]
+    kept = [(row["operation_key"], row["actor"]) for row in consumers.journal("ada")][-len(questions) :]
     assert kept == [(question.key, question.actor) for question in questions]
 
 
-def test_a_zero_byte_fails_as_it_does_alone(tills: Till) -> None:
+def test_a_zero_byte_fails_as_it_does_alone(consumers: Consumer) -> None:
     for call in (stored_procedures.call, lambda question: stored_procedures.call_many([question])):
         with pytest.raises(DBAPIError, match="zero bytes"):
-            call(asked("ada", "k\0"))
-    assert used(tills) == (1, 1, 1)
+            call(params_of("ada", "k\0"))
+    assert used(consumers) == (1, 1, 1)
 
 
-def test_where_a_rollback_is_in_force_nobody_is_served_by_v2(tills: Till) -> None:
+def test_where_a_rollback_is_in_force_nobody_is_served_by_v2(consumers: Consumer) -> None:
     change = ChangeContext(NOW, "test", "test")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), change)
         session.execute(text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": NOW + timedelta(1)})
         session.execute(text("UPDATE rollout SET phase = 3, step = 3, version = version + 1"))
-    assert _reasons(stored_procedures.call_many([asked("ada", "k1"), asked("bob", "k1")])) == {"STATIC: everyone_all"}
+    assert _reasons(stored_procedures.call_many([params_of("ada", "k1"), params_of("bob", "k1")])) == {
+        "STATIC: everyone_all"
+    }
     with transaction() as session:
         rollouts.roll_back(session, FLAG, change)
-    assert _reasons(stored_procedures.call_many([asked("ada", "k2"), asked("bob", "k2")])) == {"DISABLED: rolled_back"}
+    assert _reasons(stored_procedures.call_many([params_of("ada", "k2"), params_of("bob", "k2")])) == {
+        "DISABLED: rolled_back"
+    }
 
 
 def _reasons(found: Sequence[ShortResult | None]) -> set[str]:
     return {each.evaluation_reason for each in found if each}
 
 
-def test_whoever_waits_for_a_locked_account_holds_nobody_else_up(tills: Till) -> None:
+def test_whoever_waits_for_a_locked_account_holds_nobody_else_up(consumers: Consumer) -> None:
     def take(user: str, number: int) -> None:
-        with tills.app.app_context():
+        with consumers.app.app_context():
             execution.run_operation(Operation(user, f"k{number}", Amounts(1, 0), actor="test"), now=NOW)
 
     threads = [threading.Thread(target=take, args=["bob", number]) for number in range(1, 9)]
@@ -213,16 +225,16 @@ def test_whoever_waits_for_a_locked_account_holds_nobody_else_up(tills: Till) ->
             thread.start()
         for thread in threads:
             thread.join(PATIENCE_SECONDS)
-        assert (stuck.is_alive(), used(tills, "bob"), used(tills, "ada")) == (True, (9, 9, 9), (1, 1, 1))
+        assert (stuck.is_alive(), used(consumers, "bob"), used(consumers, "ada")) == (True, (9, 9, 9), (1, 1, 1))
     stuck.join(PATIENCE_SECONDS)
-    assert used(tills, "ada") == (2, 2, 2)
+    assert used(consumers, "ada") == (2, 2, 2)
 
 
-def test_a_crowd_at_a_locked_account_takes_a_few_connections_alone(tills: Till) -> None:
+def test_a_crowd_at_a_locked_account_takes_a_few_connections_alone(consumers: Consumer) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     def take(user: str, number: int) -> None:
-        with tills.app.app_context():
+        with consumers.app.app_context():
             execution.run_operation(Operation(user, f"k{number}", Amounts(1, 0), actor="test"), now=NOW)
 
     crowd = [threading.Thread(target=take, args=["ada", number]) for number in range(1, 41)]
@@ -235,15 +247,15 @@ def test_a_crowd_at_a_locked_account_takes_a_few_connections_alone(tills: Till) 
         assert session.scalar(text(waiting)) == execution.AT_ONCE
     for thread in crowd:
         thread.join(PATIENCE_SECONDS)
-    assert (used(tills, "ada"), used(tills, "bob")) == ((41, 41, 41), (2, 2, 2))
+    assert (used(consumers, "ada"), used(consumers, "bob")) == ((41, 41, 41), (2, 2, 2))
 
 
-def test_a_crowd_at_few_accounts_loses_nothing_and_doubles_nothing(tills: Till) -> None:
+def test_a_crowd_at_few_accounts_loses_nothing_and_doubles_nothing(consumers: Consumer) -> None:
     """Sixteen threads, two accounts, each key by two threads, now and then for another amount."""
     answers: list[Any] = []
 
     def take(number: int) -> None:
-        with tills.app.app_context():
+        with consumers.app.app_context():
             for each in range(25):
                 key, amount = f"{number // 2}-{each}", 1 + (number % 2 and each % 3 == 0)
                 operation = Operation(("ada", "bob")[each % 2], key, Amounts(0, amount), actor="test")
@@ -263,7 +275,7 @@ def test_a_crowd_at_few_accounts_loses_nothing_and_doubles_nothing(tills: Till) 
     assert len({(each.user_id, each.operation_key) for each in first}) == len(first) == 8 * 25
     for user in ("ada", "bob"):
         charged = sum(each.charged["roast"] for each in first if each.user_id == user)
-        books = tills.books(user)
+        books = consumers.books(user)
         assert books.v2.used["roast"] == books.legacy.used["roast"] == charged
     with read_only() as session:
         assert reconcile(session).clean

@@ -23,7 +23,7 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.observability import logs, tracing
 from control_plane.platform.observability.tracing import Tracing
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 from tests.serving import serving
 
 USER = "ada-who-must-not-be-named"
@@ -33,13 +33,13 @@ TRACEPARENT = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
 
 @pytest.fixture
 def spans(app: Flask) -> InMemorySpanExporter:
-    """What the application tells from now on."""
+    """Export the spans of the application from now on."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing.trace_with(app, Tracing(provider))
-    office = Office(app)
-    office.plan()
-    office.users(UserAttributes(user_id=USER, plan="free", signed_up_at=datetime.now(UTC)))
+    installation = Installation(app)
+    installation.plan()
+    installation.users(UserAttributes(user_id=USER, plan="free", signed_up_at=datetime.now(UTC)))
     return exporter
 
 

@@ -16,12 +16,13 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.plans import ANALYSIS, UnknownPlanError
+from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import EnginePolicy, KeyConflictError, Operation, UnknownUserError
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import BILLING
 from flags.store import Effect, put_override
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.statements import noted
 
@@ -38,25 +39,25 @@ def broken(judge: str) -> None:
         session.connection().exec_driver_sql(whole.replace("%", "%%"))
 
 
-def test_an_operation_is_one_statement(till: Till) -> None:
-    till.user("ada")
+def test_an_operation_is_one_statement(consumer: Consumer) -> None:
+    consumer.user("ada")
     execution.run_operation(Operation("ada", "k0", ONE), now=NOW)
     with noted() as statements:
         receipt = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert len(statements) == 1
     assert receipt.charged == ONE
-    assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts(2, 0)
+    assert consumer.books("ada").v2.used == consumer.books("ada").legacy.used == Amounts(2, 0)
 
 
-def test_a_retry_gets_its_first_receipt(till: Till) -> None:
-    till.user("ada")
+def test_a_retry_gets_its_first_receipt(consumer: Consumer) -> None:
+    consumer.user("ada")
     first, again = (execution.run_operation(Operation("ada", "k1", ONE), now=NOW) for _ in range(2))
     assert again == replace(first, replayed=True)
 
 
-def test_what_can_not_be_answered_raises_what_the_use_case_raises(till: Till) -> None:
-    till.user("ada")
-    till.user("bob", plan="gold")
+def test_what_can_not_be_answered_raises_what_the_use_case_raises(consumer: Consumer) -> None:
+    consumer.user("ada")
+    consumer.user("bob", plan="gold")
     execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     with pytest.raises(KeyConflictError, match="Key 'k1' was used before for another request"):
         execution.run_operation(Operation("ada", "k1", Amounts(2, 0)), now=NOW)
@@ -66,26 +67,26 @@ def test_what_can_not_be_answered_raises_what_the_use_case_raises(till: Till) ->
         execution.run_operation(Operation("bob", "k1", ONE), now=NOW)
 
 
-def test_billing_that_is_due_is_settled_first(till: Till) -> None:
-    till.user("ada")
+def test_billing_that_is_due_is_settled_first(consumer: Consumer) -> None:
+    consumer.user("ada")
     row = {"user_id": "ada", "original_plan": "free", "reason": "", "due_at": NOW, "updated_at": NOW}
     with transaction() as session:
         session.execute(insert(BILLING), row)
     assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).outcome is Outcome.ALLOWED
 
 
-def test_a_shadow_that_raises_reaches_nobody(till: Till) -> None:
-    till.user("ada")
+def test_a_shadow_that_raises_reaches_nobody(consumer: Consumer) -> None:
+    consumer.user("ada")
     broken("credit_judge_v2")
     receipt = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert (receipt.outcome, receipt.served.engine) == (Outcome.ALLOWED, EngineName.LEGACY)
     assert (receipt.shadow.outcome, receipt.comparison.variance) == (Outcome.ERROR, Variance.SHADOW_ERROR)
     assert receipt.shadow.reason == "P0001: no such limit"
-    assert till.books("ada").v2.used == ONE
+    assert consumer.books("ada").v2.used == ONE
 
 
-def test_a_serving_engine_that_raises_charges_nothing_and_is_asked_again(till: Till) -> None:
-    till.user("ada")
+def test_a_serving_engine_that_raises_charges_nothing_and_is_asked_again(consumer: Consumer) -> None:
+    consumer.user("ada")
     with transaction() as session:
         sound = session.scalar(text("SELECT pg_get_functiondef(CAST('credit_judge_legacy' AS regproc))"))
     broken("credit_judge_legacy")
@@ -96,19 +97,19 @@ def test_a_serving_engine_that_raises_charges_nothing_and_is_asked_again(till: T
         session.connection().exec_driver_sql(sound.replace("%", "%%"))
     again = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert (again.outcome, again.retry_of) == (Outcome.ALLOWED, failed.journal_id)
-    assert till.books("ada").v2.used == ONE
+    assert consumer.books("ada").v2.used == ONE
 
 
-def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(till: Till) -> None:
-    till.user("ada")
-    execution.ENGINE_POLICY.set(till.app, EnginePolicy(allowed_on_error=frozenset({ANALYSIS})))
+def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(consumer: Consumer) -> None:
+    consumer.user("ada")
+    execution.ENGINE_POLICY.set(consumer.app, EnginePolicy(allowed_on_error=frozenset({ANALYSIS})))
     broken("credit_judge_legacy")
     assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).granted
     assert not execution.run_operation(Operation("ada", "k2", Amounts(0, 1)), now=NOW).granted
 
 
-def test_the_guard_learns_of_it(till: Till) -> None:
-    till.user("ada")
+def test_the_guard_learns_of_it(consumer: Consumer) -> None:
+    consumer.user("ada")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
     for key in ("k1", "k2", "k2"):
@@ -121,8 +122,8 @@ def test_the_guard_learns_of_it(till: Till) -> None:
     assert totals["credit_consumption_failure", "v2", "shadow"] == 2
 
 
-def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(till: Till) -> None:
-    till.user("ada")
+def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(consumer: Consumer) -> None:
+    consumer.user("ada")
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(
@@ -135,12 +136,12 @@ def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(till
     assert (receipt.served.engine, receipt.evaluation_reason) == (EngineName.V2, "TARGETING_MATCH: allowed")
 
 
-def test_sixteen_callers_at_once_are_charged_once_per_key(till: Till) -> None:
-    till.user("ada", plan="pro")
-    gate, receipts = Barrier(16), []
+def test_sixteen_callers_at_once_are_charged_once_per_key(consumer: Consumer) -> None:
+    consumer.user("ada", plan="pro")
+    gate, receipts = Barrier(16), list[Receipt]()
 
     def call(number: int) -> None:
-        with till.app.app_context():
+        with consumer.app.app_context():
             gate.wait()
             keys = (f"k{each % 5}-{number % 8}" for each in range(10))
             receipts.extend(execution.run_operation(Operation("ada", key, ONE), now=NOW) for key in keys)
@@ -151,6 +152,6 @@ def test_sixteen_callers_at_once_are_charged_once_per_key(till: Till) -> None:
     for thread in threads:
         thread.join()
     assert len(receipts) == 160
-    assert len({receipt.journal_id for receipt in receipts}) == 40 == till.books("ada").v2.used["analysis"]
+    assert len({receipt.journal_id for receipt in receipts}) == 40 == consumer.books("ada").v2.used["analysis"]
     with read_only() as session:
         assert reconcile(session).clean

@@ -27,14 +27,14 @@ from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.reservations import DEFAULT_TTL, FinalizedDifferentlyError
 from credits_engine.reconciliation.journal import reconcile
-from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES, Till
+from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES, Consumer
 from tests.credits_engine.operations.test_random_life import USERS, Life, examples
 
 users = st.sampled_from(USERS)
 
 
 @dataclass
-class Bought:
+class ModelPack:
     """A pack as the model has it."""
 
     id: int
@@ -52,7 +52,7 @@ class Hold:
     asked: Amounts
     posted: Amounts
     starts: dict[EngineName, datetime]
-    drawn: list[tuple[Bought, int]]
+    drawn: list[tuple[ModelPack, int]]
     expires_at: datetime
 
 
@@ -61,12 +61,14 @@ class WholeLife(Life):
 
     def __init__(self) -> None:
         super().__init__()
-        self.packs: list[Bought] = []
+        self.packs: list[ModelPack] = []
         self.holds: dict[str, Hold] = {}
         self.drawn_in_all = dict.fromkeys(USERS, 0)
 
-    def usable(self, user: str, kind: Kind) -> list[Bought]:
-        found = [each for each in self.packs if (each.user, each.kind) == (user, kind) and self.till.now < each.ends]
+    def usable(self, user: str, kind: Kind) -> list[ModelPack]:
+        found = [
+            each for each in self.packs if (each.user, each.kind) == (user, kind) and self.consumer.now < each.ends
+        ]
         return sorted(found, key=lambda each: (each.ends, each.id))
 
     def note(self, user: str, receipt: Receipt, asked: Amounts) -> None:
@@ -75,7 +77,7 @@ class WholeLife(Life):
         parts: dict[Kind, tuple[int, int]] = {}
         fits = True
         for kind in KINDS:
-            limit, used, amount = (each[kind] for each in (served.limits, before, asked))
+            limit, used, amount = served.limits[kind], before[kind], asked[kind]
             left = amount if limit is None else max(limit - used, 0)
             beyond = max(amount - left, 0)
             fits = fits and (amount == 0 or beyond <= sum(each.remaining for each in self.usable(user, kind)))
@@ -89,7 +91,7 @@ class WholeLife(Life):
                 self.used[user, side.engine, side.period.start] += posted
             self.last_drawn = [each for kind in KINDS for each in self.draw(user, kind, parts[kind][1])]
 
-    def draw(self, user: str, kind: Kind, missing: int) -> list[tuple[Bought, int]]:
+    def draw(self, user: str, kind: Kind, missing: int) -> list[tuple[ModelPack, int]]:
         self.drawn_in_all[user] += missing
         paid = []
         for pack in self.usable(user, kind):
@@ -101,22 +103,22 @@ class WholeLife(Life):
 
     @rule(user=users, kind=st.sampled_from(KINDS), amount=st.integers(1, 40), hours=st.integers(1, 900))
     def buy(self, user: str, kind: Kind, amount: int, hours: int) -> None:
-        ends = self.till.now + timedelta(hours=hours)
+        ends = self.consumer.now + timedelta(hours=hours)
         purchase = Purchase(self.name(user), kind, amount, ends)
         with transaction() as session:
-            done = top_ups.top_up(session, purchase, ChangeContext(self.till.now, "test", "Bought."))
-        self.packs.append(Bought(done.pack.id, user, kind, amount, ends))
+            done = top_ups.top_up(session, purchase, ChangeContext(self.consumer.now, "test", "Bought."))
+        self.packs.append(ModelPack(done.pack.id, user, kind, amount, ends))
 
     @rule(data=st.data())
     def revoke(self, data: st.DataObject) -> None:
-        running = [each for each in self.packs if self.till.now < each.ends]
+        running = [each for each in self.packs if self.consumer.now < each.ends]
         if not running:
             return
         pack = data.draw(st.sampled_from(running))
         with transaction() as session:
-            done = top_ups.revoke(session, pack.id, ChangeContext(self.till.now, "test", "Refunded."))
+            done = top_ups.revoke(session, pack.id, ChangeContext(self.consumer.now, "test", "Refunded."))
         assert done.moved == -pack.remaining
-        pack.remaining, pack.ends = 0, self.till.now
+        pack.remaining, pack.ends = 0, self.consumer.now
 
     @rule(user=users, analysis=st.integers(0, 60), roast=st.integers(0, 25))
     def reserve(self, user: str, analysis: int, roast: int) -> None:
@@ -124,14 +126,14 @@ class WholeLife(Life):
             return
         self.keys += 1
         key, asked = f"r{self.keys}", Amounts(analysis, roast)
-        evaluation = V2_SERVES if self.till.v2 else LEGACY_SERVES
+        evaluation = V2_SERVES if self.consumer.v2 else LEGACY_SERVES
         operation = Operation(self.name(user), key, asked, actor="test", type=EntryType.RESERVE)
         with transaction() as session:
-            receipt = reservations.reserve(session, operation, now=self.till.now, evaluate=lambda _: evaluation)
+            receipt = reservations.reserve(session, operation, now=self.consumer.now, evaluate=lambda _: evaluation)
         self.note(user, receipt, asked)
         if receipt.granted:
             starts = {side.engine: side.period.start for side in (receipt.served, receipt.shadow)}
-            expires_at = self.till.now + DEFAULT_TTL
+            expires_at = self.consumer.now + DEFAULT_TTL
             self.holds[key] = Hold(user, asked, receipt.served.posted, starts, self.last_drawn, expires_at)
 
     def given_back(self, hold: Hold, back: Amounts) -> None:
@@ -157,7 +159,7 @@ class WholeLife(Life):
         kept = Amounts(
             data.draw(st.integers(0, hold.asked["analysis"])), data.draw(st.integers(0, hold.asked["roast"]))
         )
-        words: dict[str, Any] = {"now": self.till.now, "actor": "test"}
+        words: dict[str, Any] = {"now": self.consumer.now, "actor": "test"}
         try:
             with transaction() as session:
                 if how == "commit":
@@ -167,36 +169,36 @@ class WholeLife(Life):
                     reservations.release(session, self.name(hold.user), key, reason="Failed.", **words)
         except FinalizedDifferentlyError:
             assert how == "commit"
-            assert self.till.now >= hold.expires_at
+            assert self.consumer.now >= hold.expires_at
             return
         del self.holds[key]
         self.given_back(hold, hold.asked - kept)
 
     @rule()
     def expire(self) -> None:
-        sweep(self.till.now)
-        sweep_packs(self.till.now)
-        for key in [key for key, hold in self.holds.items() if self.till.now >= hold.expires_at]:
+        sweep(self.consumer.now)
+        sweep_packs(self.consumer.now)
+        for key in [key for key, hold in self.holds.items() if self.consumer.now >= hold.expires_at]:
             hold = self.holds.pop(key)
             self.given_back(hold, hold.asked)
-        sweep_packs(self.till.now)
+        sweep_packs(self.consumer.now)
         for pack in self.packs:
-            if self.till.now >= pack.ends:
+            if self.consumer.now >= pack.ends:
                 pack.remaining = 0
 
     @rule(user=users)
     def reset(self, user: str) -> None:
         with transaction() as session:
-            corrections.reset(session, self.name(user), ChangeContext(self.till.now, "test", "By hand."))
-        both = self.till.books(self.name(user))
+            corrections.reset(session, self.name(user), ChangeContext(self.consumer.now, "test", "By hand."))
+        both = self.consumer.books(self.name(user))
         for engine in EngineName:
             self.used[user, engine, both.of(engine).period.start] = NOTHING
 
     @rule(user=users, analysis=st.integers(-20, 20), roast=st.integers(-5, 5))
     def adjust(self, user: str, analysis: int, roast: int) -> None:
         given = Amounts(analysis, roast)
-        evaluation = V2_SERVES if self.till.v2 else LEGACY_SERVES
-        both = self.till.books(self.name(user))
+        evaluation = V2_SERVES if self.consumer.v2 else LEGACY_SERVES
+        both = self.consumer.books(self.name(user))
         serving = both.of(evaluation.engine)
         fine = all(
             amount <= used and (amount >= 0 or limit is None or used - amount <= limit)
@@ -210,7 +212,7 @@ class WholeLife(Life):
                 corrections.adjust(
                     session,
                     Adjustment(self.name(user), given),
-                    ChangeContext(self.till.now, "test", "Goodwill."),
+                    ChangeContext(self.consumer.now, "test", "Goodwill."),
                     evaluate=lambda _: evaluation,
                 )
         except CorrectionRefused:
@@ -225,13 +227,13 @@ class WholeLife(Life):
     @invariant()
     def packs_hold_what_was_not_spent(self) -> None:
         for user in USERS:
-            shown = {pack.id: pack.remaining for pack in self.till.books(self.name(user)).packs}
+            shown = {pack.id: pack.remaining for pack in self.consumer.books(self.name(user)).packs}
             known = {pack.id: pack.remaining for kind in KINDS for pack in self.usable(user, kind) if pack.remaining}
             assert shown == known, user
 
     def teardown(self) -> None:
         for user in USERS:
-            rows = self.till.journal(self.name(user))
+            rows = self.consumer.journal(self.name(user))
             operations = [row for row in rows if row["type"] in ("consume", "reserve")]
             for row in operations:
                 assert row["v2_posted"]["analysis"] == row["legacy_posted"]["analysis"] >= 0
@@ -264,7 +266,7 @@ def test_books_and_packs_hold_what_the_model_says_in_five_hundred_lives(app: Fla
 def test_the_model_would_notice_a_pack_that_pays_too_early(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     with app.app_context():
         life = type("WholeLife", (WholeLife,), {"app": app})()
-        life.till = Till(app, v2=True)
+        life.consumer = Consumer(app, v2=True)
         life.enter()
         life.buy("ada", ROAST, 5, 10)
         monkeypatch.setattr("credits_engine.operations.consumption.beyond_plan", lambda _book, _charged: Amounts(0, 1))

@@ -19,7 +19,7 @@ from credits_engine.reconciliation.verification import verify
 from credits_engine.store import running_totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS, USERS
 from tests.credits_engine.administration.test_top_ups import buy
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import MONTH
 
 Harm = Callable[[Session], object]
@@ -98,20 +98,20 @@ FOUND_BY_VERIFY: dict[str, Harm] = {
 
 
 @pytest.fixture
-def shop(till: Till) -> Till:
+def used_consumer(consumer: Consumer) -> Consumer:
     """Two users who consumed, one of whom bought a pack; everything is whole."""
-    till.v2 = True
+    consumer.v2 = True
     for user, key in (("ada", "k1"), ("bob", "k2")):
-        till.take(till.user(user), key, analysis=3, roast=2)
-    buy(till, 5)
-    till.take("ada", "k3", roast=10)
-    assert whole(till)
-    return till
+        consumer.take(consumer.user(user), key, analysis=3, roast=2)
+    buy(consumer, 5)
+    consumer.take("ada", "k3", roast=10)
+    assert whole(consumer)
+    return consumer
 
 
-def whole(till: Till) -> bool:
+def whole(consumer: Consumer) -> bool:
     with read_only() as session:
-        return verify(session, till.now).intact
+        return verify(session, consumer.now).intact
 
 
 def spoil(harm: Harm) -> None:
@@ -120,34 +120,36 @@ def spoil(harm: Harm) -> None:
 
 
 @pytest.mark.parametrize("harm", FOUND_BY_VERIFY.values(), ids=FOUND_BY_VERIFY.keys())
-def test_every_corruption_is_found_by_verify(shop: Till, harm: Harm) -> None:
+def test_every_corruption_is_found_by_verify(used_consumer: Consumer, harm: Harm) -> None:
     spoil(harm)
-    assert not whole(shop)
+    assert not whole(used_consumer)
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("harm", FOUND_BY_VERIFY.values(), ids=FOUND_BY_VERIFY.keys())
-def test_a_restored_backup_is_whole_and_goes_on(shop: Till, database_url: str, tmp_path: Path, harm: Harm) -> None:
+def test_a_restored_backup_is_whole_and_goes_on(
+    used_consumer: Consumer, database_url: str, tmp_path: Path, harm: Harm
+) -> None:
     kept = tmp_path / "kept.backup"
     backup.backup(database_url, kept)
     spoil(harm)
     db.engine.dispose()
     backup.restore(database_url, kept)
-    assert whole(shop)
-    assert shop.take("ada", "k1", analysis=3, roast=2).replayed
-    shop.take("ada", "k4", analysis=1)
-    assert whole(shop)
+    assert whole(used_consumer)
+    assert used_consumer.take("ada", "k1", analysis=3, roast=2).replayed
+    used_consumer.take("ada", "k4", analysis=1)
+    assert whole(used_consumer)
 
 
-def test_an_operation_that_was_journalled_twice_trips_a_wire_of_its_own(shop: Till) -> None:
+def test_an_operation_that_was_journalled_twice_trips_a_wire_of_its_own(used_consumer: Consumer) -> None:
     spoil(doubled)
-    invariants.check(shop.now)
-    signals.flush(shop.now)
+    invariants.check(used_consumer.now)
+    signals.flush(used_consumer.now)
     with read_only() as session:
         assert signals.totals(session)[SeriesKey(invariants.DOUBLE_CHARGE)].bad == 1
 
 
-def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
+def test_a_changed_answer_is_found_by_the_calibration(used_consumer: Consumer) -> None:
     spoil(
         in_journal(
             lambda s: s.execute(update(JOURNAL).where(JOURNAL.c.user_id == "bob").values(v2_outcome="denied_limit"))
@@ -158,7 +160,7 @@ def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
     assert (found.passed, len(found.unlike)) == (False, 1)
 
 
-def test_a_changed_sum_is_found_and_made_again(shop: Till) -> None:
+def test_a_changed_sum_is_found_and_made_again(used_consumer: Consumer) -> None:
     totals.advance()
     spoil(lambda s: s.execute(update(running_totals.TOTALS).values(amounts=Amounts(0, 77))))
     with read_only() as session:

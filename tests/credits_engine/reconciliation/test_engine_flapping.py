@@ -14,71 +14,71 @@ from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.rollouts import store
 from credits_engine.reconciliation import engine_flapping
 from credits_engine.reconciliation.engine_flapping import HOUR, MOVES_COUNTED, SIGNAL
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 V2, LEGACY = True, False
 
 
 @pytest.fixture(autouse=True)
-def rollout(till: Till) -> None:
-    """A rollout whose step began with the hour in which the till opens."""
-    till.now = till.now.replace(minute=0)
+def rollout(consumer: Consumer) -> None:
+    """A rollout whose step began with the hour of the first operation."""
+    consumer.now = consumer.now.replace(minute=0)
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))
+        rollouts.plan(session, FLAG, default_plan(consumer.now), ChangeContext(consumer.now, "test", "test"))
 
 
-def served(till: Till, user: str, *engines: bool) -> None:
+def served(consumer: Consumer, user: str, *engines: bool) -> None:
     """Operations of a user, a minute apart, and who served each."""
-    till.user(user)
+    consumer.user(user)
     for v2 in engines:
-        till.v2 = v2
-        till.now += timedelta(minutes=1)
-        till.take(user, f"k{till.now.isoformat()}", analysis=1)
+        consumer.v2 = v2
+        consumer.now += timedelta(minutes=1)
+        consumer.take(user, f"k{consumer.now.isoformat()}", analysis=1)
 
 
-def counted(till: Till, hours: int) -> Count:
-    """What was counted once so many hours are over."""
-    engine_flapping.count(till.now.replace(minute=0) + hours * HOUR, 1)
+def counted(consumer: Consumer, hours: int) -> Count:
+    """Return the count once so many hours are over."""
+    engine_flapping.count(consumer.now.replace(minute=0) + hours * HOUR, 1)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
 
 
-def test_whoever_comes_back_has_moved_too_often(till: Till) -> None:
-    served(till, "ada", V2, V2, LEGACY, V2)
-    served(till, "bob", LEGACY, LEGACY, V2)
-    served(till, "eve", V2)
-    served(till, "joe", LEGACY, V2, LEGACY)
-    assert counted(till, 0) == Count(0, 0), "the hour is not over"
-    assert counted(till, 1) == Count(2, 4)
-    assert counted(till, 1) == Count(2, 4)
-    MOVES_COUNTED.set(till.app, None)
-    assert counted(till, 1) == Count(2, 4), "another leader does not count the hour again"
-    assert counted(till, 2) == Count(2, 4)
+def test_whoever_comes_back_has_moved_too_often(consumer: Consumer) -> None:
+    served(consumer, "ada", V2, V2, LEGACY, V2)
+    served(consumer, "bob", LEGACY, LEGACY, V2)
+    served(consumer, "eve", V2)
+    served(consumer, "joe", LEGACY, V2, LEGACY)
+    assert counted(consumer, 0) == Count(0, 0), "the hour is not over"
+    assert counted(consumer, 1) == Count(2, 4)
+    assert counted(consumer, 1) == Count(2, 4)
+    MOVES_COUNTED.set(consumer.app, None)
+    assert counted(consumer, 1) == Count(2, 4), "another leader does not count the hour again"
+    assert counted(consumer, 2) == Count(2, 4)
 
 
-def test_a_new_period_is_a_new_beginning(till: Till) -> None:
-    boundary = till.now.replace(hour=0, day=1) + timedelta(days=31)
+def test_a_new_period_is_a_new_beginning(consumer: Consumer) -> None:
+    boundary = consumer.now.replace(hour=0, day=1) + timedelta(days=31)
     with transaction() as session:
         found = rollouts.find(session, FLAG)
         after = replace(found, entered_at=boundary - 2 * HOUR, version=found.version + 1)
         assert store.compare_and_set(session, after, expected_version=found.version)
-    till.user("ada", anchor=boundary.replace(minute=30))
+    consumer.user("ada", anchor=boundary.replace(minute=30))
     for minute, v2 in ((10, LEGACY), (20, V2), (40, LEGACY), (50, V2)):
-        till.v2, till.now = v2, boundary.replace(minute=minute)
-        till.take("ada", f"k{minute}", analysis=1)
-    assert counted(till, 1) == Count(0, 1)
+        consumer.v2, consumer.now = v2, boundary.replace(minute=minute)
+        consumer.take("ada", f"k{minute}", analysis=1)
+    assert counted(consumer, 1) == Count(0, 1)
 
 
-def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(till: Till) -> None:
-    served(till, "ada", V2, LEGACY)
+def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(consumer: Consumer) -> None:
+    served(consumer, "ada", V2, LEGACY)
     with transaction() as session:
         found = rollouts.find(session, FLAG)
-        after = replace(found, entered_at=till.now, version=found.version + 1)
+        after = replace(found, entered_at=consumer.now, version=found.version + 1)
         assert store.compare_and_set(session, after, expected_version=found.version)
-    served(till, "ada", V2)
-    assert counted(till, 1) == Count(0, 1)
+    served(consumer, "ada", V2)
+    assert counted(consumer, 1) == Count(0, 1)
     with transaction() as session:
-        rollouts.roll_back(session, FLAG, ChangeContext(till.now, "test", "drill"))
-    till.now += HOUR
-    served(till, "bob", V2, LEGACY, V2)
-    assert counted(till, 1) == Count(0, 1), "legacy serves everybody"
+        rollouts.roll_back(session, FLAG, ChangeContext(consumer.now, "test", "drill"))
+    consumer.now += HOUR
+    served(consumer, "bob", V2, LEGACY, V2)
+    assert counted(consumer, 1) == Count(0, 1), "legacy serves everybody"

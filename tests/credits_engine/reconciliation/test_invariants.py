@@ -15,6 +15,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import store
+from control_plane.rollouts.blast_radius import BlastRadius
 from control_plane.rollouts.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Adjustment
@@ -25,7 +26,7 @@ from credits_engine.operations.consumption import Engines, FlagEvaluation, Opera
 from credits_engine.reconciliation import invariants
 from credits_engine.store import guard_queries
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 
 
@@ -35,59 +36,59 @@ def doubling(book: Book, request: Request) -> Decision:
     return replace(decision, charged=decision.charged + decision.charged)
 
 
-def tripped(till: Till) -> dict[str, Count]:
-    """What the tripwires have counted."""
-    signals.flush(till.now)
+def tripped(consumer: Consumer) -> dict[str, Count]:
+    """Return the counts of the tripwires."""
+    signals.flush(consumer.now)
     with read_only() as session:
         totals = signals.totals(session)
     return {name: totals[SeriesKey(name)] for name in (invariants.DIFFERENCE, invariants.DOUBLE_CHARGE)}
 
 
-def test_sound_books_trip_nothing(till: Till) -> None:
-    till.v2 = True
-    till.take(till.user("ada"), "k1", analysis=2)
-    assert invariants.check(till.now) == []
-    assert tripped(till) == {invariants.DIFFERENCE: Count(0, 1), invariants.DOUBLE_CHARGE: Count(0, 1)}
+def test_sound_books_trip_nothing(consumer: Consumer) -> None:
+    consumer.v2 = True
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
+    assert invariants.check(consumer.now) == []
+    assert tripped(consumer) == {invariants.DIFFERENCE: Count(0, 1), invariants.DOUBLE_CHARGE: Count(0, 1)}
 
 
-def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(till: Till) -> None:
-    till.v2 = True
-    till.take(till.user("ada"), "k1", analysis=2)
+def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(consumer: Consumer) -> None:
+    consumer.v2 = True
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
     with transaction() as session:
         session.execute(update(COUNTERS).values(used=Amounts(analysis=3)))
-    assert [total.user_id for total in invariants.check(till.now)] == ["ada"]
-    assert tripped(till)[invariants.DIFFERENCE] == Count(1, 1)
+    assert [total.user_id for total in invariants.check(consumer.now)] == ["ada"]
+    assert tripped(consumer)[invariants.DIFFERENCE] == Count(1, 1)
 
 
-def test_a_key_that_was_charged_twice_trips_the_other_wire(till: Till) -> None:
-    till.v2 = True
-    till.take(till.user("ada"), "k1", analysis=2)
+def test_a_key_that_was_charged_twice_trips_the_other_wire(consumer: Consumer) -> None:
+    consumer.v2 = True
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
     again = [column for column in JOURNAL.c if column.name != "id"]
     with transaction() as session:
         session.execute(JOURNAL.insert().from_select(again, select(*again)))
-    invariants.check(till.now)
-    assert tripped(till)[invariants.DOUBLE_CHARGE] == Count(1, 1)
+    invariants.check(consumer.now)
+    assert tripped(consumer)[invariants.DOUBLE_CHARGE] == Count(1, 1)
 
 
-def test_the_check_goes_round_page_by_page(till: Till) -> None:
-    till.take(till.user("ada"), "k1", analysis=2)
+def test_the_check_goes_round_page_by_page(consumer: Consumer) -> None:
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
     for _ in range(4):
-        assert invariants.check(till.now) == []
+        assert invariants.check(consumer.now) == []
 
 
-def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
-    till.take(till.user("ada"), "k0", analysis=2)
-    till.v2 = True
+def test_what_v2_puts_at_stake_is_counted_since_an_instant(consumer: Consumer) -> None:
+    consumer.take(consumer.user("ada"), "k0", analysis=2)
+    consumer.v2 = True
     for user in ("ada", "bob"):
-        till.take(till.user(user), "k1", analysis=2)
-        till.take(user, "k2", roast=1)
+        consumer.take(consumer.user(user), "k1", analysis=2)
+        consumer.take(user, "k2", roast=1)
     with read_only() as session:
-        assert guard_queries.impact(session, till.now) == guard_queries.BlastRadius(2, 4, 0)
-        assert guard_queries.impact(session, till.now + timedelta(seconds=1)) == guard_queries.BlastRadius()
+        assert guard_queries.impact(session, consumer.now) == BlastRadius(2, 4, 0)
+        assert guard_queries.impact(session, consumer.now + timedelta(seconds=1)) == BlastRadius()
 
 
 def at_step(phase: int, step: int = 0) -> Rollout:
-    """The guide's rollout at this step, for a year and watched."""
+    """Return the guide's rollout at this step, for a year and watched."""
     with transaction() as session:
         if store.load(session, FLAG) is None:
             rollouts.plan(session, FLAG, default_plan(NOW - timedelta(days=30)), ChangeContext(NOW, "test", "test"))
@@ -97,45 +98,45 @@ def at_step(phase: int, step: int = 0) -> Rollout:
         return after
 
 
-def stake(till: Till) -> Count:
-    invariants.check(till.now)
-    signals.flush(till.now)
+def stake(consumer: Consumer) -> Count:
+    invariants.check(consumer.now)
+    signals.flush(consumer.now)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(invariants.AT_RISK), Count(0, 0))
 
 
-def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(till: Till) -> None:
-    till.take(till.user("ada"), "k0", analysis=1)
-    assert stake(till) == Count(0, 0), "nobody is exposed"
+def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(consumer: Consumer) -> None:
+    consumer.take(consumer.user("ada"), "k0", analysis=1)
+    assert stake(consumer) == Count(0, 0), "nobody is exposed"
     at_step(3)
-    till.v2, till.engines = True, Engines(v2=doubling)
-    most = SETTINGS.get(till.app).credits_at_risk_max
-    till.user("bob", plan="custom")
-    till.take("bob", "k1", analysis=most)
-    assert stake(till) == Count(0, 1), "a budget may be used up"
-    till.take("bob", "k2", analysis=1)
-    assert stake(till) == Count(1, 2)
+    consumer.v2, consumer.engines = True, Engines(v2=doubling)
+    most = SETTINGS.get(consumer.app).credits_at_risk_max
+    consumer.user("bob", plan="custom")
+    consumer.take("bob", "k1", analysis=most)
+    assert stake(consumer) == Count(0, 1), "a budget may be used up"
+    consumer.take("bob", "k2", analysis=1)
+    assert stake(consumer) == Count(1, 2)
 
 
-def test_the_budget_of_the_alert_counts_before_the_one_of_the_settings(till: Till) -> None:
+def test_the_budget_of_the_alert_counts_before_the_one_of_the_settings(consumer: Consumer) -> None:
     at_step(3)
-    till.v2, till.engines = True, Engines(v2=doubling)
-    till.take(till.user("bob", plan="custom"), "k1", analysis=3)
+    consumer.v2, consumer.engines = True, Engines(v2=doubling)
+    consumer.take(consumer.user("bob", plan="custom"), "k1", analysis=3)
     signals.set_budgets({invariants.AT_RISK: 3})
-    assert stake(till) == Count(0, 1)
+    assert stake(consumer) == Count(0, 1)
     signals.set_budgets({invariants.AT_RISK: 2})
-    assert stake(till) == Count(1, 2)
+    assert stake(consumer) == Count(1, 2)
 
 
-def asked(till: Till, users: int, *, reason: str, signed_up_days_ago: int = 90, named: str = "u") -> None:
+def consume_for(consumer: Consumer, users: int, *, reason: str, signed_up_days_ago: int = 90, named: str = "u") -> None:
     """Operations of that many users, for whom the flag gave this reason."""
     evaluation = FlagEvaluation(enabled="inside" in reason, reason=reason, revision=1)
     for number in range(users):
-        user = till.user(f"{named}{number}")
+        user = consumer.user(f"{named}{number}")
         with transaction() as session:
-            signed_up_at = till.now - timedelta(days=signed_up_days_ago)
+            signed_up_at = consumer.now - timedelta(days=signed_up_days_ago)
             session.execute(update(USERS).where(USERS.c.user_id == user).values(signed_up_at=signed_up_at))
-            consume(session, Operation(user, "k", Amounts(1)), now=till.now, evaluate=lambda _: evaluation)
+            consume(session, Operation(user, "k", Amounts(1)), now=consumer.now, evaluate=lambda _: evaluation)
 
 
 def split(rollout: Rollout) -> SampleRatio | None:
@@ -143,20 +144,20 @@ def split(rollout: Rollout) -> SampleRatio | None:
         return guard_queries.sample_ratio(session, rollout, NOW)
 
 
-def test_of_a_percentage_those_are_counted_whom_it_decided(till: Till) -> None:
-    asked(till, 3, reason="SPLIT: everyone_inside", named="in")
-    asked(till, 9, reason="DEFAULT: default_off", named="out")
-    asked(till, 4, reason="TARGETING_MATCH: beta_member", named="beta")
-    asked(till, 2, reason="TARGETING_MATCH: denied", named="denied")
+def test_of_a_percentage_those_are_counted_whom_it_decided(consumer: Consumer) -> None:
+    consume_for(consumer, 3, reason="SPLIT: everyone_inside", named="in")
+    consume_for(consumer, 9, reason="DEFAULT: default_off", named="out")
+    consume_for(consumer, 4, reason="TARGETING_MATCH: beta_member", named="beta")
+    consume_for(consumer, 2, reason="TARGETING_MATCH: denied", named="denied")
     assert split(at_step(3, 1)) == SampleRatio(3, 12, 0.25)
     assert split(at_step(1)) is None
     assert split(at_step(3, 3)) is None, "everybody is in"
 
 
-def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
-    asked(till, 2, reason="SPLIT: new_signup_inside", signed_up_days_ago=3, named="in")
-    asked(till, 5, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
-    asked(till, 7, reason="DEFAULT: default_off", signed_up_days_ago=300, named="old")
+def test_of_the_newcomers_only_newcomers_count(consumer: Consumer) -> None:
+    consume_for(consumer, 2, reason="SPLIT: new_signup_inside", signed_up_days_ago=3, named="in")
+    consume_for(consumer, 5, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
+    consume_for(consumer, 7, reason="DEFAULT: default_off", signed_up_days_ago=300, named="old")
     assert split(at_step(2, 0)) == SampleRatio(2, 7, 0.1)
 
 
@@ -166,10 +167,10 @@ def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
     ids=["half of a cohort", "a whole cohort", "newcomers beside a cohort"],
 )
 def test_a_percentage_says_nothing_while_attributes_take_more_from_one_side_of_it(
-    till: Till, steps: tuple[int, ...], before: bool, ratio: SampleRatio | None
+    consumer: Consumer, steps: tuple[int, ...], before: bool, ratio: SampleRatio | None
 ) -> None:
-    asked(till, 3, reason="SPLIT: everyone_inside", signed_up_days_ago=3, named="in")
-    asked(till, 9, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
+    consume_for(consumer, 3, reason="SPLIT: everyone_inside", signed_up_days_ago=3, named="in")
+    consume_for(consumer, 9, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
     pro = (Constraint("plan", Operator.IN, ("pro",)),)
     cohort = Phase("pro", "Pro", "attributes", steps, timedelta(0), constraints=pro)
     *_, newcomers, everyone = default_plan(NOW - timedelta(days=30)).phases
@@ -179,60 +180,60 @@ def test_a_percentage_says_nothing_while_attributes_take_more_from_one_side_of_i
     assert split(at_step(1, 1)) == ratio
 
 
-def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:
-    till.take(till.user("ada"), "k1", analysis=2)
-    invariants.check_periods(till.now, 1)
+def test_two_periods_at_once_trip_a_wire_of_their_own(consumer: Consumer) -> None:
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
+    invariants.check_periods(consumer.now, 1)
     row = select(COUNTERS).where(COUNTERS.c.user_id == "ada")
     with transaction() as session:
         opened = dict(session.execute(row).mappings().one())
-        session.execute(COUNTERS.insert().values(opened | {"period_start": till.now}))
-    invariants.check_periods(till.now, 1)
-    signals.flush(till.now)
+        session.execute(COUNTERS.insert().values(opened | {"period_start": consumer.now}))
+    invariants.check_periods(consumer.now, 1)
+    signals.flush(consumer.now)
     with read_only() as session:
         assert signals.totals(session)[SeriesKey(invariants.OVERLAP)] == Count(1, 2)
 
 
-def corrected(till: Till, at: datetime) -> Count:
+def corrected(consumer: Consumer, at: datetime) -> Count:
     invariants.count_corrections(at, 1)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(invariants.CORRECTED), Count(0, 0))
 
 
-def give_back(till: Till, user: str, key: str | None = None) -> None:
+def give_back(consumer: Consumer, user: str, key: str | None = None) -> None:
     evaluation = FlagEvaluation(enabled=True, reason="test", revision=1)
     with transaction() as session:
         corrections.adjust(
             session,
             Adjustment(user, Amounts(1), key=key),
-            ChangeContext(till.now, "olga", "They asked."),
+            ChangeContext(consumer.now, "olga", "They asked."),
             evaluate=lambda _: evaluation,
         )
 
 
-def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(till: Till) -> None:
+def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(consumer: Consumer) -> None:
     for user in ("ada", "bob", "eve"):
-        till.take(till.user(user), "k1", analysis=2)
-        till.take(user, "k2", analysis=2)
-    give_back(till, "ada")
-    give_back(till, "ada", key="ticket 7")
+        consumer.take(consumer.user(user), "k1", analysis=2)
+        consumer.take(user, "k2", analysis=2)
+    give_back(consumer, "ada")
+    give_back(consumer, "ada", key="ticket 7")
     with transaction() as session:
-        corrections.reset(session, "bob", ChangeContext(till.now, "olga", "They asked."))
-    assert corrected(till, till.now) == Count(0, 0), "the hour is not over"
-    an_hour_later = till.now + invariants.HOUR
-    assert corrected(till, an_hour_later) == Count(2, 3)
-    assert corrected(till, an_hour_later) == Count(2, 3)
-    assert corrected(till, an_hour_later + invariants.HOUR) == Count(2, 3)
+        corrections.reset(session, "bob", ChangeContext(consumer.now, "olga", "They asked."))
+    assert corrected(consumer, consumer.now) == Count(0, 0), "the hour is not over"
+    an_hour_later = consumer.now + invariants.HOUR
+    assert corrected(consumer, an_hour_later) == Count(2, 3)
+    assert corrected(consumer, an_hour_later) == Count(2, 3)
+    assert corrected(consumer, an_hour_later + invariants.HOUR) == Count(2, 3)
 
 
-def test_another_leader_does_not_count_the_hour_again(till: Till) -> None:
-    till.take(till.user("ada"), "k1", analysis=2)
-    an_hour_later = till.now + invariants.HOUR
-    assert corrected(till, an_hour_later) == Count(0, 1)
-    invariants.CORRECTIONS_COUNTED.set(till.app, None)
-    assert corrected(till, an_hour_later) == Count(0, 1)
+def test_another_leader_does_not_count_the_hour_again(consumer: Consumer) -> None:
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
+    an_hour_later = consumer.now + invariants.HOUR
+    assert corrected(consumer, an_hour_later) == Count(0, 1)
+    invariants.CORRECTIONS_COUNTED.set(consumer.app, None)
+    assert corrected(consumer, an_hour_later) == Count(0, 1)
 
 
-def test_what_a_rollback_gives_back_is_no_sign_of_a_new_fault(till: Till) -> None:
-    till.take(till.user("ada"), "k1", analysis=2)
-    give_back(till, "ada", key="rollback:ENABLE_CREDITS_V2:1")
-    assert corrected(till, till.now + invariants.HOUR) == Count(0, 1)
+def test_what_a_rollback_gives_back_is_no_sign_of_a_new_fault(consumer: Consumer) -> None:
+    consumer.take(consumer.user("ada"), "k1", analysis=2)
+    give_back(consumer, "ada", key="rollback:ENABLE_CREDITS_V2:1")
+    assert corrected(consumer, consumer.now + invariants.HOUR) == Count(0, 1)

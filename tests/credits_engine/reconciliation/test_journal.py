@@ -9,7 +9,7 @@ from credits_engine.engines.decisions import EngineName
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import reconciliation
 from credits_engine.store.tables import COUNTERS, LEGACY
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import MONTH
 
 
@@ -18,25 +18,25 @@ def reconciled() -> Reconciliation:
         return reconcile(session)
 
 
-def test_an_empty_database_has_nothing_to_correct(till: Till) -> None:
+def test_an_empty_database_has_nothing_to_correct(consumer: Consumer) -> None:
     assert reconciled() == Reconciliation(0, 0, ())
 
 
-def test_books_that_were_only_moved_by_operations_agree_with_the_journal(till: Till) -> None:
-    till.user("ada", anchor=datetime(2026, 1, 20, tzinfo=UTC))
-    till.user("bob", "pro")
+def test_books_that_were_only_moved_by_operations_agree_with_the_journal(consumer: Consumer) -> None:
+    consumer.user("ada", anchor=datetime(2026, 1, 20, tzinfo=UTC))
+    consumer.user("bob", "pro")
     for number in range(12):
-        till.v2 = number % 2 == 0
-        till.take("ada", f"k{number}", analysis=number + 1, roast=number % 3)
-        till.take("bob", f"k{number}", roast=200)
-        till.now += timedelta(days=4)
+        consumer.v2 = number % 2 == 0
+        consumer.take("ada", f"k{number}", analysis=number + 1, roast=number % 3)
+        consumer.take("bob", f"k{number}", roast=200)
+        consumer.now += timedelta(days=4)
     assert reconciled().checked == 2 * 2 + 3 + 2
     assert reconciled().clean
 
 
-def test_a_changed_book_is_named_with_both_figures(till: Till) -> None:
-    till.user("ada")
-    till.take("ada", "k1", analysis=5)
+def test_a_changed_book_is_named_with_both_figures(consumer: Consumer) -> None:
+    consumer.user("ada")
+    consumer.take("ada", "k1", analysis=5)
     with transaction() as session:
         session.execute(update(COUNTERS).values(used=Amounts(analysis=7)))
     (difference,) = reconciled().differences
@@ -44,11 +44,11 @@ def test_a_changed_book_is_named_with_both_figures(till: Till) -> None:
     assert (difference.book, difference.journal) == (Amounts(7, 0), Amounts(5, 0))
 
 
-def test_a_lost_row_and_an_invented_one_are_found(till: Till) -> None:
-    till.user("ada")
-    till.user("bob")
-    till.take("ada", "k1", analysis=5)
-    till.take("bob", "k1", analysis=5)
+def test_a_lost_row_and_an_invented_one_are_found(consumer: Consumer) -> None:
+    consumer.user("ada")
+    consumer.user("bob")
+    consumer.take("ada", "k1", analysis=5)
+    consumer.take("bob", "k1", analysis=5)
     with transaction() as session:
         session.execute(delete(LEGACY).where(LEGACY.c.user_id == "ada"))
         session.execute(update(LEGACY).where(LEGACY.c.user_id == "bob").values(user_id="eve"))
@@ -56,10 +56,10 @@ def test_a_lost_row_and_an_invented_one_are_found(till: Till) -> None:
     assert found == [("ada", 0, 5), ("bob", 0, 5), ("eve", 5, 0)]
 
 
-def test_many_pages_find_what_one_page_finds(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pages_find_what_one_page_finds(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
-        till.user(f"user{number}")
-        till.take(f"user{number}", "k1", analysis=number + 1)
+        consumer.user(f"user{number}")
+        consumer.take(f"user{number}", "k1", analysis=number + 1)
     whole = reconciled()
     assert whole.checked == 14
     for users in (1, 2, 3):

@@ -15,7 +15,7 @@ from credits_engine.engines.decisions import Book, Decision, Engine, Request
 from credits_engine.operations.consumption import Engines, Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation.new_error_types import RECENT, SIGNAL, UNSOUND, NewErrorTypes, type_of
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.operations.test_stored_procedure import broken
 
 
@@ -27,74 +27,76 @@ def raising(error: type[Exception]) -> Engine:
 
 
 @pytest.fixture
-def looking(till: Till) -> NewErrorTypes:
-    """Whoever looks, with a rollout that began when the till did."""
-    till.user("ada")
+def error_types(consumer: Consumer) -> NewErrorTypes:
+    """Return a check of new error types, with a rollout that began at the consumer's instant."""
+    consumer.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))
+        rollouts.plan(session, FLAG, default_plan(consumer.now), ChangeContext(consumer.now, "test", "test"))
     return NewErrorTypes()
 
 
-def fail(till: Till, key: str, *, v2_serves: bool = True, **engines: Engine) -> None:
-    till.v2, till.engines = v2_serves, Engines(**engines)
-    till.take("ada", key, analysis=1)
+def fail(consumer: Consumer, key: str, *, v2_serves: bool = True, **engines: Engine) -> None:
+    consumer.v2, consumer.engines = v2_serves, Engines(**engines)
+    consumer.take("ada", key, analysis=1)
 
 
-def counted(till: Till) -> Count:
-    signals.flush(till.now)
+def counted(consumer: Consumer) -> Count:
+    signals.flush(consumer.now)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
 
 
 @pytest.mark.parametrize("v2_serves", [True, False])
-def test_a_type_that_only_v2_shows_is_told_for_ten_minutes(till: Till, looking: NewErrorTypes, v2_serves: bool) -> None:
-    assert looking.check(till.now) == []
-    fail(till, "k1", v2_serves=v2_serves, v2=raising(KeyError))
-    fail(till, "k2", v2_serves=v2_serves, v2=raising(ZeroDivisionError))
-    assert looking.check(till.now) == ["KeyError", "ZeroDivisionError"]
-    assert looking.check(till.now + RECENT) == ["KeyError", "ZeroDivisionError"]
-    assert looking.check(till.now + RECENT + timedelta(seconds=1)) == []
-    assert counted(till) == Count(2, 4)
+def test_a_type_that_only_v2_shows_is_told_for_ten_minutes(
+    consumer: Consumer, error_types: NewErrorTypes, v2_serves: bool
+) -> None:
+    assert error_types.check(consumer.now) == []
+    fail(consumer, "k1", v2_serves=v2_serves, v2=raising(KeyError))
+    fail(consumer, "k2", v2_serves=v2_serves, v2=raising(ZeroDivisionError))
+    assert error_types.check(consumer.now) == ["KeyError", "ZeroDivisionError"]
+    assert error_types.check(consumer.now + RECENT) == ["KeyError", "ZeroDivisionError"]
+    assert error_types.check(consumer.now + RECENT + timedelta(seconds=1)) == []
+    assert counted(consumer) == Count(2, 4)
 
 
-def test_a_type_that_legacy_has_shown_too_is_not_new(till: Till, looking: NewErrorTypes) -> None:
-    fail(till, "k1", legacy=raising(TimeoutError))
-    fail(till, "k2", v2=raising(TimeoutError))
-    fail(till, "k3", v2=raising(OSError), legacy=raising(OSError))
-    assert looking.check(till.now) == []
-    fail(till, "k4", legacy=raising(KeyError), v2_serves=False)
-    fail(till, "k5", v2=raising(ValueError))
-    assert looking.check(till.now) == ["ValueError"]
-    assert counted(till) == Count(1, 2)
-    fail(till, "k6", legacy=raising(ValueError))
-    assert looking.check(till.now) == []
+def test_a_type_that_legacy_has_shown_too_is_not_new(consumer: Consumer, error_types: NewErrorTypes) -> None:
+    fail(consumer, "k1", legacy=raising(TimeoutError))
+    fail(consumer, "k2", v2=raising(TimeoutError))
+    fail(consumer, "k3", v2=raising(OSError), legacy=raising(OSError))
+    assert error_types.check(consumer.now) == []
+    fail(consumer, "k4", legacy=raising(KeyError), v2_serves=False)
+    fail(consumer, "k5", v2=raising(ValueError))
+    assert error_types.check(consumer.now) == ["ValueError"]
+    assert counted(consumer) == Count(1, 2)
+    fail(consumer, "k6", legacy=raising(ValueError))
+    assert error_types.check(consumer.now) == []
 
 
-def test_a_new_leader_knows_what_legacy_showed_long_ago(till: Till, looking: NewErrorTypes) -> None:
-    fail(till, "k1", legacy=raising(TimeoutError))
-    till.now += timedelta(days=3)
-    fail(till, "k2", v2=raising(TimeoutError))
-    assert looking.check(till.now) == []
+def test_a_new_leader_knows_what_legacy_showed_long_ago(consumer: Consumer, error_types: NewErrorTypes) -> None:
+    fail(consumer, "k1", legacy=raising(TimeoutError))
+    consumer.now += timedelta(days=3)
+    fail(consumer, "k2", v2=raising(TimeoutError))
+    assert error_types.check(consumer.now) == []
 
 
-def test_what_v2_showed_before_this_step_says_nothing_about_it(till: Till, looking: NewErrorTypes) -> None:
-    till.now -= timedelta(seconds=1)
-    fail(till, "k1", v2=raising(KeyError))
-    assert looking.check(till.now) == []
+def test_what_v2_showed_before_this_step_says_nothing_about_it(consumer: Consumer, error_types: NewErrorTypes) -> None:
+    consumer.now -= timedelta(seconds=1)
+    fail(consumer, "k1", v2=raising(KeyError))
+    assert error_types.check(consumer.now) == []
 
 
-def test_before_a_rollout_nothing_is_looked_at(till: Till) -> None:
-    till.user("ada")
-    fail(till, "k1", v2=raising(KeyError))
-    assert NewErrorTypes().check(till.now) == []
-    assert counted(till) == Count(0, 0)
+def test_before_a_rollout_nothing_is_looked_at(consumer: Consumer) -> None:
+    consumer.user("ada")
+    fail(consumer, "k1", v2=raising(KeyError))
+    assert NewErrorTypes().check(consumer.now) == []
+    assert counted(consumer) == Count(0, 0)
 
 
 @pytest.mark.database("postgresql")
-def test_the_databases_own_errors_have_their_codes_for_types(till: Till, looking: NewErrorTypes) -> None:
+def test_the_databases_own_errors_have_their_codes_for_types(consumer: Consumer, error_types: NewErrorTypes) -> None:
     broken("credit_judge_v2")
-    run_operation(Operation("ada", "k1", Amounts(1)), now=till.now)
-    assert looking.check(till.now) == ["P0001"]
+    run_operation(Operation("ada", "k1", Amounts(1)), now=consumer.now)
+    assert error_types.check(consumer.now) == ["P0001"]
 
 
 @pytest.mark.parametrize(

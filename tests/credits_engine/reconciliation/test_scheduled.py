@@ -13,39 +13,39 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.reconciliation import scheduled
 from credits_engine.reconciliation.invariants import DIFFERENCE
 from credits_engine.store.tables import LEGACY
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 
-def cause(till: Till) -> str | None:
+def cause(consumer: Consumer) -> str | None:
     with read_only() as session:
-        return scheduled.due(session, till.now)
+        return scheduled.due(session, consumer.now)
 
 
-def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till) -> None:
+def test_the_books_are_compared_every_hour_and_right_after_a_rollback(consumer: Consumer) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))
-    assert cause(till) == "daily"
-    scheduled.check_books(till.now, "daily")
-    till.now += timedelta(minutes=10)
-    assert cause(till) is None
+        rollouts.plan(session, FLAG, default_plan(consumer.now), ChangeContext(consumer.now, "test", "test"))
+    assert cause(consumer) == "daily"
+    scheduled.check_books(consumer.now, "daily")
+    consumer.now += timedelta(minutes=10)
+    assert cause(consumer) is None
     with transaction() as session:
-        rollouts.roll_back(session, FLAG, ChangeContext(till.now, "test", "drill"))
-    till.now += timedelta(seconds=1)
-    assert cause(till) == "rollback"
-    scheduled.check_books(till.now, "rollback")
-    assert cause(till) is None
-    till.now += timedelta(hours=1)
-    assert cause(till) == "schedule"
+        rollouts.roll_back(session, FLAG, ChangeContext(consumer.now, "test", "drill"))
+    consumer.now += timedelta(seconds=1)
+    assert cause(consumer) == "rollback"
+    scheduled.check_books(consumer.now, "rollback")
+    assert cause(consumer) is None
+    consumer.now += timedelta(hours=1)
+    assert cause(consumer) == "schedule"
 
 
-def test_a_difference_reaches_the_guard_and_prometheus(till: Till) -> None:
-    till.user("ada")
-    till.take("ada", "k1", analysis=3)
-    assert scheduled.check_books(till.now, "demand").clean
+def test_a_difference_reaches_the_guard_and_prometheus(consumer: Consumer) -> None:
+    consumer.user("ada")
+    consumer.take("ada", "k1", analysis=3)
+    assert scheduled.check_books(consumer.now, "demand").clean
     with transaction() as session:
         session.execute(update(LEGACY).values(used=Amounts(analysis=4)))
-    assert scheduled.check_books(till.now, "demand").found == 1
-    signals.flush(till.now)
+    assert scheduled.check_books(consumer.now, "demand").found == 1
+    signals.flush(consumer.now)
     with read_only() as session:
         totals = signals.totals(session)
     assert (totals[SeriesKey(DIFFERENCE)], totals[SeriesKey(DIFFERENCE, "legacy")]) == (Count(0, 1), Count(1, 1))

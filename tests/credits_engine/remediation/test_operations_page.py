@@ -18,7 +18,7 @@ from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot
 from flags.evaluation.rollout_flag import EvaluationContext
 from flags.snapshot import UnknownFlagError
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 
 ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"^ *```bash\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
@@ -33,11 +33,11 @@ def lines() -> list[str]:
 
 
 def test_every_command_of_the_page_runs_in_its_order(
-    till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = till.now = datetime.now(UTC)
-    till.user("USER")
-    till.take("USER", "k1", analysis=7)
+    now = consumer.now = datetime.now(UTC)
+    consumer.user("USER")
+    consumer.take("USER", "k1", analysis=7)
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "test", "test"))
     monkeypatch.setenv("DATABASE_URL", database_url)
@@ -53,10 +53,10 @@ def test_every_command_of_the_page_runs_in_its_order(
         assert shown.exit_code == 0, f"{command}: {shown.output}"
 
 
-def test_every_address_of_the_page_is_mounted(till: Till) -> None:
+def test_every_address_of_the_page_is_mounted(consumer: Consumer) -> None:
     calls = [line for line in lines() if line.startswith("curl ")]
     assert calls
-    adapter = till.app.url_map.bind("")
+    adapter = consumer.app.url_map.bind("")
     for call in calls:
         found = ADDRESS.search(call)
         assert found, call
@@ -71,7 +71,7 @@ def test_every_promised_test_exists() -> None:
     assert [name for name in promised if f"def {name}(" not in known] == []
 
 
-def test_a_misspelled_flag_is_an_error_and_never_off(till: Till) -> None:
-    context = EvaluationContext("ada", till.now, {"plan": "free"})
+def test_a_misspelled_flag_is_an_error_and_never_off(consumer: Consumer) -> None:
+    context = EvaluationContext("ada", consumer.now, {"plan": "free"})
     with read_only() as session, pytest.raises(UnknownFlagError, match="ENABLE_CREDIT_V2"):
-        snapshot.evaluate_now(session, "ENABLE_CREDIT_V2", context, now=till.now)
+        snapshot.evaluate_now(session, "ENABLE_CREDIT_V2", context, now=consumer.now)

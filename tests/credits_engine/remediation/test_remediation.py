@@ -24,7 +24,7 @@ from credits_engine.operations.consumption import Engines
 from credits_engine.remediation import approval, preparation, store
 from credits_engine.remediation.impact import ItemState, ReportState
 from credits_engine.remediation.store import Item, Report
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 
 
@@ -40,58 +40,58 @@ def failing(book: Book, request: Request) -> Decision:
     raise RuntimeError("v2 is broken")
 
 
-def rolled_back(till: Till) -> None:
-    """The rollout is latched now, and what was in flight has ended."""
+def rolled_back(consumer: Consumer) -> None:
+    """Roll back, and let what was in flight end."""
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
-        rollouts.roll_back(session, FLAG, ChangeContext(till.now, "guard", "credit_variance: too much"))
-    till.now += timedelta(seconds=11)
+        rollouts.roll_back(session, FLAG, ChangeContext(consumer.now, "guard", "credit_variance: too much"))
+    consumer.now += timedelta(seconds=11)
 
 
-def reported(till: Till) -> tuple[Report, dict[str, Item]]:
-    report = preparation.prepare(till.now)
+def reported(consumer: Consumer) -> tuple[Report, dict[str, Item]]:
+    report = preparation.prepare(consumer.now)
     assert report is not None
     with read_only() as session:
         stored = approval.find_report(session, FLAG, 1)
         return stored, {item.cost.user_id: item for item in store.items(session, stored.id)}
 
 
-def break_v2(till: Till) -> None:
+def break_v2(consumer: Consumer) -> None:
     """v2 charged ada and bob double, cleo rightly; dora it failed. Then it was rolled back."""
-    till.v2 = True
-    till.take(till.user("cleo"), "k1", analysis=4)
-    till.now += timedelta(seconds=1)
-    till.engines = Engines(v2=doubling)
-    till.take(till.user("ada"), "k1", analysis=5)
-    till.take("ada", "k2", roast=2)
-    till.take(till.user("bob"), "k1", analysis=1)
-    till.engines = Engines(v2=failing)
-    till.take(till.user("dora"), "k1", analysis=3)
-    till.engines = Engines()
-    rolled_back(till)
-    till.v2 = False
+    consumer.v2 = True
+    consumer.take(consumer.user("cleo"), "k1", analysis=4)
+    consumer.now += timedelta(seconds=1)
+    consumer.engines = Engines(v2=doubling)
+    consumer.take(consumer.user("ada"), "k1", analysis=5)
+    consumer.take("ada", "k2", roast=2)
+    consumer.take(consumer.user("bob"), "k1", analysis=1)
+    consumer.engines = Engines(v2=failing)
+    consumer.take(consumer.user("dora"), "k1", analysis=3)
+    consumer.engines = Engines()
+    rolled_back(consumer)
+    consumer.v2 = False
 
 
 @pytest.fixture
-def broken(till: Till) -> Till:
-    break_v2(till)
-    return till
+def broken(consumer: Consumer) -> Consumer:
+    break_v2(consumer)
+    return consumer
 
 
 @pytest.fixture
-def lately(till: Till) -> Till:
-    """The same by the clock that requests and commands go by."""
-    till.now = datetime.now(UTC) - timedelta(seconds=20)
-    break_v2(till)
-    return till
+def lately(consumer: Consumer) -> Consumer:
+    """Break v2 by the clock that requests and commands go by."""
+    consumer.now = datetime.now(UTC) - timedelta(seconds=20)
+    break_v2(consumer)
+    return consumer
 
 
-def used(till: Till, user: str) -> dict[EngineName, Amounts]:
-    both = till.books(user)
+def used(consumer: Consumer, user: str) -> dict[EngineName, Amounts]:
+    both = consumer.books(user)
     return {name: both.of(name).used for name in EngineName}
 
 
-def test_the_report_says_what_v2_served_since_the_first_difference_and_what_it_cost_whom(broken: Till) -> None:
+def test_the_report_says_what_v2_served_since_the_first_difference_and_what_it_cost_whom(broken: Consumer) -> None:
     report, items = reported(broken)
     assert report.cause == "credit_variance: too much"
     assert report.since == NOW + timedelta(seconds=1)
@@ -105,18 +105,18 @@ def test_the_report_says_what_v2_served_since_the_first_difference_and_what_it_c
     assert (report.books_checked > 0, report.books_differing) == (True, 0)
 
 
-def test_nothing_is_given_back_before_somebody_approves(broken: Till) -> None:
+def test_nothing_is_given_back_before_somebody_approves(broken: Consumer) -> None:
     reported(broken)
     assert approval.post_approved(broken.now) == 0
     assert used(broken, "ada")[EngineName.LEGACY] == Amounts(10, 4)
 
 
-def approve(till: Till, reason: str = "As reported.") -> Report:
+def approve(consumer: Consumer, reason: str = "As reported.") -> Report:
     with transaction() as session:
-        return approval.approve(session, FLAG, 1, now=till.now, actor="olga", reason=reason)
+        return approval.approve(session, FLAG, 1, now=consumer.now, actor="olga", reason=reason)
 
 
-def test_approving_gives_back_in_both_books_and_journals_each_as_a_correction(broken: Till) -> None:
+def test_approving_gives_back_in_both_books_and_journals_each_as_a_correction(broken: Consumer) -> None:
     report, _ = reported(broken)
     approve(broken)
     assert approval.post_approved(broken.now) == 2
@@ -133,7 +133,7 @@ def test_approving_gives_back_in_both_books_and_journals_each_as_a_correction(br
     assert actions[:3] == ["credits.approve_corrections", "credits.report_rollback", "rollout.roll_back"]
 
 
-def test_approving_and_posting_again_changes_nothing(broken: Till) -> None:
+def test_approving_and_posting_again_changes_nothing(broken: Consumer) -> None:
     reported(broken)
     for _ in range(3):
         approve(broken)
@@ -144,7 +144,7 @@ def test_approving_and_posting_again_changes_nothing(broken: Till) -> None:
     assert [entry.action for entry in entries].count("credits.approve_corrections") == 1
 
 
-def test_what_was_interrupted_goes_on_where_it_stopped(broken: Till) -> None:
+def test_what_was_interrupted_goes_on_where_it_stopped(broken: Consumer) -> None:
     reported(broken)
     approve(broken)
     assert approval.post_approved(broken.now, at_most=1) == 1
@@ -156,7 +156,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped(broken: Till) -> None:
     assert used(broken, "bob")[EngineName.V2] == Amounts(1)
 
 
-def test_what_a_book_can_not_follow_is_noted_for_a_person(broken: Till) -> None:
+def test_what_a_book_can_not_follow_is_noted_for_a_person(broken: Consumer) -> None:
     report, _ = reported(broken)
     broken.now = datetime(2027, 4, 2, tzinfo=NOW.tzinfo)
     approve(broken)
@@ -167,7 +167,7 @@ def test_what_a_book_can_not_follow_is_noted_for_a_person(broken: Till) -> None:
     assert "can't be given back: 0 are used in this period" in refused.note
 
 
-def test_each_rollback_is_reported_once_and_only_when_its_operations_have_ended(broken: Till) -> None:
+def test_each_rollback_is_reported_once_and_only_when_its_operations_have_ended(broken: Consumer) -> None:
     broken.now -= timedelta(seconds=2)
     assert preparation.prepare(broken.now) is None
     broken.now += timedelta(seconds=2)
@@ -175,32 +175,32 @@ def test_each_rollback_is_reported_once_and_only_when_its_operations_have_ended(
     assert preparation.prepare(broken.now) is None
 
 
-def test_a_rollback_that_harmed_nobody_leaves_nothing_to_approve(till: Till) -> None:
-    till.v2 = True
-    till.take(till.user("cleo"), "k1", analysis=4)
-    rolled_back(till)
-    report, items = reported(till)
+def test_a_rollback_that_harmed_nobody_leaves_nothing_to_approve(consumer: Consumer) -> None:
+    consumer.v2 = True
+    consumer.take(consumer.user("cleo"), "k1", analysis=4)
+    rolled_back(consumer)
+    report, items = reported(consumer)
     assert (report.state, items) == (ReportState.SETTLED, {})
     assert report.total.operations == 1
-    assert approve(till).decided_by is None
+    assert approve(consumer).decided_by is None
 
 
-def test_a_rollout_that_goes_on_is_not_reported_on(till: Till) -> None:
-    assert preparation.prepare(till.now) is None
+def test_a_rollout_that_goes_on_is_not_reported_on(consumer: Consumer) -> None:
+    assert preparation.prepare(consumer.now) is None
 
 
-def test_an_approval_needs_a_reason(broken: Till) -> None:
+def test_an_approval_needs_a_reason(broken: Consumer) -> None:
     reported(broken)
     with pytest.raises(approval.ApprovalRefused, match="a reason is required"):
         approve(broken, " ")
 
 
-def test_what_the_declared_policies_explain_is_shown_and_not_corrected(till: Till) -> None:
-    till.v2 = True
-    user = till.user("fred")
-    till.take(user, "k1", roast=40)
-    rolled_back(till)
-    _, items = reported(till)
+def test_what_the_declared_policies_explain_is_shown_and_not_corrected(consumer: Consumer) -> None:
+    consumer.v2 = True
+    user = consumer.user("fred")
+    consumer.take(user, "k1", roast=40)
+    rolled_back(consumer)
+    _, items = reported(consumer)
     assert (items["fred"].cost.refused, items["fred"].cost.legacy) == (1, Amounts(roast=40))
     assert items["fred"].state is ItemState.NONE
 
@@ -208,7 +208,7 @@ def test_what_the_declared_policies_explain_is_shown_and_not_corrected(till: Til
 ROLLBACKS = "/api/admin/credits/rollbacks"
 
 
-def test_the_report_is_read_listed_and_approved_over_http(lately: Till, make_token: Callable[..., str]) -> None:
+def test_the_report_is_read_listed_and_approved_over_http(lately: Consumer, make_token: Callable[..., str]) -> None:
     reported(lately)
     client = lately.app.test_client()
     headers = {"Authorization": f"Bearer {make_token('admin')}"}
@@ -231,15 +231,15 @@ def test_the_report_is_read_listed_and_approved_over_http(lately: Till, make_tok
     assert used(lately, "ada")[EngineName.V2] == Amounts(5, 2)
 
 
-def test_nobody_but_owners_and_admin_tokens_may_look(till: Till, make_token: Callable[..., str]) -> None:
-    client = till.app.test_client()
+def test_nobody_but_owners_and_admin_tokens_may_look(consumer: Consumer, make_token: Callable[..., str]) -> None:
+    client = consumer.app.test_client()
     assert client.get(ROLLBACKS).status_code == 401
     headers = {"Authorization": f"Bearer {make_token('service')}"}
     assert client.post(f"{ROLLBACKS}/{FLAG}/1/approve", json={}, headers=headers).status_code == 403
 
 
 def test_the_console_lists_shows_and_approves(
-    lately: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lately: Consumer, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))

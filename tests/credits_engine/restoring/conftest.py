@@ -13,25 +13,25 @@ from credits_engine.migration import backup
 from credits_engine.migration.restore import RestoreResult, restore
 from credits_engine.store.accounts import EVERYBODY
 from tests import postgres
-from tests.billing_office import Office
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
+from tests.installation import Installation
 
 Restore = Callable[[], RestoreResult]
 
 
 @pytest.fixture
-def office(till: Till, monkeypatch: pytest.MonkeyPatch) -> Office:
+def installation(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """An installation whose rollout has reached everybody."""
     postgres.use_programs(monkeypatch)
-    office = Office(till.app)
-    office.plan()
-    office.move(3, 3)
-    till.user("ada")
-    return office
+    installation = Installation(consumer.app)
+    installation.plan()
+    installation.move(3, 3)
+    consumer.user("ada")
+    return installation
 
 
 @pytest.fixture
-def back(office: Office, database_url: str, tmp_path: Path) -> Restore:
+def back(installation: Installation, database_url: str, tmp_path: Path) -> Restore:
     """Make a backup now; calling it restores that one."""
     kept = tmp_path / "kept.backup"
     backup.backup(database_url, kept)

@@ -13,8 +13,8 @@ from control_plane import migrations, rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit, audit_anchors
-from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.models import AuditEntry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections, top_ups
@@ -28,13 +28,13 @@ from credits_engine.migration.retirement import checks
 from credits_engine.store.accounts import EVERYBODY, frozen_because
 from credits_engine.store.tables import PACK_ENTRIES, PACKS
 from flags import store
-from flags.client_features.user_directory import USER_DIRECTORY
+from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.billing_office import Office
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.restoring.conftest import Restore, put_back
 from tests.faults.ledger import assert_whole
+from tests.installation import Installation
 
 
 def trail() -> list[AuditEntry]:
@@ -42,8 +42,10 @@ def trail() -> list[AuditEntry]:
         return list(audit.every(session))
 
 
-def test_the_trail_says_what_was_replaced_and_keeps_it(office: Office, back: Restore, tmp_path: Path) -> None:
-    office.roll_back()
+def test_the_trail_says_what_was_replaced_and_keeps_it(
+    installation: Installation, back: Restore, tmp_path: Path
+) -> None:
+    installation.roll_back()
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     replaced = trail()
@@ -63,14 +65,14 @@ def test_the_trail_says_what_was_replaced_and_keeps_it(office: Office, back: Res
 
 
 def test_anchors_of_what_restores_cut_off_are_explained_and_no_others(
-    office: Office, database_url: str, back: Restore, tmp_path: Path
+    installation: Installation, database_url: str, back: Restore, tmp_path: Path
 ) -> None:
     def lost() -> tuple[int, int]:
         with read_only() as session:
             gone = audit.verify(session, audit_anchors.read_file(audit_anchors.own_file())).anchors_lost
             return len(gone), len(audit_anchors.explained(session, gone))
 
-    office.roll_back()
+    installation.roll_back()
     audit_anchors.export(datetime.now(UTC))
     done = back()
     assert lost() == (1, 1)
@@ -81,21 +83,21 @@ def test_anchors_of_what_restores_cut_off_are_explained_and_no_others(
     assert lost() == (2, 1), "a file that somebody changed explains nothing"
 
 
-def test_no_revision_comes_twice(office: Office, back: Restore) -> None:
-    office.roll_back()
+def test_no_revision_comes_twice(installation: Installation, back: Restore) -> None:
+    installation.roll_back()
     with read_only() as session:
         before = change_feed.revision(session)
     back()
     with read_only() as session:
         restored, first = change_feed.revision(session), store.restore_revision(session)
     assert restored > first > before
-    office.move(1)
+    installation.move(1)
     with read_only() as session:
         assert change_feed.revision(session) > restored
 
 
-def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings: Settings) -> None:
-    office.roll_back()
+def test_at_no_instant_anything_is_open(installation: Installation, back: Restore, settings: Settings) -> None:
+    installation.roll_back()
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     seen: set[tuple[bool, bool]] = set()
@@ -120,7 +122,7 @@ def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings:
     assert seen == {(True, True)}
 
 
-def test_the_record_of_the_last_backup_is_kept(office: Office, back: Restore) -> None:
+def test_the_record_of_the_last_backup_is_kept(installation: Installation, back: Restore) -> None:
     made_at = datetime.now(UTC) - timedelta(hours=3)
     with transaction() as session:
         audit.record(
@@ -138,7 +140,7 @@ def test_the_record_of_the_last_backup_is_kept(office: Office, back: Restore) ->
 
 
 def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
-    office: Office, database_url: str, tmp_path: Path
+    installation: Installation, database_url: str, tmp_path: Path
 ) -> None:
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
@@ -152,19 +154,19 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
 
 
 def test_what_moved_packs_in_a_backup_of_keys_without_the_account_names_nobody_who_was_erased_since(
-    office: Office, database_url: str, tmp_path: Path
+    installation: Installation, database_url: str, tmp_path: Path
 ) -> None:
-    till = Till(office.app, now=datetime.now(UTC))
+    consumer = Consumer(installation.app, now=datetime.now(UTC))
     for user in ("mirabella", "roberto"):
-        till.user(user, anchor=till.now)
+        consumer.user(user, anchor=consumer.now)
         with transaction() as session:
-            purchase = Purchase(user, ROAST, 9, till.now + timedelta(days=30))
-            top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."), key="b1")
-        till.take(user, "k1", roast=12)
+            purchase = Purchase(user, ROAST, 9, consumer.now + timedelta(days=30))
+            top_ups.top_up(session, purchase, ChangeContext(consumer.now, "test", "Bought."), key="b1")
+        consumer.take(user, "k1", roast=12)
     migrations.downgrade("0067")
     backup.backup(database_url, tmp_path / "old.backup")
     migrations.upgrade()
-    erased = erase("mirabella", ChangeContext(till.now, "alice", "Asked by letter."))
+    erased = erase("mirabella", ChangeContext(consumer.now, "alice", "Asked by letter."))
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     put_back(tmp_path / "old.backup")
@@ -172,10 +174,10 @@ def test_what_moved_packs_in_a_backup_of_keys_without_the_account_names_nobody_w
         named = {*session.scalars(select(PACK_ENTRIES.c.user_id)), *session.scalars(select(PACKS.c.user_id))}
     assert (len(named), "roberto" in named, "mirabella" in named) == (2, True, False)
     assert erased.rows["credit_pack_entry"] > 0
-    assert_whole(office.app)
+    assert_whole(installation.app)
 
 
-def test_it_is_refused_while_consumption_goes_on(office: Office, database_url: str, tmp_path: Path) -> None:
+def test_it_is_refused_while_consumption_goes_on(installation: Installation, database_url: str, tmp_path: Path) -> None:
     backup.backup(database_url, tmp_path / "other.backup")
     with pytest.raises(RestoreRefused, match="stop it first"):
         put_back(tmp_path / "other.backup")
@@ -183,7 +185,7 @@ def test_it_is_refused_while_consumption_goes_on(office: Office, database_url: s
 
 
 @pytest.mark.database("sqlite")
-def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Path) -> None:
+def test_a_database_of_something_else_is_no_backup(installation: Installation, tmp_path: Path) -> None:
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     (tmp_path / "empty.db").touch()
@@ -193,9 +195,10 @@ def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Pat
         assert not rollouts.find(session, FLAG).latched
 
 
-def test_a_process_that_runs_on_forgets_who_came_since(office: Office, back: Restore) -> None:
-    directory = USER_DIRECTORY.get(office.app)
-    office.users(UserAttributes("mia", "free", beta=True))
+def test_a_process_that_runs_on_forgets_who_came_since(installation: Installation, back: Restore) -> None:
+    directory = USER_DIRECTORY.get(installation.app)
+    assert isinstance(directory, UserDirectory)
+    installation.users(UserAttributes("mia", "free", beta=True))
     directory.follow(datetime.now(UTC))
     assert directory.find("mia") is not None
     back()

@@ -18,15 +18,15 @@ from credits_engine.migration import backup
 from credits_engine.store.accounts import EVERYBODY, frozen_because
 from flags import store
 from flags.store import Effect
-from tests.billing_office import Office
 from tests.credits_engine.restoring.conftest import Restore, put_back
+from tests.installation import Installation
 from tests.people import authenticate
 
 BOB = "bob@example.org"
 
 
-def test_a_rollback_since_the_backup_stands(office: Office, back: Restore) -> None:
-    office.roll_back()
+def test_a_rollback_since_the_backup_stands(installation: Installation, back: Restore) -> None:
+    installation.roll_back()
     with read_only() as session:
         before = rollouts.find(session, FLAG)
     back()
@@ -40,7 +40,7 @@ def test_a_rollback_since_the_backup_stands(office: Office, back: Restore) -> No
 
 @pytest.mark.parametrize("state", [RolloutState.RUNNING, RolloutState.COMPLETE, RolloutState.ROLLED_BACK])
 def test_whatever_the_backup_says_nobody_is_exposed(
-    office: Office, database_url: str, tmp_path: Path, state: RolloutState
+    installation: Installation, database_url: str, tmp_path: Path, state: RolloutState
 ) -> None:
     with transaction() as session:
         session.execute(text("UPDATE rollout SET state = :state"), {"state": state.value})
@@ -53,7 +53,9 @@ def test_whatever_the_backup_says_nobody_is_exposed(
         assert frozen_because(session, EVERYBODY) is not None
 
 
-def test_who_was_kept_out_since_the_backup_is_kept_out(office: Office, back: Restore, now: datetime) -> None:
+def test_who_was_kept_out_since_the_backup_is_kept_out(
+    installation: Installation, back: Restore, now: datetime
+) -> None:
     with transaction() as session:
         store.put_override(session, FLAG, "ada", Effect.DENY, ChangeContext(now, "olga", "complained"))
         corrections.freeze(session, "ada", ChangeContext(now, "olga", "Chargeback"))
@@ -64,7 +66,7 @@ def test_who_was_kept_out_since_the_backup_is_kept_out(office: Office, back: Res
 
 
 def test_overrides_let_in_whom_they_let_in_at_last(
-    office: Office, database_url: str, tmp_path: Path, now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, now: datetime
 ) -> None:
     with transaction() as session:
         for user, effect in (("ada", Effect.ALLOW), ("bob", Effect.ALLOW), ("eve", Effect.DENY)):
@@ -81,9 +83,9 @@ def test_overrides_let_in_whom_they_let_in_at_last(
 
 
 def test_access_is_given_back_to_nobody(
-    office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
-    office.token("admin")
+    installation.token("admin")
     backup.backup(database_url, tmp_path / "other.backup")
     victor, olga = cast["victor"], cast["olga"]
     with transaction() as session:
@@ -94,7 +96,7 @@ def test_access_is_given_back_to_nobody(
         accounts.change_password(session, olga.id, password="another long password", now=now, actor="alice")
         late = accounts.create_person(session, BOB, password="bob's long password", role="viewer", now=now)
         corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
-    fresh = office.token("service")
+    fresh = installation.token("service")
     put_back(tmp_path / "other.backup")
     with transaction() as session:
         assert {each.selector: each.revoked_at is not None for each in accounts.list_tokens(session)} == {
@@ -111,7 +113,7 @@ def test_access_is_given_back_to_nobody(
 
 
 def test_roles_in_places_and_second_factors_are_those_of_the_last_moment(
-    office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
     olga, victor, secret = cast["olga"], cast["victor"], second_factor.new_secret()
     with transaction() as session:
@@ -122,7 +124,7 @@ def test_roles_in_places_and_second_factors_are_those_of_the_last_moment(
         accounts.change_grants(session, victor.id, grants=[Grant(Role.OPERATOR, FLAG)], now=now, actor="alice")
         second_factor.enable(session, victor, secret, pyotp.TOTP(secret).at(now), now=now)
         corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
-    limited = office.token("admin", role="viewer", flags=[FLAG])
+    limited = installation.token("admin", role="viewer", flags=[FLAG])
     put_back(tmp_path / "other.backup")
     with transaction() as session:
         people = {each.username: each for each in accounts.list_people(session)}
@@ -136,7 +138,7 @@ def test_roles_in_places_and_second_factors_are_those_of_the_last_moment(
 
 
 def test_a_session_that_was_ended_since_the_backup_stays_ended(
-    office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
     with transaction() as session:
         olga = accounts.begin_session(
@@ -152,7 +154,7 @@ def test_a_session_that_was_ended_since_the_backup_stays_ended(
 
 
 def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
-    office: Office, database_url: str, tmp_path: Path, now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, now: datetime
 ) -> None:
     def put(enabled: dict[str, bool]) -> None:
         with transaction() as session:
@@ -174,7 +176,7 @@ def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
 
 
 def test_the_only_flag_that_was_deleted_since_the_backup_stays_off(
-    office: Office, database_url: str, tmp_path: Path, now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, now: datetime
 ) -> None:
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
@@ -190,7 +192,7 @@ def test_the_only_flag_that_was_deleted_since_the_backup_stays_off(
 
 
 def test_a_flag_that_was_narrowed_since_the_backup_stays_narrow(
-    office: Office, database_url: str, tmp_path: Path, now: datetime
+    installation: Installation, database_url: str, tmp_path: Path, now: datetime
 ) -> None:
     """By its own strategies, or by the segment that those name."""
 
@@ -220,8 +222,8 @@ def test_a_flag_that_was_narrowed_since_the_backup_stays_narrow(
     assert done.document["carried_over"]["redefined"] == ["production/chat", "production/dark"]
 
 
-def test_what_cant_be_read_any_more_is_named_and_the_rest_is_kept(office: Office, back: Restore) -> None:
-    office.roll_back()
+def test_what_cant_be_read_any_more_is_named_and_the_rest_is_kept(installation: Installation, back: Restore) -> None:
+    installation.roll_back()
     with transaction() as session:
         session.execute(text("DROP TABLE flag_override"))
         session.execute(text("ALTER TABLE person RENAME COLUMN role TO part"))

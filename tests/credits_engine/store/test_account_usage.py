@@ -21,8 +21,8 @@ from credits_engine.store.account_usage import AccountUsage, Days
 from credits_engine.store.tables import JOURNAL
 from credits_engine.store.usage import Segment
 from tests.credits_engine.api.test_administration import Admin, admin, found
-from tests.credits_engine.conftest import Till
-from tests.credits_engine.operations.test_reservations import Desk
+from tests.credits_engine.conftest import Consumer
+from tests.credits_engine.operations.test_reservations import Reservations
 from tests.credits_engine.store.test_usage import FIRST, consumed
 
 __all__ = ["admin"]
@@ -40,7 +40,7 @@ def top(
 
 
 def charged(days: Days) -> dict[tuple[str, str, str], int]:
-    """What the journal charged, by account, day and kind."""
+    """Sum what the journal charged, by account, day and kind."""
     sums: dict[tuple[str, str, str], int] = defaultdict(int)
     with read_only() as session:
         for row in session.execute(select(JOURNAL).where(JOURNAL.c.served_engine.is_not(None))):
@@ -68,9 +68,9 @@ def assert_as_the_journal() -> None:
 
 
 def test_wherever_the_mark_stands_accounts_have_what_the_journal_says(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    consumed(till, 30)
+    consumed(consumer, 30)
     assert_as_the_journal()
     monkeypatch.setattr(running_totals, "ROWS_AT_ONCE", 11)
     for _ in range(4):
@@ -79,10 +79,10 @@ def test_wherever_the_mark_stands_accounts_have_what_the_journal_says(
         assert_as_the_journal()
 
 
-def test_accounts_add_up_to_what_all_used_together(till: Till) -> None:
-    consumed(till, 20)
+def test_accounts_add_up_to_what_all_used_together(consumer: Consumer) -> None:
+    consumed(consumer, 20)
     usage_rollup.roll_up_accounts()
-    consumed(till, 20, seed=1)
+    consumed(consumer, 20, seed=1)
     with read_only() as session:
         (together,) = usage.daily_usage(session, frozenset[Segment](), since=FIRST, until=FIRST + 13 * DAY)
     for kind in KINDS:
@@ -95,32 +95,32 @@ def test_accounts_add_up_to_what_all_used_together(till: Till) -> None:
     assert top() == before
 
 
-def test_what_was_given_back_is_not_usage(till: Till) -> None:
-    till.user("ada")
-    Desk(till).reserve(analysis=9)
+def test_what_was_given_back_is_not_usage(consumer: Consumer) -> None:
+    consumer.user("ada")
+    Reservations(consumer).reserve(analysis=9)
     with transaction() as session:
-        reservations.commit(session, "ada", "r1", now=till.now, actor="test", amounts=Amounts(4, 0))
-    days = Days(till.now.date(), till.now.date())
+        reservations.commit(session, "ada", "r1", now=consumer.now, actor="test", amounts=Amounts(4, 0))
+    days = Days(consumer.now.date(), consumer.now.date())
     assert top(days=days) == [AccountUsage("ada", 1, 0, 4)]
 
 
-def test_pages_follow_each_other_without_a_gap_also_where_accounts_consumed_the_same(till: Till) -> None:
+def test_pages_follow_each_other_without_a_gap_also_where_accounts_consumed_the_same(consumer: Consumer) -> None:
     for number in range(7):
-        till.user(f"u{number}")
-        till.take(f"u{number}", "k", analysis=5 if number < 5 else 6)
-    days = Days(till.now.date(), till.now.date())
+        consumer.user(f"u{number}")
+        consumer.take(f"u{number}", "k", analysis=5 if number < 5 else 6)
+    days = Days(consumer.now.date(), consumer.now.date())
     seen: list[AccountUsage] = []
     while page := top(days=days, most=2, after=(seen[-1].credits, seen[-1].user_id) if seen else None):
         seen += page
     assert [each.user_id for each in seen] == ["u5", "u6", "u0", "u1", "u2", "u3", "u4"]
 
 
-def test_it_is_asked_for_over_http_by_owners(admin: Admin, till: Till) -> None:
-    till.take("ada", "k1", analysis=5, roast=1)
-    till.user("bob")
-    till.take("bob", "k1", analysis=7)
-    till.take("bob", "k2", roast=51)
-    today = till.now.strftime("%Y-%m-%d")
+def test_it_is_asked_for_over_http_by_owners(admin: Admin, consumer: Consumer) -> None:
+    consumer.take("ada", "k1", analysis=5, roast=1)
+    consumer.user("bob")
+    consumer.take("bob", "k1", analysis=7)
+    consumer.take("bob", "k2", roast=51)
+    today = consumer.now.strftime("%Y-%m-%d")
     first = found(admin.get("analytics/accounts?limit=1"))
     assert first["accounts"] == [{"userId": "bob", "operations": 1, "denied": 0, "credits": 7}]
     assert (first["creditType"], first["endDate"]) == ("analysis", today)
@@ -128,7 +128,7 @@ def test_it_is_asked_for_over_http_by_owners(admin: Admin, till: Till) -> None:
     assert [each["userId"] for each in second["accounts"]] == ["ada"]
     assert second["nextCursor"] is None
     (refused,) = [
-        each for each in admin.sheet("analytics/accounts?creditType=roast&format=csv") if each["denied"] == "1"
+        each for each in admin.csv_rows("analytics/accounts?creditType=roast&format=csv") if each["denied"] == "1"
     ]
     assert refused["userId"] == "bob"
     shown = found(admin.get("analytics/accounts/ada"))["days"]
@@ -136,7 +136,7 @@ def test_it_is_asked_for_over_http_by_owners(admin: Admin, till: Till) -> None:
         (today, "analysis", 5),
         (today, "roast", 1),
     ]
-    assert admin.sheet("analytics/accounts/ada?format=csv")[0]["credits"] == "5"
+    assert admin.csv_rows("analytics/accounts/ada?format=csv")[0]["credits"] == "5"
     assert found(admin.get("analytics/accounts/nobody"))["days"] == []
 
 
@@ -164,11 +164,11 @@ def test_what_can_t_be_meant_is_refused(admin: Admin, query: str, code: str) -> 
     assert (answer.status_code, answer.get_json()["code"]) == (400, code)
 
 
-def test_pages_go_on_behind_a_user_of_any_name_that_the_directory_takes(admin: Admin, till: Till) -> None:
+def test_pages_go_on_behind_a_user_of_any_name_that_the_directory_takes(admin: Admin, consumer: Consumer) -> None:
     users = ["a\u00a0" + "x" * 254, "b%&: ", "c"]
     for user in users:
-        till.user(user)
-        till.take(user, "k", analysis=5)
+        consumer.user(user)
+        consumer.take(user, "k", analysis=5)
     seen: list[str] = []
     page: dict[str, Any] = {"nextCursor": None}
     while not seen or page["nextCursor"]:
@@ -184,11 +184,11 @@ def test_the_ends_of_the_calendar_are_days_like_others(admin: Admin, last: str) 
         assert found(admin.get(f"{path}?endDate={last}"))["endDate"] == last
 
 
-def test_it_is_asked_for_on_the_command_line(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_support, "application", lambda **_: till.app)
-    till.now = datetime.now(UTC)
-    till.user("ada")
-    till.take("ada", "k1", analysis=5)
+def test_it_is_asked_for_on_the_command_line(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_support, "application", lambda **_: consumer.app)
+    consumer.now = datetime.now(UTC)
+    consumer.user("ada")
+    consumer.take("ada", "k1", analysis=5)
     run = CliRunner().invoke
     assert run(usage_group, ["top"]).output.split() == ["5", "ada", "in", "1", "operations"]
     assert run(usage_group, ["top", "--kind", "image"]).exit_code == 2

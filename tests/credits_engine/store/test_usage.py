@@ -19,8 +19,8 @@ from credits_engine.store import running_totals, usage
 from credits_engine.store.tables import USERS
 from credits_engine.store.usage import Segment, UsageRow
 from tests.credits_engine.api.test_administration import Admin, admin, found
-from tests.credits_engine.conftest import Till
-from tests.credits_engine.operations.test_reservations import Desk
+from tests.credits_engine.conftest import Consumer
+from tests.credits_engine.operations.test_reservations import Reservations
 from tests.statements import noted
 
 __all__ = ["admin"]
@@ -36,13 +36,13 @@ def stand_out(*rows: UsageRow, days: int) -> list[tuple[str, str]]:
     return [(each.day, each.direction) for each in changes(rows, since=START, until=START + timedelta(days=days))]
 
 
-def test_usage_is_added_up_by_day_engine_and_plan(admin: Admin, till: Till) -> None:
-    till.user("bob", "pro")
-    till.take("ada", "k1", analysis=5)
-    till.take("ada", "k2", roast=51)
-    till.v2 = True
-    till.take("bob", "k1", analysis=7, roast=1)
-    today = till.now.strftime("%Y-%m-%d")
+def test_usage_is_added_up_by_day_engine_and_plan(admin: Admin, consumer: Consumer) -> None:
+    consumer.user("bob", "pro")
+    consumer.take("ada", "k1", analysis=5)
+    consumer.take("ada", "k2", roast=51)
+    consumer.v2 = True
+    consumer.take("bob", "k1", analysis=7, roast=1)
+    today = consumer.now.strftime("%Y-%m-%d")
     days = found(admin.get("analytics"))["days"]
     assert [(row["day"], row["engine"], row["plan"], row["allowed"], row["denied"]) for row in days] == [
         (today, "legacy", "free", 1, 1),
@@ -50,43 +50,46 @@ def test_usage_is_added_up_by_day_engine_and_plan(admin: Admin, till: Till) -> N
     ]
     assert [(row["analysis"], row["roast"], row["roast_operations"]) for row in days] == [(5, 0, 0), (7, 1, 1)]
     assert "cohort" not in days[0]
-    assert [row["analysis"] for row in admin.sheet("analytics?format=csv")] == ["5", "7"]
+    assert [row["analysis"] for row in admin.csv_rows("analytics?format=csv")] == ["5", "7"]
 
 
-def test_usage_is_divided_by_what_is_asked_for(admin: Admin, till: Till) -> None:
-    till.user("bob")
+def test_usage_is_divided_by_what_is_asked_for(admin: Admin, consumer: Consumer) -> None:
+    consumer.user("bob")
     with transaction() as session:
         since = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
         session.execute(update(USERS).where(USERS.c.user_id == "bob").values(signed_up_at=since))
-    till.take("ada", "k1", analysis=5)
-    till.take("bob", "k1", analysis=7)
+    consumer.take("ada", "k1", analysis=5)
+    consumer.take("bob", "k1", analysis=7)
     (total,) = found(admin.get("analytics?by=engine"))["days"]
     assert (total["engine"], total["analysis"]) == ("legacy", 12)
     cohorts = found(admin.get("analytics?by=cohort"))["days"]
     assert [(row["cohort"], row["analysis"]) for row in cohorts] == [("2026-12", 7), ("2027-03", 5)]
     assert admin.get("analytics?by=phase").get_json()["code"] == "UNKNOWN_SEGMENT"
-    assert admin.sheet("analytics?by=cohort&format=csv")[0]["cohort"] == "2026-12"
+    assert admin.csv_rows("analytics?by=cohort&format=csv")[0]["cohort"] == "2026-12"
 
 
-def test_what_was_given_back_is_not_usage(till: Till) -> None:
-    till.user("ada")
-    desk = Desk(till)
+def test_what_was_given_back_is_not_usage(consumer: Consumer) -> None:
+    consumer.user("ada")
+    desk = Reservations(consumer)
     desk.reserve(analysis=9)
     with transaction() as session:
-        reservations.commit(session, "ada", "r1", now=till.now, actor="test", amounts=Amounts(4, 0))
+        reservations.commit(session, "ada", "r1", now=consumer.now, actor="test", amounts=Amounts(4, 0))
     with read_only() as session:
-        (row,) = usage.daily_usage(session, since=till.now, until=till.now + timedelta(seconds=1))
+        (row,) = usage.daily_usage(session, since=consumer.now, until=consumer.now + timedelta(seconds=1))
         assert (row.allowed, row.credits["analysis"]) == (1, 4)
         assert (
-            usage.daily_usage(session, since=till.now + timedelta(seconds=1), until=till.now + timedelta(days=9)) == []
+            usage.daily_usage(
+                session, since=consumer.now + timedelta(seconds=1), until=consumer.now + timedelta(days=9)
+            )
+            == []
         )
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("by", [frozenset(Segment), frozenset({Segment.ENGINE})])
-def test_only_the_days_asked_for_are_read(till: Till, by: frozenset[Segment]) -> None:
+def test_only_the_days_asked_for_are_read(consumer: Consumer, by: frozenset[Segment]) -> None:
     with noted() as sent, read_only() as session:
-        usage.daily_usage(session, by, since=till.now, until=till.now + timedelta(days=1))
+        usage.daily_usage(session, by, since=consumer.now, until=consumer.now + timedelta(days=1))
         ((statement, parameters),) = [each for each in sent if "credit_journal" in each[0]]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
     assert any("ix_credit_journal_occurred (occurred_at>? AND occurred_at<?)" in row[3] for row in plan), plan
@@ -120,24 +123,24 @@ DAY = timedelta(days=1)
 BY = (frozenset(Segment), frozenset({Segment.DAY}), frozenset({Segment.ENGINE, Segment.COHORT}), frozenset[Segment]())
 
 
-def consumed(till: Till, operations: int, *, seed: int = 0) -> None:
+def consumed(consumer: Consumer, operations: int, *, seed: int = 0) -> None:
     """Operations of two users over some ten days, not in the order of time."""
     dice = random.Random(seed)
     for user, plan in (("ada", "free"), ("bob", "pro")):
-        till.user(user, plan)
+        consumer.user(user, plan)
     for number in range(operations):
-        till.now = FIRST + timedelta(hours=dice.uniform(0, 240))
-        till.v2 = dice.random() < 0.5
-        till.take(dice.choice(("ada", "bob")), f"s{seed}k{number}", dice.randrange(1, 60), dice.randrange(9))
+        consumer.now = FIRST + timedelta(hours=dice.uniform(0, 240))
+        consumer.v2 = dice.random() < 0.5
+        consumer.take(dice.choice(("ada", "bob")), f"s{seed}k{number}", dice.randrange(1, 60), dice.randrange(9))
 
 
-def shown(by: frozenset[Segment], since: datetime, until: datetime) -> list[UsageRow]:
+def usage_of(by: frozenset[Segment], since: datetime, until: datetime) -> list[UsageRow]:
     with read_only() as session:
         return usage.daily_usage(session, by, since=since, until=until)
 
 
 def straight(by: frozenset[Segment], since: datetime, until: datetime) -> list[UsageRow]:
-    """The same from the journal alone."""
+    """Read the usage from the journal alone."""
     with read_only() as session:
         return usage._merge(usage._between(session, by, since, until))
 
@@ -151,13 +154,13 @@ def spans() -> list[tuple[datetime, datetime]]:
 def assert_as_the_journal() -> None:
     for by in BY:
         for since, until in spans():
-            assert shown(by, since, until) == straight(by, since, until), (by, since, until)
+            assert usage_of(by, since, until) == straight(by, since, until), (by, since, until)
 
 
 def test_wherever_the_mark_stands_the_days_say_what_the_journal_says(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    consumed(till, 30)
+    consumed(consumer, 30)
     assert_as_the_journal()
     monkeypatch.setattr(running_totals, "ROWS_AT_ONCE", 11)
     for _ in range(4):
@@ -166,38 +169,44 @@ def test_wherever_the_mark_stands_the_days_say_what_the_journal_says(
         assert_as_the_journal()
 
 
-def test_what_occurred_on_a_day_that_is_added_up_already_is_added_to_it(till: Till) -> None:
-    consumed(till, 10)
+def test_what_occurred_on_a_day_that_is_added_up_already_is_added_to_it(consumer: Consumer) -> None:
+    consumed(consumer, 10)
     usage_rollup.roll_up_usage()
-    consumed(till, 10, seed=1)
+    consumed(consumer, 10, seed=1)
     assert_as_the_journal()
     usage_rollup.roll_up_usage()
     assert_as_the_journal()
 
 
-def test_a_plan_counts_as_it_was_when_the_operation_was_added_up(till: Till) -> None:
-    till.user("ada", "free")
-    till.now = FIRST
-    till.take("ada", "k1", analysis=1)
+def test_a_plan_counts_as_it_was_when_the_operation_was_added_up(consumer: Consumer) -> None:
+    consumer.user("ada", "free")
+    consumer.now = FIRST
+    consumer.take("ada", "k1", analysis=1)
     usage_rollup.roll_up_usage()
-    till.user("ada", "pro")
-    till.take("ada", "k2", analysis=2)
+    consumer.user("ada", "pro")
+    consumer.take("ada", "k2", analysis=2)
     by = frozenset({Segment.PLAN})
-    assert [(row.plan, row.credits["analysis"]) for row in shown(by, FIRST, FIRST + DAY)] == [("free", 1), ("pro", 2)]
+    assert [(row.plan, row.credits["analysis"]) for row in usage_of(by, FIRST, FIRST + DAY)] == [
+        ("free", 1),
+        ("pro", 2),
+    ]
     usage_rollup.roll_up_usage()
-    assert [(row.plan, row.credits["analysis"]) for row in shown(by, FIRST, FIRST + DAY)] == [("free", 1), ("pro", 2)]
+    assert [(row.plan, row.credits["analysis"]) for row in usage_of(by, FIRST, FIRST + DAY)] == [
+        ("free", 1),
+        ("pro", 2),
+    ]
 
 
-def test_adding_up_again_adds_nothing(till: Till) -> None:
-    consumed(till, 10)
+def test_adding_up_again_adds_nothing(consumer: Consumer) -> None:
+    consumed(consumer, 10)
     reached = usage_rollup.roll_up_usage()
-    before = shown(frozenset(Segment), FIRST, FIRST + 20 * DAY)
+    before = usage_of(frozenset(Segment), FIRST, FIRST + 20 * DAY)
     assert usage_rollup.roll_up_usage() == reached
-    assert shown(frozenset(Segment), FIRST, FIRST + 20 * DAY) == before
+    assert usage_of(frozenset(Segment), FIRST, FIRST + 20 * DAY) == before
 
 
-def test_days_are_added_up_again_after_going_down_and_up(till: Till) -> None:
-    consumed(till, 10)
+def test_days_are_added_up_again_after_going_down_and_up(consumer: Consumer) -> None:
+    consumed(consumer, 10)
     usage_rollup.roll_up_usage()
     downgrade("0013")
     upgrade()
@@ -207,8 +216,8 @@ def test_days_are_added_up_again_after_going_down_and_up(till: Till) -> None:
 
 
 @pytest.mark.database("sqlite")
-def test_of_whole_days_no_journal_row_is_read_but_those_behind_the_mark(till: Till) -> None:
-    consumed(till, 10)
+def test_of_whole_days_no_journal_row_is_read_but_those_behind_the_mark(consumer: Consumer) -> None:
+    consumed(consumer, 10)
     usage_rollup.roll_up_usage()
     with noted() as sent, read_only() as session:
         usage.daily_usage(session, since=FIRST, until=FIRST + 5 * DAY)
@@ -219,19 +228,19 @@ def test_of_whole_days_no_journal_row_is_read_but_those_behind_the_mark(till: Ti
 
 
 @pytest.mark.database("postgresql")
-def test_no_day_is_closed_to_a_row_that_is_still_being_written(till: Till) -> None:
+def test_no_day_is_closed_to_a_row_that_is_still_being_written(consumer: Consumer) -> None:
     """A transaction that drew its number before commits after everything that was numbered later."""
-    consumed(till, 5)
+    consumed(consumer, 5)
     usage_rollup.roll_up_usage()
     with db.engine.connect() as slow, slow.begin():
         slow.execute(text("SELECT * FROM credit_pack FOR UPDATE"))
         slow.execute(text("SELECT nextval('credit_journal_id_seq')"))
         slow.execute(text("SELECT pg_current_xact_id()"))
-        consumed(till, 5, seed=1)
+        consumed(consumer, 5, seed=1)
         with read_only() as session:
             newest = session.scalar(text("SELECT max(id) FROM credit_journal"))
         assert usage_rollup.roll_up_usage() < newest
         assert_as_the_journal()
     assert usage_rollup.roll_up_usage() == newest
     assert_as_the_journal()
-    assert {row.engine for row in shown(frozenset({Segment.ENGINE}), FIRST, FIRST + 20 * DAY)} <= set(EngineName)
+    assert {row.engine for row in usage_of(frozenset({Segment.ENGINE}), FIRST, FIRST + 20 * DAY)} <= set(EngineName)

@@ -17,7 +17,7 @@ WAIT_SECONDS = 180
 
 @contextmanager
 def command(folder: Path, port: int, *arguments: str, printed: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """`rollout …` with its temporary files in `folder`, what it prints in `printed`; stopped at the end."""
+    """Run `rollout …` with temporary files in `folder` and its output in `printed`; stop it at the end."""
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), "PORT": str(port), "INSTANCE_DIR": str(folder)}
     with (printed or Path(os.devnull)).open("wb") as output:
         process = subprocess.Popen(

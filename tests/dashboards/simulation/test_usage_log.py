@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from credits_engine.engines.amounts import Amounts
-from dashboards.simulation.usage_log import LogError, UsageLogError, UsageRow, read, survey
+from dashboards.simulation.usage_log import LogError, UsageLogError, UsageRow, read, scan
 
 HEADER = "operation_id,occurred_at,user_id,signed_up_at,plan,kind,credits"
 GOOD = "op-1,2026-01-01T08:00:00Z,u1,2026-01-01T08:00:00Z,pro,analysis,3"
@@ -59,10 +59,10 @@ def test_a_row_that_cannot_be_used_is_named_by_its_line(tmp_path: Path, row: str
 
 def test_a_hundredth_of_unusable_rows_is_reported_and_more_stops_the_run(tmp_path: Path) -> None:
     rows = [GOOD.replace("op-1", f"op-{number}") for number in range(99)]
-    found = survey(log(tmp_path, *rows, "broken"), users=8)
+    found = scan(log(tmp_path, *rows, "broken"), users=8)
     assert (found.usable, found.unusable, found.mistakes[0].line) == (99, 1, 101)
     with pytest.raises(UsageLogError, match=r"2 of 101 rows \(2.0%\)"):
-        survey(log(tmp_path, *rows, "broken", "broken"), users=8)
+        scan(log(tmp_path, *rows, "broken", "broken"), users=8)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", HEADER.encode()])
@@ -70,6 +70,6 @@ def test_a_file_that_is_no_log_is_refused_in_one_sentence(tmp_path: Path, conten
     path = tmp_path / "usage.csv"
     path.write_bytes(content)
     with pytest.raises(UsageLogError):
-        survey(path, users=8)
+        scan(path, users=8)
     with pytest.raises(UsageLogError, match="can't be read"):
-        survey(tmp_path / "missing.csv", users=8)
+        scan(tmp_path / "missing.csv", users=8)

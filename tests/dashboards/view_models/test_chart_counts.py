@@ -9,7 +9,7 @@ from control_plane.platform.observability.signals import Sample
 from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.view_models.chart_counts import ChartCounts
 from tests import statements
-from tests.dashboards.browsing import looking
+from tests.dashboards.browsing import read_session
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 DAY = time_scale(ChartWindow.DAY, NOW)
@@ -24,8 +24,8 @@ def write(app: Flask, moment: datetime, *bad: bool) -> None:
 
 
 def read(app: Flask, counts: ChartCounts, scale: TimeScale = DAY) -> dict[int, tuple[int, int]]:
-    """Bad and total by the number of the point."""
-    with looking(app) as session:
+    """Return the bad and all outcomes by the number of the point."""
+    with read_session(app) as session:
         found = counts.read(session, scale)
     return {point: (count.bad, count.total) for (_, point), count in found.items()}
 
@@ -35,9 +35,9 @@ def test_minutes_are_added_up_by_points_up_to_now(app: Flask) -> None:
         write(app, NOW - timedelta(minutes=ago), bad)
     points = [DAY.end // 12, (DAY.end - 13) // 12, (DAY.end - 14) // 12]
     expected: dict[int, tuple[int, int]] = {}
-    for point, bad in zip(points, (1, 0, 1), strict=True):
+    for point, count in zip(points, (1, 0, 1), strict=True):
         seen = expected.get(point, (0, 0))
-        expected[point] = (seen[0] + bad, seen[1] + 1)
+        expected[point] = (seen[0] + count, seen[1] + 1)
     assert read(app, ChartCounts()) == expected
 
 

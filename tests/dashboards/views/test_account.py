@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from control_plane.platform.identity_types import Person
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
@@ -19,7 +19,7 @@ HTML = {"Accept": "text/html"}
 
 def change(browser: FlaskClient, present: str = PASSWORD, password: str = NEW, again: str = "") -> str:
     browser.post("/account/password", data={"present": present, "password": password, "again": again or password})
-    return words(browser.get("/account").get_data(as_text=True))
+    return page_text(browser.get("/account").get_data(as_text=True))
 
 
 def test_the_new_password_opens_and_the_old_one_does_not(sign_in: SignIn, client: FlaskClient) -> None:

@@ -12,7 +12,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout, default_plan
 from credits_engine.migration import advance_check_job
 from flags.store import UserAttributes, upsert_users
-from tests.dashboards.browsing import changing
+from tests.dashboards.browsing import write_session
 from tests.statements import Sent, noted
 
 SignIn = Callable[[str], FlaskClient]
@@ -25,7 +25,7 @@ def soaked(app: Flask) -> Rollout:
     """The guide's rollout at the end of its first soak, with users who would enter."""
     planned_at = datetime.now(UTC) - timedelta(days=8)
     members = [UserAttributes(f"u{number}", "free", planned_at, beta=True) for number in range(3)]
-    with changing(app) as session:
+    with write_session(app) as session:
         upsert_users(session, members, now=planned_at)
         rollouts.plan(session, FLAG, default_plan(planned_at), ChangeContext(planned_at, "system", "The guide."))
         return rollouts.find(session, FLAG)

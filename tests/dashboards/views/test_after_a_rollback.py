@@ -16,7 +16,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.rollouts import store
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 PAGE = f"/rollouts/{FLAG}"
 
@@ -27,7 +27,7 @@ SignIn = Callable[[str], FlaskClient]
 def rolled_back(app: Flask, planned: Rollout) -> None:
     """v2 failed while it served everybody, three minutes ago; since then the guard has looked again and again."""
     began = datetime.now(UTC) - timedelta(minutes=3)
-    with changing(app) as session:
+    with write_session(app) as session:
         after = replace(planned, version=planned.version + 1, position=Position(3, 3))
         assert store.compare_and_set(session, after, expected_version=planned.version)
     with app.app_context():
@@ -40,10 +40,10 @@ def rolled_back(app: Flask, planned: Rollout) -> None:
             )
         for second in range(1, 150, 10):
             run_guard(began + timedelta(seconds=second), 1)
-    with changing(app) as session:
+    with write_session(app) as session:
         report = ChangeContext(began + timedelta(seconds=30), "credits", "What v2 served is counted.")
         audit.record(session, report, action="credits.report_rollback", subject=f"rollout:{FLAG}")
-    with looking(app) as session:
+    with read_session(app) as session:
         assert rollouts.find(session, FLAG).latched
 
 
@@ -53,30 +53,30 @@ def test_the_banner_says_what_was_wrong_in_a_sentence_and_keeps_the_figures_in_a
     html = sign_in("victor").get(PAGE).text
     banner = html[html.index('class="state ') : html.index('id="remediation"')]
     said, _, figures = banner.partition("<details")
-    assert "v2 failed 60 of 60 operations." in words(said)
-    assert "Chance alone gets this far" not in words(said)
-    assert "Chance alone gets this far" in words(figures)
+    assert "v2 failed 60 of 60 operations." in page_text(said)
+    assert "Chance alone gets this far" not in page_text(said)
+    assert "Chance alone gets this far" in page_text(figures)
 
 
 def test_the_alert_at_fault_stays_breached_and_first(sign_in: SignIn, rolled_back: None) -> None:
     html = sign_in("victor").get(PAGE).text
-    first = words(html[html.index('id="alert-') :][:1500])
+    first = page_text(html[html.index('id="alert-') :][:1500])
     assert "Credit consumption failure Breached" in first
 
 
 def test_the_list_names_it_too_and_the_last_change_is_the_guards(sign_in: SignIn, rolled_back: None) -> None:
-    page = words(sign_in("victor").get("/").text)
+    page = page_text(sign_in("victor").get("/").text)
     assert "Guardrails Breached Credit consumption failure" in page
     assert "Last change guard," in page
 
 
 def test_what_was_served_before_is_not_observed_now(app: Flask, sign_in: SignIn, rolled_back: None) -> None:
-    page = words(sign_in("victor").get(PAGE).text)
+    page = page_text(sign_in("victor").get(PAGE).text)
     assert "Asked for development and staging Observed no traffic since the last change" in page
     with app.app_context():
         signals.record(*[Sample("credit_consumption_failure", bad=False, engine="legacy")] * 5)
         signals.flush(datetime.now(UTC))
-    assert "Observed 0 % by v2, in the last 5 min" in words(sign_in("victor").get(PAGE).text)
+    assert "Observed 0 % by v2, in the last 5 min" in page_text(sign_in("victor").get(PAGE).text)
 
 
 def test_the_banner_and_the_list_say_what_was_wrong_in_the_readers_language(sign_in: SignIn, rolled_back: None) -> None:
@@ -84,5 +84,5 @@ def test_the_banner_and_the_list_say_what_was_wrong_in_the_readers_language(sign
     client, spanish = sign_in("victor"), {"Accept-Language": "es"}
     found = "Fallos al consumir créditos: v2 falló en 60 de 60 operaciones."
     for address in (PAGE, "/"):
-        assert f"legacy atiende a todos en producción. {found}" in words(client.get(address, headers=spanish).text)
-    assert "Por encima de su umbral, y la culpa es solo de v2." in words(client.get(PAGE, headers=spanish).text)
+        assert f"legacy atiende a todos en producción. {found}" in page_text(client.get(address, headers=spanish).text)
+    assert "Por encima de su umbral, y la culpa es solo de v2." in page_text(client.get(PAGE, headers=spanish).text)

@@ -24,7 +24,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from dashboards.view_models import alerts as screens
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 HTML = {"Accept": "text/html"}
 
@@ -32,13 +32,13 @@ SignIn = Callable[[str], FlaskClient]
 
 
 def rules_of(app: Flask) -> RulesFile:
-    """The rules in force in the application."""
+    """Return the rules in force in the application."""
     return RULES_FILE.get(app)
 
 
 @pytest.fixture
-def judged(app: Flask, planned: Rollout) -> datetime:
-    """When the guard last judged: after 300 webhooks, 30 of which failed."""
+def ticked_at(app: Flask, planned: Rollout) -> datetime:
+    """Let the guard judge after 300 webhooks, 30 of which failed; return when it did."""
     now = datetime.now(UTC)
     tick(app, now - timedelta(seconds=2))
     with app.app_context():
@@ -49,8 +49,8 @@ def judged(app: Flask, planned: Rollout) -> datetime:
     return now
 
 
-def test_each_alert_shows_what_it_has_seen_the_worst_first(app: Flask, sign_in: SignIn, judged: datetime) -> None:
-    page = words(sign_in("victor").get("/alerts").get_data(as_text=True))
+def test_each_alert_shows_what_it_has_seen_the_worst_first(app: Flask, sign_in: SignIn, ticked_at: datetime) -> None:
+    page = page_text(sign_in("victor").get("/alerts").get_data(as_text=True))
     assert "30 bad of 300 in this attempt" in page
     assert page.index("Billing webhook failure") < page.index("API error rate")
 
@@ -65,32 +65,32 @@ def test_each_alert_shows_what_it_has_seen_the_worst_first(app: Flask, sign_in: 
     ],
 )
 def test_a_link_chooses_how_much_time_the_chart_and_its_table_show(
-    sign_in: SignIn, judged: datetime, window: str, title: str, rows: int
+    sign_in: SignIn, ticked_at: datetime, window: str, title: str, rows: int
 ) -> None:
     html = sign_in("victor").get(f"/alerts/billing_webhook_failure?window={window}").text
-    assert title in words(html)
+    assert title in page_text(html)
     assert f'href="/alerts/billing_webhook_failure?window={window}" aria-current="true"' in html
     table = html.split('id="c-billing_webhook_failure-table"')[1].split("</table>")[0]
     shown = table.count("<tr") - 1
     # What was measured once stays in the rate for the window of the alert, and nothing was before.
     assert 1 <= shown <= rows
-    assert "10 %" in words(table)
+    assert "10 %" in page_text(table)
 
 
 def test_the_page_of_a_rollout_has_the_same_windows_and_keeps_them_while_it_is_live(
-    sign_in: SignIn, judged: datetime
+    sign_in: SignIn, ticked_at: datetime
 ) -> None:
     victor = sign_in("victor")
     html = victor.get(f"/rollouts/{FLAG}?window=24h").text
     assert f'data-live="/live/rollouts/{FLAG}?window=24h"' in html
     assert "Billing webhook failure, last 24 hours" in html
-    assert "one point for 12 min" in words(html)
+    assert "one point for 12 min" in page_text(html)
     assert "Billing webhook failure, last hour" in victor.get(f"/rollouts/{FLAG}?window=month").text
 
 
-def test_one_alert_tells_its_settings_and_its_verdict(sign_in: SignIn, judged: datetime) -> None:
-    page = words(sign_in("victor").get("/alerts/billing_webhook_failure").get_data(as_text=True))
-    for expected in ("Threshold 1%", "Window 10 min", "Severity critical", "30 bad of 300", "Show as table"):
+def test_one_alert_tells_its_settings_and_its_verdict(sign_in: SignIn, ticked_at: datetime) -> None:
+    page = page_text(sign_in("victor").get("/alerts/billing_webhook_failure").get_data(as_text=True))
+    for expected in ("Threshold 1 %", "Window 10 min", "Severity critical", "30 bad of 300", "Show as table"):
         assert expected in page
 
 
@@ -99,8 +99,8 @@ def test_a_tripwire_is_counted_and_needs_one(app: Flask, sign_in: SignIn, planne
     rules_of(app).rules = parse(text)
     tick(app, datetime.now(UTC))
     browser = sign_in("victor")
-    assert "None is allowed: the first one rolls back." in words(browser.get("/alerts").get_data(as_text=True))
-    page = words(browser.get("/alerts/double_charge").get_data(as_text=True))
+    assert "None is allowed: the first one rolls back." in page_text(browser.get("/alerts").get_data(as_text=True))
+    page = page_text(browser.get("/alerts/double_charge").get_data(as_text=True))
     assert "How many errors does it take? One." in page
     assert "Last hour" not in page
 
@@ -111,14 +111,14 @@ def test_an_owner_overrules_an_alert_for_a_while_and_everybody_sees_it(sign_in: 
     form = {"minutes": "15", "reason": "A known outage of the bank."}
     owner.post(f"/alerts/{FLAG}/credit_consumption_failure/override", data=form)
     note = "Credit consumption failure may only notify until"
-    page = words(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+    page = page_text(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
     assert note in page
     assert "A known outage of the bank. (alice)" in page
     for other in ("/alerts", "/users", "/audit", "/system"):
-        everywhere = words(viewer.get(other).get_data(as_text=True))
+        everywhere = page_text(viewer.get(other).get_data(as_text=True))
         assert "Credit consumption failure of ENABLE_CREDITS_V2 may only notify until" in everywhere, other
     owner.post(f"/alerts/{FLAG}/credit_consumption_failure/override/end", data={"reason": "Over."})
-    assert note not in words(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+    assert note not in page_text(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
 
 
 @pytest.mark.database("sqlite")
@@ -127,26 +127,26 @@ def test_a_critical_alert_is_overruled_by_two(app: Flask, sign_in: SignIn, plann
     answer = owner.post(
         f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."}, follow_redirects=True
     )
-    page = words(answer.get_data(as_text=True))
+    page = page_text(answer.get_data(as_text=True))
     assert "It is critical: another owner has to agree" in page
     assert "Asked for alice asks for it until" in page
     assert "may only notify until" not in page
-    with changing(app) as session:
+    with write_session(app) as session:
         wish = OverrideRequest(FLAG, "api_error_rate", 15, "So do I.")
         approval.grant(session, rules_of(app).rules, wish, now=datetime.now(UTC), actor="oscar")
-    assert "oscar: So do I." in words(owner.get("/users").get_data(as_text=True))
+    assert "oscar: So do I." in page_text(owner.get("/users").get_data(as_text=True))
 
 
 def test_what_alertmanager_sent_and_who_was_told_is_shown(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     browser, now = sign_in("victor"), datetime.now(UTC)
-    page = words(browser.get("/alerts").get_data(as_text=True))
+    page = page_text(browser.get("/alerts").get_data(as_text=True))
     assert "Alertmanager has sent nothing." in page
     assert "No notification was sent yet." in page
     alert = Alert(status="firing", labels={"alertname": "DiskFull", "severity": "warning"}, startsAt=now)
-    with changing(app) as session:
+    with write_session(app) as session:
         receive(session, Notification(version="4", status="firing", alerts=[alert]), Receiver((), actor="am", now=now))
         rollouts.hold(session, FLAG, ChangeContext(now, "olga", "Lunch."))
-    page = words(browser.get("/alerts").get_data(as_text=True))
+    page = page_text(browser.get("/alerts").get_data(as_text=True))
     assert re.search(r"Not ours DiskFull ?, firing It names no flag, so it speaks of no rollout\.", page), page
     assert f"{FLAG} held just now · not sent: NOTIFY_URLS is empty" in page
 
@@ -158,7 +158,7 @@ def test_an_overruling_without_reason_or_end_is_refused(
 ) -> None:
     owner = sign_in("alice")
     owner.post(f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."} | wrong)
-    assert "Nothing was changed." in words(owner.get("/alerts/api_error_rate").get_data(as_text=True))
+    assert "Nothing was changed." in page_text(owner.get("/alerts/api_error_rate").get_data(as_text=True))
 
 
 @pytest.mark.database("sqlite")
@@ -171,18 +171,18 @@ def test_only_owners_overrule(sign_in: SignIn, planned: Rollout) -> None:
 def test_an_alert_that_nobody_wrote_is_not_found(sign_in: SignIn, planned: Rollout) -> None:
     answer = sign_in("victor").get("/alerts/nothing", headers=HTML)
     assert answer.status_code == 404
-    assert "No rollout is guarded by an alert called 'nothing'" in words(answer.get_data(as_text=True))
+    assert "No rollout is guarded by an alert called 'nothing'" in page_text(answer.get_data(as_text=True))
 
 
 def test_a_file_that_can_not_be_used_is_said_on_the_page(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     rules_of(app).problem = "alerts.yaml can't be used. Line 3, threshold: write 1%."
-    page = words(sign_in("victor").get("/alerts").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/alerts").get_data(as_text=True))
     assert "alerts.yaml can't be used as it is now." in page
     assert "Line 3, threshold: write 1%." in page
 
 
 def test_without_a_rollout_there_is_nothing_to_guard(sign_in: SignIn) -> None:
-    assert "No rollout to guard yet" in words(sign_in("victor").get("/alerts").get_data(as_text=True))
+    assert "No rollout to guard yet" in page_text(sign_in("victor").get("/alerts").get_data(as_text=True))
 
 
 def test_how_many_errors_it_takes_grows_with_the_outcomes_and_holding_comes_first() -> None:
@@ -208,7 +208,7 @@ def test_a_budget_is_shown_where_the_alert_has_one(app: Flask, sign_in: SignIn) 
     for extra, shown in ((", budget: 2500", True), ("", False)):
         rules = f"alerts:\n  credits_at_risk: {{threshold: 0%, window: 5m, severity: critical{extra}}}\n"
         rules_of(app).rules = parse(rules)
-        page = words(sign_in("victor").get("/alerts/credits_at_risk").get_data(as_text=True))
+        page = page_text(sign_in("victor").get("/alerts/credits_at_risk").get_data(as_text=True))
         assert ("Budget 2 500 credits a step" in page) is shown
         (told,) = sign_in("victor").get("/api/alerts").get_json()["alerts"]
         assert told["budget"] == (2500 if shown else None)
@@ -216,14 +216,14 @@ def test_a_budget_is_shown_where_the_alert_has_one(app: Flask, sign_in: SignIn) 
 
 def test_alerts_of_another_flag_are_not_shown_here(app: Flask, planned: Rollout) -> None:
     rules_of(app).rules = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: info, flag: OTHER}\n")
-    with looking(app) as session:
+    with read_session(app) as session:
         screen = screens.read(session, now=datetime.now(UTC), lease_seconds=30)
     assert (screen.flags, screen.unguarded) == ((), (FLAG,))
 
 
 def tick(app: Flask, now: datetime) -> None:
     """Let the guard judge once."""
-    with changing(app) as session:
+    with write_session(app) as session:
         guard.tick(session, rules_of(app).rules, now=now, term=1, lease_seconds=30)
 
 
@@ -242,5 +242,5 @@ def test_the_part_of_the_users_that_is_at_fault_stands_on_the_card_and_on_the_pa
         signals.flush(now)
     tick(app, now)
     for place in ("/alerts", f"/alerts/{signal}"):
-        page = words(sign_in("victor").get(place).get_data(as_text=True))
+        page = page_text(sign_in("victor").get(place).get_data(as_text=True))
         assert "All 6 operations of plan starter failed in v2." in page, place

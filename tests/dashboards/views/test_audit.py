@@ -16,15 +16,15 @@ from control_plane.platform.models import AuditEntry
 from dashboards.view_models import audit as screens
 from dashboards.view_models.audit import VALID, ChainCheck
 from tests import tampering
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 SignIn = Callable[[str], FlaskClient]
 
 
 @pytest.fixture
 def written(app: Flask) -> int:
-    """How many entries stand in the trail: more than one page holds."""
-    with changing(app) as session:
+    """Write more entries into the trail than one page holds; return their number."""
+    with write_session(app) as session:
         for number in range(60):
             audit.record(
                 session,
@@ -38,7 +38,7 @@ def written(app: Flask) -> int:
 
 
 def test_an_entry_says_who_what_before_after_and_why(sign_in: SignIn, written: int) -> None:
-    page = words(sign_in("victor").get("/audit").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/audit").get_data(as_text=True))
     assert f"olga on rollout:{FLAG} Reason 59." in page
     assert "State Running → Held" in page
     assert "Entered at 2 Mar 2026, 09:30 UTC → 3 Mar 2026, 09:30 UTC" in page
@@ -48,7 +48,7 @@ def test_an_entry_says_who_what_before_after_and_why(sign_in: SignIn, written: i
 def test_pages_follow_each_other_without_a_gap(app: Flask, written: int) -> None:
     seen: list[int] = []
     before: int | None = None
-    with looking(app) as session:
+    with read_session(app) as session:
         while True:
             screen = screens.read(session, ChainCheck(), AuditFilter(), before=before, now=datetime.now(UTC))
             seen += [entry.id for entry in screen.entries]
@@ -59,7 +59,7 @@ def test_pages_follow_each_other_without_a_gap(app: Flask, written: int) -> None
 
 
 def test_filters_narrow_by_person_and_by_subject(app: Flask, written: int, planned: Rollout) -> None:
-    with looking(app) as session:
+    with read_session(app) as session:
         screen = screens.read(
             session,
             ChainCheck(),
@@ -74,22 +74,22 @@ def test_filters_narrow_by_person_and_by_subject(app: Flask, written: int, plann
 def test_a_changed_entry_breaks_the_chain_in_plain_sight(app: Flask, sign_in: SignIn, written: int) -> None:
     with app.app_context():
         tampering.allow()
-    with changing(app) as session:
+    with write_session(app) as session:
         session.execute(update(AuditEntry).where(AuditEntry.id == 7).values(reason="Never said."))
-    page = words(sign_in("victor").get("/audit").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/audit").get_data(as_text=True))
     assert "Chain broken" in page
     assert "Entry 7 does not fit the one before it" in page
 
 
 def test_the_whole_chain_is_not_read_for_every_look(app: Flask, written: int) -> None:
     check, now = ChainCheck(), datetime.now(UTC)
-    with looking(app) as session:
+    with read_session(app) as session:
         assert check.current(session, now) == check.current(session, now + VALID / 2)
         assert check.current(session, now + VALID)[1] == now + VALID
 
 
 def test_an_empty_answer_leads_back_to_everything(sign_in: SignIn, written: int) -> None:
-    page = words(sign_in("victor").get("/audit?actor=nobody").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/audit?actor=nobody").get_data(as_text=True))
     assert "No entry fits this filter." in page
 
 
@@ -102,13 +102,13 @@ def test_odd_addresses_are_no_error(sign_in: SignIn, query: str) -> None:
 def test_stored_values_are_read_as_people_write_them(app: Flask, sign_in: SignIn) -> None:
     before = {"soak": "P7D", "flags": []}
     after = {"soak": "PT15S", "flags": ["a"], "since": "2026-11-29T20:10:12.762994+00:00", "limits": {"of": "PT2H"}}
-    with changing(app) as session:
+    with write_session(app) as session:
         now = datetime.now(UTC)
         reason = "credit_variance: bad were 15 of 2,935 (0.511%) in the last 5m."
         for actor in ("guard", "olga"):
             change = ChangeContext(now, actor, reason)
             audit.record(session, change, action="rollout.edit_plan", subject="rollout:X", before=before, after=after)
-    page = words(sign_in("victor").get("/audit?subject=rollout:X").text)
+    page = page_text(sign_in("victor").get("/audit?subject=rollout:X").text)
     assert "Credit variance: bad were 15 of 2 935 (0.511 %) in the last 5 min." in page
     assert reason in page  # a person's, as it was written
     assert "Since 29 Nov 2026, 20:10 UTC" in page

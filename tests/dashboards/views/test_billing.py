@@ -14,7 +14,7 @@ from credits_engine.billing.store import findings, inbox
 from credits_engine.billing.store.findings import Finding
 from credits_engine.billing.store.inbox import State
 from dashboards.badges import STYLES
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 SignIn = Callable[[str], FlaskClient]
 HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
@@ -36,7 +36,7 @@ def event(number: int) -> bytes:
 @pytest.fixture(autouse=True)
 def delivered(app: Flask) -> None:
     now = datetime.now(UTC)
-    with changing(app) as session:
+    with write_session(app) as session:
         inbox.add_delivery(session, [webhook.parse(event(number), now) for number in range(60)])
 
 
@@ -45,47 +45,47 @@ def test_the_inbox_is_listed_in_pages_and_by_state(sign_in: SignIn) -> None:
     first = olga.get("/billing").text
     assert first.count("/billing/evt_") == 50
     assert "cus_&lt;b&gt;1&lt;/b&gt;" in first
-    assert "Older events" in words(first)
-    assert "Stripe has sent nothing that is dead." in words(olga.get("/billing?state=dead").text)
+    assert "Older events" in page_text(first)
+    assert "Stripe has sent nothing that is dead." in page_text(olga.get("/billing?state=dead").text)
     assert olga.get("/billing?state=no-such&before=x").text.count("/billing/evt_") == 50
 
 
 def test_an_event_is_shown_in_full_and_applied_once_more_with_a_reason(app: Flask, sign_in: SignIn) -> None:
     olga = sign_in("olga")
     page = olga.get("/billing/evt_7").text
-    assert "invoice.paid" in words(page)
+    assert "invoice.paid" in page_text(page)
     assert "in_7" in page
     refused = olga.post("/billing/evt_7/replay", data={"reason": " "}, headers=HEADERS, follow_redirects=True)
-    assert "a reason is required" in words(refused.text)
+    assert "a reason is required" in page_text(refused.text)
     data = {"reason": "Stripe was repaired."}
     done = olga.post("/billing/evt_7/replay", data=data, headers=HEADERS, follow_redirects=True)
-    assert "It is applied once more within seconds." in words(done.text)
-    assert "Replay ordered: Stripe was repaired." in words(done.text)
-    with looking(app) as session:
+    assert "It is applied once more within seconds." in page_text(done.text)
+    assert "Replay ordered: Stripe was repaired." in page_text(done.text)
+    with read_session(app) as session:
         (entry,) = audit.latest(session, subject="stripe:evt_7")
     assert (entry.action, entry.actor) == ("billing.replay", "olga")
 
 
 def test_a_finding_is_dismissed_by_owners_alone_and_corrected_with_a_key(app: Flask, sign_in: SignIn) -> None:
     now = datetime.now(UTC)
-    with changing(app) as session:
+    with write_session(app) as session:
         findings.add(session, [Finding("missed_event", "evt_lost", "ada", "No delivery brought <b>it</b>.")], now=now)
-    with looking(app) as session:
+    with read_session(app) as session:
         (finding,) = findings.listed(session, limit=9)
     path, alice = f"/billing/findings/{finding.id}", sign_in("alice")
     assert "No delivery brought &lt;b&gt;it&lt;/b&gt;." in alice.get("/billing").text
-    assert "Owners correct or dismiss it." in words(sign_in("olga").get("/billing").text)
+    assert "Owners correct or dismiss it." in page_text(sign_in("olga").get("/billing").text)
     data = {"reason": "Known.", "order": "dismiss"}
     assert sign_in("olga").post(path, data=data, headers=HEADERS).status_code == 403
     assert alice.post(path, data=data, headers={**HEADERS, "Sec-Fetch-Site": "cross-site"}).status_code == 403
     refused = alice.post(path, data={**data, "reason": " "}, headers=HEADERS, follow_redirects=True)
-    assert "a reason is required" in words(refused.text)
+    assert "a reason is required" in page_text(refused.text)
     refused = alice.post(path, data={**data, "order": "apply"}, headers=HEADERS, follow_redirects=True)
-    assert "STRIPE_API_KEY" in words(refused.text)
+    assert "STRIPE_API_KEY" in page_text(refused.text)
     done = alice.post(path, data=data, headers=HEADERS, follow_redirects=True)
-    assert "Closed without a correction." in words(done.text)
+    assert "Closed without a correction." in page_text(done.text)
     assert "No delivery" not in alice.get("/billing").text
-    with looking(app) as session:
+    with read_session(app) as session:
         (entry,) = audit.latest(session, subject="stripe:evt_lost")
     assert (entry.action, entry.actor) == ("billing.finding", "alice")
 

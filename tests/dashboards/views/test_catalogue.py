@@ -15,11 +15,11 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.store import plan_versions
 from flags.store.directory import UserAttributes, upsert_users
-from tests.billing_office import Office
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
+from tests.installation import Installation
 
 SignIn = Callable[[str], FlaskClient]
 HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
@@ -47,7 +47,7 @@ def send(client: FlaskClient, document: str, text: str, do: str = "preview", rea
     """Send the form and return what the page says, with its status."""
     form = {"text": text, "do": do, "reason": reason}
     answer = client.post(f"/catalogue/{document}", data=form, headers=HEADERS, follow_redirects=True)
-    return f"{answer.status_code} {words(answer.text)}"
+    return f"{answer.status_code} {page_text(answer.text)}"
 
 
 def text_of(page: str) -> str:
@@ -55,13 +55,13 @@ def text_of(page: str) -> str:
 
 
 def test_everybody_sees_what_is_sold_and_owners_alone_change_it(sign_in: SignIn) -> None:
-    page = words(sign_in("victor").get("/catalogue").text)
+    page = page_text(sign_in("victor").get("/catalogue").text)
     assert (
         "Plus plus 100 000 100 000 5 000 5 000 5 d plus_monthly , plus_yearly , creator_plus_monthly built in" in page
     )
     assert "unlimited" in page
     assert "Change" not in page
-    assert "Change Plus" in words(sign_in("alice").get("/catalogue").text)
+    assert "Change Plus" in page_text(sign_in("alice").get("/catalogue").text)
     for name in ("victor", "olga"):
         for document in ("plans", "kinds", "prices"):
             assert sign_in(name).get(f"/catalogue/{document}", headers=HEADERS).status_code == 403
@@ -72,17 +72,17 @@ def test_a_form_of_another_site_is_refused(app: Flask, sign_in: SignIn) -> None:
     form = {"text": LESS, "do": "apply", "reason": "x"}
     headers = {**HEADERS, "Sec-Fetch-Site": "cross-site"}
     assert sign_in("alice").post("/catalogue/plans", data=form, headers=headers).status_code == 403
-    with looking(app) as session:
+    with read_session(app) as session:
         assert plan_versions.every(session) == ()
 
 
 def test_a_preview_says_who_would_be_refused_and_whose_period_goes_on_and_changes_nothing(
     app: Flask, sign_in: SignIn
 ) -> None:
-    office, now = Office(app), datetime.now(UTC)
-    office.plan()
-    office.watch()
-    with changing(app) as session:
+    installation, now = Installation(app), datetime.now(UTC)
+    installation.plan()
+    installation.watch()
+    with write_session(app) as session:
         upsert_users(session, [UserAttributes("ada", "free", now), UserAttributes("bob", "pro", now)], now=now)
     with app.app_context():
         for number in range(4):
@@ -95,7 +95,7 @@ def test_a_preview_says_who_would_be_refused_and_whose_period_goes_on_and_change
     assert "Billing periods that go on with their limits: 1, the last one until" in page
     assert "Analysis: 3 v2, 3 legacy (now 100 v2, 100 legacy)" in page
     assert "Days of grace for payments that fail from then on: 9." in page
-    with looking(app) as session:
+    with read_session(app) as session:
         assert plan_versions.every(session) == ()
 
 
@@ -103,25 +103,25 @@ def test_a_version_is_added_with_a_reason_and_stands_there_with_who_made_it(app:
     alice = sign_in("alice")
     refused = alice.post("/catalogue/plans", data={"text": LESS, "do": "apply", "reason": " "}, headers=HEADERS)
     assert refused.status_code == 422
-    assert "a reason is required" in words(refused.text)
+    assert "a reason is required" in page_text(refused.text)
     assert text_of(refused.text) == LESS
     assert "1 entry was added." in send(alice, "plans", LESS, "apply", "Fewer for free.")
-    page = words(alice.get("/catalogue").text)
+    page = page_text(alice.get("/catalogue").text)
     assert "To come Free free from 1 Apr 2100, 00:00 UTC" in page
     assert "Analysis: 3 v2, 3 legacy · Roast: 1 v2, 1 legacy · days of grace: 9 alice," in page
     assert "starts: '2100-04-01T00:00:00+00:00'" in page
     assert "All of that is in the catalogue already." in send(alice, "plans", LESS, "apply", "Again.")
-    with looking(app) as session:
+    with read_session(app) as session:
         (entry,) = audit.latest(session, subject="plan:free")
     assert (entry.action, entry.actor, entry.reason) == ("credits.plan", "alice", "Fewer for free.")
-    assert "Plan of credits changed" in words(alice.get("/audit").text)
+    assert "Plan of credits changed" in page_text(alice.get("/audit").text)
 
 
 def test_a_kind_is_added(app: Flask, sign_in: SignIn) -> None:
     alice = sign_in("alice")
     assert "The kind Image from 1 Apr 2100, 00:00 UTC" in send(alice, "kinds", KIND)
     assert "1 entry was added." in send(alice, "kinds", KIND, "apply", "Pictures.")
-    assert "To come The kind Image from 1 Apr 2100, 00:00 UTC" in words(alice.get("/catalogue").text)
+    assert "To come The kind Image from 1 Apr 2100, 00:00 UTC" in page_text(alice.get("/catalogue").text)
 
 
 def test_prices_are_held_against_stripes_and_added(app: Flask, sign_in: SignIn, stripe: FakeApi) -> None:
@@ -131,12 +131,12 @@ def test_prices_are_held_against_stripes_and_added(app: Flask, sign_in: SignIn, 
     assert "pack_r buys 500 roast for 30 days" in page
     assert "Stripe does not sell pro_quarterly." in page
     assert "2 entries were added." in send(alice, "prices", PRICES, "apply", "A quarter.")
-    assert "In force pro_quarterly buys pro from" in words(alice.get("/catalogue").text)
-    with looking(app) as session:
+    assert "In force pro_quarterly buys pro from" in page_text(alice.get("/catalogue").text)
+    with read_session(app) as session:
         (entry,) = audit.latest(session, subject="stripe:pack_r")
     assert (entry.action, entry.reason) == ("billing.price", "A quarter.")
     stripe.prices = ("pro_monthly", "gold_monthly")
-    page = words(alice.get("/catalogue?stripe=compare").text)
+    page = page_text(alice.get("/catalogue?stripe=compare").text)
     assert "Stripe sells gold_monthly or price_gold_monthly, which buys nothing here" in page
     assert "starter_monthly buys a plan here, and Stripe does not sell it." in page
     assert "pro_monthly buys a plan here" not in page
@@ -148,11 +148,11 @@ def test_a_stripe_that_does_not_answer_is_said_and_the_page_is_whole(sign_in: Si
     assert "pro_quarterly buys pro from" in (page := send(alice, "prices", PRICES))
     assert page.startswith("200")
     assert "APIError" in page or "500" in page
-    assert "Plans in force" in words(alice.get("/catalogue?stripe=compare").text)
+    assert "Plans in force" in page_text(alice.get("/catalogue?stripe=compare").text)
 
 
 def test_without_a_key_the_page_says_which_setting_is_missing(sign_in: SignIn) -> None:
-    assert "STRIPE_API_KEY" in words(sign_in("alice").get("/catalogue?stripe=compare").text)
+    assert "STRIPE_API_KEY" in page_text(sign_in("alice").get("/catalogue?stripe=compare").text)
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ def test_what_can_t_be_taken_is_named_and_kept(app: Flask, sign_in: SignIn, text
     alice = sign_in("alice")
     previewed = alice.post("/catalogue/plans", data={**form, "do": "preview"}, headers=HEADERS)
     assert previewed.status_code == 422
-    assert said in words(previewed.text)
+    assert said in page_text(previewed.text)
     assert text_of(previewed.text) == text
     applied = alice.post("/catalogue/plans", data={**form, "do": "apply"}, headers=HEADERS)
     assert applied.status_code == 422
-    assert "Nothing was changed." in words(applied.text)
-    with looking(app) as session:
+    assert "Nothing was changed." in page_text(applied.text)
+    with read_session(app) as session:
         assert plan_versions.every(session) == ()
 
 
@@ -217,7 +217,7 @@ def test_what_can_t_be_taken_is_named_and_kept(app: Flask, sign_in: SignIn, text
 def test_a_mistake_is_said_in_spanish(sign_in: SignIn, document: str, text: str, said: str) -> None:
     asked = {"text": text, "do": "preview"}
     page = sign_in("alice").post(f"/catalogue/{document}", data=asked, headers={**HEADERS, "Accept-Language": "es"})
-    assert said in words(page.text)
+    assert said in page_text(page.text)
 
 
 @pytest.mark.parametrize("document", ["plans", "plans?plan=pro", "plans?plan=nothing", "kinds", "prices"])

@@ -10,7 +10,7 @@ from control_plane.core.phases import Rollout
 from flags import store
 from flags.client_features.refresher import refresher
 from flags.usage.connections import Connection, Mode
-from tests.dashboards.browsing import changing, words
+from tests.dashboards.browsing import page_text, write_session
 
 SignIn = Callable[[str], FlaskClient]
 
@@ -23,16 +23,16 @@ def connection(name: str, revision_id: int, *, age: timedelta = timedelta()) -> 
 
 
 def test_nobody_was_heard_of(sign_in: SignIn) -> None:
-    assert "No SDK was heard of in ten minutes" in words(sign_in("victor").get("/connections").text)
+    assert "No SDK was heard of in ten minutes" in page_text(sign_in("victor").get("/connections").text)
 
 
 def test_those_behind_come_first_and_the_silent_are_left_out(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     with app.app_context():
         newest = refresher().current("production").feature_set.id
-    with changing(app) as session:
+    with write_session(app) as session:
         found = [connection("a", newest), connection("b", newest - 1), connection("c", 1, age=timedelta(minutes=11))]
         store.put_connections(session, found)
-    page = words(sign_in("victor").get("/connections").text)
+    page = page_text(sign_in("victor").get("/connections").text)
     assert f"1 of 2 instances has revision {newest:,}.".replace(",", " ") in page
     assert page.index("app-b") < page.index("app-a")
     assert "app-c" not in page

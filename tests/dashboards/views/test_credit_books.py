@@ -13,7 +13,7 @@ from credits_engine.operations.execution import run_operation
 from dashboards.view_models import credits as screens
 from dashboards.view_models.credits import KindView
 from flags.store.directory import UserAttributes, upsert_users
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 HTML = {"Accept": "text/html"}
 
@@ -22,10 +22,10 @@ SignIn = Callable[[str], FlaskClient]
 
 @pytest.fixture
 def consumed(app: Flask) -> int:
-    """How often u-1 consumed; v2 and legacy disagree about the last roast, for starters may have ten or a hundred."""
+    """Return how often u-1 consumed; v2 and legacy disagree about the last roast: starters have ten or a hundred."""
     now = datetime.now(UTC)
     known = [UserAttributes("u-1", "starter", now - timedelta(days=9)), UserAttributes("u-2", "nonsense")]
-    with changing(app) as session:
+    with write_session(app) as session:
         upsert_users(session, known, now=now)
     with app.app_context():
         for number in range(40):
@@ -35,7 +35,7 @@ def consumed(app: Flask) -> int:
 
 
 def test_both_books_stand_side_by_side_and_one_serves(sign_in: SignIn, consumed: int) -> None:
-    page = words(sign_in("alice").get("/credits?user=u-1").get_data(as_text=True))
+    page = page_text(sign_in("alice").get("/credits?user=u-1").get_data(as_text=True))
     assert "u-1 on plan starter" in page
     assert "legacy Serves Analysis 145 of 1 000 855 left. Roast 11 of 100 89 left." in page
     assert "v2 Shadow Analysis 145 of 1 000 855 left. Roast 11 of 10 1 over the limit." in page
@@ -44,7 +44,7 @@ def test_both_books_stand_side_by_side_and_one_serves(sign_in: SignIn, consumed:
 def test_the_journal_continues_without_a_gap(app: Flask, consumed: int) -> None:
     seen: list[int] = []
     before: int | None = None
-    with looking(app) as session:
+    with read_session(app) as session:
         while True:
             screen = screens.read(session, "u-1", before=before, now=datetime.now(UTC))
             seen += [entry.id for entry in screen.entries]
@@ -55,13 +55,13 @@ def test_the_journal_continues_without_a_gap(app: Flask, consumed: int) -> None:
 
 
 def test_operations_on_which_the_engines_differ_are_listed_with_both_answers(sign_in: SignIn, consumed: int) -> None:
-    page = words(sign_in("alice").get("/credits").get_data(as_text=True))
+    page = page_text(sign_in("alice").get("/credits").get_data(as_text=True))
     assert "Differs by policy The limits of the plan differ." in page
     assert "v2 would charge no credits Legacy would charge 1 roast credit" in page
 
 
 def test_without_any_difference_it_says_so(sign_in: SignIn) -> None:
-    assert "They never differed" in words(sign_in("alice").get("/credits").get_data(as_text=True))
+    assert "They never differed" in page_text(sign_in("alice").get("/credits").get_data(as_text=True))
 
 
 def test_credits_are_given_back_in_both_books(sign_in: SignIn, consumed: int) -> None:
@@ -110,7 +110,7 @@ def test_what_can_not_be_corrected_changes_nothing(sign_in: SignIn, consumed: in
     assert "Nothing was changed." in send(browser, "adjust", **form)
     kept = browser.post("/credits/adjust", data={"user": "u-1", "form": "correct"} | form).get_data(as_text=True)
     assert f'value="{form["reason"]}"' in kept or form.get("user") == "nobody"
-    assert "Analysis 145 of 1 000" in words(browser.get("/credits?user=u-1").get_data(as_text=True))
+    assert "Analysis 145 of 1 000" in page_text(browser.get("/credits?user=u-1").get_data(as_text=True))
 
 
 @pytest.mark.database("sqlite")
@@ -129,7 +129,7 @@ def test_credits_are_for_owners(sign_in: SignIn, consumed: int, name: str) -> No
 def test_what_can_not_be_shown_is_said(sign_in: SignIn, consumed: int, user: str, sentence: str) -> None:
     answer = sign_in("alice").get(f"/credits?user={user}")
     assert answer.status_code == 200
-    assert sentence in words(answer.get_data(as_text=True))
+    assert sentence in page_text(answer.get_data(as_text=True))
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def send(browser: FlaskClient, verb: str, **form: object) -> str:
     """Send a correction, and read the page that follows, or the form again where it was refused."""
     answer = browser.post(f"/credits/{verb}", data={"user": "u-1"} | form, follow_redirects=True)
     assert answer.status_code in {200, 422}
-    return words(answer.get_data(as_text=True))
+    return page_text(answer.get_data(as_text=True))

@@ -19,7 +19,7 @@ from flags.administration.definitions import create_flag
 from flags.administration.edits import edit_definition
 from flags.administration.segments import edit_segment
 from tests import statements
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 NOW = datetime.now(UTC)
@@ -39,19 +39,19 @@ def checkout(app: Flask) -> None:
     ]
     variants = [{"name": "blue", "weight": 500, "payload": {"type": "string", "value": "#00f"}}]
     fields = {"strategies": strategies, "variants": [*variants, {"name": "red", "weight": 500}]}
-    with changing(app) as session:
+    with write_session(app) as session:
         create_flag(session, "checkout", {"production": True, "qa": False}, change, description="The new till.")
         edit_segment(session, "production", 3, {"name": "Beta <i>testers</i>", "constraints": []}, change, version=0)
         edit_definition(session, "checkout", "production", fields, change, version=1)
 
 
 def stored(app: Flask, environment: str = "production") -> Mapping[str, object]:
-    with looking(app) as session:
+    with read_session(app) as session:
         return store.definitions_of(session, "checkout")[environment]
 
 
 def editor(browser: FlaskClient) -> dict[str, str]:
-    """The fields of the editor as a browser would send them."""
+    """Return the fields of the editor as a browser would send them."""
     page = browser.get(PLACE).text
     (version,) = re.findall(r'name="version" value="(\d+)"', page)
     return {"version": version, "reason": "A test."}
@@ -59,12 +59,12 @@ def editor(browser: FlaskClient) -> dict[str, str]:
 
 def send(browser: FlaskClient, path: str, **form: str) -> tuple[int, str]:
     answer = browser.post(path, data=form, headers=HTML, follow_redirects=True)
-    return answer.status_code, words(answer.text)
+    return answer.status_code, page_text(answer.text)
 
 
 def test_a_flag_reads_as_sentences(sign_in: SignIn) -> None:
     page = sign_in("victor").get("/flag/checkout").text
-    text = words(page)
+    text = page_text(page)
     assert "25 % by userId, if country is one of “<ES>” and in segment “Beta <i>testers</i>”." in text
     assert "blue 50 % #00f red 50 %" in text
     assert "qa Off Who would have it, were it on Everybody." in text
@@ -77,19 +77,19 @@ def test_a_flag_reads_as_sentences(sign_in: SignIn) -> None:
 
 def test_the_list_is_searched_and_paged(app: Flask, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screens, "PAGE_FLAGS", 2)
-    with changing(app) as session:
+    with write_session(app) as session:
         for name in ("banner", "search", "zoom"):
             create_flag(session, name, {"production": False}, ChangeContext(NOW, "tests", "More."))
     victor = sign_in("victor")
-    first = words(victor.get("/flags").text)
+    first = page_text(victor.get("/flags").text)
     assert "4 flags, page 1 of 2" in first
     assert "zoom" not in first
-    assert "zoom" in words(victor.get("/flags?page=2").text)
-    assert "zoom" in words(victor.get("/flags?page=99999999999999999999").text)
-    found = words(victor.get("/flags?q=CHECK").text)
+    assert "zoom" in page_text(victor.get("/flags?page=2").text)
+    assert "zoom" in page_text(victor.get("/flags?page=99999999999999999999").text)
+    found = page_text(victor.get("/flags?q=CHECK").text)
     assert "1 flag" in found
     assert "checkout production: on qa: off" in found
-    assert "No flag like that" in words(victor.get("/flags?q=nothing").text)
+    assert "No flag like that" in page_text(victor.get("/flags?q=nothing").text)
     assert 'href="/flags"' in victor.get("/").text
 
 
@@ -97,7 +97,7 @@ def test_a_flag_under_a_rollout_leads_to_its_own_page(sign_in: SignIn, planned: 
     answer = sign_in("victor").get(f"/flag/{planned.flag}")
     assert (answer.status_code, answer.location) == (303, f"/rollouts/{planned.flag}")
     assert sign_in("victor").get("/flag/nothing", headers=HTML).status_code == 404
-    assert planned.flag not in words(sign_in("victor").get("/flags").text)
+    assert planned.flag not in page_text(sign_in("victor").get("/flags").text)
 
 
 def test_switching_off_is_for_operators_and_on_for_owners(app: Flask, sign_in: SignIn) -> None:
@@ -110,7 +110,7 @@ def test_switching_off_is_for_operators_and_on_for_owners(app: Flask, sign_in: S
     assert send(olga, f"{PLACE}/on", reason="Try.")[0] == 403
     assert send(sign_in("victor"), f"{PLACE}/off", reason="Try.")[0] == 403
     assert send(sign_in("alice"), f"{PLACE}/on", reason="Repaired.")[0] == 200
-    with looking(app) as session:
+    with read_session(app) as session:
         (entry, *_) = audit.latest(session, subject="flag:checkout")
     assert (entry.action, entry.actor, entry.reason) == ("flag.switch", "alice", "Repaired.")
 
@@ -145,8 +145,8 @@ def test_every_mistake_is_named_and_the_text_stays(app: Flask, sign_in: SignIn, 
     fields = editor(alice)
     answer = alice.post(PLACE, data={**fields, "text": text}, headers=HTML)
     assert answer.status_code == 422
-    assert mistake in words(answer.text)
-    assert text in words(answer.text)
+    assert mistake in page_text(answer.text)
+    assert text in page_text(answer.text)
     assert 'value="A test."' in answer.text
     assert stored(app) == before
 
@@ -173,7 +173,7 @@ def test_users_are_moved_only_when_that_is_confirmed(app: Flask, sign_in: SignIn
 
 def test_an_environment_that_lacks_the_flag_is_added_by_the_editor(app: Flask, sign_in: SignIn) -> None:
     alice, path = sign_in("alice"), "/flag/checkout/environments/staging"
-    assert "does not have this flag yet" in words(alice.get(path).text)
+    assert "does not have this flag yet" in page_text(alice.get(path).text)
     assert send(alice, path, version="0", reason="Also there.", text='{"enabled": true}')[0] == 200
     assert stored(app, "staging")["enabled"] is True
     assert alice.get("/flag/checkout/environments/a b", headers=HTML).status_code == 422
@@ -189,19 +189,19 @@ def test_description_tags_and_the_stale_mark_are_changed_everywhere(app: Flask, 
     assert refused.status_code == 422
     assert 'value="simple:till, team:pay"' in refused.text
     answer = alice.post("/flag/checkout/marks", data={**form, "reason": "Tidy."}, headers=HTML, follow_redirects=True)
-    assert "Stale simple:till · team:pay" in words(answer.text)
+    assert "Stale simple:till · team:pay" in page_text(answer.text)
     assert stored(app, "qa")["description"] == "Old."
-    assert "checkout Stale" in words(alice.get("/flags?tag=till&stale=yes").text)
-    assert "No flag like that" in words(alice.get("/flags?stale=no").text)
+    assert "checkout Stale" in page_text(alice.get("/flags?tag=till&stale=yes").text)
+    assert "No flag like that" in page_text(alice.get("/flags?stale=no").text)
     again = alice.post("/flag/checkout/marks", data={**form, "reason": "Tidy."}, headers=HTML)
-    assert "was changed meanwhile" in words(again.text)
+    assert "was changed meanwhile" in page_text(again.text)
 
 
 def test_an_earlier_version_is_made_the_flag_again(app: Flask, sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    with looking(app) as session:
+    with read_session(app) as session:
         first = audit.latest(session, subject="flag:checkout")[-1].id
-    assert f"Restore version {first}" in words(alice.get("/flag/checkout").text)
+    assert f"Restore version {first}" in page_text(alice.get("/flag/checkout").text)
     assert send(alice, "/flag/checkout/restore", entry=str(first), reason="")[0] == 422
     assert send(alice, "/flag/checkout/restore", entry="x", reason="Back.")[0] == 422
     status, text = send(alice, "/flag/checkout/restore", entry=str(first), reason="Back.")
@@ -224,23 +224,23 @@ def test_a_new_flag_is_off_everywhere(app: Flask, sign_in: SignIn) -> None:
 def test_an_owner_of_one_environment_makes_a_flag_there_alone(
     app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
 ) -> None:
-    with changing(app) as session:
+    with write_session(app) as session:
         grants = [Grant(Role.OWNER, environment="qa")]
         accounts.change_grants(session, cast["victor"].id, grants=grants, now=NOW, actor="tests")
     victor = sign_in("victor")
     page = victor.get("/flags").text
     assert re.findall(r'name="environment" value="(\w+)"', page) == ["qa"]
-    assert "You own flags in qa; owners elsewhere add this one to theirs." in words(page)
+    assert "You own flags in qa; owners elsewhere add this one to theirs." in page_text(page)
     form = {"name": "search", "reason": "A test."}
     assert send(victor, "/flags", **form, environment="production")[0] == 403
     status, text = send(victor, "/flags", **form, environment="qa")
     assert (status, "Made, and off everywhere." in text) == (200, True)
-    with looking(app) as session:
+    with read_session(app) as session:
         assert list(store.definitions_of(session, "search")) == ["qa"]
 
 
 def test_each_card_offers_what_its_environment_allows(app: Flask, sign_in: SignIn, cast: Mapping[str, Person]) -> None:
-    with changing(app) as session:
+    with write_session(app) as session:
         grants = [Grant(Role.OWNER, environment="qa")]
         accounts.change_grants(session, cast["victor"].id, grants=grants, now=NOW, actor="tests")
     page = sign_in("victor").get("/flag/checkout").text
@@ -250,7 +250,7 @@ def test_each_card_offers_what_its_environment_allows(app: Flask, sign_in: SignI
 
 def test_each_change_leaves_an_entry_with_its_person_and_reason(app: Flask, sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    with looking(app) as session:
+    with read_session(app) as session:
         first = audit.latest(session, subject="flag:checkout")[-1].id
     actions = set()
 
@@ -266,7 +266,7 @@ def test_each_change_leaves_an_entry_with_its_person_and_reason(app: Flask, sign
     }
     for path, form in changes.items():
         alice.post(path, data={**form(), "reason": f"By {path}."}, headers=HTML)
-        with looking(app) as session:
+        with read_session(app) as session:
             (entry, *_) = audit.latest(session, subject="flag:banner" if path == "/flags" else "flag:checkout")
         assert (entry.actor, entry.reason) == ("alice", f"By {path}.")
         actions.add(entry.action)

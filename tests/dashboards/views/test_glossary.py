@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask.testing import FlaskClient
 
 from control_plane.core.phases import Rollout
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 
 SignIn = Callable[[str], FlaskClient]
 SPANISH = {"Accept-Language": "es"}
@@ -17,16 +17,16 @@ def test_every_page_leads_to_it_and_it_is_searched(sign_in: SignIn) -> None:
     page = victor.get("/glossary").text
     assert '<div id="cool-down">' in page
     assert "<code>unknown</code>" in page
-    found = words(victor.get("/glossary?q=re-armed").text)
+    found = page_text(victor.get("/glossary?q=re-armed").text)
     assert "cool-down how long a rolled back rollout can't be re-armed Not: soak" in found
     assert "blast radius" not in found
-    assert "No term like that" in words(victor.get("/glossary?q=<b>").text)
+    assert "No term like that" in page_text(victor.get("/glossary?q=<b>").text)
 
 
 def test_in_spanish_a_term_has_its_english_name_beside_it_and_is_found_by_both(sign_in: SignIn) -> None:
     victor = sign_in("victor")
     for asked in ("puerta", "gate"):
-        found = words(victor.get(f"/glossary?q={asked}", headers=SPANISH).text)
+        found = page_text(victor.get(f"/glossary?q={asked}", headers=SPANISH).text)
         assert "puerta gate lo que debe estar abierto antes de avanzar: open , closed o unknown" in found
 
 

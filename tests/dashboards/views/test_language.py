@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+from werkzeug.wrappers import Response
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
@@ -18,7 +19,7 @@ from control_plane.platform import clock
 from control_plane.platform.auth import account_store, audit
 from control_plane.platform.identity_types import Person
 from dashboards import language, live_pages
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 SPANISH = {"Accept-Language": "es-ES,es;q=0.9,en;q=0.5"}
 SignIn = Callable[[str], FlaskClient]
@@ -49,8 +50,8 @@ def reading_spanish(sign_in: SignIn) -> FlaskClient:
     return client
 
 
-def tongue(answer: TestResponse) -> tuple[str, str]:
-    """The language of a page as its header and its root element say it."""
+def page_language(answer: TestResponse) -> tuple[str, str]:
+    """Return the language of a page as its header and its root element say it."""
     return answer.headers["Content-Language"], answer.text.partition('<html lang="')[2].partition('"')[0]
 
 
@@ -71,7 +72,7 @@ def tongue(answer: TestResponse) -> tuple[str, str]:
 )
 def test_whoever_is_not_signed_in_reads_what_the_browser_asks_for(client: FlaskClient, asked: str, code: str) -> None:
     answer = client.get("/sign-in", headers={"Accept-Language": asked})
-    assert tongue(answer) == (code, code)
+    assert page_language(answer) == (code, code)
     assert ("Iniciar sesión" in answer.text) is (code == "es")
     assert {"accept-language", "cookie"} <= {each.lower() for each in answer.vary}
 
@@ -79,13 +80,13 @@ def test_whoever_is_not_signed_in_reads_what_the_browser_asks_for(client: FlaskC
 @pytest.mark.database("sqlite")
 def test_a_choice_counts_on_every_browser_and_none_goes_by_the_browser(app: Flask, sign_in: SignIn) -> None:
     here, there = sign_in("alice"), sign_in("alice")
-    assert tongue(here.get("/account", headers=SPANISH)) == ("es", "es")
+    assert page_language(here.get("/account", headers=SPANISH)) == ("es", "es")
     here.post("/account/language", data={"language": "en"}, headers=SPANISH)
-    assert tongue(there.get("/account", headers=SPANISH)) == ("en", "en")
+    assert page_language(there.get("/account", headers=SPANISH)) == ("en", "en")
     here.post("/account/language", data={"language": ""}, headers=SPANISH)
-    assert tongue(there.get("/account", headers=SPANISH)) == ("es", "es")
-    assert tongue(sign_in("olga").get("/account")) == ("en", "en")
-    with looking(app) as session:
+    assert page_language(there.get("/account", headers=SPANISH)) == ("es", "es")
+    assert page_language(sign_in("olga").get("/account")) == ("en", "en")
+    with read_session(app) as session:
         changes = [each for each in audit.latest(session, subject="person:alice", limit=9) if "language" in each.action]
     assert [(each.actor, each.before, each.after) for each in changes] == [
         ("alice", {"language": "en"}, {"language": None}),
@@ -107,7 +108,7 @@ def test_a_language_that_there_is_not_is_refused_and_nothing_is_stored(
     app: Flask, sign_in: SignIn, cast: Mapping[str, Person], code: str
 ) -> None:
     assert sign_in("olga").post("/account/language", data={"language": code}).status_code in (400, 422)
-    with looking(app) as session:
+    with read_session(app) as session:
         found = account_store.person(session, cast["olga"].id)
         assert found is not None
         assert found.language is None
@@ -122,8 +123,8 @@ def test_only_whoever_has_signed_in_chooses(client: FlaskClient) -> None:
 def test_every_page_renders_in_spanish(reading_spanish: FlaskClient, planned: Rollout, address: str) -> None:
     answer = reading_spanish.get(address)
     assert answer.status_code == 200
-    assert tongue(answer) == ("es", "es")
-    text = words(answer.text)
+    assert page_language(answer) == ("es", "es")
+    text = page_text(answer.text)
     assert "Despliegues" in text
     assert "Cerrar sesión" in text
     assert "%(" not in answer.text
@@ -131,7 +132,7 @@ def test_every_page_renders_in_spanish(reading_spanish: FlaskClient, planned: Ro
 
 @pytest.mark.database("sqlite")
 def test_a_rollout_is_told_in_spanish(reading_spanish: FlaskClient, planned: Rollout) -> None:
-    page = words(reading_spanish.get(f"/rollouts/{FLAG}").text)
+    page = page_text(reading_spanish.get(f"/rollouts/{FLAG}").text)
     assert "En curso" in page
     assert "Avanzar a la lista beta" in page
     assert "hace 1 h 5 min" in page
@@ -154,7 +155,7 @@ def test_a_problem_is_a_page_in_the_readers_language_and_a_document_in_english(c
     assert "No hay nada en esta dirección; compruébela." in page.text
     document = client.get("/nowhere", headers={**SPANISH, "Accept": "application/json"})
     assert document.json is not None
-    assert document.json["title"] == "Not Found"
+    assert document.get_json()["title"] == "Not Found"
 
 
 @pytest.mark.database("sqlite")
@@ -182,13 +183,13 @@ def test_an_open_page_follows_the_language_that_its_reader_chooses_elsewhere(
         assert "puertas está cerrada" in next(sent for _ in range(100) if (sent := regions(chunks)))["state"]
 
 
-def region(answer: TestResponse, name: str) -> str:
-    """The HTML of one region, of the first that a stream sends."""
+def region(answer: Response, name: str) -> str:
+    """Return the HTML of one region, of the first that a stream sends."""
     return regions(chunk.decode() for chunk in answer.iter_encoded())[name]
 
 
 def regions(chunks: Iterator[str]) -> Mapping[str, str]:
-    """The HTML of the regions that a stream sends next, at one moment."""
+    """Return the HTML of the regions that a stream sends next, at one moment."""
     events = takewhile(lambda text: not text.startswith("event: asof"), chunks)
     sent = [json.loads(text.partition("data: ")[2]) for text in events if text.startswith("event: region")]
     return {str(each["id"]): str(each["html"]) for each in sent}
@@ -205,7 +206,7 @@ def test_a_language_is_left_behind_by_no_request(reading_spanish: FlaskClient) -
 def test_what_people_write_stands_in_a_spanish_sentence_as_it_was_written(
     app: Flask, reading_spanish: FlaskClient, planned: Rollout, hostile: str
 ) -> None:
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.hold(session, FLAG, ChangeContext(clock.now(), hostile, hostile), lasting=True)
     asked = [
         *("/", f"/rollouts/{FLAG}", f"/rollouts/{FLAG}/rollback", "/audit", "/system"),

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from dashboards.browser_names import browser_name
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 from tests.people import PASSWORD
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -41,13 +41,13 @@ def page(browser: FlaskClient) -> str:
 
 
 def keys(browser: FlaskClient) -> list[str]:
-    """What the forms of the page name the other sessions by."""
+    """Return the keys by which the forms of the page name the other sessions."""
     return re.findall(r'name="session" value="(\w+)"', page(browser))
 
 
 def test_each_browser_is_listed_and_this_one_is_marked(sign_in_from: SignInFrom) -> None:
     here, _, _ = sign_in_from(FIREFOX), sign_in_from(EDGE), sign_in_from(EDGE, "victor")
-    text = words(page(here))
+    text = page_text(page(here))
     assert "Firefox, Linux, 127.0.0.1" in text
     assert "Edge, Windows, 127.0.0.1" in text
     assert text.count("(this browser)") == 1
@@ -83,7 +83,7 @@ def test_what_a_new_password_ended_is_listed_no_more_and_this_browser_still_is(s
     new = "four words nobody says"
     here.post("/account/password", data={"present": PASSWORD, "password": new, "again": new})
     assert not is_signed_in(elsewhere)
-    text = words(page(here))
+    text = page_text(page(here))
     assert "Edge, Windows" not in text
     assert "Firefox, Linux" in text
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pyotp
 import pytest
@@ -19,7 +20,7 @@ from control_plane.platform.auth import accounts, passkeys
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.settings import SETTINGS
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 from tests.dashboards.views.test_second_factor import set_up
 from tests.passkey_device import Device
 from tests.people import PASSWORD
@@ -35,7 +36,7 @@ def add(browser: FlaskClient, device: Device, **form: str) -> str:
     question = browser.post("/account/passkeys/question").get_json()
     answer = {"present": PASSWORD, "name": "laptop", "credential": device.make(question)}
     browser.post("/account/passkeys", data=answer | form)
-    return words(browser.get("/account").get_data(as_text=True))
+    return page_text(browser.get("/account").get_data(as_text=True))
 
 
 def use(client: FlaskClient, device: Device, change: Change = str) -> TestResponse:
@@ -70,7 +71,7 @@ def test_it_signs_in_without_a_password_and_is_audited(app: Flask, client: Flask
 def test_the_password_alone_opens_nothing_any_more(client: FlaskClient, device: Device) -> None:
     asked = client.post("/sign-in", data={"username": "olga", "password": PASSWORD, "next": "/audit"})
     assert asked.location == "/sign-in/code?next=/audit"
-    assert "Use a passkey" in words(client.get("/sign-in/code").get_data(as_text=True))
+    assert "Use a passkey" in page_text(client.get("/sign-in/code").get_data(as_text=True))
     assert client.get("/api/rollouts").status_code == 401
     assert client.post("/sign-in/code", data={"code": "000000"}).status_code == 401
     question = client.post("/sign-in/passkey/question").get_json()
@@ -118,7 +119,7 @@ def forged(**parts: object) -> Change:
 def test_an_answer_that_does_not_fit_proves_nobody(client: FlaskClient, device: Device, change: Change) -> None:
     refused = use(client, device, change)
     assert refused.status_code == 401
-    assert "This passkey opens no account here" in words(refused.get_data(as_text=True))
+    assert "This passkey opens no account here" in page_text(refused.get_data(as_text=True))
     assert client.get("/api/rollouts").status_code == 401
 
 
@@ -134,9 +135,9 @@ def test_an_answer_that_does_not_fit_proves_nobody(client: FlaskClient, device: 
     ],
 )
 def test_a_device_that_speaks_for_another_place_or_checked_nobody_is_refused(
-    client: FlaskClient, device: Device, other: dict[str, object]
+    client: FlaskClient, device: Device, other: dict[str, Any]
 ) -> None:
-    assert use(client, replace(device, **other)).status_code == 401  # type: ignore[arg-type] # fields by name
+    assert use(client, replace(device, **other)).status_code == 401
     assert use(client, device).status_code == 303
 
 
@@ -222,9 +223,9 @@ def test_an_answer_to_no_question_adds_nothing(sign_in: SignIn) -> None:
     form = {"present": PASSWORD, "name": "laptop", "credential": made}
     for _ in range(2):
         browser.post("/account/passkeys", data=form)
-    assert "answer does not fit" in words(browser.get("/account").get_data(as_text=True))
+    assert "answer does not fit" in page_text(browser.get("/account").get_data(as_text=True))
     add(browser, device)
-    assert words(browser.get("/account").get_data(as_text=True)).count("Remove laptop") == 1
+    assert page_text(browser.get("/account").get_data(as_text=True)).count("Remove laptop") == 1
 
 
 @pytest.mark.parametrize(
@@ -250,9 +251,9 @@ def test_one_that_is_removed_signs_nobody_in(app: Flask, client: FlaskClient, si
     assert use(client, device).status_code == 303
     kept = websafe_encode(device.id)
     client.post("/account/passkeys/remove", data={"passkey": kept, "present": "something else"})
-    assert "Remove laptop" in words(client.get("/account").get_data(as_text=True))
+    assert "Remove laptop" in page_text(client.get("/account").get_data(as_text=True))
     client.post("/account/passkeys/remove", data={"passkey": kept, "present": PASSWORD})
-    assert "The passkey laptop was removed." in words(client.get("/account").get_data(as_text=True))
+    assert "The passkey laptop was removed." in page_text(client.get("/account").get_data(as_text=True))
     assert use(app.test_client(), device).status_code == 401
 
 
@@ -266,7 +267,7 @@ def test_removing_one_ends_what_it_may_have_begun(app: Flask, client: FlaskClien
 def test_nobody_removes_or_uses_the_passkey_of_another(client: FlaskClient, sign_in: SignIn, device: Device) -> None:
     victor = sign_in("victor")
     victor.post("/account/passkeys/remove", data={"passkey": websafe_encode(device.id), "present": PASSWORD})
-    assert "There is no such passkey any more." in words(victor.get("/account").get_data(as_text=True))
+    assert "There is no such passkey any more." in page_text(victor.get("/account").get_data(as_text=True))
     theirs = Device()
     add(victor, theirs)
     theirs.handle = device.handle
@@ -289,4 +290,4 @@ def test_an_admin_resets_whoever_lost_it(
 def test_it_counts_where_a_role_takes_a_second_factor(app: Flask, client: FlaskClient, device: Device) -> None:
     SETTINGS.set(app, replace(SETTINGS.get(app), second_factor_from=str(Role.OPERATOR)))
     assert use(client, device).status_code == 303
-    assert "Your role takes a second factor" not in words(client.get("/account").get_data(as_text=True))
+    assert "Your role takes a second factor" not in page_text(client.get("/account").get_data(as_text=True))

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.identity_types import Person, Role
-from tests.dashboards.browsing import looking, words
+from tests.dashboards.browsing import page_text, read_session
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
@@ -21,7 +21,7 @@ SignIn = Callable[[str], FlaskClient]
 
 
 def test_it_lists_everybody_with_role_and_marks_who_looks(sign_in: SignIn) -> None:
-    page = words(sign_in("alice").get("/people").get_data(as_text=True))
+    page = page_text(sign_in("alice").get("/people").get_data(as_text=True))
     assert "alice you Admin" in page
     assert "olga Operator" in page
     assert "No token yet" in page
@@ -48,7 +48,7 @@ def test_what_can_not_be_made_is_refused_with_its_reason(sign_in: SignIn) -> Non
     for form in ({"username": "olga", "role": "viewer"}, {"username": "?", "role": "viewer"}, {"username": "wanda"}):
         refused = browser.post("/people", data=form)
         assert refused.status_code in (409, 422)
-        assert "Nothing was changed." in words(refused.get_data(as_text=True))
+        assert "Nothing was changed." in page_text(refused.get_data(as_text=True))
 
 
 def test_a_new_password_ends_the_sessions_under_the_old_one(sign_in: SignIn, cast: Mapping[str, Person]) -> None:
@@ -70,8 +70,8 @@ def test_a_role_can_be_changed_but_the_last_admin_remains(
     browser = sign_in("alice")
     browser.post(f"/people/{cast['victor'].id}/role", data={"role": "operator"})
     refused = browser.post(f"/people/{cast['alice'].id}/role", data={"role": "viewer"})
-    assert "Nothing was changed." in words(refused.get_data(as_text=True))
-    with looking(app) as session:
+    assert "Nothing was changed." in page_text(refused.get_data(as_text=True))
+    with read_session(app) as session:
         roles = {person.username: person.role for person in accounts.list_people(session)}
     assert roles == {"alice": Role.ADMIN, "olga": Role.OPERATOR, "victor": Role.OPERATOR}
 
@@ -82,13 +82,13 @@ def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -
     text = secret_in(browser.post("/tokens", data=form).get_data(as_text=True))
     page = browser.get("/people").get_data(as_text=True)
     assert text not in page
-    assert "our service Service, production · made by alice" in words(page)
-    with looking(app) as session:
+    assert "our service Service, production · made by alice" in page_text(page)
+    with read_session(app) as session:
         (token,) = accounts.list_tokens(session)
     assert token.expires_at is not None
     assert (token.expires_at - token.created_at).days == 90
     browser.post(f"/tokens/{token.id}/revoke", data={"reason": "Lost."})
-    assert "our service" in (page := words(browser.get("/people").get_data(as_text=True)))
+    assert "our service" in (page := page_text(browser.get("/people").get_data(as_text=True)))
     assert "Revoked" in page
 
 
@@ -116,7 +116,7 @@ def test_a_new_token_comes_with_code_to_begin_with(sign_in: SignIn, kind: str, e
 def test_a_token_of_an_unknown_kind_is_refused(sign_in: SignIn) -> None:
     browser = sign_in("alice")
     refused = browser.post("/tokens", data={"name": "x", "type": "king", "environment": "production"})
-    assert "Nothing was changed." in words(refused.get_data(as_text=True))
+    assert "Nothing was changed." in page_text(refused.get_data(as_text=True))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_refusal_keeps_what_was_written(sign_in: SignIn, path: str, form: dict
 
 
 def secret_in(page: str) -> str:
-    """The secret that the page shows."""
+    """Return the secret that the page shows."""
     found = re.search(r'id="secret"[^>]* value="([^"]+)"', page)
     assert found
     return found[1]
@@ -148,13 +148,13 @@ def test_locking_out_asks_first_and_can_be_undone(
     sign_in: SignIn, client: FlaskClient, cast: Mapping[str, Person], app: Flask
 ) -> None:
     browser, olga = sign_in("alice"), cast["olga"].id
-    assert "Lock olga out?" in words(browser.get(f"/people/{olga}/lock").get_data(as_text=True))
+    assert "Lock olga out?" in page_text(browser.get(f"/people/{olga}/lock").get_data(as_text=True))
     browser.post(f"/people/{olga}/lock", data={"reason": "Lost her key."})
     assert client.post("/sign-in", data={"username": "olga", "password": PASSWORD}).status_code == 401
-    assert "Let olga in again?" in words(browser.get(f"/people/{olga}/lock").get_data(as_text=True))
+    assert "Let olga in again?" in page_text(browser.get(f"/people/{olga}/lock").get_data(as_text=True))
     browser.post(f"/people/{olga}/unlock", data={"reason": "Found it."})
     assert client.post("/sign-in", data={"username": "olga", "password": PASSWORD}).status_code == 303
-    with looking(app) as session:
+    with read_session(app) as session:
         entries = audit.latest(session, subject="person:olga")
     assert [(entry.action, entry.reason) for entry in entries if entry.action.endswith("able")] == [
         ("person.enable", "Found it."),
@@ -165,5 +165,5 @@ def test_locking_out_asks_first_and_can_be_undone(
 def test_whoever_is_not_locked_out_is_not_unlocked(sign_in: SignIn, cast: Mapping[str, Person]) -> None:
     browser = sign_in("alice")
     refused = browser.post(f"/people/{cast['olga'].id}/unlock")
-    assert "olga is not locked out." in words(refused.get_data(as_text=True))
+    assert "olga is not locked out." in page_text(refused.get_data(as_text=True))
     assert browser.get("/people/999/lock").status_code == 404

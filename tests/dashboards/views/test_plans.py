@@ -13,7 +13,7 @@ from control_plane.core.phases import FLAG, Rollout
 from control_plane.plans import document
 from control_plane.plans.yaml_text import CHARACTERS_MAX
 from control_plane.platform.auth import audit
-from tests.dashboards.browsing import looking, words
+from tests.dashboards.browsing import page_text, read_session
 
 SignIn = Callable[[str], FlaskClient]
 PAGE = f"/rollouts/{FLAG}/plan"
@@ -26,7 +26,7 @@ phases:
 
 
 def text_of(page: str) -> str:
-    """The plan in the text field of a page."""
+    """Return the plan in the text field of a page."""
     return unescape(page.partition('aria-describedby="text-hint">')[2].partition("</textarea>")[0])
 
 
@@ -34,10 +34,11 @@ def test_a_rollout_is_made_from_a_template_without_a_command_line(app: Flask, si
     alice = sign_in("alice")
     assert 'href="/new-rollout"' in alice.get("/").text
     page = alice.get("/new-rollout?template=percentage-ramp").text
+    assert "The first step is in force as soon as the rollout is there" in page
     form = {"flag": "SEARCH_V2", "text": text_of(page), "do": "save"}
     made = alice.post("/new-rollout", data=form, headers=HEADERS, follow_redirects=True)
-    assert "SEARCH_V2 has this plan now." in words(made.text)
-    with looking(app) as session:
+    assert "SEARCH_V2 has this plan now." in page_text(made.text)
+    with read_session(app) as session:
         assert rollouts.find(session, "SEARCH_V2").plan.phases[-1].steps == (1, 5, 10, 25, 50, 100)
 
 
@@ -45,9 +46,9 @@ def test_a_preview_changes_nothing_and_says_who_gains(app: Flask, sign_in: SignI
     form = {"flag": "SEARCH_V2", "text": RAMP, "do": "preview"}
     page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
     assert page.status_code == 200
-    assert "It can be taken as it is." in words(page.text)
-    assert "Once every phase is done production: gain it" in words(page.text)
-    with looking(app) as session, pytest.raises(rollouts.UnknownRolloutError):
+    assert "It can be taken as it is." in page_text(page.text)
+    assert "Once every phase is done production: gain it" in page_text(page.text)
+    with read_session(app) as session, pytest.raises(rollouts.UnknownRolloutError):
         rollouts.find(session, "SEARCH_V2")
 
 
@@ -56,7 +57,7 @@ def test_a_plan_is_changed_in_the_form_alone(app: Flask, sign_in: SignIn, planne
     text = text_of(alice.get(PAGE).text)
     form = {"text": text, "base": text, "phases.1.soak": "3 days", "version": "1", "reason": "Faster.", "do": "save"}
     assert alice.post(PAGE, data=form, headers=HEADERS).status_code == 303
-    with looking(app) as session:
+    with read_session(app) as session:
         assert rollouts.find(session, FLAG).plan.phases[1].soak.days == 3
 
 
@@ -85,15 +86,15 @@ def test_every_mistake_is_named_with_its_line_and_the_text_stays(sign_in: SignIn
     form = {"flag": "SEARCH_V2", "text": wrong, "do": "save"}
     page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
     assert page.status_code == 422
-    assert "did you mean soak" in words(page.text)
-    assert "Line 4, phases.0.steps.0: is no whole number." in words(page.text)
+    assert "did you mean soak" in page_text(page.text)
+    assert "Line 4, phases.0.steps.0: is no whole number." in page_text(page.text)
     assert "steps: [ten]" in text_of(page.text)
 
 
 def test_a_plan_that_is_too_long_is_refused_whole_and_never_cut(app: Flask, sign_in: SignIn) -> None:
     form = {"flag": "SEARCH_V2", "text": f"{RAMP}#{'x' * CHARACTERS_MAX}\nbeyond: 1\n", "do": "save"}
     page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
-    assert (page.status_code, "longer than 200 000 characters" in words(page.text)) == (422, True)
+    assert (page.status_code, "longer than 200 000 characters" in page_text(page.text)) == (422, True)
     assert "beyond: 1" in text_of(page.text)
 
 
@@ -104,17 +105,17 @@ def test_a_plan_is_edited_with_a_reason_and_an_earlier_one_restored(
     text = text_of(alice.get(PAGE).text).replace("served_minimum: 100", "served_minimum: 500")
     unreasoned = alice.post(PAGE, data={"text": text, "version": "1", "do": "save"}, headers=HEADERS)
     assert unreasoned.status_code == 409
-    assert "a reason is required" in words(unreasoned.text)
+    assert "a reason is required" in page_text(unreasoned.text)
     form = {"text": text, "version": "1", "reason": "More traffic.", "do": "save"}
     assert alice.post(PAGE, data=form, headers=HEADERS).status_code == 303
-    with looking(app) as session:
+    with read_session(app) as session:
         assert rollouts.find(session, FLAG).plan.phases[1].served_minimum == 500
     page = alice.get(PAGE).text
-    assert "Version 1" in words(page)
+    assert "Version 1" in page_text(page)
     back = {"version": "2", "reason": "It was enough."}
     restored = alice.post(f"{PAGE}/versions/1", data=back, headers=HEADERS, follow_redirects=True)
-    assert "Version 1 is the plan again." in words(restored.text)
-    with looking(app) as session:
+    assert "Version 1 is the plan again." in page_text(restored.text)
+    with read_session(app) as session:
         assert rollouts.find(session, FLAG).plan == planned.plan
         changes = [(entry.actor, entry.action) for entry in audit.latest(session, subject=f"rollout:{FLAG}")]
     assert changes[:2] == [("alice", "rollout.edit_plan")] * 2
@@ -124,7 +125,7 @@ def test_somebody_who_was_faster_is_said(sign_in: SignIn, planned: Rollout) -> N
     form = {"text": document.to_yaml(planned.plan), "version": "7", "reason": "Late.", "do": "save"}
     page = sign_in("alice").post(PAGE, data=form, headers=HEADERS)
     assert page.status_code == 409
-    assert "The rollout has changed since you saw it" in words(page.text)
+    assert "The rollout has changed since you saw it" in page_text(page.text)
 
 
 def test_a_preview_does_not_hide_that_somebody_was_faster(sign_in: SignIn, planned: Rollout) -> None:

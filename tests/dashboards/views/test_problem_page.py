@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.auth import account_store
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -20,7 +20,7 @@ def test_what_is_not_there_is_said_with_a_way_back(client: FlaskClient) -> None:
     answer = client.get("/nothing/here", headers=HTML)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 404
-    assert "There is nothing at /nothing/here; check the address." in words(page)
+    assert "There is nothing at /nothing/here; check the address." in page_text(page)
     assert 'href="/"' in page
 
 
@@ -35,7 +35,7 @@ def test_a_database_that_is_away_gives_a_page_not_a_trace(sign_in: SignIn, monke
     page = answer.get_data(as_text=True)
     assert answer.status_code == 503
     assert "app.css" in page
-    assert "The database can't answer at the moment." in words(page)
+    assert "The database can't answer at the moment." in page_text(page)
     assert "SELECT" not in page
 
 
@@ -51,4 +51,4 @@ def test_a_form_with_what_can_t_be_stored_is_refused_by_every_database(sign_in: 
     form = {"environment": "production", "reason": "A test.", "do": "save", "version": "0"} | {field: "a\0b"}
     answer = sign_in("alice").post(path, data=form, headers={**HTML, "Sec-Fetch-Site": "same-origin"})
     assert answer.status_code == 422
-    assert "The form holds a NUL character" in words(answer.text)
+    assert "The form holds a NUL character" in page_text(answer.text)

@@ -17,7 +17,7 @@ from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations.consumption import EnginePolicy, Engines, FlagEvaluation, Operation, consume
 from credits_engine.remediation import preparation
 from flags.store.directory import UserAttributes, upsert_users
-from tests.dashboards.browsing import changing, words
+from tests.dashboards.browsing import page_text, write_session
 
 PAGE = f"/rollouts/{FLAG}"
 REPORT = f"{PAGE}/rollbacks/1"
@@ -36,14 +36,14 @@ def doubling(book: Book, request: Request) -> Decision:
 def rolled_back(app: Flask, planned: Rollout) -> datetime:
     """v2 charged u-1 ten instead of five, and was rolled back some seconds ago; nobody has added it up yet."""
     now = datetime.now(UTC) - timedelta(seconds=15)
-    with changing(app) as session:
+    with write_session(app) as session:
         upsert_users(session, [UserAttributes("u-1", "starter", now)], now=now)
-    with changing(app) as session:
+    with write_session(app) as session:
         operation = Operation("u-1", "k1", Amounts(analysis=5), "tests")
         consume(
             session, operation, now=now, evaluate=lambda _: BY_V2, policy=EnginePolicy(engines=Engines(v2=doubling))
         )
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "credit_variance: too much"))
     return now
 
@@ -56,10 +56,10 @@ def reported(app: Flask, rolled_back: datetime) -> None:
 
 def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolled_back: datetime) -> None:
     browser = sign_in("victor")
-    assert "are being counted" in words(browser.get(PAGE).text)
+    assert "are being counted" in page_text(browser.get(PAGE).text)
     with app.app_context():
         preparation.prepare(datetime.now(UTC))
-    page = words(browser.get(PAGE).text)
+    page = page_text(browser.get(PAGE).text)
     assert (
         "v2 served 1 operation of 1 user. It charged 10 analysis credits; legacy would have charged 5 analysis credits."
         in page
@@ -71,16 +71,16 @@ def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolle
 @pytest.mark.usefixtures("reported")
 def test_an_owner_sees_the_accounts_and_approves_once(sign_in: SignIn) -> None:
     browser = sign_in("alice")
-    page = words(browser.get(REPORT).text)
+    page = page_text(browser.get(REPORT).text)
     assert "u-1 1 0 0 10 analysis credits 5 analysis credits 5 analysis credits Proposed" in page
     refused = browser.post(REPORT, data={"reason": ""}, follow_redirects=True).text
-    assert "a reason is required" in words(refused)
+    assert "a reason is required" in page_text(refused)
     for _ in range(2):
         browser.post(REPORT, data={"reason": "As reported."})
-    page = words(browser.get(REPORT).text)
+    page = page_text(browser.get(REPORT).text)
     assert "Given back" in page
     assert "Approve the corrections" not in page
-    assert "Analysis 5 of" in words(browser.get("/credits?user=u-1").text)
+    assert "Analysis 5 of" in page_text(browser.get("/credits?user=u-1").text)
 
 
 @pytest.mark.usefixtures("reported")
@@ -94,4 +94,4 @@ def test_nobody_else_may_look_or_approve(sign_in: SignIn) -> None:
 def test_an_attempt_without_a_report_is_a_page_not_a_trace(sign_in: SignIn) -> None:
     answer = sign_in("alice").get(f"{PAGE}/rollbacks/3", headers=HTML)
     assert answer.status_code == 404
-    assert "There is no report on attempt 3" in words(answer.text)
+    assert "There is no report on attempt 3" in page_text(answer.text)

@@ -11,7 +11,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Rollout, default_plan
 from dashboards.view_models import roll_back as screens
-from tests.dashboards.browsing import changing, words
+from tests.dashboards.browsing import page_text, write_session
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 SignIn = Callable[[str], FlaskClient]
@@ -24,7 +24,9 @@ def test_every_page_leads_there_for_those_who_may(sign_in: SignIn, planned: Roll
     assert sign_in("victor").get("/roll-back", headers=HTML).status_code == 403
 
 
-def test_a_reason_and_one_button_roll_back(sign_in: SignIn, planned: Rollout, standing: Callable[[], Rollout]) -> None:
+def test_a_reason_and_one_button_roll_back(
+    sign_in: SignIn, planned: Rollout, current_rollout: Callable[[], Rollout]
+) -> None:
     olga = sign_in("olga")
     page = olga.get("/roll-back").text
     assert f'formaction="/rollouts/{planned.flag}/rollback" name="everywhere" value="on"' in page
@@ -34,19 +36,19 @@ def test_a_reason_and_one_button_roll_back(sign_in: SignIn, planned: Rollout, st
         headers=HTML,
         follow_redirects=True,
     )
-    assert "It burns." in words(answer.text)
-    assert standing().latched
-    assert "Nothing to roll back" in words(olga.get("/roll-back").text)
+    assert "It burns." in page_text(answer.text)
+    assert current_rollout().latched
+    assert "Nothing to roll back" in page_text(olga.get("/roll-back").text)
 
 
 def test_many_are_searched(app: Flask, sign_in: SignIn, planned: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screens, "LISTED_MAX", 1)
     now = datetime.now(UTC)
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.plan(session, "ZOOM", default_plan(now), ChangeContext(now, "tests", "Another."))
     olga = sign_in("olga")
-    assert "1 of 2; search for the others." in words(olga.get("/roll-back").text)
-    found = words(olga.get("/roll-back?q=zoom").text)
+    assert "1 of 2; search for the others." in page_text(olga.get("/roll-back").text)
+    found = page_text(olga.get("/roll-back?q=zoom").text)
     assert "ZOOM" in found
     assert planned.flag not in found
-    assert "No rollout like that" in words(olga.get("/roll-back?q=nothing").text)
+    assert "No rollout like that" in page_text(olga.get("/roll-back?q=nothing").text)

@@ -14,7 +14,7 @@ from control_plane.platform.runtime import leases
 from credits_engine.migration import advance_check_job
 from dashboards.chart_windows import ChartWindow
 from dashboards.view_models import rollout as screens
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 from tests.statements import noted
 
 PAGE = f"/rollouts/{FLAG}"
@@ -24,7 +24,7 @@ SignIn = Callable[[str], FlaskClient]
 
 
 def test_it_shows_phases_gates_and_alerts(sign_in: SignIn, planned: Rollout) -> None:
-    page = words(sign_in("victor").get(PAGE).get_data(as_text=True))
+    page = page_text(sign_in("victor").get(PAGE).get_data(as_text=True))
     for phase in planned.plan.phases:
         assert phase.title in page
     assert "closed: The soak time of this step lasts until" in page
@@ -39,17 +39,17 @@ def test_the_current_phase_is_marked_for_those_who_do_not_see_it(sign_in: SignIn
 
 def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     browser = sign_in("victor")
-    assert "The guard is silent" in words(browser.get(PAGE).get_data(as_text=True))
-    with changing(app) as session:
+    assert "The guard is silent" in page_text(browser.get(PAGE).get_data(as_text=True))
+    with write_session(app) as session:
         leases.heartbeat(session, now=datetime.now(UTC), term=1, ttl_seconds=30)
-    assert "The guard watches" in words(browser.get(PAGE).get_data(as_text=True))
+    assert "The guard watches" in page_text(browser.get(PAGE).get_data(as_text=True))
 
 
 @pytest.mark.parametrize("window", ChartWindow)
 def test_the_screen_is_read_in_few_queries(app: Flask, planned: Rollout, window: ChartWindow) -> None:
     with app.app_context():
         advance_check_job.refresh(datetime.now(UTC))
-    with looking(app) as session, noted() as sent:
+    with read_session(app) as session, noted() as sent:
         screens.read(session, FLAG, now=datetime.now(UTC), lease_seconds=30, window=window)
     assert len(sent) <= 12
 
@@ -68,21 +68,21 @@ def test_the_page_is_answered_in_twelve_queries(app: Flask, sign_in: SignIn, pla
 def test_each_action_has_a_page_of_its_own(sign_in: SignIn, planned: Rollout, verb: str) -> None:
     page = sign_in("alice").get(f"{PAGE}/{verb}").get_data(as_text=True)
     assert f'action="{PAGE}/{verb}"' in page
-    assert "Kept in the audit trail with your name." in words(page)
+    assert "Kept in the audit trail with your name." in page_text(page)
 
 
 @pytest.mark.database("sqlite")
 def test_viewers_see_no_buttons_that_they_can_not_press(sign_in: SignIn, planned: Rollout) -> None:
     page = sign_in("victor").get(PAGE).get_data(as_text=True)
     assert "<dialog" not in page
-    assert "need the operator role" in words(page)
+    assert "need the operator role" in page_text(page)
 
 
 @pytest.mark.database("sqlite")
 def test_an_unknown_rollout_is_a_page_not_a_trace(sign_in: SignIn) -> None:
     answer = sign_in("alice").get("/rollouts/NOPE", headers=HTML)
     assert answer.status_code == 404
-    assert "There is no rollout of 'NOPE'" in words(answer.get_data(as_text=True))
+    assert "There is no rollout of 'NOPE'" in page_text(answer.get_data(as_text=True))
 
 
 @pytest.mark.database("sqlite")
@@ -96,7 +96,7 @@ def test_what_people_write_is_never_markup(sign_in: SignIn, planned: Rollout) ->
 
 def test_phases_left_behind_keep_their_dates(app: Flask, planned: Rollout) -> None:
     later = planned.entered_at + timedelta(days=8)
-    with changing(app) as session:
+    with write_session(app) as session:
         rollouts.advance(session, FLAG, ChangeContext(later, "alice"), expected_version=1, approval="By hand.")
         screen = screens.read(session, FLAG, now=later, lease_seconds=30)
     assert [phase.entered_at for phase in screen.phases] == [planned.entered_at, later, None, None]

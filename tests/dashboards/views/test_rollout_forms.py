@@ -11,7 +11,7 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, Rollout, RolloutState
 from control_plane.platform.auth import audit
 from control_plane.rollouts import service
-from tests.dashboards.browsing import looking, words
+from tests.dashboards.browsing import page_text, read_session
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -35,64 +35,64 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[GateResult]], None]
     return say
 
 
-def test_advancing_is_refused_with_every_reason(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+def test_advancing_is_refused_with_every_reason(sign_in: SignIn, planned: Rollout, current_rollout: Standing) -> None:
     page = send(sign_in("alice"), "advance", version=7)
     assert "Nothing was changed: it is not possible to advance now." in page
     assert "The rollout has changed since you saw it: version 7 then, 1 now. Look again." in page
     assert "Gate soak is closed" in page
-    assert standing() == planned
+    assert current_rollout() == planned
 
 
 def test_open_gates_let_an_owner_advance(
-    sign_in: SignIn, planned: Rollout, standing: Standing, gates: Callable[..., None]
+    sign_in: SignIn, planned: Rollout, current_rollout: Standing, gates: Callable[..., None]
 ) -> None:
     gates(OPEN)
     page = send(sign_in("alice"), "advance", version=1)
     assert "Advance to the beta allowlist: done." in page
-    assert standing().phase.name == "beta"
+    assert current_rollout().phase.name == "beta"
 
 
 def test_gates_that_prove_nothing_take_an_approval(
-    sign_in: SignIn, planned: Rollout, standing: Standing, gates: Callable[..., None]
+    sign_in: SignIn, planned: Rollout, current_rollout: Standing, gates: Callable[..., None]
 ) -> None:
     gates(UNKNOWN)
     browser = sign_in("alice")
-    assert "Approve it all the same: why?" in words(browser.get(PAGE).get_data(as_text=True))
+    assert "Approve it all the same: why?" in page_text(browser.get(PAGE).get_data(as_text=True))
     assert "Gate safety can't tell yet" in send(browser, "advance", version=1, reason="  ")
     send(browser, "advance", version=1, reason="Reviewed by hand.")
-    assert standing().phase.name == "beta"
+    assert current_rollout().phase.name == "beta"
 
 
 def test_a_rollback_asks_whether_development_and_staging_lose_it_too(
-    sign_in: SignIn, planned: Rollout, standing: Standing
+    sign_in: SignIn, planned: Rollout, current_rollout: Standing
 ) -> None:
     browser = sign_in("olga")
     form = browser.get(f"{PAGE}/rollback").text
     assert 'name="everywhere" value="on" checked' in form  # nobody in production has it yet
     page = send(browser, "rollback", reason="Errors.")
     assert "Development and staging keep the flag." in page
-    assert (standing().latched, standing().latches_all) == (True, False)
+    assert (current_rollout().latched, current_rollout().latches_all) == (True, False)
     assert 'type="hidden" name="everywhere"' in browser.get(f"{PAGE}/rollback").text
     page = send(browser, "rollback", reason="There too.", everywhere="on")
     assert "Rolled back everywhere" in page
-    assert "Roll back everywhere" not in words(browser.get(PAGE).text)
-    assert standing().latches_all
+    assert "Roll back everywhere" not in page_text(browser.get(PAGE).text)
+    assert current_rollout().latches_all
 
 
-def test_holding_and_resuming(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+def test_holding_and_resuming(sign_in: SignIn, planned: Rollout, current_rollout: Standing) -> None:
     browser = sign_in("olga")
     assert "Held. Nobody was added or taken out." in send(browser, "hold", reason="Weekend.")
-    assert standing().state is RolloutState.HELD
+    assert current_rollout().state is RolloutState.HELD
     assert "Resumed." in send(browser, "resume", reason="Monday.")
-    assert standing().state is RolloutState.RUNNING
+    assert current_rollout().state is RolloutState.RUNNING
 
 
-def test_rolling_back_tells_how_long_it_took(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+def test_rolling_back_tells_how_long_it_took(sign_in: SignIn, planned: Rollout, current_rollout: Standing) -> None:
     page = send(sign_in("olga"), "rollback", reason="Wrong balances.")
     assert "Rolled back: legacy serves everybody in production." in page
     assert "In force after" in page
-    assert standing().latched
-    assert standing().state_reason == "Wrong balances."
+    assert current_rollout().latched
+    assert current_rollout().state_reason == "Wrong balances."
 
 
 def test_whoever_saw_an_older_version_is_asked_again_with_what_they_wrote(
@@ -103,13 +103,13 @@ def test_whoever_saw_an_older_version_is_asked_again_with_what_they_wrote(
     assert refused.status_code == 409
     assert "Proved &lt;elsewhere&gt;.</textarea>" in refused.text
     assert 'name="version" value="1"' in refused.text
-    assert "version 7 then, 1 now. Look again." in words(refused.text)
+    assert "version 7 then, 1 now. Look again." in page_text(refused.text)
 
 
 @pytest.mark.parametrize("verb", ["hold", "rollback"])
-def test_a_reason_is_required(sign_in: SignIn, planned: Rollout, standing: Standing, verb: str) -> None:
+def test_a_reason_is_required(sign_in: SignIn, planned: Rollout, current_rollout: Standing, verb: str) -> None:
     assert "Say why: a reason is required." in send(sign_in("olga"), verb, reason=" ")
-    assert standing() == planned
+    assert current_rollout() == planned
 
 
 def test_re_arming_names_the_cool_down(sign_in: SignIn, planned: Rollout) -> None:
@@ -122,31 +122,31 @@ def test_re_arming_names_the_cool_down(sign_in: SignIn, planned: Rollout) -> Non
 
 def test_the_audit_trail_names_the_person(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     send(sign_in("olga"), "hold", reason="Weekend.")
-    with looking(app) as session:
+    with read_session(app) as session:
         (newest, *_) = audit.latest(session)
     assert (newest.actor, newest.action, newest.reason) == ("olga", "rollout.hold", "Weekend.")
 
 
 @pytest.mark.parametrize("attempt", ["victor hold operator", "victor rollback operator", "olga advance owner"])
 def test_a_role_that_does_not_cover_it_is_told_so(
-    sign_in: SignIn, planned: Rollout, standing: Standing, attempt: str
+    sign_in: SignIn, planned: Rollout, current_rollout: Standing, attempt: str
 ) -> None:
     name, verb, role = attempt.split()
     answer = sign_in(name).post(f"{PAGE}/{verb}", data={"reason": "Why.", "version": 1}, headers=HTML)
     assert answer.status_code == 403
-    assert f"This needs the role {role}" in words(answer.get_data(as_text=True))
-    assert standing() == planned
+    assert f"This needs the role {role}" in page_text(answer.get_data(as_text=True))
+    assert current_rollout() == planned
 
 
-def test_a_form_from_another_site_changes_nothing(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+def test_a_form_from_another_site_changes_nothing(sign_in: SignIn, planned: Rollout, current_rollout: Standing) -> None:
     headers = HTML | {"Sec-Fetch-Site": "cross-site"}
     answer = sign_in("olga").post(f"{PAGE}/rollback", data={"reason": "Why."}, headers=headers)
     assert answer.status_code == 403
-    assert standing() == planned
+    assert current_rollout() == planned
 
 
 def send(browser: FlaskClient, verb: str, **form: object) -> str:
     """Send a form, follow its 303, and read the page."""
     answer = browser.post(f"{PAGE}/{verb}", data=form)
     assert (answer.status_code, answer.location) == (303, PAGE)
-    return words(browser.get(PAGE).get_data(as_text=True))
+    return page_text(browser.get(PAGE).get_data(as_text=True))

@@ -14,8 +14,8 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import SETTINGS
-from tests.billing_office import Office
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
+from tests.installation import Installation
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
@@ -25,7 +25,7 @@ HTML = {"Accept": "text/html"}
 
 
 def set_up(browser: FlaskClient) -> tuple[str, list[str]]:
-    """The secret of the device, and the recovery codes."""
+    """Return the secret of the device, and the recovery codes."""
     page = browser.post("/account/second-factor/begin").get_data(as_text=True)
     found = re.search(r'id="secret"[^>]* value="([A-Z2-7]{32})"', page)
     assert found
@@ -49,7 +49,7 @@ def test_the_password_alone_opens_nothing_any_more(sign_in: SignIn, client: Flas
     assert client.get("/api/rollouts").status_code == 401
     wrong = client.post("/sign-in/code", data={"code": "000000", "next": "/audit"})
     assert wrong.status_code == 401
-    assert "The code is wrong" in words(wrong.get_data(as_text=True))
+    assert "The code is wrong" in page_text(wrong.get_data(as_text=True))
     right = client.post("/sign-in/code", data={"code": pyotp.TOTP(secret).now(), "next": "/audit"})
     assert (right.status_code, right.location) == (303, "/audit")
     assert client.get("/audit").status_code == 200
@@ -84,7 +84,7 @@ def test_a_code_is_asked_of_nobody_but_who_just_proved_the_password(
         sign_in("alice").post(f"/people/{cast['olga'].id}/lock")
     answer = client.post("/sign-in/code", data={"code": pyotp.TOTP(secret).now()})
     assert answer.status_code == 401
-    assert "sign in again" in words(answer.get_data(as_text=True))
+    assert "sign in again" in page_text(answer.get_data(as_text=True))
 
 
 def test_a_lost_device_is_passed_by_a_recovery_code_or_reset_by_an_admin(
@@ -94,7 +94,7 @@ def test_a_lost_device_is_passed_by_a_recovery_code_or_reset_by_an_admin(
     prove_password(client)
     assert client.post("/sign-in/code", data={"code": codes[0]}).status_code == 303
     admin = sign_in("alice")
-    assert "Reset second factor" in words(admin.get("/people").get_data(as_text=True))
+    assert "Reset second factor" in page_text(admin.get("/people").get_data(as_text=True))
     admin.post(f"/people/{cast['olga'].id}/second-factor/reset", data={"reason": "Lost."})
     client.post("/sign-out")
     assert client.post("/sign-in", data={"username": "olga", "password": PASSWORD}).location == "/"
@@ -105,9 +105,9 @@ def test_removing_it_takes_password_and_code(app: Flask, sign_in: SignIn) -> Non
     _, codes = set_up(browser)
     for form in ({"present": "wrong", "code": codes[0]}, {"present": PASSWORD, "code": "000000"}):
         browser.post("/account/second-factor/remove", data=form)
-        assert "Nothing was changed." in words(browser.get("/account").get_data(as_text=True))
+        assert "Nothing was changed." in page_text(browser.get("/account").get_data(as_text=True))
     browser.post("/account/second-factor/remove", data={"present": PASSWORD, "code": codes[1]})
-    with looking(app) as session:
+    with read_session(app) as session:
         assert not any(person.has_second_factor for person in accounts.list_people(session))
 
 
@@ -116,8 +116,8 @@ def test_setting_it_up_takes_the_password_and_a_code_of_that_device(app: Flask, 
     browser.post("/account/second-factor/begin")
     for form in ({"present": PASSWORD, "code": "000000"}, {"present": "wrong", "code": "000000"}, {}):
         browser.post("/account/second-factor", data=form)
-        assert "Nothing was changed." in words(browser.get("/account").get_data(as_text=True))
-    with looking(app) as session:
+        assert "Nothing was changed." in page_text(browser.get("/account").get_data(as_text=True))
+    with read_session(app) as session:
         assert not any(person.has_second_factor for person in accounts.list_people(session))
 
 
@@ -128,7 +128,7 @@ def test_a_token_has_no_device(client: FlaskClient, make_token: Callable[..., st
 
 def test_a_role_that_takes_it_counts_as_the_one_below_until_it_is_set_up(app: Flask, sign_in: SignIn) -> None:
     SETTINGS.set(app, replace(SETTINGS.get(app), second_factor_from="owner"))
-    Office(app).plan()
+    Installation(app).plan()
     browser = sign_in("alice")
     for path in ("/api/people", "/api/admin/credits/aa-test"):
         refused = browser.get(path)
@@ -146,7 +146,7 @@ def test_a_grant_for_one_flag_takes_it_too_and_a_token_does_not(
     app: Flask, sign_in: SignIn, cast: Mapping[str, Person], make_token: Callable[..., str], client: FlaskClient
 ) -> None:
     SETTINGS.set(app, replace(SETTINGS.get(app), second_factor_from="owner"))
-    with changing(app) as session:
+    with write_session(app) as session:
         grants, now = [Grant(Role.OWNER, "F")], datetime.now(UTC)
         accounts.change_grants(session, cast["olga"].id, grants=grants, now=now, actor="alice")
     olga = sign_in("olga")
@@ -167,4 +167,4 @@ def test_a_password_alone_puts_no_other_device_in_its_place_nor_counts_as_both(s
     assert found
     code = pyotp.TOTP(found[1]).now()
     refused = mine.post("/account/second-factor", data={"present": PASSWORD, "code": code}, follow_redirects=True)
-    assert "A device is set up already" in words(refused.get_data(as_text=True))
+    assert "A device is set up already" in page_text(refused.get_data(as_text=True))

@@ -19,7 +19,7 @@ from flags.administration.edits import edit_definition
 from flags.administration.segments import edit_segment
 from flags.store import UserAttributes, upsert_users
 from tests import statements
-from tests.dashboards.browsing import changing, looking, words
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 SPANISH = {"Accept-Language": "es"}
@@ -36,7 +36,7 @@ SignIn = Callable[[str], FlaskClient]
 def pros(app: Flask) -> None:
     """A segment that checkout uses in production, one that nothing uses, and two users who are not in the first."""
     change = ChangeContext(NOW, "tests", "Begin <b>here</b>.")
-    with changing(app) as session:
+    with write_session(app) as session:
         upsert_users(session, [UserAttributes(name, "free") for name in ("u1", "u2")], now=NOW)
         create_flag(session, "checkout", {"production": True}, change)
         edit_segment(session, "production", 3, {"name": "Pros <i>now</i>", "constraints": PROS}, change, version=0)
@@ -46,17 +46,17 @@ def pros(app: Flask) -> None:
 
 
 def stored(app: Flask, environment: str = "production") -> Mapping[int, Mapping[str, object]]:
-    with looking(app) as session:
+    with read_session(app) as session:
         return {each["id"]: each for each in store.segments(session, environment)}
 
 
 def send(browser: FlaskClient, path: str, **form: str) -> tuple[int, str]:
     answer = browser.post(path, data=form, headers=HTML, follow_redirects=True)
-    return answer.status_code, words(answer.text)
+    return answer.status_code, page_text(answer.text)
 
 
 def editor(browser: FlaskClient, path: str = f"{PLACE}/edit", **fields: str) -> dict[str, str]:
-    """The fields of the editor as a browser would send them, for saving."""
+    """Return the fields of the editor as a browser would send them, for saving."""
     page = browser.get(path).text
     (version,) = re.findall(r'name="version" value="(\d+)"', page)
     return {"version": version, "name": "Pros", "reason": "A test.", "do": "save", "text": EVERYBODY} | fields
@@ -65,26 +65,26 @@ def editor(browser: FlaskClient, path: str = f"{PLACE}/edit", **fields: str) -> 
 def test_the_list_says_where_each_segment_is_and_which_flags_use_it(sign_in: SignIn) -> None:
     victor = sign_in("victor")
     page = victor.get("/segments").text
-    assert "Pros <i>now</i> No. 3 production 1 checkout" in words(page)
-    assert "Testers No. 4 qa 0 no flag" in words(page)
+    assert "Pros <i>now</i> No. 3 production 1 checkout" in page_text(page)
+    assert "Testers No. 4 qa 0 no flag" in page_text(page)
     assert "<i>now" not in page
-    assert "New segment" not in words(page)
+    assert "New segment" not in page_text(page)
     for asked, found in {"q=PROS": "1 segment", "q=checkout": "1 segment", "environment=qa": "1 segment"}.items():
-        assert found in words(victor.get(f"/segments?{asked}").text)
-    assert "No segment like that" in words(victor.get("/segments?q=nothing").text)
+        assert found in page_text(victor.get(f"/segments?{asked}").text)
+    assert "No segment like that" in page_text(victor.get("/segments?q=nothing").text)
     assert 'href="/segments"' in victor.get("/flags").text
 
 
 def test_the_list_is_paged(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screens, "PAGE_SEGMENTS", 1)
     victor = sign_in("victor")
-    assert "2 segments, page 1 of 2" in words(victor.get("/segments").text)
-    assert "Testers" in words(victor.get("/segments?page=99999999999999999999").text)
+    assert "2 segments, page 1 of 2" in page_text(victor.get("/segments").text)
+    assert "Testers" in page_text(victor.get("/segments?page=99999999999999999999").text)
 
 
 def test_a_segment_reads_in_words_and_as_yaml_with_its_flags_and_versions(sign_in: SignIn) -> None:
     page = sign_in("victor").get(PLACE).text
-    text = words(page)
+    text = page_text(page)
     assert "Everybody of whom this is true: plan is one of “pro”, “<team>”" in text
     assert "contextName: plan operator: IN values: - pro - <team>" in text
     assert "Used by checkout" in text
@@ -115,7 +115,7 @@ def test_an_owner_saves_what_the_api_would_take(app: Flask, sign_in: SignIn) -> 
     status, text = send(alice, f"{PLACE}/edit", **editor(alice))
     assert (status, "Saved in production." in text) == (200, True)
     assert stored(app)[3] == {"id": 3, "name": "Pros", "constraints": []}
-    with looking(app) as session:
+    with read_session(app) as session:
         (entry, *_) = audit.latest(session, subject="segment:3")
     assert (entry.action, entry.actor, entry.reason) == ("segment.update", "alice", "A test.")
     first = re.findall(r"edit\?entry=(\d+)", alice.get(PLACE).text)
@@ -142,8 +142,8 @@ def test_every_mistake_is_named_and_what_was_written_stays(
     form = editor(alice, **fields)
     answer = alice.post(f"{PLACE}/edit", data=form, headers=HTML)
     assert answer.status_code == 422
-    assert mistake in words(answer.text)
-    assert form["text"].strip() in words(answer.text)
+    assert mistake in page_text(answer.text)
+    assert form["text"].strip() in page_text(answer.text)
     assert stored(app) == before
 
 
@@ -151,7 +151,7 @@ def test_what_is_too_long_is_refused_whole_and_never_cut(app: Flask, sign_in: Si
     before, alice = stored(app), sign_in("alice")
     text = f"- {{contextName: plan, operator: IN, values: [pro]}}\n#{'x' * CHARACTERS_MAX}\n- {{contextName: b}}\n"
     answer = alice.post(f"{PLACE}/edit", data=editor(alice, text=text), headers=HTML)
-    assert (answer.status_code, "The file is longer than 200 000 characters." in words(answer.text)) == (422, True)
+    assert (answer.status_code, "The file is longer than 200 000 characters." in page_text(answer.text)) == (422, True)
     assert "- {contextName: b}" in answer.text
     assert stored(app) == before
 
@@ -181,7 +181,7 @@ def test_a_new_segment_takes_the_next_number_of_its_environment(app: Flask, sign
 def test_an_owner_of_one_environment_makes_a_segment_there_alone(
     app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
 ) -> None:
-    with changing(app) as session:
+    with write_session(app) as session:
         grants = [Grant(Role.OWNER, environment="qa")]
         accounts.change_grants(session, cast["victor"].id, grants=grants, now=NOW, actor="tests")
     victor = sign_in("victor")
@@ -195,12 +195,12 @@ def test_an_owner_of_one_environment_makes_a_segment_there_alone(
 
 def test_a_segment_in_use_is_not_removed_and_another_is(app: Flask, sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    assert "It can be removed once no flag refers to it." in words(alice.get(PLACE).text)
+    assert "It can be removed once no flag refers to it." in page_text(alice.get(PLACE).text)
     form = {"form": "remove", "version": "1", "reason": "Done."}
     status, text = send(alice, f"{PLACE}/remove", **form)
     assert (status, "Flags of production refer to 'Pros <i>now</i>': checkout." in text) == (422, True)
     spanish = alice.post(f"{PLACE}/remove", data=form, headers={**HTML, **SPANISH})
-    assert "Hay flags que usan este segmento: checkout." in words(spanish.text)
+    assert "Hay flags que usan este segmento: checkout." in page_text(spanish.text)
     assert send(alice, "/segments/qa/4/remove", **{**form, "reason": ""})[0] == 422
     status, text = send(alice, "/segments/qa/4/remove", **form)
     assert (status, "Removed from qa." in text) == (200, True)

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from control_plane.platform.identity_types import Person
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
@@ -33,7 +33,7 @@ def test_a_wrong_password_keeps_the_username_and_says_what_to_do(
     page = answer.get_data(as_text=True)
     assert answer.status_code == 401
     assert 'value="alice"' in page
-    assert "wrong; try again" in words(page)
+    assert "wrong; try again" in page_text(page)
     assert PASSWORD not in page
 
 

@@ -10,17 +10,17 @@ from control_plane.core.phases import Rollout
 from control_plane.platform.http import health
 from control_plane.platform.runtime import jobs, leases
 from control_plane.platform.settings import SETTINGS
-from tests.dashboards.browsing import changing, words
+from tests.dashboards.browsing import page_text, write_session
 
 SignIn = Callable[[str], FlaskClient]
 
 
 def test_it_names_leader_guard_and_feed(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     now = datetime.now(UTC)
-    with changing(app) as session:
+    with write_session(app) as session:
         leases.acquire(session, jobs.LEADER, "a-worker", now=now, ttl_seconds=30)
         leases.heartbeat(session, now=now, term=1, ttl_seconds=30)
-    page = words(sign_in("victor").get("/system").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/system").get_data(as_text=True))
     for expected in ("Readiness Ready", "Guard Alive", "Leader Alive", "Held by a-worker", "Revision 1;"):
         assert expected in page
 
@@ -31,13 +31,13 @@ def test_it_says_what_is_not_ready(app: Flask, sign_in: SignIn) -> None:
 
     with app.app_context():
         health.register("stove", ping)
-    page = words(sign_in("victor").get("/system").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/system").get_data(as_text=True))
     assert "Readiness Failing" in page
     assert "Stove The stove is cold." in page
 
 
 def test_before_anything_ran_it_says_so(sign_in: SignIn) -> None:
-    page = words(sign_in("victor").get("/system").get_data(as_text=True))
+    page = page_text(sign_in("victor").get("/system").get_data(as_text=True))
     for expected in ("Guard Silent", "Last heartbeat never", "Held by nobody yet", "Nothing was published yet."):
         assert expected in page
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from control_plane.core.phases import Rollout
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 
 SignIn = Callable[[str], FlaskClient]
 
@@ -28,12 +28,12 @@ TRIAL = "/alerts/billing_webhook_failure?threshold={}&over={}"
 
 
 def test_another_threshold_is_tried_on_the_last_days_and_changes_nothing(sign_in: SignIn, counted: None) -> None:
-    page = words(sign_in("victor").get(TRIAL.format("40%25", "10m")).get_data(as_text=True))
+    page = page_text(sign_in("victor").get(TRIAL.format("40%25", "10m")).get_data(as_text=True))
     assert "In the last 7 days 30 of 300 (10 %) were bad. The worst window had 30 of 300 (10 %)." in page
     assert "1% in 10m Would have held on" in page
     assert "40% in 10m Would have done nothing." in page
     assert "billing_webhook_failure: threshold: 40% window: 10m" in page
-    assert "Threshold 1%" in page
+    assert "Threshold 1 %" in page
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_threshold_that_can_not_be_tried_is_explained(
 ) -> None:
     answer = sign_in("victor").get(TRIAL.format(threshold, over))
     assert answer.status_code == 200
-    assert sentence in words(answer.get_data(as_text=True))
+    assert sentence in page_text(answer.get_data(as_text=True))
     assert "<b>" not in answer.text.partition("Try another")[2].partition("</section>")[0].replace("&lt;b&gt;", "")
 
 
@@ -69,12 +69,12 @@ def test_of_a_duration_another_share_is_tried_and_the_page_says_why_no_other_dur
             signals.record(Sample("credit_status_slow", bad=number < 8))
         signals.flush(datetime.now(UTC))
     victor = sign_in("victor")
-    page = words(victor.get("/alerts/credit_status_slow").get_data(as_text=True))
+    page = page_text(victor.get("/alerts/credit_status_slow").get_data(as_text=True))
     assert "May be slower than 200ms Another duration can't be tried: of what happened it is known how much" in page
-    tried = words(victor.get("/alerts/credit_status_slow?threshold=0.5%25&over=5m").get_data(as_text=True))
+    tried = page_text(victor.get("/alerts/credit_status_slow?threshold=0.5%25&over=5m").get_data(as_text=True))
     assert "In the last 7 days 8 of 100 (8 %) were bad." in tried
     assert "5% slower than 200ms in 5m Would have done nothing." in tried
     assert "0.5% slower than 200ms in 5m Would have notified on" in tried
     assert "credit_status_slow: threshold: 200ms quantile: 99.5 window: 5m" in tried
-    refused = words(victor.get("/alerts/credit_status_slow?threshold=100ms&over=5m").get_data(as_text=True))
+    refused = page_text(victor.get("/alerts/credit_status_slow?threshold=100ms&over=5m").get_data(as_text=True))
     assert "The threshold is a share above 0% and up to 50%" in refused

@@ -11,7 +11,7 @@ from control_plane.core.phases import Rollout
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from flags.store.directory import UserAttributes, upsert_users
-from tests.dashboards.browsing import changing, words
+from tests.dashboards.browsing import page_text, write_session
 
 SignIn = Callable[[str], FlaskClient]
 BY_LEGACY = FlagEvaluation(enabled=False, reason="test", revision=1)
@@ -19,35 +19,35 @@ HTML = {"Accept": "text/html"}
 
 
 def consumed(app: Flask, *days_ago: int) -> None:
-    """One user uses seven analysis credits on each of these days."""
+    """Use seven analysis credits of one user on each of these days."""
     now = datetime.now(UTC)
-    with changing(app) as session:
+    with write_session(app) as session:
         upsert_users(session, [UserAttributes("u-1", "starter", now - timedelta(days=60))], now=now)
     for days in days_ago:
         at = now - timedelta(days=days)
-        with changing(app) as session:
+        with write_session(app) as session:
             operation = Operation("u-1", f"day-{days}", Amounts(analysis=7), "tests")
             consume(session, operation, now=at, evaluate=lambda _: BY_LEGACY)
 
 
 def test_without_any_usage_it_says_so(sign_in: SignIn) -> None:
-    assert "Nothing was consumed" in words(sign_in("alice").get("/usage").text)
+    assert "Nothing was consumed" in page_text(sign_in("alice").get("/usage").text)
 
 
 def test_usage_is_shown_by_day_and_divided(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     consumed(app, 0, 1, 5, 20)
     alice = sign_in("alice")
     month = alice.get("/usage").text
-    assert "Analysis 28 in all" in words(month)
-    assert "legacy 4 0 0 28 0" in words(month)
+    assert "Analysis 28 in all" in page_text(month)
+    assert "legacy 4 0 0 28 0" in page_text(month)
     assert month.count("<rect") == 60
-    assert re.search(r"\d+ \w+ \d{4} to \d+ \w+ \d{4}; the highest bar is 7", words(month))
+    assert re.search(r"\d+ \w+ \d{4} to \d+ \w+ \d{4}; the highest bar is 7", page_text(month))
     assert 'href="/api/admin/credits/analytics?format=csv"' in month
     assert alice.get("/api/admin/credits/analytics?format=csv").mimetype == "text/csv"
-    week = words(alice.get("/usage?days=7&by=plan").text)
+    week = page_text(alice.get("/usage?days=7&by=plan").text)
     assert "Analysis 21 in all" in week
     assert "starter 3 0 0 21 0" in week
-    assert "Analysis 28 in all" in words(alice.get("/usage?days=x&by=y").text)
+    assert "Analysis 28 in all" in page_text(alice.get("/usage?days=x&by=y").text)
 
 
 def test_accounts_are_shown_by_what_they_consumed_and_one_of_them_by_day(
@@ -56,12 +56,12 @@ def test_accounts_are_shown_by_what_they_consumed_and_one_of_them_by_day(
     consumed(app, 0, 1, 20)
     alice = sign_in("alice")
     page = alice.get("/usage?by=account&days=7").text
-    assert "u-1 2 0 14" in words(page)
+    assert "u-1 2 0 14" in page_text(page)
     assert 'href="/usage?days=7&amp;account=u-1"' in page
-    own = words(alice.get("/usage?days=30&account=u-1").text)
+    own = page_text(alice.get("/usage?days=30&account=u-1").text)
     assert "What u-1 consumed" in own
     assert "Analysis 21 in all" in own
-    assert "Analysis 0 in all" in words(alice.get("/usage?account=nobody").text)
+    assert "Analysis 0 in all" in page_text(alice.get("/usage?account=nobody").text)
     assert "&lt;b&gt;" in alice.get("/usage?account=<b>x</b>").text
 
 

@@ -36,23 +36,25 @@ def imported(call: Call, *features: Any, query: str = "", **document: Any) -> Te
 
 
 def tagged(kind: str, value: str) -> dict[str, Any]:
-    """An export of one flag with one tag."""
-    environments = [{"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")]
+    """Return an export of one flag with one tag."""
+    environments: list[dict[str, Any]] = [
+        {"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")
+    ]
     return {"name": "good", "environments": environments, "tags": [{"type": kind, "value": value}]}
 
 
 def names(call: Call) -> list[str]:
-    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    exported = call("GET", "/api/environments/production/export", kind="admin").get_json()
     return [feature["name"] for feature in exported["features"]]
 
 
 def refused(answer: TestResponse) -> dict[str, str]:
-    return {each["flag"]: each["message"] for each in answer.json["refused"]}
+    return {each["flag"]: each["message"] for each in answer.get_json()["refused"]}
 
 
 def test_a_flag_that_can_not_be_taken_is_named_and_the_others_are_taken(call: Call) -> None:
     answer = imported(call, GOOD, BAD, GOOD | {"name": FLAG})
-    assert (answer.status_code, answer.json["features"]) == (200, 1)
+    assert (answer.status_code, answer.get_json()["features"]) == (200, 1)
     assert refused(answer).keys() == {"bad", FLAG}
     assert "custom strategies" in refused(answer)["bad"]
     assert names(call) == ["good"]
@@ -62,7 +64,7 @@ def test_a_flag_that_can_not_be_taken_is_named_and_the_others_are_taken(call: Ca
 def test_all_or_nothing_takes_nothing_and_says_why(call: Call, query: str) -> None:
     imported(call, GOOD | {"name": "before"})
     answer = imported(call, GOOD, BAD, query=query)
-    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_DEFINITION")
     assert names(call) == ["before"]
 
 
@@ -71,8 +73,8 @@ def test_a_repair_that_moves_users_takes_a_yes(call: Call) -> None:
     assert refused(answer).keys() == {"redrawn"}
     assert "confirmation" in refused(answer)["redrawn"]
     confirmed = imported(call, REDRAWN, query="?confirmMoving=true")
-    assert (confirmed.json["features"], confirmed.json["refused"]) == (1, [])
-    assert "stickiness" in confirmed.json["repairs"][0]["message"]
+    assert (confirmed.get_json()["features"], confirmed.get_json()["refused"]) == (1, [])
+    assert "stickiness" in confirmed.get_json()["repairs"][0]["message"]
 
 
 def test_a_segment_that_is_refused_refuses_who_needs_it(call: Call) -> None:
@@ -85,12 +87,12 @@ def test_a_segment_that_is_refused_refuses_who_needs_it(call: Call) -> None:
 
 def test_unleashs_own_export_is_taken_with_its_tags(call: Call, app: Flask) -> None:
     answer = call("POST", IMPORT, kind="admin", json=BATCH | {"segments": [SEGMENT]})
-    assert (answer.status_code, refused(answer).keys()) == (200, {"search"})
+    assert (answer.status_code, set(refused(answer))) == (200, {"search"})
     assert names(call) == ["checkout", "child"]
     with app.app_context(), read_only() as session:
         assert store.tags(session) == {"checkout": (("simple", "shop"), ("team", "payments"))}
     on = call("POST", "/ofrep/v1/evaluate/flags/checkout", kind="client", json={"context": {"targetingKey": "ann"}})
-    assert (on.json["variant"], on.json["reason"]) == ("blue", "SPLIT")
+    assert (on.get_json()["variant"], on.get_json()["reason"]) == ("blue", "SPLIT")
 
 
 def test_an_export_without_its_segments_finds_those_that_are_here(call: Call) -> None:
@@ -105,12 +107,12 @@ def test_what_is_refused_leaves_nothing_behind_that_lets_it_in_the_next_time(cal
     for _ in range(2):
         answer = call("POST", IMPORT, kind="admin", json=BATCH)
         assert refused(answer).keys() == {"checkout", "search"}
-        assert not [each for each in answer.json["repairs"] if "missing" in each["message"]]
-    assert call("GET", "/api/environments/production/export", kind="admin").json["segments"][0]["id"] == 3
+        assert not [each for each in answer.get_json()["repairs"] if "missing" in each["message"]]
+    assert call("GET", "/api/environments/production/export", kind="admin").get_json()["segments"][0]["id"] == 3
 
 
 def test_one_feature_of_the_admin_api_is_taken(call: Call) -> None:
-    assert call("POST", IMPORT, kind="admin", json=SINGLE).json["features"] == 1
+    assert call("POST", IMPORT, kind="admin", json=SINGLE).get_json()["features"] == 1
     assert names(call) == ["banner"]
 
 
@@ -123,8 +125,8 @@ def test_features_without_tags_in_their_form_keep_those_they_have(call: Call, ap
 
 def test_what_is_no_export_is_a_clear_refusal(call: Call) -> None:
     answer = call("POST", IMPORT, kind="admin", json=BATCH | {"featureStrategies": 7})
-    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
-    assert "featureStrategies" in answer.json["detail"]
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_DEFINITION")
+    assert "featureStrategies" in answer.get_json()["detail"]
 
 
 def test_the_trail_says_how_many_were_taken_and_refused(call: Call, app: Flask) -> None:
@@ -140,20 +142,20 @@ VARIANTS = [{"name": "v0", "weight": 1000}]
 
 def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: Call) -> None:
     answer = imported(call, GOOD, CHILD)
-    assert (answer.json["features"], refused(answer).keys()) == (1, {"child"})
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})
     assert "engines differ" in refused(answer)["child"]
     assert imported(call, CHILD).status_code == 400, "of one that is stored too"
-    assert imported(call, GOOD | {"variants": VARIANTS}, CHILD).json["refused"] == []
+    assert imported(call, GOOD | {"variants": VARIANTS}, CHILD).get_json()["refused"] == []
 
 
 def test_a_dependency_on_a_variant_that_some_users_of_the_flag_lack_is_refused(call: Call) -> None:
     drawn = {"name": "flexibleRollout", "parameters": {"rollout": "50", "stickiness": "userId"}, "variants": VARIANTS}
     some = GOOD | {"strategies": [{"name": "default"}, drawn]}
     answer = imported(call, some, CHILD)
-    assert (answer.json["features"], refused(answer).keys()) == (1, {"child"})
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})
     assert "gives none to some users" in refused(answer)["child"]
     drawn = drawn | {"variants": [VARIANTS[0] | {"stickiness": "userId"}]}
-    assert imported(call, GOOD | {"strategies": [drawn]}, CHILD).json["refused"] == []
+    assert imported(call, GOOD | {"strategies": [drawn]}, CHILD).get_json()["refused"] == []
 
 
 def test_a_flag_that_others_ask_a_variant_of_keeps_having_one(call: Call) -> None:
@@ -161,10 +163,10 @@ def test_a_flag_that_others_ask_a_variant_of_keeps_having_one(call: Call) -> Non
     assert imported(call, GOOD).status_code == 400
     path = "/api/flags/good/environments/production"
     answer = call("PATCH", path, kind="admin", json={"version": 1, "reason": "Tidy.", "variants": []})
-    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
-    assert "child depends on a variant of good" in answer.json["detail"]
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_DEFINITION")
+    assert "child depends on a variant of good" in answer.get_json()["detail"]
     whole = imported(call, GOOD, query="?replace=true")
-    assert whole.json["features"] == 1, "whoever asked for it is gone as well"
+    assert whole.get_json()["features"] == 1, "whoever asked for it is gone as well"
 
 
 def test_an_owner_of_staging_changes_no_tags_of_what_production_has(
@@ -188,30 +190,30 @@ def with_segment(number: int, *values: str) -> dict[str, Any]:
 
 def test_what_is_archived_is_left_out_and_named(call: Call) -> None:
     answer = imported(call, GOOD, GOOD | {"name": "old", "archived": True}, GOOD | {"name": "x", "archivedAt": "2026"})
-    assert (answer.json["features"], answer.json["refused"]) == (1, [])
-    assert [each["field"] for each in answer.json["repairs"] if "left out" in each["message"]][:2] == ["old", "x"]
+    assert (answer.get_json()["features"], answer.get_json()["refused"]) == (1, [])
+    assert [each["field"] for each in answer.get_json()["repairs"] if "left out" in each["message"]][:2] == ["old", "x"]
     assert names(call) == ["good"]
     batch = {**BATCH, "features": [{**each, "archived": True} for each in BATCH["features"]]}
-    assert call("POST", IMPORT, kind="admin", json=batch).json["features"] == 0
+    assert call("POST", IMPORT, kind="admin", json=batch).get_json()["features"] == 0
 
 
 def test_the_one_strategy_of_version_1_is_not_dropped_in_silence(call: Call) -> None:
     """Without it the flag would be on for everybody."""
     alone = {"name": "old", "enabled": True, "strategy": "userWithId", "parameters": {"userIds": "1"}}
     answer = imported(call, GOOD, alone)
-    assert (answer.json["features"], refused(answer).keys()) == (1, {"old"})
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"old"})
 
 
 def test_another_segment_of_the_same_number_takes_a_yes_where_other_flags_refer_to_it(call: Call) -> None:
     here, there = (GOOD | {"name": name, "strategies": [{"name": "default", "segments": [1]}]} for name in "ht")
-    assert imported(call, here, segments=[with_segment(1, "a")]).json["refused"] == []
-    assert imported(call, there, segments=[with_segment(1, "a")]).json["refused"] == []
+    assert imported(call, here, segments=[with_segment(1, "a")]).get_json()["refused"] == []
+    assert imported(call, there, segments=[with_segment(1, "a")]).get_json()["refused"] == []
     for document in (there, GOOD | {"name": "other"}):
         answer = imported(call, document, GOOD, segments=[with_segment(1, "b"), with_segment(2, "c")])
         assert "is 'a' here, which h refers to" in refused(answer)["segment 1"]
         assert ("t" in refused(answer)) is (document is there)
-    listed = call("GET", "/api/environments/production/export", kind="admin").json["segments"]
+    listed = call("GET", "/api/environments/production/export", kind="admin").get_json()["segments"]
     assert [each["name"] for each in listed] == ["a", "c"]
-    assert imported(call, here, there, segments=[with_segment(1, "b")]).json["refused"] == []
+    assert imported(call, here, there, segments=[with_segment(1, "b")]).get_json()["refused"] == []
     confirmed = imported(call, there, query="?confirmMoving=true", segments=[with_segment(1, "d")])
-    assert confirmed.json["refused"] == []
+    assert confirmed.get_json()["refused"] == []

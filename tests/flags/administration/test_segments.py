@@ -132,7 +132,10 @@ def test_whoever_saw_a_segment_that_was_removed_changes_none_that_took_its_numbe
 
 
 def test_what_the_directory_does_not_know_is_named() -> None:
-    wires = [{"constraints": [*PROS, {"contextName": "country"}]}, {"constraints": [{"contextName": "userId"}]}]
+    wires: list[dict[str, Any]] = [
+        {"constraints": [*PROS, {"contextName": "country"}]},
+        {"constraints": [{"contextName": "userId"}]},
+    ]
     assert unknown_attributes(wires) == ("country",)
 
 

@@ -106,13 +106,13 @@ def test_api_and_page_say_the_same(app: Flask, sign_in: SignIn) -> None:
         requested("TYPO", NOW - DAY)
     victor = sign_in("victor")
     answer = victor.get("/api/flags/stale")
-    assert [(each["flag"], each["cause"]) for each in answer.json["flags"]] == [
+    assert [(each["flag"], each["cause"]) for each in answer.get_json()["flags"]] == [
         ("NEVER_REQUESTED", "not_requested"),
         ("TYPO", "not_known"),
     ]
     page = victor.get("/flags/stale").text
-    assert all(each["sentence"] in page for each in answer.json["flags"])
-    assert victor.get("/api/flags/stale?unusedDays=16&completeDays=1").json["flags"][0]["flag"] == "TYPO"
+    assert all(each["sentence"] in page for each in answer.get_json()["flags"])
+    assert victor.get("/api/flags/stale?unusedDays=16&completeDays=1").get_json()["flags"][0]["flag"] == "TYPO"
     for mistake in ("unusedDays=0", "unusedDays=91", "completeDays=many", "days=3"):
         assert victor.get(f"/api/flags/stale?{mistake}").status_code in (400, 422), mistake
 
@@ -122,9 +122,9 @@ def test_the_list_says_the_stage_and_can_be_asked_for_one(app: Flask, sign_in: S
         planned("NEW", NOW)
         planned("OLD", NOW - 40 * DAY, complete=True)
     victor = sign_in("victor")
-    listed = {each["flag"]: each["stage"] for each in victor.get("/api/rollouts").json["rollouts"]}
+    listed = {each["flag"]: each["stage"] for each in victor.get("/api/rollouts").get_json()["rollouts"]}
     assert (listed["NEW"], listed["OLD"]) == ("planned", "cleaning_up")
-    assert [each["flag"] for each in victor.get("/api/rollouts?stage=cleaning_up").json["rollouts"]] == ["OLD"]
+    assert [each["flag"] for each in victor.get("/api/rollouts?stage=cleaning_up").get_json()["rollouts"]] == ["OLD"]
     page = victor.get("/?stage=cleaning_up").text
     assert "OLD" in page
     assert "NEW" not in page

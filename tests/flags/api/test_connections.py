@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from control_plane.core.phases import FLAG
 from flags import store
 from flags.usage import reporter
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 SHOP = {"unleash-connection-id": "c-1", "unleash-appname": "shop", "unleash-sdk": "unleash-python-sdk:6.9.1"}
@@ -29,27 +29,29 @@ def write(app: Flask) -> Callable[[], None]:
     return write
 
 
-def test_an_instance_shows_with_the_feature_set_it_has(call: Call, office: Office, write: Callable[[], None]) -> None:
+def test_an_instance_shows_with_the_feature_set_it_has(
+    call: Call, installation: Installation, write: Callable[[], None]
+) -> None:
     call("GET", "/api/client/features", kind="client", headers=SHOP)
     write()
-    board = call("GET", "/api/connections", kind="admin").json
+    board = call("GET", "/api/connections", kind="admin").get_json()
     [connection] = board["connections"]
     assert connection["revisionId"] == board["revisionIds"]["production"]
     assert (connection["connectionId"], connection["application"], connection["mode"]) == ("c-1", "shop", "polling")
     assert (connection["sdk"], connection["current"]) == ("unleash-python-sdk:6.9.1", True)
-    office.move(3)
-    assert call("GET", "/api/connections", kind="admin").json["connections"][0]["current"] is False
+    installation.move(3)
+    assert call("GET", "/api/connections", kind="admin").get_json()["connections"][0]["current"] is False
     call("GET", "/api/client/features", kind="client", headers=SHOP)
     write()
-    assert call("GET", "/api/connections", kind="admin").json["connections"][0]["current"] is True
-    assert call("GET", "/api/connections?environment=staging", kind="admin").json["connections"] == []
+    assert call("GET", "/api/connections", kind="admin").get_json()["connections"][0]["current"] is True
+    assert call("GET", "/api/connections?environment=staging", kind="admin").get_json()["connections"] == []
 
 
 def test_an_instance_that_introduces_itself_is_known_before_it_asks(call: Call, write: Callable[[], None]) -> None:
     said = {"appName": "shop", "connectionId": "c-2", "sdkVersion": "unleash-node-sdk:6.12.1"}
     call("POST", "/api/client/register", kind="client", json=said)
     write()
-    [connection] = call("GET", "/api/connections", kind="admin").json["connections"]
+    [connection] = call("GET", "/api/connections", kind="admin").get_json()["connections"]
     assert (connection["connectionId"], connection["sdk"], connection["revisionId"]) == ("c-2", said["sdkVersion"], 0)
 
 
@@ -58,7 +60,7 @@ def test_answers_are_added_up_by_application(call: Call, write: Callable[[], Non
         toggles = {FLAG: {"yes": 3, "no": 1, "variants": {"blue": 2}}}
         call("POST", "/api/client/metrics", kind="client", json={"appName": "shop", "bucket": {"toggles": toggles}})
         write()
-    found = call("GET", f"/api/flags/{FLAG}/usage", kind="admin").json
+    found = call("GET", f"/api/flags/{FLAG}/usage", kind="admin").get_json()
     assert found["applications"] == {"shop": {"no": 2, "variant:blue": 4, "yes": 6}}
 
 
@@ -70,7 +72,9 @@ def test_a_relay_reports_only_for_its_tokens_environment(call: Call, write: Call
     call("POST", "/api/client/metrics/bulk", kind="client", json={"metrics": [row("production"), row("staging")]})
     write()
     path = f"/api/flags/{FLAG}/usage?environment="
-    ours, other = (call("GET", path + each, kind="admin").json["applications"] for each in ("production", "staging"))
+    ours, other = (
+        call("GET", path + each, kind="admin").get_json()["applications"] for each in ("production", "staging")
+    )
     assert (ours, other) == ({"shop": {"yes": 5}}, {})
 
 
@@ -88,7 +92,7 @@ def test_measurements_are_added_and_levels_replaced(call: Call, write: Callable[
         body = {"appName": "shop", "bucket": None, "impactMetrics": measured}
         assert call("POST", "/api/client/metrics", kind="client", json=body).status_code == 202
         write()
-    rows = call("GET", "/api/measurements", kind="admin").json["measurements"]
+    rows = call("GET", "/api/measurements", kind="admin").get_json()["measurements"]
     assert {(row["name"], row["part"]): row["value"] for row in rows} == {
         ("depth", "value"): 3,
         ("failures", "value"): 5,
@@ -113,4 +117,4 @@ def test_what_cant_be_written_is_written_later(
         with pytest.raises(OperationalError):
             write()
     write()
-    assert call("GET", f"/api/flags/{FLAG}/usage", kind="admin").json["applications"]["shop"]["yes"] == 1
+    assert call("GET", f"/api/flags/{FLAG}/usage", kind="admin").get_json()["applications"]["shop"]["yes"] == 1

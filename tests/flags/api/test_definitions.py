@@ -13,7 +13,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from flags.administration import definitions
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 IMPORT = "/api/environments/production/import"
@@ -30,7 +30,7 @@ PROS = {"id": 7, "name": "pros", "constraints": [{"contextName": "plan", "operat
 
 def value(call: Call, key: str, **attributes: str) -> dict[str, Any]:
     answer = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": attributes})
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 
@@ -42,7 +42,7 @@ def test_a_flag_is_on_or_off_per_environment(call: Call) -> None:
     assert call("PUT", "/api/flags/new-look/environments/production", kind="admin", json=on).status_code == 200
     answer = value(call, "new-look")
     assert (answer["value"], answer["reason"]) == (True, "STATIC")
-    listed = call("GET", "/api/flags", kind="admin").json["flags"]
+    listed = call("GET", "/api/flags", kind="admin").get_json()["flags"]
     assert listed == [
         {"name": FLAG, "rollout": True},
         {"name": "new-look", "rollout": False, "environments": {"production": True, "staging": True}},
@@ -51,10 +51,10 @@ def test_a_flag_is_on_or_off_per_environment(call: Call) -> None:
     assert value(call, "new-look")["errorCode"] == "FLAG_NOT_FOUND"
 
 
-def test_definitions_are_taken_evaluated_and_given_back(call: Call, office: Office) -> None:
-    office.users(UserAttributes("7", "pro"), UserAttributes("8", "free"))
+def test_definitions_are_taken_evaluated_and_given_back(call: Call, installation: Installation) -> None:
+    installation.users(UserAttributes("7", "pro"), UserAttributes("8", "free"))
     taken = call("POST", IMPORT, kind="admin", json={"features": [GRADUAL], "segments": [PROS]})
-    assert (taken.status_code, taken.json["features"], taken.json["segments"]) == (200, 1, 1)
+    assert (taken.status_code, taken.get_json()["features"], taken.get_json()["segments"]) == (200, 1, 1)
     inside, outside = value(call, "gradual", targetingKey="7"), value(call, "gradual", targetingKey="8", plan="pro")
     assert (inside["value"], type(inside["value"]), inside["variant"], inside["reason"]) == (
         5.0,
@@ -63,29 +63,29 @@ def test_definitions_are_taken_evaluated_and_given_back(call: Call, office: Offi
         "SPLIT",
     )
     assert ("value" in outside, outside["variant"]) == (False, "disabled")
-    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    exported = call("GET", "/api/environments/production/export", kind="admin").get_json()
     [feature] = exported["features"]
     assert feature["strategies"][0]["parameters"]["groupId"] == "gradual"
     again = call("POST", f"{IMPORT}?replace=true", kind="admin", json=exported)
-    assert again.json["repairs"] == []
+    assert again.get_json()["repairs"] == []
 
 
 def test_a_merge_keeps_the_segment_that_the_import_only_refers_to(call: Call) -> None:
     call("POST", IMPORT, kind="admin", json={"features": [GRADUAL], "segments": [PROS]})
     call("POST", IMPORT, kind="admin", json={"features": [{**GRADUAL, "name": "other"}]})
-    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    exported = call("GET", "/api/environments/production/export", kind="admin").get_json()
     assert [feature["name"] for feature in exported["features"]] == ["gradual", "other"]
     [segment] = exported["segments"]
     assert segment["name"] == "pros"
     call("POST", f"{IMPORT}?replace=true", kind="admin", json={"features": []})
-    assert call("GET", "/api/environments/production/export", kind="admin").json["features"] == []
+    assert call("GET", "/api/environments/production/export", kind="admin").get_json()["features"] == []
 
 
 def test_what_engines_would_read_differently_is_refused_by_field(call: Call) -> None:
     strategy = {"name": "flexibleRollout", "parameters": {"rollout": "12.5"}}
     answer = call("POST", IMPORT, kind="admin", json={"features": [{**GRADUAL, "strategies": [strategy]}]})
-    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
-    assert any("rollout" in error["field"] for error in answer.json["errors"])
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_DEFINITION")
+    assert any("rollout" in error["field"] for error in answer.get_json()["errors"])
 
 
 def test_a_flag_under_a_rollout_is_changed_by_its_rollout_alone(call: Call) -> None:
@@ -97,7 +97,7 @@ def test_a_flag_under_a_rollout_is_changed_by_its_rollout_alone(call: Call) -> N
         call("PUT", f"/api/flags/{FLAG}/environments/production", kind="admin", json=switch),
         call("DELETE", f"/api/flags/{FLAG}", kind="admin", json={"reason": "-"}),
     ]
-    assert {answer.json["code"] for answer in answers} == {"FLAG_UNDER_ROLLOUT"}
+    assert {answer.get_json()["code"] for answer in answers} == {"FLAG_UNDER_ROLLOUT"}
     assert {answer.status_code for answer in answers} == {409}
 
 
@@ -105,7 +105,7 @@ def test_there_is_a_bound_on_how_many_flags_an_environment_has(call: Call, monke
     monkeypatch.setattr(definitions, "FLAGS_MAX", 1)
     assert call("POST", "/api/flags", kind="admin", json={"name": "a", "environments": {"x": True}}).status_code == 201
     answer = call("POST", "/api/flags", kind="admin", json={"name": "b", "environments": {"x": True}})
-    assert (answer.status_code, answer.json["code"]) == (409, "TOO_MANY_FLAGS")
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "TOO_MANY_FLAGS")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_there_is_a_bound_on_how_many_flags_an_environment_has(call: Call, monke
     [("/api/environments/a%20b/import", "INVALID_ENVIRONMENT"), (f"{IMPORT}?replace=perhaps", "INVALID_PARAMETER")],
 )
 def test_an_address_that_cant_be_meant_is_refused(call: Call, path: str, code: str) -> None:
-    assert call("POST", path, kind="admin", json={"features": []}).json["code"] == code
+    assert call("POST", path, kind="admin", json={"features": []}).get_json()["code"] == code
 
 
 def test_switching_on_asks_for_more_than_switching_off(
@@ -136,7 +136,7 @@ def test_a_flag_on_which_others_depend_stays(call: Call) -> None:
     here = "/api/flags/parent/environments/production"
     for path, body in [("/api/flags/parent", {}), (here, {"version": 1})]:
         kept = call("DELETE", path, kind="admin", json={"reason": "Done.", **body})
-        assert (kept.status_code, kept.json["code"], kept.json["flags"]) == (409, "FLAG_IN_USE", ["child"])
+        assert (kept.status_code, kept.get_json()["code"], kept.get_json()["flags"]) == (409, "FLAG_IN_USE", ["child"])
     assert value(call, "child")["value"] is True
     for name in ("child", "parent"):
         assert call("DELETE", f"/api/flags/{name}", kind="admin", json={"reason": "Done."}).status_code == 204

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 
@@ -29,18 +29,18 @@ OUTSIDE = next(name for name in map("user-{}".format, range(100)) if bucket("sea
 
 
 @pytest.fixture
-def explained(call: Call, office: Office) -> Callable[..., dict[str, Any]]:
+def explained(call: Call, installation: Installation) -> Callable[..., dict[str, Any]]:
     """`explained("search", "ann")` is the explanation, after one flag was made and one imported."""
     made = call("POST", "/api/flags", kind="admin", json={"name": "lights", "environments": {"production": True}})
     assert made.status_code == 201, made.text
     imported = call("POST", "/api/environments/production/import", kind="admin", json={"features": [FEATURE]})
     assert imported.status_code == 200, imported.text
-    office.users(UserAttributes(INSIDE, "pro"), UserAttributes(OUTSIDE, "pro"), UserAttributes("cheap", "free"))
+    installation.users(UserAttributes(INSIDE, "pro"), UserAttributes(OUTSIDE, "pro"), UserAttributes("cheap", "free"))
 
     def explained(flag: str, user: str, query: str = "") -> dict[str, Any]:
         answer = call("GET", f"/api/flags/{flag}/explain?userId={user}{query}", kind="admin")
         assert answer.status_code == 200, answer.text
-        document: dict[str, Any] = answer.json
+        document: dict[str, Any] = answer.get_json()
         return document
 
     return explained
@@ -92,10 +92,10 @@ def test_what_is_supposed_outweighs_the_directory(explained: Callable[..., dict[
 
 def test_many_are_explained_at_once(explained: Callable[..., dict[str, Any]], call: Call) -> None:
     answer = call("POST", "/api/flags/search/explain", kind="admin", json={"userIds": [INSIDE, OUTSIDE, INSIDE]})
-    assert [each["value"] for each in answer.json["explanations"]] == [True, False, True]
+    assert [each["value"] for each in answer.get_json()["explanations"]] == [True, False, True]
 
 
 def test_a_flag_that_nobody_made_is_not_explained(call: Call) -> None:
     for query in ("", "&environment=staging", "&environment=../../etc"):
         answer = call("GET", f"/api/flags/NOT_THERE/explain?userId=7{query}", kind="admin")
-        assert (answer.status_code, answer.json["code"]) == (404, "FLAG_NOT_FOUND")
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "FLAG_NOT_FOUND")

@@ -17,19 +17,19 @@ def test_a_token_is_shown_once_and_opens_what_it_is_for(call: Call, sign_in: Sig
     alice = sign_in("alice")
     made = alice.post("/api/tokens", json={"name": "the shop", "type": "client", "environment": "staging"})
     assert made.status_code == 201
-    text = made.json["token"]
+    text = made.get_json()["token"]
     assert text.startswith("*:staging.v2_")
     assert call("GET", "/api/client/features", headers={"Authorization": text}).status_code == 200
     listed = alice.get("/api/tokens")
     assert text not in listed.text
     assert text[-SECRET_CHARACTERS:] not in listed.text
-    [token] = [each for each in listed.json["tokens"] if each["id"] == made.json["id"]]
+    [token] = [each for each in listed.get_json()["tokens"] if each["id"] == made.get_json()["id"]]
     assert (token["name"], token["environment"], token["createdBy"]) == ("the shop", "staging", "alice")
 
 
 def test_an_ended_token_opens_nothing(call: Call, sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    made = alice.post("/api/tokens", json={"name": "the shop", "type": "client"}).json
+    made = alice.post("/api/tokens", json={"name": "the shop", "type": "client"}).get_json()
     assert call("GET", "/api/client/features", headers={"Authorization": made["token"]}).status_code == 200
     for _ in range(2):
         ended = alice.delete(f"/api/tokens/{made['id']}", json={"reason": "It was in a screenshot."})
@@ -50,7 +50,7 @@ def test_a_browsers_word_counts_for_nothing_unless_it_is_said(
     sign_in: SignIn, body: dict[str, Any], trusted: list[str]
 ) -> None:
     made = sign_in("alice").post("/api/tokens", json={"name": "x", **body})
-    assert made.json["trustedAttributes"] == trusted
+    assert made.get_json()["trustedAttributes"] == trusted
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_browsers_word_counts_for_nothing_unless_it_is_said(
 )
 def test_a_token_that_cant_be_meant_is_refused(sign_in: SignIn, body: dict[str, Any], code: str) -> None:
     answer = sign_in("alice").post("/api/tokens", json=body)
-    assert (answer.status_code, answer.json["code"]) == (422, code)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, code)
 
 
 def test_tokens_are_the_owners_affair(call: Call, sign_in: SignIn) -> None:

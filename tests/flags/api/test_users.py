@@ -28,15 +28,15 @@ def test_a_service_enters_users_and_reads_them_back(call: Call) -> None:
         "signedUpAt": "2026-08-01T08:00:00+00:00",
         "billingAnchor": None,
     }
-    assert call("GET", "/api/users/b/o@b", kind="admin").json["beta"] is False
+    assert call("GET", "/api/users/b/o@b", kind="admin").get_json()["beta"] is False
 
 
 def test_what_is_left_out_stays_and_what_is_null_goes(call: Call) -> None:
     enter(call, ANN)
     enter(call, {"userId": "ann", "plan": "free"})
-    assert call("GET", "/api/users/ann", kind="service").json["beta"] is True
+    assert call("GET", "/api/users/ann", kind="service").get_json()["beta"] is True
     enter(call, {"userId": "ann", "signedUpAt": None})
-    after = call("GET", "/api/users/ann", kind="service").json
+    after = call("GET", "/api/users/ann", kind="service").get_json()
     assert (after["plan"], after["signedUpAt"]) == ("free", None)
 
 
@@ -69,7 +69,7 @@ def test_joining_the_beta_is_audited_and_announced_and_nothing_else_is(call: Cal
 )
 def test_one_user_that_cant_be_entered_keeps_all_out(call: Call, user: dict[str, Any], code: str) -> None:
     answer = enter(call, ANN, user)
-    assert (answer.status_code, answer.json["code"]) == (422, code)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, code)
     assert call("GET", "/api/users/ann", kind="service").status_code == 404
 
 

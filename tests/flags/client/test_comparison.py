@@ -17,7 +17,7 @@ Results = list[dict[str, Any]]
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch) -> Results:
-    """What is reported, in its order; nothing is sent."""
+    """Return the list of results that are reported, in their order; nothing is sent."""
     found: Results = []
     monkeypatch.setattr(Reporter, "add", lambda _self, _flag, result: found.append(result))
     return found
@@ -60,7 +60,7 @@ def test_the_side_that_serves_answers_and_both_are_reported(
 
 
 def test_the_cohorts_of_a_request_are_reported(comparisons: Comparisons, results: Results) -> None:
-    sides = Comparison(lambda: 1, lambda: 1)
+    sides: Comparison[int] = Comparison(lambda: 1, lambda: 1)
     comparisons.run("F", sides, candidate_serves=False, key="ann", cohorts={"country": "N" * 100, "with a voucher": ""})
     comparisons._shadows.wait()
     assert results[-1]["cohorts"] == {"country": "N" * 64, "with a voucher": ""}
@@ -71,7 +71,7 @@ def test_cohorts_that_would_be_refused_are_an_error_before_anything_runs(
     comparisons: Comparisons, results: Results, cohorts: dict[str, str]
 ) -> None:
     called: list[int] = []
-    sides = Comparison(lambda: called.append(1), lambda: called.append(2))
+    sides: Comparison[None] = Comparison(lambda: called.append(1), lambda: called.append(2))
     with pytest.raises(ValueError, match="cohort"):
         comparisons.run("F", sides, candidate_serves=False, key="ann", cohorts=cohorts)
     assert (called, results) == ([], [])
@@ -123,7 +123,8 @@ def test_a_caller_that_changes_its_answer_changes_no_comparison(comparisons: Com
         entered.wait(LIMIT_SECONDS)
         return [1]
 
-    answer = comparisons.run("F", Comparison(lambda: [1], slow), candidate_serves=False, key="ann")
+    sides: Comparison[list[int]] = Comparison(lambda: [1], slow)
+    answer = comparisons.run("F", sides, candidate_serves=False, key="ann")
     answer.append(2)
     entered.set()
     comparisons._shadows.wait()
@@ -168,7 +169,7 @@ def test_beyond_what_may_wait_shadows_are_skipped_and_every_caller_is_answered(
 ) -> None:
     monkeypatch.setattr(shadows, "WAITING_MAX", 3)
     comparisons, released = Comparisons("http://127.0.0.1:9", "-", 30), threading.Event()
-    sides = Comparison(lambda: 1, lambda: released.wait() and 1)
+    sides: Comparison[int] = Comparison(lambda: 1, lambda: released.wait() and 1)
     for _ in range(20):
         assert comparisons.run("F", sides, candidate_serves=False, key="ann") == 1
     released.set()

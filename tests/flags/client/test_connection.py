@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.client import connection
+from flags.client.contexts import unleash_context
 from flags.client.hooks import EvaluationReason, FlagEvaluation
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.timestamps import format_timestamp
@@ -19,7 +20,7 @@ ZONED = st.datetimes(timezones=st.timezones()).filter(lambda instant: 1 < instan
 
 @given(ZONED)
 def test_a_signup_date_is_spelled_as_the_server_spells_it(instant: datetime) -> None:
-    context = connection._context("7", instant, {})
+    context = unleash_context("7", instant, {})
     assert context["properties"] == {SIGNUP_DATE: format_timestamp(instant)}
 
 

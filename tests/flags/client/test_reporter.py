@@ -10,7 +10,7 @@ from flags.client import reporter
 from flags.client.reporter import Reporter
 from tests.flags.client.conftest import Server
 
-RESULT = {"served": "control"}
+RESULT: dict[str, object] = {"served": "control"}
 
 
 @pytest.fixture

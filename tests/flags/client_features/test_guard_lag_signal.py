@@ -17,14 +17,14 @@ from flags.client_features.refresher import REFRESHER
 
 FRESH, LATE, NONE = (1, 0), (0, 1), (0, 0)
 
-Look = Callable[[], tuple[int, int]]
+CountOnce = Callable[[], tuple[int, int]]
 
 
 @pytest.fixture
-def look(app: Flask) -> Iterator[Look]:
+def count_once(app: Flask) -> Iterator[CountOnce]:
     """See how the guard is doing and look once: how many good and bad outcomes that gave."""
 
-    def look() -> tuple[int, int]:
+    def count_once() -> tuple[int, int]:
         REFRESHER.get(app).confirm(datetime.now(UTC))
         BUFFER.get(app).take()
         guard_lag_signal.check(datetime.now(UTC))
@@ -32,32 +32,32 @@ def look(app: Flask) -> Iterator[Look]:
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     with app.app_context():
-        yield look
+        yield count_once
 
 
 def beat(seconds_ago: float) -> None:
-    """The guard's last heartbeat was so long ago."""
+    """Let the guard's last heartbeat be so long ago."""
     with transaction() as session:
         leases.heartbeat(session, now=datetime.now(UTC) - timedelta(seconds=seconds_ago), term=1, ttl_seconds=30)
 
 
-def test_before_the_guard_has_judged_nothing_is_known_of_it(look: Look) -> None:
-    assert look() == NONE
+def test_before_the_guard_has_judged_nothing_is_known_of_it(count_once: CountOnce) -> None:
+    assert count_once() == NONE
 
 
-def test_a_guard_that_ticks_is_in_time(look: Look) -> None:
+def test_a_guard_that_ticks_is_in_time(count_once: CountOnce) -> None:
     run_guard(datetime.now(UTC), 1)
-    assert look() == FRESH
+    assert count_once() == FRESH
 
 
-def test_one_that_falls_behind_is_late_until_it_ticks_again(look: Look) -> None:
+def test_one_that_falls_behind_is_late_until_it_ticks_again(count_once: CountOnce) -> None:
     beat(LATE_SECONDS + 5)
-    assert look() == LATE
+    assert count_once() == LATE
     run_guard(datetime.now(UTC), 1)
-    assert look() == FRESH
+    assert count_once() == FRESH
 
 
-def test_its_alert_says_from_when_on_it_is_late(look: Look) -> None:
+def test_its_alert_says_from_when_on_it_is_late(count_once: CountOnce) -> None:
     beat(LATE_SECONDS + 5)
     signals.set_bounds({SIGNAL: 60.0})
-    assert look() == FRESH
+    assert count_once() == FRESH

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -17,7 +18,7 @@ from control_plane.platform.settings import Settings
 from flags.client_features import refresher as publishing
 from flags.client_features.refresher import FeatureCacheRefresher, refresher
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 ASK = f"/ofrep/v1/evaluate/flags/{FLAG}"
@@ -25,13 +26,15 @@ NEW = {"Unleash-Client-Spec": "6.1.0"}
 
 
 @pytest.fixture
-def serving(app: Flask, office: Office) -> FeatureCacheRefresher:
+def serving(app: Flask, installation: Installation) -> FeatureCacheRefresher:
     """The feature sets of an application whose rollout has reached everybody."""
-    office.move(3, 3)
-    office.publish()
+    installation.move(3, 3)
+    installation.publish()
     with app.app_context():
         refresher().current("production")
-        return refresher()
+        found = refresher()
+    assert isinstance(found, FeatureCacheRefresher)
+    return found
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def enabled(serving: FeatureCacheRefresher) -> bool:
 
 
 def test_the_last_good_feature_set_stays_in_force(
-    serving: FeatureCacheRefresher, app: Flask, office: Office, unplug: Callable[[], None]
+    serving: FeatureCacheRefresher, app: Flask, installation: Installation, unplug: Callable[[], None]
 ) -> None:
     before = serving.current("production")
     unplug()
@@ -65,11 +68,11 @@ def test_the_last_good_feature_set_stays_in_force(
 
 
 def test_what_could_not_be_read_is_read_when_it_can_be(
-    serving: FeatureCacheRefresher, app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch
+    serving: FeatureCacheRefresher, app: Flask, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken, app.app_context():
         broken.setattr(serving, "_read", _fails)
-        office.roll_back()
+        installation.roll_back()
         change_feed.feed().refresh()
         assert enabled(serving), "nothing is known of the rollback yet"
     with app.app_context():
@@ -84,7 +87,7 @@ def tag(serving: FeatureCacheRefresher) -> str:
 
 
 def test_the_guards_lease_ends_without_the_database(
-    app: Flask, office: Office, unplug: Callable[[], None], serving: FeatureCacheRefresher
+    app: Flask, installation: Installation, unplug: Callable[[], None], serving: FeatureCacheRefresher
 ) -> None:
     soon = timedelta(seconds=1)
     with app.app_context():
@@ -107,9 +110,9 @@ def test_answers_say_that_they_are_stale_and_for_how_long(
 ) -> None:
     monkeypatch.setattr(publishing, "STALE_SECONDS", -1.0)
     answer = call("POST", ASK, kind="client", json={"context": {"targetingKey": "7"}})
-    assert (answer.json["value"], answer.json["reason"]) == (True, "STALE")
-    assert answer.json["metadata"]["reason"] == "STATIC"
-    assert answer.json["metadata"]["staleSeconds"] >= 0
+    assert (answer.get_json()["value"], answer.get_json()["reason"]) == (True, "STALE")
+    assert answer.get_json()["metadata"]["reason"] == "STATIC"
+    assert answer.get_json()["metadata"]["staleSeconds"] >= 0
     payload = call("GET", "/api/client/features", kind="client", headers=NEW)
     assert int(payload.headers["Rollout-Stale-Seconds"]) >= 0
 
@@ -138,7 +141,12 @@ def test_only_what_changed_is_read_again(
 ) -> None:
     reads = []
     original = serving._read
-    monkeypatch.setattr(serving, "_read", lambda *words: reads.append(words) or original(*words))
+
+    def read(*words: Any) -> Any:
+        reads.append(words)
+        return original(*words)
+
+    monkeypatch.setattr(serving, "_read", read)
     with app.app_context():
         with transaction() as session:
             change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))

@@ -13,28 +13,28 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from flags.client_features.refresher import REFRESHER, refresher
 from flags.client_features.staleness_signal import SIGNAL, StalenessSignal
-from tests.billing_office import Office
+from tests.installation import Installation
 
 NOW = datetime.now(UTC)
 AN_AGE = 1e9
 FRESH, STALE, NONE = (1, 0), (0, 1), (0, 0)
 
-Look = Callable[[], tuple[int, int]]
+CountOnce = Callable[..., tuple[int, int]]
 
 
 @pytest.fixture
-def freshness(app: Flask, office: Office) -> StalenessSignal:
-    """What an application knows of its own flags, of which it serves none yet."""
-    office.move(3, 3)
-    office.publish()
+def freshness(app: Flask, installation: Installation) -> StalenessSignal:
+    """Return the staleness signal of an application that serves none of its own flags yet."""
+    installation.move(3, 3)
+    installation.publish()
     return StalenessSignal(REFRESHER.get(app))
 
 
 @pytest.fixture
-def look(app: Flask, freshness: StalenessSignal) -> Look:
+def count_once(app: Flask, freshness: StalenessSignal) -> CountOnce:
     """Look once: how many good and bad outcomes that gave. The bound is out of reach of any test."""
 
-    def look(bound: float = AN_AGE) -> tuple[int, int]:
+    def count_once(bound: float = AN_AGE) -> tuple[int, int]:
         with app.app_context():
             BUFFER.get(app).take()
             signals.set_bounds({SIGNAL: bound})
@@ -42,7 +42,7 @@ def look(app: Flask, freshness: StalenessSignal) -> Look:
         good, bad, _ = BUFFER.get(app).take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
-    return look
+    return count_once
 
 
 @pytest.fixture
@@ -53,38 +53,40 @@ def serve(app: Flask) -> None:
             refresher().current(environment)
 
 
-def test_a_process_that_serves_nothing_is_no_evidence(look: Look) -> None:
-    assert look() == NONE
+def test_a_process_that_serves_nothing_is_no_evidence(count_once: CountOnce) -> None:
+    assert count_once() == NONE
 
 
 @pytest.mark.usefixtures("serve")
-def test_what_was_confirmed_and_has_not_changed_is_fresh(look: Look) -> None:
-    assert [look(), look()] == [FRESH, FRESH]
+def test_what_was_confirmed_and_has_not_changed_is_fresh(count_once: CountOnce) -> None:
+    assert [count_once(), count_once()] == [FRESH, FRESH]
 
 
 @pytest.mark.usefixtures("serve")
-def test_flags_are_stale_when_nobody_confirmed_them_for_longer_than_the_bound(look: Look) -> None:
-    assert look(bound=-1.0) == STALE
+def test_flags_are_stale_when_nobody_confirmed_them_for_longer_than_the_bound(count_once: CountOnce) -> None:
+    assert count_once(bound=-1.0) == STALE
 
 
 @pytest.mark.usefixtures("serve")
-def test_a_change_has_until_the_next_look_to_arrive(app: Flask, office: Office, look: Look) -> None:
-    look()
-    office.roll_back()
-    assert look() == FRESH, "it may be on its way"
-    assert look() == STALE
+def test_a_change_has_until_the_next_look_to_arrive(
+    app: Flask, installation: Installation, count_once: CountOnce
+) -> None:
+    count_once()
+    installation.roll_back()
+    assert count_once() == FRESH, "it may be on its way"
+    assert count_once() == STALE
     with app.app_context():
         REFRESHER.get(app).refresh()
-    assert look() == FRESH
+    assert count_once() == FRESH
 
 
 @pytest.mark.usefixtures("serve")
-def test_the_database_being_away_is_no_change(app: Flask, look: Look) -> None:
+def test_the_database_being_away_is_no_change(app: Flask, count_once: CountOnce) -> None:
     def fail(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("away"))
 
-    look()
+    count_once()
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", fail)
-    assert look() == FRESH, "what is served was confirmed not long ago"
-    assert look(bound=-1.0) == STALE
+    assert count_once() == FRESH, "what is served was confirmed not long ago"
+    assert count_once(bound=-1.0) == STALE

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
@@ -22,7 +23,7 @@ from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from flags.evaluation.contexts import KnownAttributes
 from flags.store import UserAttributes, upsert_users, users
 from tests.applications import application
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 
 NEW = UserAttributes("new", "pro", CUTOVER + timedelta(days=1))
 OLD = UserAttributes("old", "free", CUTOVER - timedelta(days=1))
@@ -31,19 +32,25 @@ USERS = {"new": ("pro", 1.5, False), "tester": ("free", None, True)}
 
 
 @pytest.fixture
-def office(app: Flask) -> Office:
+def installation(app: Flask) -> Installation:
     """An installation with three users, whose rollout is open to new signups and testers."""
-    office = Office(app)
-    office.plan()
-    office.watch()
-    office.users(NEW, OLD, BETA)
-    office.move(2, 3)
-    office.publish()
-    return office
+    installation = Installation(app)
+    installation.plan()
+    installation.watch()
+    installation.users(NEW, OLD, BETA)
+    installation.move(2, 3)
+    installation.publish()
+    return installation
+
+
+def directory_of(app: Flask) -> UserDirectory:
+    found = USER_DIRECTORY.get(app)
+    assert isinstance(found, UserDirectory)
+    return found
 
 
 def answers(app: Flask, token: str) -> dict[str, object]:
-    """What OFREP says of the flag for each user, by id alone."""
+    """Return OFREP's answer about the flag for each user, by id alone."""
     found = {}
     for user in ("new", "old", "tester", "stranger"):
         answer = app.test_client().post(
@@ -51,22 +58,22 @@ def answers(app: Flask, token: str) -> dict[str, object]:
             json={"context": {"targetingKey": user}},
             headers={"Authorization": token},
         )
-        found[user] = answer.json.get("value")
+        found[user] = answer.get_json().get("value")
     return found
 
 
 def test_a_start_without_the_database_gives_known_users_the_same_answers(
-    office: Office, app: Flask, settings: Settings
+    installation: Installation, app: Flask, settings: Settings
 ) -> None:
     with app.app_context():
-        USER_DIRECTORY.get(app).follow(datetime.now(UTC))
+        directory_of(app).follow(datetime.now(UTC))
         REFRESHER.get(app).current("production")
         REFRESHER.get(app).save_backup()
-        USER_DIRECTORY.get(app).save_backup()
+        directory_of(app).save_backup()
     away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none")
     with application(away, schema_may_wait=True) as later, later.app_context():
-        USER_DIRECTORY.get(later).follow(datetime.now(UTC))
-        directory: UserDirectory = USER_DIRECTORY.get(later)
+        directory_of(later).follow(datetime.now(UTC))
+        directory = directory_of(later)
         assert directory.find("new") == KnownAttributes("pro", NEW.signed_up_at)
         assert directory.find("old") == KnownAttributes("free", OLD.signed_up_at)
         assert directory.find("tester") == KnownAttributes("free", None, beta=True)
@@ -74,41 +81,43 @@ def test_a_start_without_the_database_gives_known_users_the_same_answers(
 
 
 def test_answers_are_the_same_where_only_the_database_went_away(
-    office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = office.token("frontend")
+    token = installation.token("frontend")
     before = answers(app, token)
     assert before == {"new": True, "old": False, "tester": True, "stranger": False}
     with app.app_context():
-        USER_DIRECTORY.get(app).save_backup()
+        directory_of(app).save_backup()
     again = UserDirectory(SETTINGS.get(app).flags_backup_dir)
     monkeypatch.setattr(known, "_read", _fails)
     USER_DIRECTORY.set(app, again)
     assert answers(app, token) == before
 
 
-def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = USER_DIRECTORY.get(app)
+def test_only_what_changed_is_written(installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = directory_of(app)
     with app.app_context():
         directory.follow(datetime.now(UTC))
         directory.save_backup()
-        written: list[object] = []
+        written: list[dict[str, object]] = []
         monkeypatch.setattr(user_directory_backup, "save", lambda _folder, entries: written.append(dict(entries)))
         directory.follow(datetime.now(UTC))
         directory.save_backup()
         assert written == []
-        office.users(replace(OLD, plan="pro"))
+        installation.users(replace(OLD, plan="pro"))
         directory.follow(datetime.now(UTC))
         directory.save_backup()
     assert [list(each) for each in written] == [["old"]]
 
 
-def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Office, app: Flask) -> None:
-    directory, now = USER_DIRECTORY.get(app), datetime.now(UTC)
+def test_a_change_that_bears_an_older_instant_is_known_a_little_later(installation: Installation, app: Flask) -> None:
+    directory, now = directory_of(app), datetime.now(UTC)
 
     def plan_after(seconds: float) -> str:
         directory.follow(now + timedelta(seconds=seconds))
-        return str(directory.find("old").plan)
+        found = directory.find("old")
+        assert found is not None
+        return str(found.plan)
 
     with app.app_context():
         assert plan_after(0) == "free"
@@ -122,9 +131,9 @@ def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Of
 
 
 def test_whom_an_import_brought_is_not_read_again_each_second(
-    office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory, now = USER_DIRECTORY.get(app), datetime.now(UTC)
+    directory, now = directory_of(app), datetime.now(UTC)
     read: list[int] = []
 
     def counted(*arguments: Any, **named: Any) -> list[UserAttributes]:
@@ -139,8 +148,10 @@ def test_whom_an_import_brought_is_not_read_again_each_second(
     assert read == [3] + 14 * [0] + [3] + 14 * [0]
 
 
-def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory, folder = USER_DIRECTORY.get(app), SETTINGS.get(app).flags_backup_dir
+def test_what_can_not_be_kept_is_kept_later(
+    installation: Installation, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, folder = directory_of(app), SETTINGS.get(app).flags_backup_dir
     with app.app_context():
         directory.follow(datetime.now(UTC))
         with monkeypatch.context() as full:
@@ -190,7 +201,7 @@ def test_a_write_that_is_cut_off_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def _fails(*_: object) -> None:
-    raise known.SQLAlchemyError("away")
+    raise SQLAlchemyError("away")
 
 
 def _is_full(*_: object) -> None:

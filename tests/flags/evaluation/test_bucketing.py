@@ -68,7 +68,7 @@ def test_a_refused_backslash_does_switch_a_whole_flag_off_in_the_official_engine
 
 
 def _enters_at(engine: UnleashEngine, group: str, user: str) -> int:
-    """The lowest percentage that lets the user in, by bisection."""
+    """Return the lowest percentage that lets the user in, by bisection."""
     low, high = 1, 100
     while low < high:
         middle = (low + high) // 2

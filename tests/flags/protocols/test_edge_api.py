@@ -5,14 +5,14 @@ from collections.abc import Callable
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 PATH = "/edge/validate"
 
 
-def test_tokens_of_ours_are_named_and_others_left_out(app: Flask, office: Office) -> None:
-    client, frontend = office.token("client"), office.token("frontend", environment="staging")
+def test_tokens_of_ours_are_named_and_others_left_out(app: Flask, installation: Installation) -> None:
+    client, frontend = installation.token("client"), installation.token("frontend", environment="staging")
     answer = app.test_client().post(PATH, json={"tokens": [client, "*:production.unknown", frontend, ""]})
     common = {"projects": ["*"], "trustedAttributes": []}
     assert answer.json == {
@@ -23,12 +23,12 @@ def test_tokens_of_ours_are_named_and_others_left_out(app: Flask, office: Office
     }
 
 
-def test_without_tokens_it_refuses(app: Flask, office: Office) -> None:
+def test_without_tokens_it_refuses(app: Flask, installation: Installation) -> None:
     answer = app.test_client().post(PATH, json={})
-    assert (answer.status_code, answer.json["details"][0]["path"]) == (400, "tokens")
+    assert (answer.status_code, answer.get_json()["details"][0]["path"]) == (400, "tokens")
 
 
-def test_guessing_is_bounded(app: Flask, office: Office) -> None:
+def test_guessing_is_bounded(app: Flask, installation: Installation) -> None:
     guesses = {"tokens": [f"*:production.v2_{number:022}_{'x' * 43}" for number in range(100)]}
     first, then = (app.test_client().post(PATH, json=guesses) for _ in range(2))
-    assert (first.status_code, first.json["tokens"], then.status_code) == (200, [], 429)
+    assert (first.status_code, first.get_json()["tokens"], then.status_code) == (200, [], 429)

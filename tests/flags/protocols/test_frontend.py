@@ -12,7 +12,7 @@ from flags.client_features.results import FlagResults, Toggles
 from flags.evaluation.contexts import Context
 from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
-from tests.billing_office import CUTOVER, Office
+from tests.installation import CUTOVER, Installation
 
 Call = Callable[..., TestResponse]
 PATH = "/api/frontend"
@@ -21,14 +21,14 @@ AFTER, BEFORE = CUTOVER + timedelta(days=1), CUTOVER - timedelta(days=1)
 
 def names(answer: TestResponse) -> list[str]:
     assert answer.status_code == 200, answer.text
-    return [toggle["name"] for toggle in answer.json["toggles"]]
+    return [toggle["name"] for toggle in answer.get_json()["toggles"]]
 
 
-def test_only_flags_that_are_on_are_told(call: Call, office: Office) -> None:
+def test_only_flags_that_are_on_are_told(call: Call, installation: Installation) -> None:
     assert names(call("GET", PATH, kind="frontend")) == []
-    office.move(3, 3)
+    installation.move(3, 3)
     answer = call("GET", f"{PATH}?userId=7", kind="frontend")
-    assert answer.json["toggles"] == [
+    assert answer.get_json()["toggles"] == [
         {
             "name": FLAG,
             "enabled": True,
@@ -40,11 +40,11 @@ def test_only_flags_that_are_on_are_told(call: Call, office: Office) -> None:
 
 @pytest.mark.parametrize("trusted", [[], ["signupDate"], ["*"]])
 def test_a_browser_is_believed_only_what_its_token_is_trusted_for(
-    call: Call, office: Office, app: Flask, trusted: list[str]
+    call: Call, installation: Installation, app: Flask, trusted: list[str]
 ) -> None:
-    office.move(2, 3)
-    office.publish()
-    token = office.token("frontend", trusted_attributes=trusted)
+    installation.move(2, 3)
+    installation.publish()
+    token = installation.token("frontend", trusted_attributes=trusted)
     answer = app.test_client().get(
         PATH,
         query_string={"userId": "7", "properties[signupDate]": format_timestamp(AFTER)},
@@ -53,29 +53,29 @@ def test_a_browser_is_believed_only_what_its_token_is_trusted_for(
     assert names(answer) == ([FLAG] if trusted else [])
 
 
-def test_a_user_id_is_enough_for_who_is_in_the_directory(call: Call, office: Office) -> None:
-    office.users(UserAttributes("new", "free", AFTER), UserAttributes("old", "free", BEFORE))
-    office.move(2, 3)
+def test_a_user_id_is_enough_for_who_is_in_the_directory(call: Call, installation: Installation) -> None:
+    installation.users(UserAttributes("new", "free", AFTER), UserAttributes("old", "free", BEFORE))
+    installation.move(2, 3)
     assert names(call("GET", f"{PATH}?userId=new", kind="frontend")) == [FLAG]
     assert names(call("GET", f"{PATH}?userId=old", kind="frontend")) == []
     assert names(call("POST", PATH, kind="frontend", json={"context": {"userId": "new"}})) == [FLAG]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"context": {}}', b'{"context": {"properties": null, "x": [1]}}'])
-def test_nobody_in_particular_may_ask(call: Call, office: Office, body: bytes) -> None:
-    office.move(3, 3)
+def test_nobody_in_particular_may_ask(call: Call, installation: Installation, body: bytes) -> None:
+    installation.move(3, 3)
     assert names(call("POST", PATH, kind="frontend", data=body, content_type="application/json")) == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"context": 7}'])
 def test_a_body_that_is_no_context_is_refused(call: Call, body: bytes) -> None:
     answer = call("POST", PATH, kind="frontend", data=body, content_type="application/json")
-    assert (answer.status_code, answer.json["details"][0]["path"]) == (400, "context")
+    assert (answer.status_code, answer.get_json()["details"][0]["path"]) == (400, "context")
 
 
-def test_the_entity_tag_is_that_of_the_answer_not_of_the_flags(call: Call, office: Office) -> None:
-    office.users(UserAttributes("new", "free", AFTER))
-    office.move(2, 3)
+def test_the_entity_tag_is_that_of_the_answer_not_of_the_flags(call: Call, installation: Installation) -> None:
+    installation.users(UserAttributes("new", "free", AFTER))
+    installation.move(2, 3)
     new, nobody = call("GET", f"{PATH}?userId=new", kind="frontend"), call("GET", PATH, kind="frontend")
     assert new.headers["ETag"] != nobody.headers["ETag"]
     seen = {"If-None-Match": new.headers["ETag"]}
@@ -112,9 +112,9 @@ def test_browsers_report_and_are_told_ok(call: Call) -> None:
 
 
 def test_the_same_question_is_answered_without_evaluating_and_any_other_is_evaluated(
-    call: Call, office: Office, monkeypatch: pytest.MonkeyPatch
+    call: Call, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office.move(3, 3)
+    installation.move(3, 3)
     evaluated: list[str | None] = []
     toggles = FlagResults.toggles
 
@@ -129,8 +129,8 @@ def test_the_same_question_is_answered_without_evaluating_and_any_other_is_evalu
     assert (again.status_code, again.headers["ETag"], evaluated) == (304, first.headers["ETag"], ["7"])
     assert call("GET", f"{PATH}?userId=8", kind="frontend", headers=known).status_code == 304, "it has the same flags"
     assert evaluated == ["7", "8"]
-    office.roll_back()
-    office.publish()
+    installation.roll_back()
+    installation.publish()
     assert call("GET", f"{PATH}?userId=7", kind="frontend", headers=known).status_code == 200
     assert evaluated == ["7", "8", "7"]
 

@@ -70,7 +70,7 @@ def test_a_body_in_gzip_is_read(call: Call, path: str, kind: str, body: Any, sta
     packed = gzip.compress(json.dumps(body).encode())
     assert post(call, path, packed, kind).status_code == status
     plain = call("POST", path, kind=kind, json=body)
-    if plain.is_json and "toggles" in plain.json:
+    if plain.is_json and "toggles" in plain.get_json():
         assert post(call, path, packed, kind).json == plain.json
 
 
@@ -88,7 +88,7 @@ def test_a_body_in_gzip_is_read(call: Call, path: str, kind: str, body: Any, sta
 )
 def test_what_can_not_be_unpacked_is_refused(call: Call, body: bytes, encoding: str, status: int) -> None:
     answer = post(call, "/api/client/metrics", body, "client", encoding)
-    assert (answer.status_code, answer.json["name"]) == (status, "BadDataError")
+    assert (answer.status_code, answer.get_json()["name"]) == (status, "BadDataError")
 
 
 def test_a_body_that_is_packed_at_another_address_is_as_it_was(call: Call) -> None:

@@ -13,7 +13,7 @@ from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from flags.administration import definitions
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 
 
 def make_flag(app: Flask, name: str) -> None:
@@ -28,13 +28,13 @@ def test_a_file_that_was_put_back_by_hand_is_noticed(settings: Settings, tmp_pat
     url = f"sqlite:///{tmp_path / 'served.db'}"
     for flag in ("before", "since", "instead"):
         with application(replace(settings, database_url=url)) as app:
-            office = Office(app)
+            installation = Installation(app)
             if flag == "before":
-                token = office.token("client")
+                token = installation.token("client")
             make_flag(app, flag)
             headers = {"Authorization": token, **({"If-None-Match": held} if held else {})}
             answer = app.test_client().get("/api/client/delta", headers=headers)
-            [events] = [answer.json["events"]]
+            [events] = [answer.get_json()["events"]]
             ids.append(events[0]["eventId"])
             with app.app_context():
                 db.engine.dispose()

@@ -19,7 +19,7 @@ from flags.client_features.cache import FeatureCache
 from flags.client_features.delta_log import id_of_tag
 from flags.protocols import sse
 from flags.protocols.sse import STREAMS, SseConnections
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 STREAM, DELTA = "/api/client/streaming", "/api/client/delta"
@@ -27,20 +27,20 @@ NODE, PYTHON = {"unleash-sdk": "unleash-node-sdk:6.12.1"}, {"unleash-sdk": "unle
 
 
 class Listener:
-    """Reads an event stream frame by frame."""
+    """A reader of an event stream, frame by frame."""
 
     def __init__(self, answer: TestResponse) -> None:
         assert answer.status_code == 200, answer.text
         self.answer = answer
-        self._frames: Iterator[bytes] = iter(answer.response)
+        self._frames: Iterator[bytes] = answer.iter_encoded()
 
     def frame(self) -> dict[str, str]:
-        """The fields of the next frame; a comment has none."""
+        """Return the fields of the next frame; a comment has none."""
         lines = next(self._frames).decode().strip().splitlines()
         return dict(line.split(": ", 1) for line in lines if not line.startswith(":"))
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The events in the next frame, which must be one of this name."""
+        """Return the events in the next frame, which must be one of this name."""
         frame = self.frame()
         assert frame["event"] == name
         events: list[dict[str, Any]] = json.loads(frame["data"])["events"]
@@ -75,23 +75,23 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_stream_begins_with_everything_and_goes_on_with_changes(
-    listen: Callable[..., Listener], office: Office
+    listen: Callable[..., Listener], installation: Installation
 ) -> None:
     stream = listen()
     [everything] = stream.events("unleash-connected")
     assert everything["type"] == "hydration"
     assert [feature["enabled"] for feature in everything["features"]] == [False]
-    office.move(3)
-    office.publish()
+    installation.move(3)
+    installation.publish()
     [change] = stream.events("unleash-updated")
     assert (change["type"], change["feature"]["enabled"]) == ("feature-updated", True)
 
 
-def test_who_comes_back_is_told_what_was_missed(listen: Callable[..., Listener], office: Office) -> None:
+def test_who_comes_back_is_told_what_was_missed(listen: Callable[..., Listener], installation: Installation) -> None:
     first = listen().frame()
     for phase in (1, 3):
-        office.move(phase)
-        office.publish()
+        installation.move(phase)
+        installation.publish()
     again = listen(headers={"Last-Event-ID": first["id"]}).events("unleash-connected")
     assert kinds(again) == ["feature-updated"] * len(again)
     assert again[-1]["feature"]["enabled"] is True
@@ -110,23 +110,23 @@ def test_who_missed_nothing_is_told_nothing(listen: Callable[..., Listener]) -> 
 def test_who_holds_other_flags_under_an_id_that_came_back_is_told_everything(
     call: Call, listen: Callable[..., Listener]
 ) -> None:
-    """As after a restore, where the revisions are counted again."""
+    """After a restore the revisions are counted again."""
     tag = listen().frame()["id"]
     other = f"{id_of_tag(tag)}.{'0' * 16}"
     assert other != tag
     assert kinds(listen(headers={"Last-Event-ID": other}).events("unleash-connected")) == ["hydration"]
     delta = call("GET", DELTA, kind="client", headers={"If-None-Match": f'"{other}"'})
-    assert (delta.status_code, kinds(delta.json["events"])) == (200, ["hydration"])
+    assert (delta.status_code, kinds(delta.get_json()["events"])) == (200, ["hydration"])
 
 
 def test_only_so_many_feature_sets_are_remembered(
-    listen: Callable[..., Listener], office: Office, monkeypatch: pytest.MonkeyPatch
+    listen: Callable[..., Listener], installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delta_log, "DELTAS_MAX", 3)
     first = listen().frame()
     for step in range(3):
-        office.move(3, step)
-        office.publish()
+        installation.move(3, step)
+        installation.publish()
     assert kinds(listen(headers={"Last-Event-ID": first["id"]}).events("unleash-connected")) == ["hydration"]
 
 
@@ -191,20 +191,22 @@ def test_where_there_is_no_place_sdks_are_sent_to_what_they_can_do_instead(
     listen()
 
 
-def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, office: Office) -> None:
+def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, installation: Installation) -> None:
     first = call("GET", DELTA, kind="client")
-    assert kinds(first.json["events"]) == ["hydration"]
+    assert kinds(first.get_json()["events"]) == ["hydration"]
     seen = {"If-None-Match": first.headers["ETag"]}
-    assert id_of_tag(first.headers["ETag"].strip('"')) == first.json["events"][0]["eventId"]
+    assert id_of_tag(first.headers["ETag"].strip('"')) == first.get_json()["events"][0]["eventId"]
     assert call("GET", DELTA, kind="client", headers=seen).status_code == 304
-    office.move(3)
+    installation.move(3)
     then = call("GET", DELTA, kind="client", headers=seen)
-    assert kinds(then.json["events"]) == ["feature-updated"]
-    assert id_of_tag(then.headers["ETag"].strip('"')) == then.json["events"][-1]["eventId"]
-    assert kinds(call("GET", DELTA, kind="client", headers={"If-None-Match": '"1"'}).json["events"]) == ["hydration"]
+    assert kinds(then.get_json()["events"]) == ["feature-updated"]
+    assert id_of_tag(then.headers["ETag"].strip('"')) == then.get_json()["events"][-1]["eventId"]
+    assert kinds(call("GET", DELTA, kind="client", headers={"If-None-Match": '"1"'}).get_json()["events"]) == [
+        "hydration"
+    ]
 
 
-def test_a_change_elsewhere_wakes_nobody(call: Call, office: Office, app: Flask) -> None:
+def test_a_change_elsewhere_wakes_nobody(call: Call, installation: Installation, app: Flask) -> None:
     before = call("GET", DELTA, kind="client")
     with app.app_context(), transaction() as session:
         change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))
@@ -212,21 +214,21 @@ def test_a_change_elsewhere_wakes_nobody(call: Call, office: Office, app: Flask)
 
 
 def test_openfeature_providers_hear_when_to_evaluate_again(
-    call: Call, follow: Callable[[TestResponse], Listener], app: Flask, office: Office
+    call: Call, follow: Callable[[TestResponse], Listener], app: Flask, installation: Installation
 ) -> None:
     def channel() -> str:
         answer = call("POST", "/ofrep/v1/evaluate/flags", kind="frontend", json={"context": {"targetingKey": "7"}})
-        [stream] = answer.json["eventStreams"]
+        [stream] = answer.get_json()["eventStreams"]
         return str(stream["endpoint"]["requestUri"])
 
     stream = follow(app.test_client().get(channel()))
-    office.move(3)
-    office.publish()
+    installation.move(3)
+    installation.publish()
     frame = stream.frame()
     assert (frame["event"], json.loads(frame["data"])["type"]) == ("message", "refetchEvaluation")
     late = channel()
-    office.move(3, 1)
-    office.publish()
+    installation.move(3, 1)
+    installation.publish()
     missed = follow(app.test_client().get(late))
     assert missed.frame()["event"] == "message"
     assert app.test_client().get(f"{late}x").status_code == 403

@@ -14,7 +14,7 @@ Call = Callable[..., TestResponse]
 
 
 def counted(app: Flask) -> dict[tuple[str, str], int]:
-    """What is counted, by flag and answer."""
+    """Return the usage that was counted, by flag and answer."""
     return {(key.flag, key.answer): count for key, count in REPORTER.get(app).usage.take().answers.items()}
 
 
@@ -84,14 +84,14 @@ def test_a_relays_rows_are_taken_one_by_one(call: Call, app: Flask) -> None:
 @pytest.mark.parametrize("body", [[], {}, {"appName": ""}, {"appName": None, "bucket": None}, 7])
 def test_a_report_of_nobody_is_refused(call: Call, body: Any) -> None:
     answer = call("POST", "/api/client/metrics", kind="client", json=body)
-    assert (answer.status_code, answer.json["name"]) == (400, "BadDataError")
+    assert (answer.status_code, answer.get_json()["name"]) == (400, "BadDataError")
 
 
 def test_a_report_of_which_nothing_is_left_is_refused(call: Call) -> None:
     body = {"appName": "shop", "bucket": {"toggles": {"f": {"yes": "many"}}}}
     answer = call("POST", "/api/client/metrics", kind="client", json=body)
     assert answer.status_code == 400
-    assert answer.json["details"][0]["path"] == "bucket.toggles.f.yes"
+    assert answer.get_json()["details"][0]["path"] == "bucket.toggles.f.yes"
 
 
 def test_an_sdk_may_say_its_instance_as_a_number(call: Call) -> None:

@@ -11,7 +11,7 @@ from control_plane.core.phases import FLAG
 from flags.protocols import wsgi_fast_path
 from flags.protocols.wsgi_fast_path import FastPath
 from flags.store import UserAttributes
-from tests.billing_office import Office
+from tests.installation import Installation
 
 Call = Callable[..., TestResponse]
 ONE, ALL = f"/ofrep/v1/evaluate/flags/{FLAG}", "/ofrep/v1/evaluate/flags"
@@ -44,7 +44,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 
 
 def fast_path(app: Flask) -> FastPath:
-    """The lanes in front of the application, behind whatever else stands before it."""
+    """Return the lanes in front of the application, behind whatever else stands before it."""
     layer: Any = app.wsgi_app
     while not isinstance(layer, FastPath):
         layer = layer._behind
@@ -53,13 +53,13 @@ def fast_path(app: Flask) -> FastPath:
 
 @pytest.mark.parametrize(("kind", "request_"), REQUESTS)
 def test_both_ways_lead_to_the_same_answer(
-    app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch, kind: str, request_: dict[str, Any]
+    app: Flask, installation: Installation, monkeypatch: pytest.MonkeyPatch, kind: str, request_: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(wsgi_fast_path, "BODY_BYTES_MAX", 60_000)
-    office.users(UserAttributes("ann", "pro", beta=True))
-    office.move(2, 3)
-    office.publish()
-    headers = request_.get("headers", {}) | ({"Authorization": f"Bearer {office.token(kind)}"} if kind else {})
+    installation.users(UserAttributes("ann", "pro", beta=True))
+    installation.move(2, 3)
+    installation.publish()
+    headers = request_.get("headers", {}) | ({"Authorization": f"Bearer {installation.token(kind)}"} if kind else {})
     asked = {**request_, "headers": headers}
     lane = fast_path(app)
     fast, slow = (Client(application).open(**asked) for application in (lane, lane._behind))
@@ -71,10 +71,12 @@ def test_both_ways_lead_to_the_same_answer(
     ] * 2
 
 
-def test_usual_requests_never_reach_the_views(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    office.publish()
+def test_usual_requests_never_reach_the_views(
+    app: Flask, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.publish()
     lane = fast_path(app)
-    Client(lane).get("/api/client/features", headers={"Authorization": office.token("client")})
+    Client(lane).get("/api/client/features", headers={"Authorization": installation.token("client")})
 
     def fail(*_: object) -> None:
         raise AssertionError("Flask was asked.")
@@ -83,14 +85,14 @@ def test_usual_requests_never_reach_the_views(app: Flask, office: Office, monkey
     usual = [("client", "GET", "/api/client/features"), ("frontend", "GET", "/api/frontend?userId=7")]
     usual += [("frontend", "POST", "/api/frontend"), ("client", "POST", ONE), ("client", "POST", ALL)]
     for kind, method, path in usual:
-        options = {"json": {}} if method == "POST" else {}
-        answer = Client(lane).open(path, method=method, headers={"Authorization": office.token(kind)}, **options)
+        options: dict[str, Any] = {"json": {}} if method == "POST" else {}
+        answer = Client(lane).open(path, method=method, headers={"Authorization": installation.token(kind)}, **options)
         assert answer.status_code in (200, 400), path
 
 
 def _body(answer: TestResponse) -> object:
     if answer.mimetype == "application/problem+json":
-        return answer.json | {"request_id": ""}
+        return answer.get_json() | {"request_id": ""}
     if answer.mimetype == JSON and isinstance(answer.json, dict):
         changing = {"eventStreams", "id"}
         return {name: value for name, value in answer.json.items() if name not in changing}

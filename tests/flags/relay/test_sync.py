@@ -46,7 +46,7 @@ class Server(Upstream):
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nothing longer than a moment."""
     monkeypatch.setattr(sync, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(sync, "BACKOFF_SECONDS", (0.001, 0.01))
@@ -134,7 +134,7 @@ def test_after_polling_a_stream_begins_with_everything(
 
 
 def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follow: Callable[[], UpstreamSync]) -> None:
-    """As after a restore upstream, where the revisions are counted again."""
+    """After a restore upstream the revisions are counted again."""
     server.streams = [[Event("7", hydration(FLAG))], [Event("7", hydration({**FLAG, "name": "b"}))]]
     follower = follow()
     eventually(lambda: names(follower) == ["b"])

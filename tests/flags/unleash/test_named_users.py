@@ -36,8 +36,8 @@ def flag(*, denied: int = 0, allowed: int = 0, key: str = "F", percentage: int =
     )
 
 
-def kept_out(made: RolloutFlag) -> list[str]:
-    """Everybody whom SDKs are told to keep out, from all parts."""
+def denied_users(made: RolloutFlag) -> list[str]:
+    """Return everybody whom SDKs are told to keep out, from all parts."""
     segments = [each["constraints"][0] for each in compile_flag(made, NOW).segments]
     return sorted(user for each in segments if each["operator"] == "NOT_IN" for user in each["values"])
 
@@ -59,7 +59,7 @@ def built(made: RolloutFlag, revision: int = 0, before: FeatureSet | None = None
 @pytest.mark.parametrize("denied", [0, 1, 60, 100, 101, 250, 3_000, MANY])
 def test_everybody_who_is_kept_out_travels(denied: int) -> None:
     made = flag(denied=denied, allowed=40)
-    assert kept_out(made) == sorted(made.denied)
+    assert denied_users(made) == sorted(made.denied)
     assert let_in(made) == sorted(made.allowed), "who is kept out takes nobody's place"
     assert compile_flag(made, NOW).unsent == 0
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -40,8 +41,8 @@ def lost() -> int:
         return len(audit.verify(session, audit_anchors.read_file(audit_anchors.own_file())).anchors_lost)
 
 
-def configure(app: Flask, **values: object) -> None:
-    SETTINGS.set(app, replace(SETTINGS.get(app), **values))  # type: ignore[arg-type]
+def configure(app: Flask, **values: Any) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), **values))
 
 
 def empty() -> None:

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.platform.auth import account_store, accounts, rate_limit
-from control_plane.platform.auth.authentication import SESSION_LIFETIME
+from control_plane.platform.auth.own_sessions import SESSION_LIFETIME
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import SETTINGS
 from tests.control_plane.platform import endpoints

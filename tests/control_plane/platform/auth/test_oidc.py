@@ -16,7 +16,7 @@ from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
 from tests import identity_provider
 from tests.applications import application
-from tests.dashboards.browsing import words
+from tests.dashboards.browsing import page_text
 from tests.identity_provider import CALLBACK, SECRET, IdentityProvider
 
 pytestmark = pytest.mark.database("sqlite")
@@ -53,7 +53,7 @@ def sign_in(client: FlaskClient, provider: IdentityProvider, name: str, wanted: 
     sent = client.get(f"/sign-in/provider?next={wanted}")
     back = provider.sign_in(sent.location, name)
     answer = client.get(back.removeprefix("http://localhost"))
-    return answer.status_code, answer.location or "", words(answer.get_data(as_text=True))
+    return answer.status_code, answer.location or "", page_text(answer.get_data(as_text=True))
 
 
 def person(app: Flask, name: str) -> Person:
@@ -166,14 +166,14 @@ def test_an_answer_that_proves_nothing_opens_nothing(client: FlaskClient, query:
     client.get("/sign-in/provider")
     answer = client.get(f"/sign-in/provider/done{query}")
     assert answer.status_code == 401
-    assert "did not prove who you are" in words(answer.get_data(as_text=True))
+    assert "did not prove who you are" in page_text(answer.get_data(as_text=True))
 
 
 def test_signing_out_offers_to_leave_the_provider_too(client: FlaskClient, provider: IdentityProvider) -> None:
     sign_in(client, provider, "nina:staff")
     left = client.post("/sign-out")
     page = client.get(left.location).get_data(as_text=True)
-    assert "sign out there too" in words(page)
+    assert "sign out there too" in page_text(page)
     target = client.get("/sign-out/provider").location
     assert target.startswith(f"{provider.issuer}/session/end?client_id=rollout&post_logout_redirect_uri=")
 
@@ -185,7 +185,7 @@ def test_while_the_provider_is_away_local_accounts_still_sign_in(with_provider: 
         client = app.test_client()
         answer = client.get("/sign-in/provider", headers=HTML)
         assert answer.status_code == 503
-        assert "sign in with a password" in words(answer.get_data(as_text=True))
+        assert "sign in with a password" in page_text(answer.get_data(as_text=True))
         assert client.post("/sign-in", data={"username": "owner", "password": password}).status_code == 303
 
 

@@ -4,11 +4,11 @@ from flask import Flask
 
 from control_plane.platform import clock
 from control_plane.platform.auth import accounts, tokens
-from tests.billing_office import Office
+from tests.installation import Installation
 
 
 def test_a_token_is_remembered_from_its_first_use_on_and_no_other(app: Flask) -> None:
-    text = Office(app).token("client")
+    text = Installation(app).token("client")
     made_up = text[:-1] + ("a" if text[-1] != "a" else "b")
     assert not tokens.is_remembered(app, text)
     assert not tokens.is_remembered(app, "no token")

@@ -1,10 +1,10 @@
 """A signature lasts as long by every host's own clock, and a host that is off signs like all others."""
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
-from itsdangerous import timed as library
 
 from control_plane.platform import clock
 from control_plane.platform.auth.timestamp_signer import SKEW, DatabaseTimestampSigner
@@ -26,9 +26,9 @@ def test_the_host_s_own_clock_has_no_say(
     serializer: URLSafeTimedSerializer, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     at(monkeypatch, now)
-    monkeypatch.setattr(library.time, "time", (now + timedelta(minutes=5)).timestamp)
+    monkeypatch.setattr(time, "time", (now + timedelta(minutes=5)).timestamp)
     signed = serializer.dumps("ada")
-    monkeypatch.setattr(library.time, "time", (now - timedelta(minutes=5)).timestamp)
+    monkeypatch.setattr(time, "time", (now - timedelta(minutes=5)).timestamp)
     found = serializer.loads(signed, max_age=AGE_MAX, return_timestamp=True)
     assert found == ("ada", now.replace(microsecond=0))
 

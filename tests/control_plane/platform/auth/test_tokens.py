@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -27,11 +28,9 @@ def context(app: Flask) -> object:
         yield
 
 
-def make(
-    now: datetime, kind: str = "client", environment: str = "production", name: str = "web", **given: object
-) -> str:
+def make(now: datetime, kind: str = "client", environment: str = "production", name: str = "web", **given: Any) -> str:
     with transaction() as session:
-        return create_token(session, name, kind, environment=environment, now=now, actor="alice", **given)  # type: ignore[arg-type]
+        return create_token(session, name, kind, environment=environment, now=now, actor="alice", **given)
 
 
 def stored() -> Token:
@@ -242,7 +241,7 @@ def test_notes_that_could_not_be_stored_are_kept_for_the_next_time(
 
 @pytest.mark.database("sqlite")
 def test_what_cannot_become_a_token_is_refused(now: datetime) -> None:
-    refused: list[tuple[dict[str, object], str]] = [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"kind": "root"}, "UNKNOWN_TOKEN_TYPE"),
         ({"environment": ""}, "INVALID_ENVIRONMENT"),
         ({"environment": "*"}, "INVALID_ENVIRONMENT"),
@@ -253,7 +252,7 @@ def test_what_cannot_become_a_token_is_refused(now: datetime) -> None:
     refused += [({"name": name}, "INVALID_TOKEN_NAME") for name in ("", "  ", "x" * 101, "a\x00b", "a\nb")]
     for given, code in refused:
         with pytest.raises(Problem) as refusal:
-            make(now, **given)  # type: ignore[arg-type]
+            make(now, **given)
         assert refusal.value.code == code
     with read_only() as session:
         assert list_tokens(session) == []

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -62,5 +63,5 @@ def test_what_is_undone_each_time_is_told_and_other_errors_at_once(rows: Flask) 
     with rows.app_context():
         for code in ("40P01", "40001", "55P03", "23505"):
             with pytest.raises(DBAPIError):
-                deadlocks.in_transaction(lambda session, code=code: fail(session, code))
+                deadlocks.in_transaction(partial(fail, code=code))
     assert attempts == ["40P01"] * 3 + ["40001"] * 3 + ["55P03", "23505"]

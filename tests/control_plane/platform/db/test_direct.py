@@ -1,6 +1,7 @@
 """The address of PostgreSQL itself, in the words of libpq."""
 
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -46,7 +47,8 @@ def test_who_listens_finds_the_host_that_answers(settings: Settings, app: Flask)
 def test_a_server_that_was_cut_off_without_a_word_counts_as_gone_soon(settings: Settings, own: dict[str, str]) -> None:
     url = make_url(settings.database_url).update_query_dict(own).render_as_string(hide_password=False)
     wanted = {name: str(value) for name, value in SILENCE.items()} | own
-    for given in ({"database_url": url}, {"database_url": url, "database_direct_url": url}):
+    ways: tuple[dict[str, Any], ...] = ({"database_url": url}, {"database_url": url, "database_direct_url": url})
+    for given in ways:
         with application(replace(settings, **given)) as app, app.app_context():
             with db.engine.connect() as pooled, direct.connection() as straight:
                 drivers = [each.connection.driver_connection for each in (pooled, straight)]

@@ -27,6 +27,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from control_plane.platform.db.database import UtcDateTime, autocommit, db, execute_core, per_dialect, transaction
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
+from tests.statements import connections_in_use
 
 NOTES = Table(
     "note",
@@ -129,7 +130,7 @@ def test_a_look_is_answered_without_a_transaction_and_beside_sqlalchemys_own() -
         assert session.scalar(select(func.count()).select_from(NOTES)) == len(ROWS)
         assert everything.fetch_all(session, {"least": 1}) == before
         assert len(execute_core(session, BY_RANK, {"least": 1}).all()) == len(ROWS)
-    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert connections_in_use(db.engine) == 0
 
 
 @pytest.mark.database("postgresql")
@@ -148,7 +149,7 @@ def test_a_connection_that_is_lost_costs_one_answer() -> None:
     assert caught.value.connection_invalidated
     with transaction() as session:
         assert backend.fetch_one(session).pid
-    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert connections_in_use(db.engine) == 0
 
 
 def test_one_insert_may_set_other_columns_at_another_time() -> None:

@@ -17,6 +17,7 @@ from control_plane.platform.db.fair_semaphore import LATEST
 from control_plane.platform.db.fastpath import NOTHING, CompiledStatement, Values
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from tests.outages import exhausted, unreachable
+from tests.statements import connections_in_use
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -34,13 +35,13 @@ BACKEND = text("SELECT pg_backend_pid()")
 
 
 def answer(statement: TextClause, values: Values = NOTHING) -> list[tuple[Any, ...]]:
-    """The rows of a statement that is a transaction of its own."""
+    """Return the rows of a statement that is a transaction of its own."""
     with autocommit() as session:
         return list(CompiledStatement(statement).fetch_all(session, values))
 
 
 def value(statement: TextClause, values: Values = NOTHING) -> list[tuple[Any, ...]]:
-    """The same in texts, by libpq's own call."""
+    """Fetch one value with texts for parameters, by libpq's own call."""
     texts = [str(each).encode() for each in values.values()]
     return [(CompiledStatement(statement).fetch_value(texts).decode(),)]
 
@@ -49,7 +50,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 BOTH_WAYS = pytest.mark.parametrize("ask", [answer, value])
 
 
-def words() -> list[str]:
+def notes() -> list[str]:
     with read_only() as session:
         return list(session.scalars(text("SELECT word FROM note ORDER BY word")))
 
@@ -58,13 +59,13 @@ def words() -> list[str]:
 def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask, engine: Engine, ask: Ask) -> None:
     with app.app_context():
         assert [ask(WRITE, {"word": word}) for word in "ab"] == [[("a",)], [("b",)]]
-        assert words() == ["a", "b"]
-        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert notes() == ["a", "b"]
+        assert connections_in_use(engine) == 0
         # Whoever gets that connection next has a transaction again.
         with transaction() as session:
             session.execute(text("INSERT INTO note VALUES ('c')"))
             session.connection().rollback()
-        assert words() == ["a", "b"]
+        assert notes() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_text_with_a_zero_byte_is_refused_and_not_cut_off_there(app: Flask, en
     with app.app_context():
         with pytest.raises(DataError):
             CompiledStatement(WRITE).fetch_value((b"a\0b",))
-        assert words() == []
+        assert notes() == []
 
 
 def test_one_statement_is_prepared_once_whatever_its_values(app: Flask, engine: Engine) -> None:
@@ -118,7 +119,7 @@ def test_a_transaction_that_was_rolled_back_forgets_statements_and_costs_no_answ
                 for _ in range(8):  # so often that the driver prepares it
                     assert session.scalar(BACKEND) == int(before)
                 raise ZeroDivisionError
-            assert words() == []
+            assert notes() == []
             assert backend.fetch_value(()) == backend.fetch_value(()) == before
 
 
@@ -169,7 +170,7 @@ def test_without_a_connection_it_is_an_outage(app: Flask, engine: Engine, ask: A
     with app.app_context():
         with unreachable(app), pytest.raises(OperationalError):
             ask(BACKEND)
-        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert connections_in_use(engine) == 0
         with exhausted(app), pytest.raises(Exception, match="QueuePool limit"):
             ask(BACKEND)
         assert ask(WRITE, {"word": "a"}) == [("a",)]

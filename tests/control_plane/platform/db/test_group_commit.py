@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ Groups = GroupCommit[int, str]
 
 
 class Database:
-    """Answers numbers by their words, as long as the door is open; it knows how it was asked."""
+    """A database that answers numbers by words, as long as the door is open, and knows how it was asked."""
 
     def __init__(self, *, fails: Sequence[int] = (), leaves_open: Sequence[int] = (), is_lost: bool = False) -> None:
         self.alone, self.together = list[int](), list[list[int]]()
@@ -49,7 +50,7 @@ def ask_at_once(groups: Groups, database: Database, count: int) -> dict[int, obj
     threads = [threading.Thread(target=ask, args=[number]) for number in range(count)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda number=number: len(groups._waiters) == number and groups._turns == 1)
+        wait_until(partial(are_queued, groups, number))
     database.door.set()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
@@ -57,8 +58,13 @@ def ask_at_once(groups: Groups, database: Database, count: int) -> dict[int, obj
     return seen
 
 
-def groups_of(database: Database, **options: float) -> Groups:
-    return GroupCommit(database.ask_one, database.ask_many, **{"max_wait_seconds": PATIENCE_SECONDS} | options)  # type: ignore[arg-type]
+def are_queued(groups: Groups, number: int) -> bool:
+    """Return whether so many wait while the first turn lasts."""
+    return len(groups._waiters) == number and groups._turns == 1
+
+
+def groups_of(database: Database, **options: Any) -> Groups:
+    return GroupCommit(database.ask_one, database.ask_many, **{"max_wait_seconds": PATIENCE_SECONDS, **options})
 
 
 def test_whoever_finds_nobody_asks_alone_and_at_once() -> None:
@@ -97,7 +103,7 @@ def test_whoever_has_waited_too_long_goes_ahead_with_those_behind() -> None:
     threads = [threading.Thread(target=lambda number=number: seen.append(groups.ask(number))) for number in range(4)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda number=number: len(groups._waiters) == number and groups._turns == 1)
+        wait_until(partial(are_queued, groups, number))
     all_wait.set()
     wait_until(lambda: len(seen) == 3)
     (batch,) = database.together  # led by whichever went first

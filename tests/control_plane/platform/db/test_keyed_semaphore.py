@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,7 @@ from control_plane.platform.db.keyed_semaphore import KeyBusyError, KeyedSemapho
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
-class Crowd:
+class KeyHolders:
     """Threads that hold a key until they may leave."""
 
     def __init__(self, semaphore: KeyedSemaphore) -> None:
@@ -33,6 +34,12 @@ class Crowd:
     def waiting(self, key: str) -> int:
         return len(self.semaphore._keys[key].waiters)
 
+    def has_inside(self, number: int) -> bool:
+        return len(self.inside) == number
+
+    def has_waiting(self, key: str, number: int) -> bool:
+        return self.waiting(key) == number
+
     def end(self) -> None:
         self.leave.set()
         for thread in self._threads:
@@ -41,40 +48,40 @@ class Crowd:
 
 
 def test_others_go_on_while_one_key_is_held() -> None:
-    crowd = Crowd(KeyedSemaphore(2, most_waiting=10, max_wait_seconds=PATIENCE_SECONDS))
+    holders = KeyHolders(KeyedSemaphore(2, most_waiting=10, max_wait_seconds=PATIENCE_SECONDS))
     for number in range(2):
-        crowd.enter("busy", number)
-        wait_until(lambda number=number: len(crowd.inside) == number + 1)
+        holders.enter("busy", number)
+        wait_until(partial(holders.has_inside, number + 1))
     for number in range(2, 5):
-        crowd.enter("busy", number)
-        wait_until(lambda number=number: crowd.waiting("busy") == number - 1)
-    crowd.enter("other", 9)
-    wait_until(lambda: len(crowd.inside) == 3)
-    assert crowd.inside == [0, 1, 9]
-    crowd.end()
-    assert sorted(crowd.inside) == [0, 1, 2, 3, 4, 9]
+        holders.enter("busy", number)
+        wait_until(partial(holders.has_waiting, "busy", number - 1))
+    holders.enter("other", 9)
+    wait_until(lambda: len(holders.inside) == 3)
+    assert holders.inside == [0, 1, 9]
+    holders.end()
+    assert sorted(holders.inside) == [0, 1, 2, 3, 4, 9]
 
 
 def test_who_would_be_one_too_many_is_refused_at_once() -> None:
-    crowd = Crowd(KeyedSemaphore(1, most_waiting=1, max_wait_seconds=PATIENCE_SECONDS))
-    crowd.enter("busy", 0)
-    wait_until(lambda: crowd.inside == [0])
-    crowd.enter("busy", 1)
-    wait_until(lambda: crowd.waiting("busy") == 1)
-    with pytest.raises(KeyBusyError), crowd.semaphore.hold("busy"):
+    holders = KeyHolders(KeyedSemaphore(1, most_waiting=1, max_wait_seconds=PATIENCE_SECONDS))
+    holders.enter("busy", 0)
+    wait_until(lambda: holders.inside == [0])
+    holders.enter("busy", 1)
+    wait_until(lambda: holders.waiting("busy") == 1)
+    with pytest.raises(KeyBusyError), holders.semaphore.hold("busy"):
         pass
-    crowd.end()
-    assert (crowd.inside, crowd.refused) == ([0, 1], [])
+    holders.end()
+    assert (holders.inside, holders.refused) == ([0, 1], [])
 
 
 def test_whoever_waits_too_long_is_refused_and_leaves_no_trace() -> None:
-    crowd = Crowd(KeyedSemaphore(1, most_waiting=5, max_wait_seconds=0.01))
-    crowd.enter("busy", 0)
-    wait_until(lambda: crowd.inside == [0])
-    crowd.enter("busy", 1)
-    wait_until(lambda: crowd.refused == [1])
-    assert crowd.waiting("busy") == 0
-    crowd.end()
+    holders = KeyHolders(KeyedSemaphore(1, most_waiting=5, max_wait_seconds=0.01))
+    holders.enter("busy", 0)
+    wait_until(lambda: holders.inside == [0])
+    holders.enter("busy", 1)
+    wait_until(lambda: holders.refused == [1])
+    assert holders.waiting("busy") == 0
+    holders.end()
 
 
 def test_an_error_within_gives_the_permit_back() -> None:

@@ -61,7 +61,7 @@ def test_work_that_no_request_waits_for_is_no_evidence(app: Flask, counted: Call
 def test_a_connection_that_ends_with_its_first_question_is_an_outage(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a pooler gives one whose own server is away."""
+    """A pooler gives such a connection while its own server is away."""
 
     def closed(*_: object) -> None:
         raise ResourceClosedError("This Connection is closed")

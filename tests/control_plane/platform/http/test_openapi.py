@@ -15,10 +15,10 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def description(app: Flask) -> dict[str, Any]:
-    """What is served, to anybody."""
+    """Return the description that is served to anybody."""
     answer = app.test_client().get("/openapi/openapi.json")
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 
@@ -58,7 +58,7 @@ def test_every_operation_describes_what_it_takes_and_what_it_answers(description
 
 
 def _fields(contents: dict[str, Any], schemas: dict[str, Any]) -> bool:
-    """Whether each content is a model with fields or of any, or no JSON at all."""
+    """Return whether each content is a model with fields or of any, or no JSON at all."""
     found = [schemas.get(content["schema"].get("$ref", "").rpartition("/")[2]) for content in contents.values()]
     plain = [media for media in contents if media != "application/json"]
     models = [model for model in found if model is not None]

@@ -11,7 +11,7 @@ from flask import Flask, jsonify, request
 from control_plane.platform.settings import Settings
 from flags.unleash.feature_payload import encode
 from tests.applications import application
-from tests.billing_office import Office
+from tests.installation import Installation
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -32,48 +32,52 @@ def behind(settings: Settings) -> Behind:
     return made
 
 
-def seen(app: Flask, forwarded: str, proto: str = "https") -> dict[str, Any]:
+def request_info(app: Flask, forwarded: str, proto: str = "https") -> dict[str, Any]:
     headers = {"X-Forwarded-For": forwarded, "X-Forwarded-Proto": proto}
     answer = app.test_client().get("/seen", headers=headers, environ_base={"REMOTE_ADDR": PROXY})
-    found: dict[str, Any] = answer.json
+    found: dict[str, Any] = answer.get_json()
     return found
 
 
 def test_without_trust_nothing_a_caller_writes_counts(behind: Behind) -> None:
     with behind(0) as app:
-        assert seen(app, CALLER) == {"address": PROXY, "tls": False}
+        assert request_info(app, CALLER) == {"address": PROXY, "tls": False}
 
 
 def test_one_trusted_proxy_says_who_calls_and_whether_over_tls(behind: Behind) -> None:
     with behind(1) as app:
-        assert seen(app, CALLER) == {"address": CALLER, "tls": True}
-        assert seen(app, f"1.2.3.4, {CALLER}") == {"address": CALLER, "tls": True}, "the caller made up the first"
+        assert request_info(app, CALLER) == {"address": CALLER, "tls": True}
+        assert request_info(app, f"1.2.3.4, {CALLER}") == {"address": CALLER, "tls": True}, (
+            "the caller made up the first"
+        )
 
 
 def test_of_two_trusted_proxies_the_outer_one_counts(behind: Behind) -> None:
     with behind(2) as app:
-        assert seen(app, f"1.2.3.4, {CALLER}, 10.0.0.1", "https, http") == {"address": CALLER, "tls": True}
-        assert seen(app, CALLER, "https") == {"address": PROXY, "tls": False}, "one was left out: nothing is believed"
+        assert request_info(app, f"1.2.3.4, {CALLER}, 10.0.0.1", "https, http") == {"address": CALLER, "tls": True}
+        assert request_info(app, CALLER, "https") == {"address": PROXY, "tls": False}, (
+            "one was left out: nothing is believed"
+        )
 
 
 def test_flags_that_look_at_the_address_see_the_callers_own(behind: Behind) -> None:
     strategy = {"name": "remoteAddress", "parameters": {"IPs": CALLER}}
     state = {"features": [{"name": "office-only", "enabled": True, "strategies": [strategy]}]}
     with behind(1) as app:
-        office = Office(app)
+        installation = Installation(app)
         taken = app.test_client().post(
-            "/api/environments/production/import", data=encode(state), headers=_headers(office.token("admin"))
+            "/api/environments/production/import", data=encode(state), headers=_headers(installation.token("admin"))
         )
         assert taken.status_code == 200, taken.text
-        office.publish()
-        token = office.token("frontend")
+        installation.publish()
+        token = installation.token("frontend")
         for forwarded, on in ((CALLER, ["office-only"]), ("198.51.100.9", [])):
             answer = app.test_client().get(
                 "/api/frontend",
                 headers={"Authorization": token, "X-Forwarded-For": forwarded},
                 environ_base={"REMOTE_ADDR": PROXY},
             )
-            assert [toggle["name"] for toggle in answer.json["toggles"]] == on
+            assert [toggle["name"] for toggle in answer.get_json()["toggles"]] == on
 
 
 def test_metrics_stay_closed_to_whoever_comes_through_a_proxy(behind: Behind) -> None:

@@ -38,7 +38,7 @@ def begin_another_process() -> None:
 
 
 def accounts(at: datetime) -> tuple[int, int]:
-    """Bad ones among all."""
+    """Return the number of bad accounts, and of all."""
     signals.flush(at)
     with read_only() as session:
         found = signals.totals(session).get(SeriesKey(SIGNAL + ACCOUNTS, ENGINE), Count(0, 0))

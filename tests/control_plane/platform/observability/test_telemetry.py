@@ -50,7 +50,7 @@ def value(name: str, **labels: str) -> float:
 
 
 def counted(app: Flask, signal: str) -> tuple[int, int]:
-    """Good and bad outcomes in the buffer since the last look."""
+    """Return the good and bad outcomes in the buffer since the last look."""
     good, bad, _ = BUFFER.get(app).take()
     return good[SeriesKey(signal)], bad[SeriesKey(signal)]
 

@@ -14,7 +14,7 @@ from control_plane.platform.models import Lease
 from control_plane.platform.observability import cohort_counts, signals
 from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
-from control_plane.platform.runtime import jobs
+from control_plane.platform.runtime import jobs, leases
 from control_plane.platform.runtime.jobs import LEAD, LEADER, LEASE_SECONDS, Jobs, jobs_of
 from tests import outages
 
@@ -110,7 +110,7 @@ def test_a_heartbeat_that_hangs_is_told_though_nothing_failed(
 
     found = jobs_of(app)
     monkeypatch.setattr(jobs, "HANGS_SECONDS", 0.0)
-    monkeypatch.setattr(jobs.leases, "acquire", hang)
+    monkeypatch.setattr(leases, "acquire", hang)
     beat = threading.Thread(target=found._call, args=[LEAD, found._lead])
     beat.start()
     assert begun.wait(30)

@@ -20,7 +20,7 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -33,10 +33,10 @@ SECOND = timedelta(seconds=1)
 
 
 @dataclass
-class Shop:
+class PackBuyer:
     """Ada, who has a plan with 100 roasts of legacy's, and everybody whom her packs concern."""
 
-    office: Office
+    billing: Billing
     api: FakeApi
     now: datetime = START + timedelta(minutes=1)
     told: int = 0
@@ -61,37 +61,37 @@ class Shop:
         self.api.stripe.now = self.now
         self.job.tick(self.now)
 
-    def hear(self) -> None:
+    def receive_events(self) -> None:
         """Let Stripe's events come in."""
         events = self.api.stripe.events[self.told :]
         self.told += len(events)
         if events:
-            self.office.tell(events, at=self.now)
+            self.billing.process(events, at=self.now)
 
     def run(self, ticks: int = 4) -> None:
         """Let the job and Stripe's events go on for some time."""
         for _ in range(ticks):
             self.tick()
-            self.hear()
+            self.receive_events()
 
     def packs(self) -> list[int]:
-        """The sizes of the packs that were granted."""
-        return [row["amount"] for row in self.office.rows(PACKS)]
+        """Return the sizes of the packs that were granted."""
+        return [row["amount"] for row in self.billing.rows(PACKS)]
 
     def orders(self) -> list[tuple[str, str | None]]:
-        """The state of every order, and why."""
-        return [(row["state"], row["reason"]) for row in self.office.rows(TOP_UP_ORDERS)]
+        """Return the state of every order, and why."""
+        return [(row["state"], row["reason"]) for row in self.billing.rows(TOP_UP_ORDERS)]
 
     def wanted(self, user: str = "ada") -> Any:
-        """What an account wants."""
+        """Return the order that an account wants, or None."""
         with read_only() as session:
             row = store.find(session, user)
         return orders.wanted_of(row) if row else None
 
 
 @pytest.fixture
-def shop(office: Office) -> Iterator[Shop]:
-    """A shop that sells one pack, to an account that has not asked for any."""
+def buyer(billing: Billing) -> Iterator[PackBuyer]:
+    """An account that has not asked for any of the one pack on sale."""
     with transaction() as session:
         prices.apply(session, prices.parsed(SOLD), ChangeContext(START, "alice", "A pack."))
     prices.reload(START)
@@ -99,7 +99,7 @@ def shop(office: Office) -> Iterator[Shop]:
     stripe.checkout("ada", "starter_monthly")
     with fake_api.serving(stripe) as api:
         api.packs = (PACK,)
-        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=api.url))
-        made = Shop(office, api)
-        made.hear()
+        STRIPE_GATEWAY.set(billing.app, connect(KEY, base_url=api.url))
+        made = PackBuyer(billing, api)
+        made.receive_events()
         yield made

@@ -9,10 +9,10 @@ import pytest
 
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.engines.periods import months_after
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stories import created, stands
 from tests.credits_engine.billing.stripe_objects import NEW, OLD, Json, Subscription
-from tests.credits_engine.billing.virtual_shop import invoices_of, one_off_line
+from tests.credits_engine.billing.virtual_sales import invoices_of, one_off_line
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -92,17 +92,17 @@ def test_what_one_customer_was_credited_pays_nothing_for_another_of_the_same_use
     [(come_again, START), (go_to_a_year_and_back, START + DAY), (move_the_anchor_for_nothing, START)],
 )
 def test_no_short_period_before_the_new_anchor_is_a_second_allowance(
-    office: Office, stripe: VirtualStripe, act: Callable[[VirtualStripe], None], anchor: datetime
+    billing: Billing, stripe: VirtualStripe, act: Callable[[VirtualStripe], None], anchor: datetime
 ) -> None:
     act(stripe)
     assert (found := stands(stripe.events, stripe.now))
     assert found.anchor == anchor
     stripe.pass_time(START + 80 * DAY)
     for at, told in groupby(stripe.events, key=created):
-        office.tell(told, at=at)
+        billing.process(told, at=at)
         PeriodSweep().tick(at + MINUTE)
     PeriodSweep().tick(START + 80 * DAY)
-    starts = [start for start, _, _ in office.periods("ada") if start >= anchor]
+    starts = [start for start, _, _ in billing.periods("ada") if start >= anchor]
     assert starts == [months_after(anchor, number) for number in range(3)]
 
 
@@ -115,8 +115,9 @@ def test_what_the_first_invoice_credits_for_another_subscription_is_no_new_money
     stripe.cancel(first, at_once=True)
     told = len(stripe.events)
     second = stripe.checkout("ada", "pro_monthly")
+    assert first.last_invoice is not None
     for invoice in invoices_of(stripe):
-        if invoice["id"] != first.last_invoice["id"]:  # type: ignore[index]
+        if invoice["id"] != first.last_invoice["id"]:
             invoice["lines"] |= {"data": [*invoice["lines"]["data"], line(stripe, first, -credit)]}
             invoice["total"] -= credit
     assert len(stripe.events) > told

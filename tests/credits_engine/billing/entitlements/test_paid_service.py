@@ -11,9 +11,9 @@ from credits_engine.billing.entitlements.rollovers import is_paid_through
 from credits_engine.billing.store.inbox import State
 from credits_engine.engines.periods import Period, months_after
 from credits_engine.engines.plans import CATALOGUE
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.paid_service import PaidService, random_money
-from tests.credits_engine.billing.stories import created, stands, told
+from tests.credits_engine.billing.stories import created, facts_of, stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS
 
 LOOKS = 6
@@ -21,7 +21,7 @@ HISTORIES, HISTORIES_LONG = 200, 10_000
 
 
 def granted(stripe: PaidService, now: datetime, choose: random.Random) -> int:
-    """The rank of the plan in force at `now`, by all that was told until then, in any order and with repetitions."""
+    """Return the rank of the plan in force at `now`, by all events until then, in any order and with repetitions."""
     known = [event for event in stripe.events if created(event) <= now]
     deliveries = [event for event in known for _ in range(choose.choice((1, 1, 2)))]
     choose.shuffle(deliveries)
@@ -53,7 +53,7 @@ def check_rollovers(seed: int) -> int:
         now = now.replace(microsecond=0) + timedelta(milliseconds=500)
         deliveries = [event for event in stripe.events if created(event) <= now]
         choose.shuffle(deliveries)
-        known = histories(told(deliveries))
+        known = histories(facts_of(deliveries))
         for charge in stripe.charges:
             begun = charge.start.replace(microsecond=0)
             period = Period(begun, months_after(begun, 1))
@@ -91,17 +91,17 @@ def test_credits_never_exceed_nor_fall_below_what_is_paid_in_ten_thousand_histor
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_books_follow_in_any_order(office: Office, seed: int) -> None:
+def test_the_books_follow_in_any_order(billing: Billing, seed: int) -> None:
     choose = random.Random(seed)
     stripe = random_money(seed, GENERATIONS[seed % len(GENERATIONS)])
     deliveries = [event for event in stripe.events for _ in range(choose.choice((1, 1, 2)))]
     choose.shuffle(deliveries)
-    office.tell(deliveries, at=stripe.now)
+    billing.process(deliveries, at=stripe.now)
     schedule.tidy(stripe.now)
-    office.work(at=stripe.now + timedelta(hours=1))
-    assert set(office.states().values()) <= {State.APPLIED, State.SUPERSEDED}
-    plan = "free" if office.account("ada")["blocked"] else office.user("ada")[0]
-    now = office.now
+    billing.work(at=stripe.now + timedelta(hours=1))
+    assert set(billing.states().values()) <= {State.APPLIED, State.SUPERSEDED}
+    plan = "free" if billing.account("ada")["blocked"] else billing.user("ada")[0]
+    now = billing.now
     assert stripe.floor(now) <= [each.name for each in CATALOGUE].index(plan) <= stripe.ceiling(now)
-    (limited_as,) = [name for start, end, name in office.periods("ada") if start <= now < end]
-    assert office.account("ada")["blocked"] or limited_as == plan
+    (limited_as,) = [name for start, end, name in billing.periods("ada") if start <= now < end]
+    assert billing.account("ada")["blocked"] or limited_as == plan

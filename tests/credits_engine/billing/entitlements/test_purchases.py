@@ -20,10 +20,10 @@ from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import PACKS
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stripe_objects import Json
 from tests.credits_engine.billing.virtual_collection import dispute
-from tests.credits_engine.billing.virtual_shop import CENTS, give_back, receive_payment, sell
+from tests.credits_engine.billing.virtual_sales import CENTS, give_back, receive_payment, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
 
@@ -38,133 +38,135 @@ def stripe() -> VirtualStripe:
     return VirtualStripe()
 
 
-def packs(office: Office, user: str = "ada") -> list[tuple[str, int, int]]:
+def packs(billing: Billing, user: str = "ada") -> list[tuple[str, int, int]]:
     """Kind, size and rest of each pack of a user."""
-    return [(row["kind"], row["amount"], row["remaining"]) for row in office.rows(PACKS, user_id=user)]
+    return [(row["kind"], row["amount"], row["remaining"]) for row in billing.rows(PACKS, user_id=user)]
 
 
-def take(office: Office, roast: int, key: str = "k1") -> None:
+def take(billing: Billing, roast: int, key: str = "k1") -> None:
     operation = Operation("ada", key, Amounts(0, roast), actor="test")
     with transaction() as session:
-        assert consume(session, operation, now=office.now, evaluate=lambda _: V2_SERVES).granted
+        assert consume(session, operation, now=billing.now, evaluate=lambda _: V2_SERVES).granted
 
 
-def states(office: Office) -> set[str]:
-    return set(office.states().values())
+def states(billing: Billing) -> set[str]:
+    return set(billing.states().values())
 
 
 @pytest.mark.parametrize("customer", [None, "cus_ada"])
 def test_a_paid_checkout_grants_its_pack_once_however_often_it_is_told(
-    office: Office, stripe: VirtualStripe, customer: str | None
+    billing: Billing, stripe: VirtualStripe, customer: str | None
 ) -> None:
     session = sell(stripe, "ada", PRICE, customer=customer)
     receive_payment(stripe, session)
-    office.tell(stripe.events, at=START)
-    office.tell(stripe.events * 2, at=START + HOUR)
-    assert packs(office) == [("roast", 100, 100)]
-    (row,) = office.rows(PACKS)
+    billing.process(stripe.events, at=START)
+    billing.process(stripe.events * 2, at=START + HOUR)
+    assert packs(billing) == [("roast", 100, 100)]
+    (row,) = billing.rows(PACKS)
     assert row["expires_at"] == START + YEAR
-    assert [entry["type"] for entry in office.journal("ada")] == ["top_up"]
-    assert states(office) == {"applied"}
-    assert_whole(office.app)
+    assert [entry["type"] for entry in billing.journal("ada")] == ["top_up"]
+    assert states(billing) == {"applied"}
+    assert_whole(billing.app)
 
 
-def test_a_checkout_that_is_paid_later_grants_nothing_before(office: Office, stripe: VirtualStripe) -> None:
+def test_a_checkout_that_is_paid_later_grants_nothing_before(billing: Billing, stripe: VirtualStripe) -> None:
     session = sell(stripe, "ada", PRICE, is_paid=False)
-    office.tell(stripe.events, at=START)
-    assert packs(office) == []
+    billing.process(stripe.events, at=START)
+    assert packs(billing) == []
     stripe.now += 3 * HOUR
     receive_payment(stripe, session)
-    office.tell(stripe.events, at=stripe.now)
-    assert packs(office) == [("roast", 100, 100)]
+    billing.process(stripe.events, at=stripe.now)
+    assert packs(billing) == [("roast", 100, 100)]
 
 
-def test_line_items_say_which_pack_and_how_many(office: Office, stripe: VirtualStripe) -> None:
+def test_line_items_say_which_pack_and_how_many(billing: Billing, stripe: VirtualStripe) -> None:
     sell(stripe, "ada", "pack_analysis_100", quantity=3)
-    office.tell(stripe.events, at=START)
-    assert packs(office) == [("analysis", 300, 300)]
+    billing.process(stripe.events, at=START)
+    assert packs(billing) == [("analysis", 300, 300)]
 
 
-def test_a_subscriber_need_not_be_named_again_and_keeps_plan_and_period(office: Office, stripe: VirtualStripe) -> None:
+def test_a_subscriber_need_not_be_named_again_and_keeps_plan_and_period(
+    billing: Billing, stripe: VirtualStripe
+) -> None:
     stripe.checkout("ada", "pro_monthly")
-    office.tell(stripe.events, at=START)
-    before = office.user("ada"), office.periods("ada")
+    billing.process(stripe.events, at=START)
+    before = billing.user("ada"), billing.periods("ada")
     sell(stripe, None, PRICE, customer="cus_ada")
-    office.tell(stripe.events, at=START + HOUR)
-    assert packs(office) == [("roast", 100, 100)]
-    assert (office.user("ada"), office.periods("ada")) == before
+    billing.process(stripe.events, at=START + HOUR)
+    assert packs(billing) == [("roast", 100, 100)]
+    assert (billing.user("ada"), billing.periods("ada")) == before
 
 
-def test_a_payment_for_something_else_is_none_of_ours(office: Office, stripe: VirtualStripe) -> None:
+def test_a_payment_for_something_else_is_none_of_ours(billing: Billing, stripe: VirtualStripe) -> None:
     session = sell(stripe, "ada", "", customer="cus_ada")
     assert session["metadata"]["credit_pack"] == ""
-    office.tell(stripe.events, at=START)
-    assert states(office) == {"ignored"}
-    assert packs(office) == []
+    billing.process(stripe.events, at=START)
+    assert states(billing) == {"ignored"}
+    assert packs(billing) == []
 
 
 def test_an_unknown_pack_waits_until_it_is_on_sale(
-    office: Office, stripe: VirtualStripe, monkeypatch: pytest.MonkeyPatch
+    billing: Billing, stripe: VirtualStripe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sell(stripe, "ada", "pack_roast_7")
-    office.tell(stripe.events, at=START)
-    assert states(office) == {"parked"}
+    billing.process(stripe.events, at=START)
+    assert states(billing) == {"parked"}
     (event,) = stripe.events
-    assert office.event(event["id"])["waiting_for"] == "price:pack_roast_7"
+    assert billing.event(event["id"])["waiting_for"] == "price:pack_roast_7"
     for module in (purchases, prices):
         sold = PackPrices((PackPrice("pack_roast_7", ROAST, 7, YEAR),), CATALOGUE)
         monkeypatch.setattr(module, "find_offer", sold.find)
     schedule.release_priced(START + HOUR)
-    office.work(at=START + HOUR)
-    assert packs(office) == [("roast", 7, 7)]
+    billing.work(at=START + HOUR)
+    assert packs(billing) == [("roast", 7, 7)]
 
 
-def test_the_whole_refund_takes_back_what_is_unspent_and_no_more(office: Office, stripe: VirtualStripe) -> None:
+def test_the_whole_refund_takes_back_what_is_unspent_and_no_more(billing: Billing, stripe: VirtualStripe) -> None:
     session = sell(stripe, "ada", PRICE)
-    office.tell(stripe.events, at=START)
-    take(office, FREE_ROASTS + 30)
+    billing.process(stripe.events, at=START)
+    take(billing, FREE_ROASTS + 30)
     give_back(stripe, session)
-    office.tell(stripe.events, at=START + HOUR)
-    assert packs(office) == [("roast", 100, 0)]
-    revoked = office.journal("ada")[-1]
+    billing.process(stripe.events, at=START + HOUR)
+    assert packs(billing) == [("roast", 100, 0)]
+    revoked = billing.journal("ada")[-1]
     assert (revoked["type"], revoked["requested"]["roast"], revoked["actor"]) == ("pack_revoke", -70, "billing")
-    assert_whole(office.app)
-    office.tell(stripe.events, at=START + 2 * HOUR)
-    assert len(office.journal("ada")) == 3
+    assert_whole(billing.app)
+    billing.process(stripe.events, at=START + 2 * HOUR)
+    assert len(billing.journal("ada")) == 3
 
 
-def test_a_part_given_back_takes_its_share_and_the_pack_goes_on(office: Office, stripe: VirtualStripe) -> None:
+def test_a_part_given_back_takes_its_share_and_the_pack_goes_on(billing: Billing, stripe: VirtualStripe) -> None:
     session = sell(stripe, "ada", PRICE)
     give_back(stripe, session, CENTS // 4)
-    office.tell(stripe.events, at=START)
-    assert packs(office) == [("roast", 100, 75)]
-    take(office, FREE_ROASTS + 50)
+    billing.process(stripe.events, at=START)
+    assert packs(billing) == [("roast", 100, 75)]
+    take(billing, FREE_ROASTS + 50)
     give_back(stripe, session, CENTS // 2)
-    office.tell(stripe.events, at=START + HOUR)
-    assert packs(office) == [("roast", 100, 0)], "25 were left, and 25 more are given back"
-    assert_whole(office.app)
+    billing.process(stripe.events, at=START + HOUR)
+    assert packs(billing) == [("roast", 100, 0)], "25 were left, and 25 more are given back"
+    assert_whole(billing.app)
 
 
 def test_what_a_reservation_holds_of_a_refunded_pack_is_no_ones_afterwards(
-    office: Office, stripe: VirtualStripe
+    billing: Billing, stripe: VirtualStripe
 ) -> None:
     sale = sell(stripe, "ada", PRICE)
-    office.tell(stripe.events, at=START)
+    billing.process(stripe.events, at=START)
     operation = Operation("ada", "k1", Amounts(0, FREE_ROASTS + 40), actor="test", type=EntryType.RESERVE)
     with transaction() as session:
         reservations.reserve(session, operation, now=START, evaluate=lambda _: V2_SERVES)
     give_back(stripe, sale)
-    office.tell(stripe.events, at=START + timedelta(minutes=1))
+    billing.process(stripe.events, at=START + timedelta(minutes=1))
     with transaction() as session:
         now = START + timedelta(minutes=2)
         reservations.release(session, "ada", "k1", now=now, actor="test", reason="Work failed.")
         again = Operation("ada", "k2", Amounts(0, FREE_ROASTS + 1), actor="test")
         assert not consume(session, again, now=now, evaluate=lambda _: V2_SERVES).granted
-    assert_whole(office.app)
+    assert_whole(billing.app)
 
 
 def story(customer: str | None) -> list[Json]:
-    """A sale that is told twice, and given back in three parts that Stripe adds up."""
+    """Return a sale that is told twice, and given back in three parts that Stripe adds up."""
     stripe = VirtualStripe()
     session = sell(stripe, "ada", PRICE, customer=customer)
     receive_payment(stripe, session)
@@ -174,19 +176,19 @@ def story(customer: str | None) -> list[Json]:
 
 
 @pytest.mark.parametrize("customer", [None, "cus_ada"])
-def test_every_order_of_sale_and_refunds_ends_alike(office: Office, customer: str | None) -> None:
+def test_every_order_of_sale_and_refunds_ends_alike(billing: Billing, customer: str | None) -> None:
     for number, order in enumerate(permutations(story(customer))):
         user = f"u{number}"
         for place, event in enumerate(order):
-            office.tell([renamed(event, user)], at=START + place * HOUR)
-        office.work(at=START + 9 * HOUR)
-        assert packs(office, user) == [("roast", 100, 50)], [event["type"] for event in order]
-    assert states(office) == {"applied"}
-    assert_whole(office.app)
+            billing.process([renamed(event, user)], at=START + place * HOUR)
+        billing.work(at=START + 9 * HOUR)
+        assert packs(billing, user) == [("roast", 100, 50)], [event["type"] for event in order]
+    assert states(billing) == {"applied"}
+    assert_whole(billing.app)
 
 
 def renamed(event: Json, user: str) -> Json:
-    """The same story of somebody else."""
+    """Return the event as it would be of another user."""
     stated = dict(event["data"]["object"])
     for name in ("id", "payment_intent", "customer"):
         stated[name] = stated[name] and f"{stated[name]}_{user}"
@@ -195,32 +197,32 @@ def renamed(event: Json, user: str) -> Json:
     return {**event, "id": f"{event['id']}_{user}", "data": {"object": stated}}
 
 
-def test_a_refund_told_before_its_sale_leaves_nothing_to_spend(office: Office, stripe: VirtualStripe) -> None:
+def test_a_refund_told_before_its_sale_leaves_nothing_to_spend(billing: Billing, stripe: VirtualStripe) -> None:
     session = sell(stripe, "ada", PRICE)
     give_back(stripe, session)
-    office.tell(reversed(stripe.events), at=START)
-    office.work(at=START + HOUR)
-    assert packs(office) == [("roast", 100, 0)]
-    assert states(office) == {"applied"}
+    billing.process(reversed(stripe.events), at=START)
+    billing.work(at=START + HOUR)
+    assert packs(billing) == [("roast", 100, 0)]
+    assert states(billing) == {"applied"}
 
 
-def test_a_sale_told_after_its_pack_would_have_ended_grants_nothing(office: Office, stripe: VirtualStripe) -> None:
+def test_a_sale_told_after_its_pack_would_have_ended_grants_nothing(billing: Billing, stripe: VirtualStripe) -> None:
     sell(stripe, "ada", PRICE)
-    office.tell(stripe.events, at=START + YEAR)
-    assert packs(office) == []
-    assert states(office) == {"applied"}
+    billing.process(stripe.events, at=START + YEAR)
+    assert packs(billing) == []
+    assert states(billing) == {"applied"}
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_dispute_over_half_of_the_payment_that_is_lost_takes_half(
-    office: Office, stripe: VirtualStripe, order: int
+    billing: Billing, stripe: VirtualStripe, order: int
 ) -> None:
     session = sell(stripe, "ada", PRICE)
     paid = {"id": "in_1", "total": CENTS // 2}
     dispute(stripe, paid, "lost", START, payment_intent=session["payment_intent"])
-    office.tell(stripe.events[::order], at=START)
-    office.work(at=START + HOUR)
-    assert packs(office) == [("roast", 100, 50)]
+    billing.process(stripe.events[::order], at=START)
+    billing.work(at=START + HOUR)
+    assert packs(billing) == [("roast", 100, 50)]
 
 
 @given(
@@ -232,7 +234,7 @@ def test_a_dispute_over_half_of_the_payment_that_is_lost_takes_half(
 def test_the_share_taken_back_is_that_of_all_the_money(
     amount: int, charges: list[tuple[int, int]], balance: int, note: int
 ) -> None:
-    """Whatever number of charges paid an invoice, and whatever a balance or a note had to do with it."""
+    """It holds for any number of charges, and with a balance or a credit note."""
     total = sum(cents for cents, _ in charges) + balance
     paid = PackPaid("il_1:pack", "cus_ada", START, PRICE, 1, invoice_id="in_1", total=total)
     refunds = [GivenBack(None, "in_1", cents, refunded=min(back, cents)) for cents, back in charges]

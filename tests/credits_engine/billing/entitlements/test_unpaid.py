@@ -36,7 +36,7 @@ def at(stripe: VirtualStripe, moment: datetime) -> Entitlement:
 
 
 def granted(stripe: VirtualStripe, moment: datetime) -> str:
-    """The plan, or that it is refused."""
+    """Return the plan, or that it is refused."""
     found = at(stripe, moment)
     return "refused" if found.blocked else found.plan.name
 

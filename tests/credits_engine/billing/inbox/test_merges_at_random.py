@@ -18,13 +18,13 @@ from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.billing.entitlements.sync import open_running, sync_user
 from credits_engine.billing.entitlements.sync_run import CLOCK
 from credits_engine.engines.amounts import KINDS, Kind
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.guard_counts import tripped
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.two_accounts import merge, paid_for, spendable, take
-from tests.credits_engine.billing.virtual_shop import give_back, sell
+from tests.credits_engine.billing.virtual_sales import give_back, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
-from tests.credits_engine.conftest import Till
+from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.rolling import rolling
 from tests.faults.ledger import assert_whole
 
@@ -38,7 +38,7 @@ SEEDS, SEEDS_LONG = 6, 2_000
 class Life:
     """What a person does with three accounts, told as it happens."""
 
-    office: Office
+    billing: Billing
     choose: random.Random
     stripe: VirtualStripe = field(default_factory=VirtualStripe)
     held: dict[str, Subscription] = field(default_factory=dict)
@@ -50,25 +50,25 @@ class Life:
     def step(self) -> None:
         """Let some time pass and one thing happen, and hold every merge to what it may do."""
         self.stripe.pass_time(self.stripe.now + timedelta(days=self.choose.uniform(0.01, 8)))
-        self.tell()
+        self.process()
         user_id = self.choose.choice(USERS)
         acts: list[Callable[[str], object]] = [
             *(self.use, self.use, self.subscribe, self.change, self.leave),
             *(self.buy, self.return_money, self.give, self.sweep, self.merge, self.merge),
         ]
         self.choose.choice(acts)(user_id)
-        self.tell()
+        self.process()
 
-    def tell(self) -> None:
+    def process(self) -> None:
         fresh, self.told = self.stripe.events[self.told :], len(self.stripe.events)
-        self.office.now = self.stripe.now
+        self.billing.now = self.stripe.now
         if fresh:
-            self.office.tell(fresh, at=self.stripe.now)
+            self.billing.process(fresh, at=self.stripe.now)
 
     def use(self, user_id: str) -> None:
-        left = spendable(self.office, user_id)
+        left = spendable(self.billing, user_id)
         amount = self.choose.choice((left["analysis"] // 3, left["analysis"], 7))
-        take(self.office, user_id, f"k{next(self.keys)}", amount, self.choose.choice((0, left["roast"] // 2)))
+        take(self.billing, user_id, f"k{next(self.keys)}", amount, self.choose.choice((0, left["roast"] // 2)))
 
     def subscribe(self, user_id: str) -> None:
         if user_id not in self.held:
@@ -104,20 +104,20 @@ class Life:
     def merge(self, user_id: str) -> None:
         into = self.choose.choice([each for each in USERS if each != user_id])
         self.settle(user_id, into)
-        before = {name: paid_for(self.office, name) for name in (user_id, into)}
-        had = spendable(self.office, user_id) + spendable(self.office, into)
+        before = {name: paid_for(self.billing, name) for name in (user_id, into)}
+        had = spendable(self.billing, user_id) + spendable(self.billing, into)
         try:
-            merge(self.office, user_id, into)
+            merge(self.billing, user_id, into)
         except Problem as problem:
             assert problem.code in {"NO_BILLING", "MERGED_ALREADY"}  # noqa: PT017 - a merge may also be made
             return
-        after, left = spendable(self.office, into), paid_for(self.office, user_id)
+        after, left = spendable(self.billing, into), paid_for(self.billing, user_id)
         wanted = before[user_id] + before[into]
         for kind in KINDS:
             assert wanted[kind] <= after[kind] <= had[kind], f"{kind}: {before} became {after}"
             assert left[kind] == 0
         self.settle(user_id, into, cause="evt_late")
-        assert spendable(self.office, into) == after, "nothing is left to be settled"
+        assert spendable(self.billing, into) == after, "nothing is left to be settled"
 
     def settle(self, *user_ids: str, cause: str = CLOCK) -> None:
         """Bring accounts up to the clock, as their next operation would."""
@@ -128,30 +128,30 @@ class Life:
                 open_running(session, [user_id], self.stripe.now)
 
 
-def live(office: Office, seed: int) -> None:
+def live(billing: Billing, seed: int) -> None:
     """Live one life to its end."""
-    life = Life(office, random.Random(seed))
-    office.now = START
+    life = Life(billing, random.Random(seed))
+    billing.now = START
     for user_id in USERS:
-        Till(office.app).user(user_id)
+        Consumer(billing.app).user(user_id)
         life.stripe._send(
             "customer.created", {"id": f"cus_{user_id}", "object": "customer", "metadata": {"user_id": user_id}}
         )
-    life.tell()
+    life.process()
     with rolling("pro", START), rolling("starter", START):
         for _ in range(STEPS):
             life.step()
-    assert_whole(office.app)
-    assert not tripped(office, "billing_reset_twice")
-    assert set(office.states().values()) <= {"applied", "superseded", "ignored"}
+    assert_whole(billing.app)
+    assert not tripped(billing, "billing_reset_twice")
+    assert set(billing.states().values()) <= {"applied", "superseded", "ignored"}
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_no_merge_loses_or_grants_what_was_paid_for(office: Office, seed: int) -> None:
-    live(office, seed)
+def test_no_merge_loses_or_grants_what_was_paid_for(billing: Billing, seed: int) -> None:
+    live(billing, seed)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(SEEDS_LONG))
-def test_no_merge_loses_or_grants_in_thousands_of_lives(office: Office, seed: int) -> None:
-    live(office, seed)
+def test_no_merge_loses_or_grants_in_thousands_of_lives(billing: Billing, seed: int) -> None:
+    live(billing, seed)

@@ -13,12 +13,12 @@ import pytest
 from control_plane.platform.db.database import db
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 
-class Wire:
-    """The wire to a server, which can be cut and mended."""
+class TcpProxy:
+    """A proxy in front of a server, which can be cut and mended."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -39,7 +39,7 @@ class Wire:
         self._is_cut = False
 
     def close(self) -> None:
-        """Take the wire down."""
+        """Take the proxy down."""
         self.cut()
         self._listener.close()
 
@@ -59,57 +59,57 @@ class Wire:
 
 
 @pytest.fixture
-def wire(postgresql_url: str) -> Iterator[Wire]:
+def proxy(postgresql_url: str) -> Iterator[TcpProxy]:
     parts = urlsplit(postgresql_url)
     assert parts.hostname
     assert parts.port
-    found = Wire(parts.hostname, parts.port)
+    found = TcpProxy(parts.hostname, parts.port)
     yield found
     found.close()
 
 
 @pytest.fixture
-def office(settings: Settings, postgresql_url: str, wire: Wire) -> Iterator[Office]:
-    """A post office whose application reaches its database over the wire."""
+def billing(settings: Settings, postgresql_url: str, proxy: TcpProxy) -> Iterator[Billing]:
+    """Billing whose application reaches its database through the proxy."""
     parts = urlsplit(postgresql_url)
-    url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}").geturl()
+    url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}").geturl()
     with application(replace(settings, database_url=url)) as app, app.app_context():
-        yield Office(app, START)
+        yield Billing(app, START)
         db.engine.dispose()
 
 
 @pytest.mark.database("postgresql")
-def test_an_outage_costs_time_and_no_event(office: Office, wire: Wire) -> None:
+def test_an_outage_costs_time_and_no_event(billing: Billing, proxy: TcpProxy) -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     half = len(stripe.events) // 2
     for event in stripe.events[:half]:
-        assert office.post(event).status_code == 200
-    wire.cut()
-    refused = office.post(stripe.events[half])
+        assert billing.post(event).status_code == 200
+    proxy.cut()
+    refused = billing.post(stripe.events[half])
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) > 0
-    wire.mend()
-    assert len(office.states()) == half
+    proxy.mend()
+    assert len(billing.states()) == half
     for event in stripe.events:
-        assert office.post(event).status_code == 200
-    office.work(at=datetime.now(UTC) + timedelta(seconds=1))
-    assert set(office.states().values()) <= {"applied", "superseded"}
-    assert office.user("ada") == ("pro", START)
+        assert billing.post(event).status_code == 200
+    billing.work(at=datetime.now(UTC) + timedelta(seconds=1))
+    assert set(billing.states().values()) <= {"applied", "superseded"}
+    assert billing.user("ada") == ("pro", START)
 
 
 @pytest.mark.database("postgresql")
-def test_a_worker_that_lost_the_database_goes_on_when_it_is_back(office: Office, wire: Wire) -> None:
+def test_a_worker_that_lost_the_database_goes_on_when_it_is_back(billing: Billing, proxy: TcpProxy) -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
-    office.deliver(*stripe.events)
-    wire.cut()
+    billing.deliver(*stripe.events)
+    proxy.cut()
     with pytest.raises(Exception, match=r"connect|closed|terminat"):
-        office.work()
-    wire.mend()
-    office.work(at=START + timedelta(minutes=2))
-    assert set(office.states().values()) <= {"applied", "superseded"}
-    assert office.user("ada") == ("pro", START)
+        billing.work()
+    proxy.mend()
+    billing.work(at=START + timedelta(minutes=2))
+    assert set(billing.states().values()) <= {"applied", "superseded"}
+    assert billing.user("ada") == ("pro", START)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

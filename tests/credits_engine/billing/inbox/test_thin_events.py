@@ -10,10 +10,10 @@ from credits_engine.billing.stripe_api import events
 from credits_engine.billing.stripe_api.client import connect
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.stripe_objects import Json
-from tests.credits_engine.billing.virtual_shop import sell
+from tests.credits_engine.billing.virtual_sales import sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 URLS = {
@@ -31,7 +31,7 @@ def api() -> Iterator[FakeApi]:
 
 
 def thin(event: Json, *, snapshot: bool) -> Json:
-    """The thin event of a snapshot event."""
+    """Return the thin event of a snapshot event."""
     stated, kind = event["data"]["object"], event["type"].rpartition(".")[0]
     return {
         "id": f"thin_{event['id']}",
@@ -44,62 +44,62 @@ def thin(event: Json, *, snapshot: bool) -> Json:
     }
 
 
-def follow(office: Office, api: FakeApi, *deliveries: Json) -> None:
-    office.now = api.stripe.now
-    office.deliver(*deliveries)
-    office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
-    office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+def follow(billing: Billing, api: FakeApi, *deliveries: Json) -> None:
+    billing.now = api.stripe.now
+    billing.deliver(*deliveries)
+    billing.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+    billing.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
 
 
 @pytest.mark.parametrize("snapshot", [True, False], ids=["with a snapshot", "without"])
-def test_a_life_told_by_thin_events_alone_ends_alike(office: Office, api: FakeApi, snapshot: bool) -> None:
+def test_a_life_told_by_thin_events_alone_ends_alike(billing: Billing, api: FakeApi, snapshot: bool) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     sell(api.stripe, "ada", "pack_roast_100", customer="cus_ada")
     api.stripe.refund(subscription)
     api.stripe.cancel(subscription, at_once=True)
     told = [event for event in api.stripe.events if event["type"] != "invoice_payment.paid" or snapshot]
     linking = next(event for event in told if event["type"] == "checkout.session.completed")
-    follow(office, api, linking, *(thin(event, snapshot=snapshot) for event in told))
-    assert [row["amount"] for row in office.rows(PACKS)] == [100]
-    assert set(office.states().values()) <= {"applied", "superseded"}
+    follow(billing, api, linking, *(thin(event, snapshot=snapshot) for event in told))
+    assert [row["amount"] for row in billing.rows(PACKS)] == [100]
+    assert set(billing.states().values()) <= {"applied", "superseded"}
     if snapshot:
-        assert office.user("ada")[0] == "free"
+        assert billing.user("ada")[0] == "free"
 
 
-def test_a_snapshot_of_the_same_event_says_nothing_new(office: Office, api: FakeApi) -> None:
+def test_a_snapshot_of_the_same_event_says_nothing_new(billing: Billing, api: FakeApi) -> None:
     api.stripe.checkout("ada", "pro_monthly")
-    follow(office, api, *api.stripe.events)
+    follow(billing, api, *api.stripe.events)
     paid = next(event for event in api.stripe.events if event["type"] == "invoice.paid")
-    before = office.final_state()
-    follow(office, api, thin(paid, snapshot=True))
-    assert office.final_state() == before
-    assert office.event(f"thin_{paid['id']}")["reason"] == "An earlier event said the same."
+    before = billing.final_state()
+    follow(billing, api, thin(paid, snapshot=True))
+    assert billing.final_state() == before
+    assert billing.event(f"thin_{paid['id']}")["reason"] == "An earlier event said the same."
 
 
 def test_a_pointer_to_what_credits_do_not_depend_on_is_ignored_with_and_without_a_key(
-    office: Office, api: FakeApi
+    billing: Billing, api: FakeApi
 ) -> None:
     api.stripe._send("price.created", {"id": "price_1", "object": "price"})
     pointer = thin(api.stripe.events[0], snapshot=True)
-    office.tell([pointer], at=START)
-    follow(office, api, {**pointer, "id": "again"})
-    assert set(office.states().values()) == {"ignored"}
+    billing.process([pointer], at=START)
+    follow(billing, api, {**pointer, "id": "again"})
+    assert set(billing.states().values()) == {"ignored"}
 
 
 @pytest.mark.parametrize("kind", ["invoice.paid", "charge.refunded", "checkout.session.completed"])
-def test_without_a_key_a_pointer_waits(office: Office, api: FakeApi, kind: str) -> None:
+def test_without_a_key_a_pointer_waits(billing: Billing, api: FakeApi, kind: str) -> None:
     api.stripe._send(kind, {"id": "x_1", "object": "x"})
-    office.tell([thin(api.stripe.events[0], snapshot=True)], at=START)
-    (event,) = office.states().items()
+    billing.process([thin(api.stripe.events[0], snapshot=True)], at=START)
+    (event,) = billing.states().items()
     assert event[1] == "parked"
-    assert office.event(event[0])["waiting_for"] == "stripe:"
+    assert billing.event(event[0])["waiting_for"] == "stripe:"
 
 
-def test_a_pointer_out_of_stripes_api_is_not_followed(office: Office, api: FakeApi) -> None:
+def test_a_pointer_out_of_stripes_api_is_not_followed(billing: Billing, api: FakeApi) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     assert subscription.last_invoice
     pointer = thin(next(event for event in api.stripe.events if event["type"] == "invoice.paid"), snapshot=False)
     pointer["related_object"]["url"] = "//elsewhere.example/v1/invoices/1"
-    follow(office, api, pointer)
-    assert office.event(pointer["id"])["state"] == "new"
-    assert "no address of Stripe's API" in office.event(pointer["id"])["reason"]
+    follow(billing, api, pointer)
+    assert billing.event(pointer["id"])["state"] == "new"
+    assert "no address of Stripe's API" in billing.event(pointer["id"])["reason"]

@@ -17,7 +17,7 @@ from credits_engine.billing import metrics
 from credits_engine.billing.inbox.verification import refusal
 from credits_engine.billing.models import FACTS
 from credits_engine.store.tables import USERS
-from tests.credits_engine.billing.conftest import OLD_SECRET, SECRET, Office, sign
+from tests.credits_engine.billing.conftest import OLD_SECRET, SECRET, Billing, sign
 from tests.credits_engine.billing.stories import a_subscriber
 from tests.credits_engine.billing.stripe_api.test_client import thin
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
@@ -37,7 +37,7 @@ def accepts(body: bytes, header: str | None, *, secrets: tuple[str, ...] = (OLD_
 
 
 def mutated(chance: random.Random, text: bytes) -> bytes:
-    """The text with one byte changed, added, removed, repeated or moved."""
+    """Return the text with one byte changed, added, removed, repeated or moved."""
     place = chance.randrange(len(text))
     match chance.randrange(5):
         case 0:
@@ -122,40 +122,40 @@ def test_a_blank_secret_opens_nothing() -> None:
 ACCOUNT = "acct_1Connected"
 
 
-def configure(office: Office, **changes: Any) -> None:
-    settings: Settings = SETTINGS.get(office.app)
-    SETTINGS.set(office.app, replace(settings, **changes))
+def configure(billing: Billing, **changes: Any) -> None:
+    settings: Settings = SETTINGS.get(billing.app)
+    SETTINGS.set(billing.app, replace(settings, **changes))
 
 
 def subscriber(generation: str = GENERATIONS[-1], **changes: Json | str | bool) -> list[Json]:
     return [event | changes for event in a_subscriber("ada", generation)]
 
 
-def states(office: Office) -> set[str]:
-    return set(office.states().values())
+def states(billing: Billing) -> set[str]:
+    return set(billing.states().values())
 
 
-def judged(office: Office) -> int:
-    signals.flush(office.now)
+def failures_counted(billing: Billing) -> int:
+    signals.flush(billing.now)
     with read_only() as session:
         return sum(count.total for series, count in signals.totals(session).items() if series.signal == metrics.FAILURE)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("changes", [{"account": ACCOUNT}, {"livemode": False}, {"livemode": "true"}])
-def test_what_is_none_of_ours_changes_nothing_and_is_told(office: Office, generation: str, changes: Json) -> None:
+def test_what_is_none_of_ours_changes_nothing_and_is_told(billing: Billing, generation: str, changes: Json) -> None:
     events = subscriber(generation, **changes)
-    office.tell(events, at=START)
-    assert states(office) == {"refused"}
-    assert office.event(events[0]["id"])["reason"].startswith("Refused: ")
-    assert (office.rows(USERS), office.rows(FACTS), judged(office)) == ([], [], 0)
+    billing.process(events, at=START)
+    assert states(billing) == {"refused"}
+    assert billing.event(events[0]["id"])["reason"].startswith("Refused: ")
+    assert (billing.rows(USERS), billing.rows(FACTS), failures_counted(billing)) == ([], [], 0)
 
 
-def test_accounts_that_are_listed_are_ours(office: Office) -> None:
-    configure(office, stripe_accounts=("acct_other", ACCOUNT))
-    office.tell(subscriber(account=ACCOUNT), at=START)
-    assert office.user("ada")[0] == "pro"
-    assert judged(office) > 0
+def test_accounts_that_are_listed_are_ours(billing: Billing) -> None:
+    configure(billing, stripe_accounts=("acct_other", ACCOUNT))
+    billing.process(subscriber(account=ACCOUNT), at=START)
+    assert billing.user("ada")[0] == "pro"
+    assert failures_counted(billing) > 0
 
 
 @pytest.mark.parametrize(
@@ -171,24 +171,24 @@ def test_accounts_that_are_listed_are_ours(office: Office) -> None:
     ],
 )
 def test_the_mode_that_counts_is_a_setting(
-    office: Office, environment: str, setting: bool | None, livemode: bool, counts: bool
+    billing: Billing, environment: str, setting: bool | None, livemode: bool, counts: bool
 ) -> None:
-    configure(office, environment=environment, stripe_livemode=setting)
-    office.tell(subscriber(livemode=livemode), at=START)
-    assert ("refused" not in states(office)) is counts
+    configure(billing, environment=environment, stripe_livemode=setting)
+    billing.process(subscriber(livemode=livemode), at=START)
+    assert ("refused" not in states(billing)) is counts
 
 
 @pytest.mark.parametrize("changes", [{"context": ACCOUNT}, {"livemode": False}])
-def test_a_thin_event_of_somebody_else_is_not_even_followed(office: Office, changes: Json) -> None:
+def test_a_thin_event_of_somebody_else_is_not_even_followed(billing: Billing, changes: Json) -> None:
     def ask(*_: object) -> list[Any]:
         raise AssertionError("nobody asks Stripe about somebody else's subscription")
 
-    office.now = START
-    office.deliver(thin("sub_1") | changes)
-    office.work(doubts=ask)
-    assert states(office) == {"refused"}
+    billing.now = START
+    billing.deliver(thin("sub_1") | changes)
+    billing.work(doubts=ask)
+    assert states(billing) == {"refused"}
 
 
-def test_the_delivery_is_acknowledged(office: Office) -> None:
+def test_the_delivery_is_acknowledged(billing: Billing) -> None:
     event = subscriber(account=ACCOUNT)[0]
-    assert office.post(event).status_code == 200
+    assert billing.post(event).status_code == 200

@@ -17,7 +17,7 @@ from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.webhook import INBOX_WRITER, InboxWriter, parse
 from credits_engine.billing.models import EVENTS
 from credits_engine.billing.store.inbox import Delivery
-from tests.credits_engine.billing.conftest import OLD_SECRET, Office, sign
+from tests.credits_engine.billing.conftest import OLD_SECRET, Billing, sign
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 
@@ -25,107 +25,107 @@ def an_event(**fields: Any) -> dict[str, Any]:
     return {"id": "evt_1", "object": "event", "type": "invoice.paid", "created": 1, "data": {"object": {}}, **fields}
 
 
-def test_an_event_is_stored_before_it_is_acknowledged(office: Office) -> None:
+def test_an_event_is_stored_before_it_is_acknowledged(billing: Billing) -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     event = stripe.events[-1]
-    answer = office.post(event)
+    answer = billing.post(event)
     assert (answer.status_code, answer.json) == (200, {"received": True})
-    (row,) = office.rows(EVENTS)
+    (row,) = billing.rows(EVENTS)
     assert json.loads(row["body"]) == event
     assert (row["event_id"], row["type"], row["state"]) == (event["id"], "checkout.session.completed", "new")
     assert (row["customer_id"], row["object_id"]) == ("cus_ada", "cs_9")
     assert row["api_version"] == "2026-10-28.endive"
 
 
-def test_what_is_acknowledged_survives_a_power_cut(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_acknowledged_survives_a_power_cut(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.readlink(f"/proc/self/fd/{number}")))
-    assert office.post(an_event()).status_code == 200
+    assert billing.post(an_event()).status_code == 200
     is_sqlite = db.engine.dialect.name == "sqlite"
     assert synced == ([f"{db.engine.url.database}-wal"] if is_sqlite else [])
 
 
-def test_a_second_delivery_is_acknowledged_and_only_counted(office: Office) -> None:
+def test_a_second_delivery_is_acknowledged_and_only_counted(billing: Billing) -> None:
     for secret in (OLD_SECRET, None, None):
-        assert office.post(an_event(), **({"secret": secret} if secret else {})).status_code == 200
-    (row,) = office.rows(EVENTS)
+        assert billing.post(an_event(), **({"secret": secret} if secret else {})).status_code == 200
+    (row,) = billing.rows(EVENTS)
     assert row["deliveries"] == 3
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b"NaN", b"{}", b'{"id": 1}', b"nonsense", b"[" * 100_000])
-def test_a_signed_body_that_is_no_event_is_refused(office: Office, body: bytes) -> None:
-    answer = office.post(body)
-    assert (answer.status_code, answer.json and answer.json["code"]) == (400, "UNUSABLE_EVENT")
-    assert office.rows(EVENTS) == []
+def test_a_signed_body_that_is_no_event_is_refused(billing: Billing, body: bytes) -> None:
+    answer = billing.post(body)
+    assert (answer.status_code, answer.json and answer.get_json()["code"]) == (400, "UNUSABLE_EVENT")
+    assert billing.rows(EVENTS) == []
 
 
-def test_an_unknown_type_and_an_unknown_generation_are_stored(office: Office) -> None:
-    assert office.post(an_event(type="moon.eclipsed", api_version="2031-01-01.ginkgo")).status_code == 200
-    office.work(at=datetime.now(UTC))
-    assert office.event("evt_1")["reason"] == "Credits do not depend on moon.eclipsed."
-    assert office.states() == {"evt_1": "ignored"}
+def test_an_unknown_type_and_an_unknown_generation_are_stored(billing: Billing) -> None:
+    assert billing.post(an_event(type="moon.eclipsed", api_version="2031-01-01.ginkgo")).status_code == 200
+    billing.work(at=datetime.now(UTC))
+    assert billing.event("evt_1")["reason"] == "Credits do not depend on moon.eclipsed."
+    assert billing.states() == {"evt_1": "ignored"}
 
 
-def test_without_a_believable_signature_nothing_is_stored(office: Office) -> None:
+def test_without_a_believable_signature_nothing_is_stored(billing: Billing) -> None:
     for header in ("", "t=1,v1=" + "0" * 64, sign(b"other")):
-        answer = office.post(an_event(), header=header)
-        assert (answer.status_code, answer.json and answer.json["code"]) == (400, "INVALID_SIGNATURE")
-    assert office.rows(EVENTS) == []
+        answer = billing.post(an_event(), header=header)
+        assert (answer.status_code, answer.json and answer.get_json()["code"]) == (400, "INVALID_SIGNATURE")
+    assert billing.rows(EVENTS) == []
 
 
-def test_a_thousand_mutants_over_http_are_refused_without_an_error_of_ours(office: Office) -> None:
+def test_a_thousand_mutants_over_http_are_refused_without_an_error_of_ours(billing: Billing) -> None:
     chance = random.Random(5)
     body = json.dumps(an_event()).encode()
     header = sign(body)
-    client = office.app.test_client()
+    client = billing.app.test_client()
     for _ in range(1000):
         place = chance.randrange(len(body))
         changed = body[:place] + bytes([chance.randrange(256)]) + body[place + chance.randrange(2) :]
         if changed != body:
             answer = client.post("/webhooks/stripe", data=changed, headers={"Stripe-Signature": header})
             assert answer.status_code == 400
-    assert office.rows(EVENTS) == []
+    assert billing.rows(EVENTS) == []
 
 
-def test_a_body_over_a_mebibyte_is_refused(office: Office) -> None:
-    answer = office.post(b" " * (1024 * 1024 + 1))
-    assert (answer.status_code, answer.json and answer.json["code"]) == (413, "CONTENT_TOO_LARGE")
+def test_a_body_over_a_mebibyte_is_refused(billing: Billing) -> None:
+    answer = billing.post(b" " * (1024 * 1024 + 1))
+    assert (answer.status_code, answer.json and answer.get_json()["code"]) == (413, "CONTENT_TOO_LARGE")
     largest = json.dumps(an_event(padding="x" * (1024 * 1024 - 200))).encode()
-    assert office.post(largest).status_code == 200
+    assert billing.post(largest).status_code == 200
 
 
 def test_without_a_secret_stripe_is_asked_to_come_back(app: Flask) -> None:
     with app.app_context():
         SETTINGS.set(app, _without_secrets(app))
-        answer = Office(app, START).post(an_event())
-    assert (answer.status_code, answer.json and answer.json["code"]) == (503, "WEBHOOK_NOT_CONFIGURED")
+        answer = Billing(app, START).post(an_event())
+    assert (answer.status_code, answer.json and answer.get_json()["code"]) == (503, "WEBHOOK_NOT_CONFIGURED")
 
 
-def test_an_outage_of_the_database_is_answered_with_503(office: Office) -> None:
+def test_an_outage_of_the_database_is_answered_with_503(billing: Billing) -> None:
     def down(_deliveries: Sequence[Delivery]) -> None:
         raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
 
-    INBOX_WRITER.set(office.app, InboxWriter(down))
-    answer = office.post(an_event())
+    INBOX_WRITER.set(billing.app, InboxWriter(down))
+    answer = billing.post(an_event())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
-    INBOX_WRITER.set(office.app, InboxWriter(webhook.write))
-    assert office.post(an_event()).status_code == 200
+    INBOX_WRITER.set(billing.app, InboxWriter(webhook.write))
+    assert billing.post(an_event()).status_code == 200
 
 
 @pytest.mark.database("sqlite")
-def test_a_database_that_can_not_be_written_stores_and_acknowledges_nothing(office: Office) -> None:
+def test_a_database_that_can_not_be_written_stores_and_acknowledges_nothing(billing: Billing) -> None:
     with transaction() as session:
         session.connection().exec_driver_sql("ALTER TABLE billing_event RENAME TO elsewhere")
-    assert office.post(an_event()).status_code >= 500
+    assert billing.post(an_event()).status_code >= 500
     with transaction() as session:
         session.connection().exec_driver_sql("ALTER TABLE elsewhere RENAME TO billing_event")
     db.engine.dispose()
-    assert office.rows(EVENTS) == []
+    assert billing.rows(EVENTS) == []
 
 
-def test_deliveries_that_arrive_together_share_a_commit_and_are_all_stored(office: Office) -> None:
+def test_deliveries_that_arrive_together_share_a_commit_and_are_all_stored(billing: Billing) -> None:
     writes: list[int] = []
 
     def write(deliveries: Sequence[Delivery]) -> None:
@@ -136,7 +136,7 @@ def test_deliveries_that_arrive_together_share_a_commit_and_are_all_stored(offic
     errors: list[Exception] = []
 
     def store(number: int) -> None:
-        with office.app.app_context():
+        with billing.app.app_context():
             try:
                 for turn in range(5):
                     together.store(parse(json.dumps(an_event(id=f"evt_{number}_{turn}")).encode(), START))
@@ -149,7 +149,7 @@ def test_deliveries_that_arrive_together_share_a_commit_and_are_all_stored(offic
     for thread in threads:
         thread.join()
     assert errors == []
-    assert sum(writes) == len(office.rows(EVENTS)) == 100
+    assert sum(writes) == len(billing.rows(EVENTS)) == 100
     assert len(writes) < 100
 
 

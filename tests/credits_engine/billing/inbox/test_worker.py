@@ -10,51 +10,51 @@ from credits_engine.billing.inbox.worker import LEASE, Worker
 from credits_engine.billing.models import ATTEMPTS, CUSTOMERS, FACTS
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stories import a_subscriber
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.statements import wait_until_somebody_waits
 
 
-def claim(office: Office, name: str = "worker") -> list[Claim]:
+def claim(billing: Billing, name: str = "worker") -> list[Claim]:
     with transaction() as session:
-        return inbox.claim(session, name, now=office.now, lease_ends_at=office.now + LEASE, most=100)
+        return inbox.claim(session, name, now=billing.now, lease_ends_at=billing.now + LEASE, most=100)
 
 
-def test_a_claimed_event_is_left_alone_until_its_lease_runs_out(office: Office) -> None:
-    office.deliver(*a_subscriber())
-    first = claim(office, "first")
-    assert claim(office, "second") == []
-    office.now += LEASE
-    second = claim(office, "second")
+def test_a_claimed_event_is_left_alone_until_its_lease_runs_out(billing: Billing) -> None:
+    billing.deliver(*a_subscriber())
+    first = claim(billing, "first")
+    assert claim(billing, "second") == []
+    billing.now += LEASE
+    second = claim(billing, "second")
     assert [each.event_id for each in second] == [each.event_id for each in first]
     assert {each.attempt for each in second} == {2}
 
 
-def test_a_worker_that_lost_its_claim_changes_nothing(office: Office) -> None:
-    office.deliver(a_subscriber()[-1])
-    (lost,) = claim(office, "slow")
-    office.now += LEASE
-    (held,) = claim(office, "fast")
+def test_a_worker_that_lost_its_claim_changes_nothing(billing: Billing) -> None:
+    billing.deliver(a_subscriber()[-1])
+    (lost,) = claim(billing, "slow")
+    billing.now += LEASE
+    (held,) = claim(billing, "fast")
     with pytest.raises(handler.LostClaimError), transaction() as session:
-        handler.handle(session, lost, handler.decode(lost), now=office.now)
-    assert office.rows(FACTS) == office.rows(CUSTOMERS) == []
+        handler.handle(session, lost, handler.decode(lost), now=billing.now)
+    assert billing.rows(FACTS) == billing.rows(CUSTOMERS) == []
     with transaction() as session:
-        handler.handle(session, held, handler.decode(held), now=office.now)
-    assert list(office.states().values()) == ["applied"]
+        handler.handle(session, held, handler.decode(held), now=billing.now)
+    assert list(billing.states().values()) == ["applied"]
 
 
-def test_several_workers_share_the_inbox_and_nothing_is_applied_twice(office: Office) -> None:
+def test_several_workers_share_the_inbox_and_nothing_is_applied_twice(billing: Billing) -> None:
     people = [f"user{number}" for number in range(12)]
     for person in people:
-        office.deliver(*a_subscriber(person))
+        billing.deliver(*a_subscriber(person))
     done: list[int] = []
     problems: list[BaseException] = []
 
     def run(name: str) -> None:
-        with office.app.app_context():
+        with billing.app.app_context():
             try:
-                done.append(Worker(name, lambda: office.now).work())
+                done.append(Worker(name, lambda: billing.now).work())
             except BaseException as error:
                 problems.append(error)
 
@@ -63,52 +63,52 @@ def test_several_workers_share_the_inbox_and_nothing_is_applied_twice(office: Of
         thread.start()
     for thread in threads:
         thread.join()
-    office.work()
+    billing.work()
     assert problems == []
-    assert set(office.states().values()) <= {"applied", "superseded"}
-    assert all(office.user(person) == ("pro", START) for person in people)
-    assert office.rows(ATTEMPTS) == []
+    assert set(billing.states().values()) <= {"applied", "superseded"}
+    assert all(billing.user(person) == ("pro", START) for person in people)
+    assert billing.rows(ATTEMPTS) == []
 
 
 @pytest.mark.database("postgresql")
-def test_two_events_of_one_customer_wait_for_each_other(office: Office) -> None:
+def test_two_events_of_one_customer_wait_for_each_other(billing: Billing) -> None:
     stripe = VirtualStripe()
     subscription = stripe.checkout("ada", "starter_monthly")
-    office.tell(stripe.events, at=START)
+    billing.process(stripe.events, at=START)
     told_before = len(stripe.events)
     stripe.change_price(subscription, "pro_monthly", move_anchor=True)
-    office.deliver(*stripe.events[told_before:])
-    updated, paid, *_ = claim(office)
+    billing.deliver(*stripe.events[told_before:])
+    updated, paid, *_ = claim(billing)
     outcomes: list[Outcome] = []
 
     def apply_second() -> None:
-        with office.app.app_context(), transaction() as session:
-            outcomes.append(handler.handle(session, paid, handler.decode(paid), now=office.now))
+        with billing.app.app_context(), transaction() as session:
+            outcomes.append(handler.handle(session, paid, handler.decode(paid), now=billing.now))
 
     second = threading.Thread(target=apply_second)
     with transaction() as session:
-        handler.handle(session, updated, handler.decode(updated), now=office.now)
+        handler.handle(session, updated, handler.decode(updated), now=billing.now)
         second.start()
         wait_until_somebody_waits()
     second.join()
     assert [outcome.state for outcome in outcomes] == [State.APPLIED]
-    assert office.user("ada") == ("pro", START)
-    assert office.account("ada")["reason"] == "Subscription sub_1 is active and grants pro."
+    assert billing.user("ada") == ("pro", START)
+    assert billing.account("ada")["reason"] == "Subscription sub_1 is active and grants pro."
 
 
-def test_work_ends_when_its_time_is_up(office: Office) -> None:
-    office.deliver(*a_subscriber())
-    assert Worker("w", lambda: office.now).work(until=office.now) == 0
-    assert Worker("w", lambda: office.now).work(most=3) == 3
+def test_work_ends_when_its_time_is_up(billing: Billing) -> None:
+    billing.deliver(*a_subscriber())
+    assert Worker("w", lambda: billing.now).work(until=billing.now) == 0
+    assert Worker("w", lambda: billing.now).work(most=3) == 3
 
 
-def test_doubts_are_settled_before_the_transaction_and_stored_with_the_event(office: Office) -> None:
+def test_doubts_are_settled_before_the_transaction_and_stored_with_the_event(billing: Billing) -> None:
     asked: list[str] = []
 
-    def doubts(claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
+    def look_up(claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         asked.append(claim.event_id)
         return ()
 
-    office.deliver(*a_subscriber())
-    office.work(doubts=doubts)
-    assert len(asked) >= len(office.states())
+    billing.deliver(*a_subscriber())
+    billing.work(doubts=look_up)
+    assert len(asked) >= len(billing.states())

@@ -11,7 +11,7 @@ from credits_engine.billing.stripe_api import client
 from credits_engine.billing.stripe_api.client import StripeGateway, connect
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.stripe_objects import Json
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -26,112 +26,112 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def truth(api: FakeApi) -> StripeGateway:
+def gateway(api: FakeApi) -> StripeGateway:
     return connect(KEY, base_url=api.url)
 
 
-def compared(truth: StripeGateway, office: Office, *, correct: bool = False) -> list[Discrepancy]:
-    found = reconcile(truth, now=office.now, actor="olga", correct=correct)
+def compared(gateway: StripeGateway, billing: Billing, *, correct: bool = False) -> list[Discrepancy]:
+    found = reconcile(gateway, now=billing.now, actor="olga", correct=correct)
     return [each for each in found if isinstance(each, Discrepancy)]
 
 
-def lost(api: FakeApi, office: Office, is_lost: Callable[[Json], bool]) -> None:
+def lost(api: FakeApi, billing: Billing, is_lost: Callable[[Json], bool]) -> None:
     """Deliver everything but what is lost."""
-    office.tell([event for event in api.stripe.events if not is_lost(event)], at=api.stripe.now)
+    billing.process([event for event in api.stripe.events if not is_lost(event)], at=api.stripe.now)
 
 
-def test_where_every_event_arrived_nothing_differs(api: FakeApi, truth: StripeGateway, office: Office) -> None:
+def test_where_every_event_arrived_nothing_differs(api: FakeApi, gateway: StripeGateway, billing: Billing) -> None:
     for number in range(5):
         subscription = api.stripe.checkout(f"user{number}", "pro_monthly")
         api.stripe.pass_time(api.stripe.now + DAY)
     api.stripe.change_price(subscription, "plus_monthly", move_anchor=True)
     api.stripe.cancel(subscription, at_once=True)
-    lost(api, office, lambda _: False)
-    before = office.final_state()
-    assert compared(truth, office) == []
-    assert compared(truth, office, correct=True) == []
-    assert office.final_state() == before
+    lost(api, billing, lambda _: False)
+    before = billing.final_state()
+    assert compared(gateway, billing) == []
+    assert compared(gateway, billing, correct=True) == []
+    assert billing.final_state() == before
 
 
 def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
-    api: FakeApi, truth: StripeGateway, office: Office, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, gateway: StripeGateway, billing: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PAGE", 2)
     people = [api.stripe.checkout(f"user{number}", "starter_monthly") for number in range(4)]
     told = len(api.stripe.events)
-    office.tell(api.stripe.events, at=START)
+    billing.process(api.stripe.events, at=START)
     api.stripe.change_price(people[0], "pro_monthly")
     api.stripe.pass_time(START + 3 * DAY)
     api.stripe.change_price(people[1], "plus_monthly", move_anchor=True)
     api.stripe.refund(people[2])
     api.stripe.cancel(people[2], at_once=True)
-    office.now = api.stripe.now
-    findings = compared(truth, office)
+    billing.now = api.stripe.now
+    findings = compared(gateway, billing)
     assert {each.kind for each in findings} == {DiscrepancyKind.MISSED_STATE}
     assert {each.user_id for each in findings} == {"user0", "user1", "user2"}
-    assert office.user("user0")[0] == "starter"
-    corrected = compared(truth, office, correct=True)
+    assert billing.user("user0")[0] == "starter"
+    corrected = compared(gateway, billing, correct=True)
     assert all(each.is_corrected for each in corrected)
-    assert compared(truth, office) == []
-    assert office.user("user0")[0] == "pro"
-    assert office.user("user1") == ("plus", START + 3 * DAY)
-    assert [start for start, _, _ in office.periods("user1")] == [START, START + 3 * DAY]
-    office.tell(api.stripe.events[told:], at=office.now)
-    assert [start for start, _, _ in office.periods("user1")] == [START, START + 3 * DAY]
+    assert compared(gateway, billing) == []
+    assert billing.user("user0")[0] == "pro"
+    assert billing.user("user1") == ("plus", START + 3 * DAY)
+    assert [start for start, _, _ in billing.periods("user1")] == [START, START + 3 * DAY]
+    billing.process(api.stripe.events[told:], at=billing.now)
+    assert [start for start, _, _ in billing.periods("user1")] == [START, START + 3 * DAY]
     with read_only() as session:
         trail = audit.latest(session, subject=f"stripe:{people[1].id}")
     assert [(entry.actor, entry.action) for entry in trail] == [("olga", "billing.reconcile")]
 
 
 def test_a_lost_payment_is_found_and_opens_the_period_it_paid_for(
-    api: FakeApi, truth: StripeGateway, office: Office
+    api: FakeApi, gateway: StripeGateway, billing: Billing
 ) -> None:
     subscription = api.stripe.checkout("ada", "starter_monthly")
-    office.tell(api.stripe.events, at=START)
+    billing.process(api.stripe.events, at=START)
     api.stripe.pass_time(START + 3 * DAY)
     api.stripe.change_price(subscription, "pro_monthly", move_anchor=True)
-    lost(api, office, lambda event: event["type"].startswith("invoice"))
-    assert len(office.periods("ada")) == 1
-    assert [each.kind for each in compared(truth, office)] == [DiscrepancyKind.MISSED_PAYMENT]
-    compared(truth, office, correct=True)
-    assert office.periods("ada")[-1][0] == START + 3 * DAY
-    assert compared(truth, office) == []
+    lost(api, billing, lambda event: event["type"].startswith("invoice"))
+    assert len(billing.periods("ada")) == 1
+    assert [each.kind for each in compared(gateway, billing)] == [DiscrepancyKind.MISSED_PAYMENT]
+    compared(gateway, billing, correct=True)
+    assert billing.periods("ada")[-1][0] == START + 3 * DAY
+    assert compared(gateway, billing) == []
 
 
 def test_a_directory_that_somebody_changed_by_hand_is_put_right(
-    api: FakeApi, truth: StripeGateway, office: Office
+    api: FakeApi, gateway: StripeGateway, billing: Billing
 ) -> None:
     api.stripe.checkout("ada", "pro_monthly")
-    office.tell(api.stripe.events, at=START)
+    billing.process(api.stripe.events, at=START)
     with transaction() as session:
         session.execute(update(USERS).values(plan="free"))
-    assert [each.kind for each in compared(truth, office)] == [DiscrepancyKind.WRONG_PLAN]
-    compared(truth, office, correct=True)
-    assert office.user("ada") == ("pro", START)
+    assert [each.kind for each in compared(gateway, billing)] == [DiscrepancyKind.WRONG_PLAN]
+    compared(gateway, billing, correct=True)
+    assert billing.user("ada") == ("pro", START)
 
 
 def test_strangers_unsold_prices_and_vanished_subscriptions_are_named_and_left(
-    api: FakeApi, truth: StripeGateway, office: Office
+    api: FakeApi, gateway: StripeGateway, billing: Billing
 ) -> None:
     kept = api.stripe.checkout("ada", "pro_monthly")
-    office.tell(api.stripe.events, at=START)
+    billing.process(api.stripe.events, at=START)
     del api.stripe.subscriptions[kept.id]
     stranger = api.stripe.open("cus_stranger", "pro_monthly")
     left = api.stripe.open("cus_left", "pro_monthly")
     api.stripe.cancel(left, at_once=True)
     api.prices = ("pro_monthly", "galaxy_monthly")
-    findings = {(each.kind, each.subscription_id) for each in compared(truth, office, correct=True)}
+    findings = {(each.kind, each.subscription_id) for each in compared(gateway, billing, correct=True)}
     assert findings == {
         (DiscrepancyKind.UNKNOWN_PRICE, ""),
         (DiscrepancyKind.UNKNOWN_CUSTOMER, stranger.id),
         (DiscrepancyKind.GONE, kept.id),
     }
-    assert office.user("ada")[0] == "pro"
+    assert billing.user("ada")[0] == "pro"
 
 
-def test_a_stranger_who_names_its_user_is_taken_in(api: FakeApi, truth: StripeGateway, office: Office) -> None:
+def test_a_stranger_who_names_its_user_is_taken_in(api: FakeApi, gateway: StripeGateway, billing: Billing) -> None:
     api.stripe.open("cus_new", "pro_monthly", metadata={"user_id": "newton"})
-    office.now = START
-    (finding,) = compared(truth, office, correct=True)
+    billing.now = START
+    (finding,) = compared(gateway, billing, correct=True)
     assert finding.is_corrected
-    assert office.user("newton") == ("pro", START)
+    assert billing.user("newton") == ("pro", START)

@@ -19,9 +19,9 @@ from credits_engine.billing.stripe_api.client import (
     connect,
 )
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
-from tests.credits_engine.billing.stories import told
+from tests.credits_engine.billing.stories import facts_of
 from tests.credits_engine.billing.stripe_objects import NEW, Json
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -38,7 +38,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def truth(api: FakeApi) -> StripeGateway:
+def gateway(api: FakeApi) -> StripeGateway:
     return connect(KEY, base_url=api.url)
 
 
@@ -61,10 +61,10 @@ def test_the_pinned_version_is_the_one_the_official_library_was_made_for() -> No
     assert stripe_library.api_version == API_VERSION == NEW
 
 
-def test_a_subscription_comes_with_its_payment_dated_by_stripes_clock(api: FakeApi, truth: StripeGateway) -> None:
+def test_a_subscription_comes_with_its_payment_dated_by_stripes_clock(api: FakeApi, gateway: StripeGateway) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     api.stripe.pass_time(START + DAY)
-    snapshot, paid = truth.subscription(subscription.id)
+    snapshot, paid = gateway.subscription(subscription.id)
     assert isinstance(snapshot, Snapshot)
     assert (snapshot.source, snapshot.status, snapshot.at) == (Source.FETCHED, Status.ACTIVE, START + DAY)
     assert isinstance(paid, InvoicePaid)
@@ -73,33 +73,33 @@ def test_a_subscription_comes_with_its_payment_dated_by_stripes_clock(api: FakeA
     assert api.asked == [(f"/v1/subscriptions/{subscription.id}?expand[0]=latest_invoice", API_VERSION)]
 
 
-def test_a_fetched_fact_says_the_same_as_the_event(api: FakeApi, truth: StripeGateway) -> None:
+def test_a_fetched_fact_says_the_same_as_the_event(api: FakeApi, gateway: StripeGateway) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
-    told_by_events = {fact.identity: fact for fact in told(api.stripe.events)}
-    snapshot, paid = truth.subscription(subscription.id)
+    told_by_events = {fact.identity: fact for fact in facts_of(api.stripe.events)}
+    snapshot, paid = gateway.subscription(subscription.id)
     newest = [fact for fact in told_by_events.values() if isinstance(fact, Snapshot)][-1]
     assert isinstance(snapshot, Snapshot)
     assert snapshot.content == newest.content
     assert told_by_events[paid.identity] == paid
 
 
-def test_a_subscription_that_stripe_does_not_have_is_nothing(truth: StripeGateway) -> None:
-    assert truth.subscription("sub_none") == ()
+def test_a_subscription_that_stripe_does_not_have_is_nothing(gateway: StripeGateway) -> None:
+    assert gateway.subscription("sub_none") == ()
 
 
-def test_every_page_is_read(api: FakeApi, truth: StripeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_is_read(api: FakeApi, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PAGE", 3)
     for number in range(7):
         api.stripe.open(f"cus_{number}", "starter_monthly")
-    assert [len(page) for page in truth.pages()] == [3, 3, 1]
+    assert [len(page) for page in gateway.pages()] == [3, 3, 1]
     assert len(api.asked) == 3
 
 
 @pytest.mark.parametrize("failures", [[500], [0], [503, 0]])
-def test_passing_failures_are_tried_again(api: FakeApi, truth: StripeGateway, failures: list[int]) -> None:
+def test_passing_failures_are_tried_again(api: FakeApi, gateway: StripeGateway, failures: list[int]) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     api.statuses = list(failures)
-    assert truth.subscription(subscription.id)
+    assert gateway.subscription(subscription.id)
     assert len(api.asked) == len(failures) + 1
 
 
@@ -131,16 +131,16 @@ def test_after_some_failures_nobody_asks_until_the_pause_is_over(api: FakeApi) -
     assert patient.subscription("sub_1")
 
 
-def test_an_answer_that_can_not_be_read_is_no_answer(api: FakeApi, truth: StripeGateway) -> None:
+def test_an_answer_that_can_not_be_read_is_no_answer(api: FakeApi, gateway: StripeGateway) -> None:
     api.stripe.checkout("ada", "pro_monthly").status = "enlightened"
     with pytest.raises(StripeUnavailableError, match="enlightened"):
-        truth.subscription("sub_1")
+        gateway.subscription("sub_1")
 
 
 def test_what_events_tell_in_order_leaves_no_doubt() -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
-    known = told(stripe.events)
+    known = facts_of(stripe.events)
     assert ambiguous(known, ()) == set()
 
 
@@ -152,10 +152,10 @@ def test_two_updates_of_one_second_that_do_not_tell_their_order_are_doubtful() -
     stripe.stay(subscription)
     for event in stripe.events[-2:]:
         event["data"].pop("previous_attributes")
-    assert ambiguous(told(stripe.events), ()) == {subscription.id}
+    assert ambiguous(facts_of(stripe.events), ()) == {subscription.id}
 
 
-def test_a_doubt_is_settled_by_asking(api: FakeApi, truth: StripeGateway, office: Office) -> None:
+def test_a_doubt_is_settled_by_asking(api: FakeApi, gateway: StripeGateway, billing: Billing) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     api.stripe.pass_time(START + DAY)
     for _ in range(2):
@@ -164,33 +164,35 @@ def test_a_doubt_is_settled_by_asking(api: FakeApi, truth: StripeGateway, office
     for event in api.stripe.events[-4:]:
         event["data"].pop("previous_attributes")
     api.stripe.pass_time(START + 2 * DAY)
-    office.deliver(*reversed(api.stripe.events))
-    office.work(at=api.stripe.now, doubts=StripeLookup(truth))
-    assert office.account("ada")["due_at"] == START.replace(month=12)
-    assert office.user("ada") == ("pro", START)
+    billing.deliver(*reversed(api.stripe.events))
+    billing.work(at=api.stripe.now, doubts=StripeLookup(gateway))
+    assert billing.account("ada")["due_at"] == START.replace(month=12)
+    assert billing.user("ada") == ("pro", START)
     assert api.asked
-    office.work(at=START.replace(month=12) + DAY)
-    assert office.user("ada")[0] == "pro"
+    billing.work(at=START.replace(month=12) + DAY)
+    assert billing.user("ada")[0] == "pro"
 
 
-def test_a_doubt_that_can_not_be_settled_hinders_nothing(api: FakeApi, truth: StripeGateway, office: Office) -> None:
+def test_a_doubt_that_can_not_be_settled_hinders_nothing(
+    api: FakeApi, gateway: StripeGateway, billing: Billing
+) -> None:
     api.stripe.checkout("ada", "pro_monthly")
     api.statuses = [500] * 1000
     paid = next(event for event in api.stripe.events if event["type"] == "invoice.paid")
-    office.deliver(paid, *api.stripe.events)
-    office.work(at=api.stripe.now, doubts=StripeLookup(truth))
-    assert office.user("ada") == ("pro", START)
+    billing.deliver(paid, *api.stripe.events)
+    billing.work(at=api.stripe.now, doubts=StripeLookup(gateway))
+    assert billing.user("ada") == ("pro", START)
 
 
 def test_a_thin_event_is_followed_and_waits_where_we_may_not_ask(
-    api: FakeApi, truth: StripeGateway, office: Office
+    api: FakeApi, gateway: StripeGateway, billing: Billing
 ) -> None:
     subscription = api.stripe.open("cus_ada", "pro_monthly", metadata={"user_id": "ada"})
-    office.deliver(thin(subscription.id))
-    office.work(at=api.stripe.now)
-    (waiting,) = office.rows(EVENTS)
+    billing.deliver(thin(subscription.id))
+    billing.work(at=api.stripe.now)
+    (waiting,) = billing.rows(EVENTS)
     assert (waiting["state"], waiting["waiting_for"]) == ("parked", "stripe:")
-    office.deliver({**thin(subscription.id), "id": "evt_second"})
-    office.work(doubts=StripeLookup(truth))
-    assert office.event("evt_second")["state"] == "applied"
-    assert office.user("ada") == ("pro", START)
+    billing.deliver({**thin(subscription.id), "id": "evt_second"})
+    billing.work(doubts=StripeLookup(gateway))
+    assert billing.event("evt_second")["state"] == "applied"
+    assert billing.user("ada") == ("pro", START)

@@ -10,7 +10,7 @@ from credits_engine.billing.facts import InvoicePaid, Link, Refund, Snapshot
 from credits_engine.billing.stripe_api import events
 from credits_engine.billing.stripe_api.events import OTHERS, SUBSCRIPTION
 from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
-from tests.credits_engine.billing.stories import random_life, told
+from tests.credits_engine.billing.stories import facts_of, random_life
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -23,7 +23,7 @@ LIFE = [event for seed in range(6) for event in random_life(seed, days=60).event
 
 
 def paths(value: Any, so_far: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value within a document."""
+    """Return the way to every value within a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [so_far, *(path for key, each in inner for path in paths(each, (*so_far, key)))]
 
@@ -72,7 +72,7 @@ def test_a_proration_is_a_payment_of_no_period() -> None:
     stripe = VirtualStripe()
     subscription = stripe.checkout("ada", "starter_monthly")
     stripe.change_price(subscription, "pro_monthly")
-    paid = [fact for fact in told(stripe.events) if isinstance(fact, InvoicePaid)]
+    paid = [fact for fact in facts_of(stripe.events) if isinstance(fact, InvoicePaid)]
     assert [fact.period is None for fact in dict.fromkeys(paid)] == [False, True]
 
 

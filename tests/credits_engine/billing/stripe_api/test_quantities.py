@@ -8,10 +8,10 @@ from credits_engine.billing.inbox.worker import StripeLookup
 from credits_engine.billing.stripe_api.client import connect
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
-from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
-from tests.credits_engine.billing.virtual_shop import CENTS, sell
+from tests.credits_engine.billing.virtual_sales import CENTS, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 PRICE = "pack_roast_100"
@@ -36,8 +36,8 @@ def checkout(generation: str, **changes: Any) -> VirtualStripe:
     return stripe
 
 
-def granted(office: Office) -> list[int]:
-    return [row["amount"] for row in office.rows(PACKS)]
+def granted(billing: Billing) -> list[int]:
+    return [row["amount"] for row in billing.rows(PACKS)]
 
 
 TOLD: dict[str, tuple[Json, int]] = {
@@ -63,9 +63,9 @@ TOLD: dict[str, tuple[Json, int]] = {
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize(("changes", "quantity"), TOLD.values(), ids=TOLD)
-def test_as_many_are_granted_as_were_paid(office: Office, generation: str, changes: Json, quantity: int) -> None:
-    office.tell(checkout(generation, **changes).events, at=START)
-    assert granted(office) == [100 * quantity]
+def test_as_many_are_granted_as_were_paid(billing: Billing, generation: str, changes: Json, quantity: int) -> None:
+    billing.process(checkout(generation, **changes).events, at=START)
+    assert granted(billing) == [100 * quantity]
 
 
 UNTOLD: dict[str, Json] = {
@@ -78,51 +78,51 @@ UNTOLD: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("changes", UNTOLD.values(), ids=UNTOLD)
-def test_what_nobody_tells_waits_where_people_see_it(office: Office, changes: Json) -> None:
+def test_what_nobody_tells_waits_where_people_see_it(billing: Billing, changes: Json) -> None:
     stripe = checkout(GENERATIONS[-1], **changes)
-    office.tell(stripe.events, at=START)
-    event = office.event(stripe.events[0]["id"])
+    billing.process(stripe.events, at=START)
+    event = billing.event(stripe.events[0]["id"])
     assert (event["state"], event["waiting_for"]) == ("parked", "stripe:")
     assert "How many packs" in event["reason"]
-    assert granted(office) == []
+    assert granted(billing) == []
 
 
-def asked(office: Office, stripe: VirtualStripe, *lines: Json) -> None:
+def apply_checkout(billing: Billing, stripe: VirtualStripe, *lines: Json) -> None:
     """Work off a checkout while Stripe answers which lines it has."""
     with fake_api.serving(stripe) as api:
         api.lines[stripe.events[0]["data"]["object"]["id"]] = list(lines)
-        office.now = START
-        office.deliver(*stripe.events)
-        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+        billing.now = START
+        billing.deliver(*stripe.events)
+        billing.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_checkout_without_metadata_is_asked_for_its_lines(office: Office, generation: str) -> None:
+def test_a_checkout_without_metadata_is_asked_for_its_lines(billing: Billing, generation: str) -> None:
     stripe = checkout(generation, metadata={"credit_pack": ""})
-    asked(office, stripe, line(2), line(5, "shipping"))
-    assert granted(office) == [200]
-    assert set(office.states().values()) == {"applied"}
+    apply_checkout(billing, stripe, line(2), line(5, "shipping"))
+    assert granted(billing) == [200]
+    assert set(billing.states().values()) == {"applied"}
 
 
-def test_a_checkout_of_something_else_is_ignored_and_says_whether_it_was_asked_for(office: Office) -> None:
+def test_a_checkout_of_something_else_is_ignored_and_says_whether_it_was_asked_for(billing: Billing) -> None:
     stripe = checkout(GENERATIONS[-1], metadata={"credit_pack": ""})
-    office.tell(stripe.events, at=START)
+    billing.process(stripe.events, at=START)
     (event,) = stripe.events
-    assert "STRIPE_API_KEY" in office.event(event["id"])["reason"]
+    assert "STRIPE_API_KEY" in billing.event(event["id"])["reason"]
     other = {**event, "id": "evt_other"}
     stripe.events[:] = [other]
-    asked(office, stripe, line(1, "a_mug"))
-    assert office.event("evt_other")["state"] == "ignored"
-    assert office.event("evt_other")["reason"] == "This checkout names no pack that is on sale."
-    assert granted(office) == []
+    apply_checkout(billing, stripe, line(1, "a_mug"))
+    assert billing.event("evt_other")["state"] == "ignored"
+    assert billing.event("evt_other")["reason"] == "This checkout names no pack that is on sale."
+    assert granted(billing) == []
 
 
-def test_stripe_is_asked_where_the_event_does_not_tell(office: Office) -> None:
+def test_stripe_is_asked_where_the_event_does_not_tell(billing: Billing) -> None:
     stripe = checkout(GENERATIONS[-1])
     with fake_api.serving(stripe) as api:
         api.lines[stripe.events[0]["data"]["object"]["id"]] = [line(3)]
-        office.now = START
-        office.deliver(*stripe.events)
-        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
-    assert granted(office) == [300]
-    assert set(office.states().values()) == {"applied"}
+        billing.now = START
+        billing.deliver(*stripe.events)
+        billing.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+    assert granted(billing) == [300]
+    assert set(billing.states().values()) == {"applied"}

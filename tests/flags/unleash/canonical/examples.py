@@ -9,31 +9,31 @@ from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_de
 
 
 def feature(*strategies: Any, **changes: Any) -> dict[str, Any]:
-    """A feature named F that is on for whom these strategies let in."""
+    """Return a feature named F that is on for whom these strategies let in."""
     return {"name": "F", "enabled": True, "strategies": list(strategies) or [{"name": "default"}]} | changes
 
 
 def constrained(**constraint: Any) -> dict[str, Any]:
-    """A feature with one constraint."""
+    """Return a feature with one constraint."""
     return feature({"name": "default", "constraints": [{"contextName": "plan"} | constraint]})
 
 
 def taken(raw: Any) -> Definitions:
-    """What became of a feature that is taken."""
+    """Return the definitions of a feature, which must be taken."""
     outcome = canonical_definitions({"features": [raw]})
     assert isinstance(outcome, Definitions), outcome
     return outcome
 
 
 def mistakes(raw: Any) -> dict[str, str]:
-    """Why a feature is refused, by field."""
+    """Return why a feature is refused, by field."""
     outcome = canonical_definitions({"features": [raw]})
     assert isinstance(outcome, InvalidDefinition), outcome
     return {mistake.field.removeprefix("features[0]."): mistake.sentence for mistake in outcome.mistakes}
 
 
 def constraint(raw: Any) -> dict[str, Any]:
-    """The one constraint of a feature that is taken."""
+    """Return the one constraint of a feature that is taken."""
     (strategy,) = taken(raw).features[0]["strategies"]
     (only,) = strategy["constraints"]
     assert isinstance(only, dict)
@@ -41,7 +41,7 @@ def constraint(raw: Any) -> dict[str, Any]:
 
 
 def engine(definitions: Any) -> UnleashEngine:
-    """The official engine, holding these definitions after they were taken."""
+    """Return the official engine, holding these definitions after they were taken."""
     outcome = canonical_definitions(definitions)
     assert isinstance(outcome, Definitions), outcome
     asked = UnleashEngine()
@@ -51,6 +51,6 @@ def engine(definitions: Any) -> UnleashEngine:
 
 
 def is_on(raw: Any, **properties: Any) -> bool:
-    """Whether the official engine lets a user with these properties in."""
+    """Return whether the official engine lets a user with these properties in."""
     context = {"userId": "u1", "properties": properties}
     return bool(engine({"features": [raw]}).check_enabled("F", context).is_enabled)

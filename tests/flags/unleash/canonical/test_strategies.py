@@ -9,7 +9,7 @@ NEVER = {"contextName": "userId", "operator": "IN", "inverted": False, "caseInse
 
 
 def share(**parameters: Any) -> dict[str, Any]:
-    """A feature that is on for a share."""
+    """Return a feature that is on for a share."""
     return feature({"name": "flexibleRollout", "parameters": parameters})
 
 

@@ -18,7 +18,7 @@ def sell(
     is_paid: bool = True,
     quantity: int | None = None,
 ) -> Json:
-    """A finished checkout of a pack. Without a customer it is a guest's; with a quantity the line items are shown."""
+    """Finish a checkout of a pack. Without a customer it is a guest's; with a quantity it shows its line items."""
     line = {"id": stripe._id("li"), "object": "item", "quantity": quantity, "price": {"lookup_key": price, "id": "p"}}
     session: Json = {
         "id": stripe._id("cs"),
@@ -39,12 +39,12 @@ def sell(
 
 
 def receive_payment(stripe: VirtualStripe, session: Mapping[str, object]) -> None:
-    """The bank transfer of a checkout has come in."""
+    """Let the bank transfer of a checkout come in."""
     stripe._send("checkout.session.async_payment_succeeded", {**session, "payment_status": "paid"})
 
 
 def give_back(stripe: VirtualStripe, session: Mapping[str, object], cents_in_all: int = CENTS) -> None:
-    """So much of the payment has been given back by now."""
+    """Give back so much of the payment, in all."""
     charge = {
         "id": f"ch_{session['payment_intent']}",
         "object": "charge",
@@ -58,7 +58,7 @@ def give_back(stripe: VirtualStripe, session: Mapping[str, object], cents_in_all
 
 
 def one_off_line(stripe: VirtualStripe, number: int, price: str = "setup", **changes: Any) -> Json:
-    """A line that is paid once, as of `add_invoice_items`, or of a checkout that sells something beside a plan."""
+    """Return a line that is paid once, as of `add_invoice_items` or of a checkout that sells more than a plan."""
     instant = seconds(stripe.now)
     line: Json = {
         "id": f"il_once_{number}",
@@ -77,5 +77,5 @@ def one_off_line(stripe: VirtualStripe, number: int, price: str = "setup", **cha
 
 
 def invoices_of(stripe: VirtualStripe) -> list[Json]:
-    """The invoice of each event that tells of a payment; both events of one payment hold the same."""
+    """Return the invoice of each event that tells of a payment; both events of one payment hold the same."""
     return [each["data"]["object"] for each in stripe.events if each["type"].startswith("invoice.pa")]

@@ -1,4 +1,4 @@
-"""Where an installation is changed in tests: flags, people and rollouts moved without asking gates or soak times."""
+"""An installation as tests change it: flags, people and rollouts moved without asking gates or soak times."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ REASON = "For a test."
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """Changes the installation behind `app`; what serves it may be another process."""
+class Installation:
+    """The installation behind `app`, to be changed; another process may serve it."""
 
     app: Flask
 
@@ -33,7 +33,7 @@ class Office:
             rollouts.plan(session, FLAG, default_plan(CUTOVER), ChangeContext(datetime.now(UTC), "test", REASON))
 
     def token(self, kind: str, environment: str = "production", **options: Any) -> str:
-        """The text of a new token."""
+        """Return the text of a new token."""
         with self.app.app_context(), transaction() as session:
             return accounts.create_token(
                 session, f"a {kind} token", kind, environment=environment, now=datetime.now(UTC), **options

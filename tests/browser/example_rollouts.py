@@ -90,7 +90,7 @@ def _live_through(now: datetime) -> None:
 
 
 def _consume(now: datetime) -> None:
-    """One user of the directory, until v2 and legacy have different limits to go by."""
+    """Consume for one user of the directory, until v2 and legacy have different limits to go by."""
     with transaction() as session:
         upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True)], now=now)
     for number in range(12):
@@ -99,7 +99,7 @@ def _consume(now: datetime) -> None:
 
 
 def _deliver_event(now: datetime) -> None:
-    """An event of Stripe's that can be applied once more."""
+    """Deliver an event of Stripe's that can be applied once more."""
     document = {
         "id": STRIPE_EVENT,
         "object": "event",
@@ -114,7 +114,7 @@ def _deliver_event(now: datetime) -> None:
 
 
 def _add_flag(now: datetime) -> None:
-    """A flag without a rollout, with all that its page can show."""
+    """Add a flag without a rollout, with all that its page can show."""
     change = ChangeContext(now - timedelta(hours=2), "alice", "The new till.")
     share = {"rollout": "25", "groupId": "checkout", "stickiness": "userId"}
     country = {"contextName": "country", "operator": "IN", "values": ["ES", "FR"]}

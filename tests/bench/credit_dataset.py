@@ -1,4 +1,4 @@
-"""What a till has when it is measured: users with their books, and a journal of ten months that adds up to them."""
+"""The data for a measurement of credits: users with their books, and a journal of ten months that adds up to them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from control_plane.platform.runtime import leases
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.periods import Period, calendar_month
 from credits_engine.store.tables import COUNTERS, LEGACY, USERS
-from tests.billing_office import Office
+from tests.installation import Installation
 
 MONTHS = 10
 USERS_AT_ONCE = 10_000
@@ -45,15 +45,15 @@ INSERT INTO {book} SELECT user_id, {start}, {more} ARRAY[sum({engine}_posted[1])
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
-    """How many users there are, and how many rows the journal has."""
+class Dataset:
+    """The size of what is measured: the number of users, and of rows in the journal."""
 
     users: int = 10_000
     rows: int = 0
 
     @property
     def block(self) -> int:
-        """How many users have consumed in each month."""
+        """The number of users who consumed in each month."""
         return max(self.users // MONTHS, 1)
 
     @property
@@ -62,32 +62,32 @@ class Stock:
         return range((MONTHS - 1) * self.block, MONTHS * self.block)
 
 
-def fill(office: Office, stock: Stock) -> None:
-    """Put the stock into an empty installation whose rollout serves a quarter of everyone by v2."""
-    office.plan()
-    office.move(3, 1)
+def fill(installation: Installation, dataset: Dataset) -> None:
+    """Put the dataset into an empty installation whose rollout serves a quarter of everyone by v2."""
+    installation.plan()
+    installation.move(3, 1)
     now = datetime.now(UTC)
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         # A term that any guard outranks: the measured server has one of its own.
         leases.heartbeat(session, now=now, term=0, ttl_seconds=A_DAY.total_seconds())
-    with office.app.app_context(), db.engine.begin() as connection:
-        if stock.rows:
+    with installation.app.app_context(), db.engine.begin() as connection:
+        if dataset.rows:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         month = calendar_month(now)
-        for first in range(0, stock.users, USERS_AT_ONCE):
-            numbers = range(first, min(first + USERS_AT_ONCE, stock.users))
+        for first in range(0, dataset.users, USERS_AT_ONCE):
+            numbers = range(first, min(first + USERS_AT_ONCE, dataset.users))
             connection.execute(insert(USERS), [_user(number, now) for number in numbers])
             # Who has consumed this month has books of the journal's; for the others the clock has opened them.
-            idle = [f"user-{number}" for number in numbers if not (stock.rows and number in stock.active)]
+            idle = [f"user-{number}" for number in numbers if not (dataset.rows and number in dataset.active)]
             if idle:
                 connection.execute(insert(COUNTERS), [_counters(user, month) for user in idle])
                 connection.execute(insert(LEGACY), [_pools(user, month) for user in idle])
-        if stock.rows:
-            _journal(connection, stock, now)
+        if dataset.rows:
+            _journal(connection, dataset, now)
 
 
-def _journal(connection: Connection, stock: Stock, now: datetime) -> None:
-    values = {"now": now, "rows": stock.rows, "users": stock.users, "block": stock.block, "months": MONTHS}
+def _journal(connection: Connection, dataset: Dataset, now: datetime) -> None:
+    values = {"now": now, "rows": dataset.rows, "users": dataset.users, "block": dataset.block, "months": MONTHS}
     connection.execute(text(ENTRIES), values)
     v2 = {"engine": "v2", "start": "v2_period_start", "end": "v2_period_end", "more": f"v2_period_end, '{BOUGHT}',"}
     legacy = {"engine": "legacy", "start": "legacy_period_start", "end": "legacy_period_end", "more": ""}

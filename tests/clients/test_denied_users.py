@@ -13,8 +13,8 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from flags.administration.overrides import put_override, remove_override
 from flags.store import Effect
-from tests.billing_office import Office
 from tests.clients.test_node import client
+from tests.installation import Installation
 
 pytestmark = pytest.mark.faults
 
@@ -27,9 +27,9 @@ def names(first: int, last: int) -> list[str]:
     return [f"kept-out-{number}" for number in range(first, last)]
 
 
-def change(office: Office, *, deny: Sequence[str] = (), end: Sequence[str] = ()) -> None:
+def change(installation: Installation, *, deny: Sequence[str] = (), end: Sequence[str] = ()) -> None:
     because = ChangeContext(datetime.now(UTC), "test", "Asked for by support.")
-    with office.app.app_context(), transaction() as session:
+    with installation.app.app_context(), transaction() as session:
         for user in deny:
             put_override(session, FLAG, user, Effect.DENY, because)
         for user in end:
@@ -37,17 +37,17 @@ def change(office: Office, *, deny: Sequence[str] = (), end: Sequence[str] = ())
 
 
 @pytest.fixture
-def everyone(office: Office) -> Office:
+def everyone(installation: Installation) -> Installation:
     """The flag is on for everybody but 420 people."""
-    change(office, end=names(0, KEPT_OUT + 40))
-    change(office, deny=names(0, KEPT_OUT))
-    office.move(3, 3)
-    return office
+    change(installation, end=names(0, KEPT_OUT + 40))
+    change(installation, deny=names(0, KEPT_OUT))
+    installation.move(3, 3)
+    return installation
 
 
 @pytest.mark.parametrize("kind", ["polling", "delta", "streaming"])
 def test_node_exposes_nobody_while_names_come_and_go(
-    kind: str, url: str, everyone: Office, tmp_path: Path, eventually: Wait
+    kind: str, url: str, everyone: Installation, tmp_path: Path, eventually: Wait
 ) -> None:
     with client(kind, url, everyone, tmp_path) as ask:
         eventually(lambda: ask(OTHERS[0])["value"])
@@ -60,7 +60,7 @@ def test_node_exposes_nobody_while_names_come_and_go(
 
 
 def test_python_exposes_nobody_while_names_come_and_go(
-    url: str, everyone: Office, tmp_path: Path, eventually: Wait
+    url: str, everyone: Installation, tmp_path: Path, eventually: Wait
 ) -> None:
     sdk = UnleashClient(
         f"{url}/api",
@@ -83,7 +83,7 @@ def test_python_exposes_nobody_while_names_come_and_go(
 
 
 def test_who_was_kept_out_for_a_while_is_let_in_again_when_it_ends(
-    url: str, everyone: Office, tmp_path: Path, eventually: Wait
+    url: str, everyone: Installation, tmp_path: Path, eventually: Wait
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=4)
     because = ChangeContext(datetime.now(UTC), "test", "For a moment.")

@@ -7,23 +7,23 @@ from alerts.analysis.quantities import duration_text
 from alerts.definitions import parser
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS
 from tests.bench.guard import ours, tables
-from tests.bench.guard.ours import Stretch, Watched
+from tests.bench.guard.ours import SimulatedAlert, TrafficSpan
 from tests.bench.guard.report import ALPHAS, PER_MINUTE, Goal, Section, fired, one_alert, seldom, this_guard, times
 from tests.bench.guard.sampling import Sampler
 
 TWINNED = "alerts: {credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical}}"
 RETRIES = 5.0
 ACCOUNT_WINDOWS_SECONDS = sorted({1, 300, 3600, 86_400, WINDOW_SECONDS})
-BEFORE, AFTER = Stretch(1000, 0.001, 0.001), Stretch(1000, 0.001, 0.001)
+BEFORE, AFTER = TrafficSpan(1000, 0.001, 0.001), TrafficSpan(1000, 0.001, 0.001)
 OUTAGES = {
-    "both fail every request": Stretch(100, 1.0, 1.0, together=True),
-    "both fail the same half of the requests": Stretch(100, 0.5, 0.5, together=True),
-    "each fails half of them by itself": Stretch(100, 0.5, 0.5),
+    "both fail every request": TrafficSpan(100, 1.0, 1.0, together=True),
+    "both fail the same half of the requests": TrafficSpan(100, 0.5, 0.5, together=True),
+    "each fails half of them by itself": TrafficSpan(100, 0.5, 0.5),
 }
 
 
 def retries(sampler: Sampler) -> Section:
-    """A retry storm, counted per attempt and per operation."""
+    """Report on a retry storm, counted per attempt and per operation."""
     rows, goals = [], []
     for factor in (0.1, 0.5, 1.0):
         attempts = sampler.each(ours.retried, one_alert(20.0), factor, RETRIES)
@@ -36,7 +36,7 @@ def retries(sampler: Sampler) -> Section:
 
 
 def broken_account(sampler: Sampler) -> Section:
-    """One account that fails all the time, in traffic that is else healthy."""
+    """Report on one account that fails all the time, in traffic that is else healthy."""
     rows, goals = [], []
     for per_minute in (4.0, 20.0, PER_MINUTE):
         found = {
@@ -58,15 +58,15 @@ def broken_account(sampler: Sampler) -> Section:
 
 def attribution(sampler: Sampler) -> Section:
     """Outages of both engines, and of v2 alone, judged with legacy's answers to the same requests."""
-    watched = Watched(parser.parse(TWINNED)[0], ALPHAS, PER_MINUTE)
+    watched = SimulatedAlert(parser.parse(TWINNED)[0], ALPHAS, PER_MINUTE)
     rows: list[list[str]] = []
     goals: list[Goal] = []
     for name, outage in OUTAGES.items():
-        for when, stretches in (("after 1,000 requests", [BEFORE, outage, AFTER]), ("at once", [outage, AFTER])):
-            runs = sampler.rare.each(ours.compared, watched, stretches)
+        for when, spans in (("after 1,000 requests", [BEFORE, outage, AFTER]), ("at once", [outage, AFTER])):
+            runs = sampler.rare.each(ours.compared, watched, spans)
             counts = [sum(run[index] < inf for run in runs) for index in range(len(ALPHAS))]
             rows.append([f"{name}, {when}", *(tables.share(count, len(runs)) for count in counts)])
-            if stretches[0] is BEFORE:
+            if spans[0] is BEFORE:
                 goals.append(seldom(f"shared outage rolled back: {name}", 0.01, counts[0], len(runs)))
     shared = tables.table(["a minute in which", *map(this_guard, ALPHAS)], rows)
     text = f"{PER_MINUTE:g} requests a minute, all answered by both engines; healthy engines fail 0.1%."
@@ -74,17 +74,17 @@ def attribution(sampler: Sampler) -> Section:
         "Whose fault it is",
         f"{text} Rolled back in the outage or in 10 minutes after it:\n\n{shared}\n"
         f"A fault of v2 alone after 1,000 requests, with and without asking legacy, requests until the rollback:\n\n"
-        f"{_v2_alone(sampler, watched)}",
+        f"{_v2_only(sampler, watched)}",
         tuple(goals),
     )
 
 
-def _v2_alone(sampler: Sampler, watched: Watched) -> str:
+def _v2_only(sampler: Sampler, watched: SimulatedAlert) -> str:
     rows = []
     for bad_rate in (0.02, 0.05, 0.2, 1.0):
-        stretches = [BEFORE, Stretch(15_000, bad_rate, 0.001)]
+        spans = [BEFORE, TrafficSpan(15_000, bad_rate, 0.001)]
         for name, attributed in (("asked", True), ("not asked", False)):
-            runs = sampler.each(partial(ours.compared, attributed=attributed), watched, stretches)
+            runs = sampler.each(partial(ours.compared, attributed=attributed), watched, spans)
             delays = [[run[index] for run in runs] for index in range(len(ALPHAS))]
             rows.append([f"{times(bad_rate)}, {name}", *map(tables.median_and_p90, delays)])
     return tables.table(["fault", *map(this_guard, ALPHAS)], rows)

@@ -14,8 +14,7 @@ from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
 from control_plane.core import transitions
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
-from control_plane.core.plan_edits import environments_of
+from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, environments_of, exposure
 from control_plane.core.transitions import Decision, Transition, cool_down_ends
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
@@ -30,7 +29,7 @@ EXPOSING = ("advance", "schedule", "rearm")
 Act = Callable[[Session, Rollout, ChangeContext], Decision | None]
 
 
-class HeldToPromises(RuleBasedStateMachine):
+class RolloutInvariants(RuleBasedStateMachine):
     """Two workers that act on one flag, and a clock that only goes on."""
 
     workers: tuple[Flask, ...] = ()
@@ -88,7 +87,7 @@ class HeldToPromises(RuleBasedStateMachine):
             assert after.latches_all
 
     def _is_latched(self, after: Rollout) -> None:
-        """On nowhere, but in development and staging where the rollback was not to be in force there."""
+        """Assert that the flag is off everywhere, but in development and staging if the rollback spares them."""
         on = {each for each in environments_of(after.plan) if not exposure(after, each).empty}
         assert on <= (set() if after.latches_all else set(PRE_PRODUCTION))
 

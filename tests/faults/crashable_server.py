@@ -14,13 +14,13 @@ from tests import postgres
 
 
 def children(process_id: int) -> list[int]:
-    """The processes that a process has started (Linux)."""
+    """Return the processes that a process has started (Linux)."""
     tasks = Path(f"/proc/{process_id}/task").glob("*/children")
     return [int(number) for task in tasks for number in task.read_text().split()]
 
 
 @dataclass
-class Crashable:
+class CrashableServer:
     """A server on a data directory that outlives it."""
 
     url: str
@@ -49,8 +49,8 @@ class Crashable:
 
 
 @contextmanager
-def crashable() -> Iterator[Crashable]:
-    """A server with an empty database `postgres`, gone when the block is left."""
+def crashable() -> Iterator[CrashableServer]:
+    """Yield a server with an empty database `postgres`, gone when the block is left."""
     user = postgres._server_user()
     public = "/tmp" if user else None  # noqa: S108 - another user has to get there
     with TemporaryDirectory(prefix=postgres.PREFIX, dir=public) as place:
@@ -59,7 +59,7 @@ def crashable() -> Iterator[Crashable]:
         server, url = postgres._start(Path(place), data, user, postgres.SERVER | postgres.FORGETFUL)
         copy = Path(place) / postgres.WHEEL
         programs = (copy if copy.exists() else postgres._wheel()) / "pginstall18" / "bin"
-        running = Crashable(url, data, programs, Path(place) / "log", user, server)
+        running = CrashableServer(url, data, programs, Path(place) / "log", user, server)
         try:
             yield running
         finally:
