@@ -15,7 +15,7 @@ def held(stripe: VirtualStripe) -> Subscription:
 
 
 def left_over(billing: Billing, user_id: str = "ada") -> dict[str, int]:
-    """What can still be spent of what rolled over, by kind."""
+    """Return the credits that rolled over and can still be spent, by kind."""
     return {row["kind"]: row["remaining"] for row in rolled_over(billing, user_id)}
 
 

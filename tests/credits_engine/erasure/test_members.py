@@ -23,7 +23,7 @@ def refused(user_id: str) -> str:
     return refusal.value.code
 
 
-def settle(user_id: str, key: str) -> None:
+def release(user_id: str, key: str) -> None:
     with transaction() as session:
         place = reservation_place(session, user_id, key)
         reservations.release(session, *place, now=LATER, actor="test", reason="Not needed.")
@@ -45,7 +45,7 @@ def test_what_a_member_has_reserved_is_settled_first() -> None:
     hold("ada", "k1", analysis=20)
     leave("ada", LATER)
     assert refused("ada") == "RESERVATION_OPEN"
-    settle("ada", "k1")
+    release("ada", "k1")
     service.erase("ada", change(now=GONE))
     assert differences() == 0
 
@@ -56,7 +56,7 @@ def test_an_organisation_is_not_erased_from_under_its_members() -> None:
     assert refused("acme") == "HAS_MEMBERS"
     leave("ada", LATER)
     assert refused("acme") == "RESERVATION_OPEN"
-    settle("ada", "k1")
+    release("ada", "k1")
     service.erase("acme", change(now=GONE))
     assert differences() == 0
 

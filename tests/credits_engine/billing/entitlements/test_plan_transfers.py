@@ -78,7 +78,7 @@ def test_the_lesser_plan_is_not_granted_beside_what_was_left_of_it(billing: Bill
 
 @pytest.mark.parametrize("used", [0, 60])
 def test_a_period_that_was_paid_goes_on_to_its_end_in_the_other_account(billing: Billing, used: int) -> None:
-    """Who was free until then has a calendar month, into which the paid period reaches."""
+    """An account that was free until then has a calendar month, into which the paid period reaches."""
     Consumer(billing.app).user("new")
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
