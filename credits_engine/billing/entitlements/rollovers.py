@@ -4,17 +4,19 @@ Like packs it is a function of the set of facts: a payment that comes late puts 
 spent stays spent.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
+from credits_engine.billing.entitlements.changes import Merged
 from credits_engine.billing.entitlements.coverage import coverages
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
+from credits_engine.billing.entitlements.sync_run import ACTOR, CLOCK
 from credits_engine.billing.facts import Snapshot
 from credits_engine.billing.store import accounts, facts, merges
 from credits_engine.engines.periods import Period
@@ -22,8 +24,6 @@ from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.store import rollovers
 from credits_engine.store.books import CounterRow
 from credits_engine.store.rollovers import RolledOver
-
-ACTOR = "billing"
 
 
 def is_sold(plan: str, known: Iterable[History], plans: Catalogue) -> bool:
@@ -51,18 +51,25 @@ def sync_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
     for user_id in accounts.known_users(session, user_ids):
         account = accounts.show_account(session, user_id)
         granting = account.subscription_id if account else None
-        sync_rollovers(session, user_id, _histories(session, user_id), granting=granting, now=now, cause="clock")
+        known, merged = _histories(session, user_id), accounts.merged_customers(session, user_id)
+        sync_rollovers(session, user_id, known, granting=granting, merged=merged, now=now, cause=CLOCK)
 
 
 def sync_rollovers(
-    session: Session, user_id: str, known: Sequence[History], *, granting: str | None, now: datetime, cause: str
+    session: Session,
+    user_id: str,
+    known: Sequence[History],
+    *,
+    granting: str | None,
+    merged: Merged,
+    now: datetime,
+    cause: str,
 ) -> list[str]:
     """Take back what rolled over from periods that are not paid for, and put back what was; a sentence for each.
 
     Call it with the user's books locked, as packs are locked behind them. `granting` is the subscription that decides
-    what they have, `cause` the event behind it.
+    what they have, `merged` who came with merges, `cause` the event behind it.
     """
-    merged = accounts.merged_customers(session, user_id)
     if not CATALOGUE.rolling_plans and not merged:
         return []
     change = ChangeContext(now, ACTOR, f"Whether its period is paid for is told by {cause}.")
@@ -83,7 +90,7 @@ def given_for_nothing(session: Session, user_id: str, now: datetime) -> set[int]
     return {each.pack.id for each in free if each.is_given or not facts.revoked(session, each.pack, actor=ACTOR)}
 
 
-def _payers(rolled: RolledOver, known: Sequence[History], merged: Mapping[str, datetime]) -> list[History]:
+def _payers(rolled: RolledOver, known: Sequence[History], merged: Merged) -> list[History]:
     """Return the subscriptions that can have paid for a period: a merge brought others, or it brought the period."""
     if rolled.subscription_id:
         return [each for each in known if each.subscription_id == rolled.subscription_id]

@@ -90,8 +90,9 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         changes += undone
     limited = _limit(run, entitlement, known, running)
     changes += limited
-    granting = entitlement.subscription_id
-    changes += rollovers.sync_rollovers(session, user_id, known, granting=granting, now=now, cause=cause)
+    changes += rollovers.sync_rollovers(
+        session, user_id, known, granting=entitlement.subscription_id, merged=run.merged, now=now, cause=cause
+    )
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)

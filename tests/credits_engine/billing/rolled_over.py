@@ -15,12 +15,12 @@ def held(stripe: VirtualStripe) -> Subscription:
 
 
 def left_over(billing: Billing, user_id: str = "ada") -> dict[str, int]:
-    """Return what can still be spent of what rolled over, by kind."""
+    """Return the credits that rolled over and can still be spent, by kind."""
     return {row["kind"]: row["remaining"] for row in rolled_over(billing, user_id)}
 
 
 def rolled_over(billing: Billing, user_id: str) -> list[dict[str, Any]]:
-    """Return the packs of what rolled over and can still be spent, here or where that was before a merge."""
+    """The packs of what rolled over and can still be spent, here or where that was before a merge."""
     rows = billing.rows(PACKS, user_id=user_id)
     return [row for row in rows if (row["rolled_from"] or row["merged_from"]) and row["expires_at"] > billing.now]
 

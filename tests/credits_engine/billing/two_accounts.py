@@ -38,7 +38,7 @@ def two_accounts(billing: Billing) -> VirtualStripe:
 
 
 def spendable(billing: Billing, user_id: str) -> Amounts:
-    """Return what the plan leaves, by v2's book, and what packs hold."""
+    """Return the credits that the plan leaves, by v2's book, and those that packs hold."""
     with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:
@@ -48,13 +48,13 @@ def spendable(billing: Billing, user_id: str) -> Amounts:
 
 
 def in_packs(billing: Billing, user_id: str) -> Amounts:
-    """Return what packs hold, bought, given or rolled over."""
+    """Return the credits that packs hold, bought, given or rolled over."""
     with read_only() as session:
         found = accounts.find(session, user_id)
         return account_books.read_books(session, found[0], billing.now).v2.bought if found else NOTHING
 
 
 def paid_for(billing: Billing, user_id: str) -> Amounts:
-    """Return what packs hold, and what the plan leaves where a subscription grants it: a free plan costs nothing."""
+    """Return what packs hold, and what the plan leaves where a subscription grants it: a free one costs nothing."""
     is_sold = bool(billing.account(user_id)["service_end"])
     return spendable(billing, user_id) if is_sold else in_packs(billing, user_id)

@@ -56,7 +56,7 @@ def faults(receipt: Receipt) -> set[str]:
     return {each.signal for each in outcome_signals(receipt) if each.bad and each.signal in (REFUSED_ALONE, VARIANCE)}
 
 
-def test_lower_limits_are_in_force_for_v2s_next_period_and_legacys_next_month_and_are_no_fault(
+def test_lower_limits_are_in_force_for_v2s_next_period_and_legacys_next_month(
     consumer: Consumer,
 ) -> None:
     consumer.user("ada", anchor=ANCHOR)

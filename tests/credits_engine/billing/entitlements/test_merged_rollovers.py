@@ -34,7 +34,7 @@ def rule(billing: Billing) -> Iterator[None]:
 
 @pytest.fixture
 def stripe(billing: Billing) -> VirtualStripe:
-    """A Stripe where ada has subscribed to pro, which was told at once."""
+    """Return a Stripe where ada has subscribed to pro, which was delivered at once."""
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     billing.process(stripe.events, at=START)
@@ -48,9 +48,7 @@ def merged(billing: Billing, user_id: str, into: str) -> None:
 
 
 @pytest.mark.parametrize("is_late", [True, False])
-def test_it_moves_with_a_merge_and_goes_with_its_money(
-    billing: Billing, stripe: VirtualStripe, *, is_late: bool
-) -> None:
+def test_it_moves_and_goes_with_its_money(billing: Billing, stripe: VirtualStripe, *, is_late: bool) -> None:
     """Also where the period had ended, and nobody had opened the next one yet."""
     if is_late:
         stripe.pass_time(NEXT + 2 * HOUR)

@@ -97,7 +97,7 @@ def test_a_chain_of_merges_ends_at_the_last(billing: Billing) -> None:
 
 
 def test_nobody_is_merged_into_one_who_is_part_of_another_already(billing: Billing) -> None:
-    """Events that name ada mean old by then, so what new has would be out of reach."""
+    """Metadata that names ada means old by then, so what new has would be out of reach."""
     stripe = two_accounts(billing)
     stripe.checkout("new", "starter_monthly")
     billing.process(stripe.events, at=START)
