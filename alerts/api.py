@@ -19,7 +19,7 @@ bp = Blueprint("alerts", __name__, url_prefix="/api/alerts")
 @bp.get("")
 @require_role("viewer")
 def index() -> ResponseReturnValue:
-    """The rules in force, and why the file on disk is not, if it is not."""
+    """Return the rules in force, and why the file on disk is not, if it is not."""
     found = rules_file.current()
     budgets = error_budgets(found.rules)
     return jsonify({"alerts": [_rule(rule, budgets[rule.name]) for rule in found.rules], "problem": found.problem})
@@ -28,7 +28,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/<flag>")
 @require_role("viewer")
 def show(flag: str) -> ResponseReturnValue:
-    """The last verdict on each alert of a flag."""
+    """Return the last verdict on each alert of a flag."""
     with read_only() as session:
         rollout = rollouts.find(session, flag)
         verdicts = store.latest_verdicts(session, flag, attempt=rollout.attempt)

@@ -36,7 +36,7 @@ class CounterWindow:
 
     @classmethod
     def over(cls, counts: Iterable[tuple[SeriesKey, Count]]) -> "CounterWindow":
-        """The counts by signal; those of one series add up in whoever asks."""
+        """Return the counts by signal; those of one series add up in whoever asks."""
         found: dict[str, list[tuple[SeriesKey, Count]]] = {}
         for series, count in counts:
             found.setdefault(series.signal, []).append((series, count))
@@ -48,7 +48,7 @@ class CounterWindow:
         return Counts(found.bad, max(found.bad, found.total)) if rule.by_account else found
 
     def about(self, signal: str, *engines: str) -> Counts:
-        """The counts of a signal, those of some engines where they are named."""
+        """Return the counts of a signal, those of some engines where they are named."""
         counts = [count for series, count in self.by_signal.get(signal, ()) if not engines or series.engine in engines]
         return Counts(sum(count.bad for count in counts), sum(count.total for count in counts))
 
@@ -161,7 +161,7 @@ class _LongWindows:
 
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], minutes_from: int, now: datetime) -> "_LongWindows":
-        """The sums that `rules` need at `now`, as they were read within the same minute where they were."""
+        """Return the sums that `rules` need at `now`, as they were read within the same minute where they were."""
         firsts = {_first_slice(rule, now) // SLICES_PER_MINUTE for rule in rules if _is_long(rule)}
         found = LONG_WINDOWS.get()
         if found is None or found.minutes_from != minutes_from or found.sums.keys() != firsts:
@@ -190,7 +190,7 @@ class Counters:
 
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], now: datetime) -> "Counters":
-        """The counters that `rules` need at `now`."""
+        """Return the counters that `rules` need at `now`."""
         short = [each.window_seconds for each in rules if not _is_long(each)]
         hours = [HOUR_SECONDS for each in rules if each.by_account]
         since = now - timedelta(seconds=max([*short, *hours], default=0.0))
@@ -283,10 +283,10 @@ def _is_long(rule: Rule) -> bool:
 
 
 def _first_slice(rule: Rule, now: datetime) -> int:
-    """The ten seconds of the epoch in which the window that ends now begins."""
+    """Return the ten seconds of the epoch in which the window that ends now begins."""
     return int((now - timedelta(seconds=rule.window_seconds)).timestamp()) // signals.SLICE_SECONDS
 
 
 def _next_minute(first_slice: int) -> int:
-    """The first minute of which all is in a window that begins in `first_slice`."""
+    """Return the first minute of which all is in a window that begins in `first_slice`."""
     return first_slice // SLICES_PER_MINUTE + 1

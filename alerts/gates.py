@@ -122,7 +122,7 @@ def is_alarming(verdict: Verdict) -> bool:
 
 
 def _without_rules() -> str | None:
-    """Why no alert is in force; None when alerts.yaml could be used."""
+    """Return why no alert is in force; None when alerts.yaml could be used."""
     found = rules_file.current()
     return None if found.loaded else f"No alert is in force. {found.problem}"
 

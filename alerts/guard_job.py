@@ -20,7 +20,7 @@ FORGET_SECONDS = 300.0
 
 
 def run_guard(now: datetime, term: int) -> list[Transition]:
-    """One tick: this process's counts are written first, so that what just happened is judged now.
+    """Run one tick: this process's counts are written first, so that what just happened is judged now.
 
     Raises SettingsError while alerts.yaml could never be used: without a heartbeat, exposure in production ends.
     """

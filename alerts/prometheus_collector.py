@@ -31,7 +31,7 @@ TICKS = Histogram("guard_tick_seconds", "Time of one evaluation of all alerts.",
 
 
 def collect() -> Iterable[Metric]:
-    """The guard's metrics as the database has them now: the same from whichever process they are scraped."""
+    """Return the guard's metrics as the database has them now: the same from whichever process they are scraped."""
     now = clock.now()
     rules = rules_file.current().rules
     with read_only() as session:
@@ -49,7 +49,7 @@ def init_app(app: Flask) -> None:
 
 
 def series_of(rule: Rule) -> tuple[SeriesKey, ...]:
-    """Every series that `rule` counts."""
+    """Return every series that `rule` counts."""
     if rule.compare is Compare.DISCORDANT:
         return SeriesKey(rule.signal), SeriesKey(rule.migration.signals.failed_control_only)
     if rule.metric.engine:

@@ -38,7 +38,7 @@ class ActiveDecisions:
     overrides: Sequence[Override]
 
     def overridden(self, rollout: Rollout, now: datetime) -> set[str]:
-        """The alerts that may only notify about this attempt of `rollout` at `now`."""
+        """Return the alerts that may only notify about this attempt of `rollout` at `now`."""
         ours = (each for each in self.overrides if (each.flag, each.attempt) == (rollout.flag, rollout.attempt))
         return {each.alert for each in ours if now < each.expires_at}
 
@@ -72,7 +72,7 @@ CACHED_STATE = AppState[_CachedState | None]("guard_state_cache", lambda: None)
 
 
 def active_decisions(session: Session, *, now: datetime, term: int, revision: int) -> ActiveDecisions:
-    """The rollouts and overrides in force, read anew where `revision` is not the one they were read at."""
+    """Return the rollouts and overrides in force, read anew where `revision` is not the one they were read at."""
     kept = _cached(term)
     if kept.decided is not None and kept.decided.revision == revision:
         return kept.decided

@@ -114,7 +114,7 @@ def remember(session: Session, flag: str, judged: Iterable[AlertStateUpdate], *,
 
 
 def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:
-    """The last verdict on each alert of this attempt, by name."""
+    """Return the last verdict on each alert of this attempt, by name."""
     rows = session.scalars(
         select(AlertState.verdict)
         .where(AlertState.flag == flag, AlertState.attempt == attempt)

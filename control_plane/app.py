@@ -50,7 +50,7 @@ SCHEMA_PENDING = AppState[bool]("schema_pending")
 
 
 def create_app(settings: Settings | None = None, *, schema_may_wait: bool = False, has_pages: bool = True) -> Flask:
-    """An application on `settings` (default: the environment's), its schema brought up to date.
+    """Return an application on `settings` (default: the environment's), its schema brought up to date.
 
     With `schema_may_wait` that happens as soon as the database can be reached, which is not waited for. Without pages
     it is made in less time.

@@ -156,7 +156,7 @@ for group in (plan_group, audit_group, checklist_group, token, user, mcp_command
 
 
 def command_line() -> click.Group:
-    """Every command of every package."""
+    """Return every command of every package."""
     rollout.load_packages()
     return rollout
 

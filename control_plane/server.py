@@ -74,7 +74,10 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
 
 
 def application() -> Flask:
-    """The application of one worker, with its background threads running. Called in the worker, after the fork."""
+    """Return the application of one worker, with its background threads running.
+
+    Called in the worker, after the fork.
+    """
     app = create_app(schema_may_wait=True)
     start_background(app)
     saturation.begin_serving(app)

@@ -11,7 +11,7 @@ class MalformedJSON(ValueError):  # noqa: N818 - the word of the problem's code
 
 
 def loads(source: str | bytes) -> object:
-    """The value of `source`. Raises MalformedJSON for anything that isn't strict JSON."""
+    """Return the value of `source`. Raises MalformedJSON for anything that isn't strict JSON."""
     try:
         text = source if isinstance(source, str) else source.decode("utf-8")
         value = DECODER.decode(text)

@@ -132,7 +132,7 @@ class distance_of(FunctionElement[int]):  # noqa: N801
 
 
 def sum_of(one: ColumnElement[Amounts], other: ColumnElement[Amounts]) -> amounts_of:
-    """Two amounts added up."""
+    """Return two amounts added up."""
     return amounts_of(*(amount_of(one, kind) + amount_of(other, kind) for kind in KINDS))
 
 

@@ -64,19 +64,19 @@ class CreditsGuard:
         self._user = user
 
     def require_analysis_credits(self, amount: int = 1) -> Callable[[View[P]], View[P]]:
-        """The view costs analysis credits."""
+        """Let the view cost analysis credits."""
         return self.require_credits(analysis=amount)
 
     def require_roast_credits(self, amount: int = 1) -> Callable[[View[P]], View[P]]:
-        """The view costs roast credits."""
+        """Let the view cost roast credits."""
         return self.require_credits(roast=amount)
 
     def require_both_credits(self, analysis: int = 1, roast: int = 1) -> Callable[[View[P]], View[P]]:
-        """The view costs credits of both kinds, granted together or not at all."""
+        """Let the view cost credits of both kinds, granted together or not at all."""
         return self.require_credits(analysis=analysis, roast=roast)
 
     def require_credits(self, **by_kind: int) -> Callable[[View[P]], View[P]]:
-        """The view costs credits of these kinds, granted together or not at all."""
+        """Let the view cost credits of these kinds, granted together or not at all."""
         amounts = Amounts(**by_kind)
 
         def decorate(view: View[P]) -> View[P]:
@@ -100,7 +100,7 @@ class CreditsGuard:
         return decorate
 
     def _hold(self, user_id: str, key: str, amounts: Amounts) -> str:
-        """The key under which credits are held; one whose work failed before is followed by a numbered one."""
+        """Return the key under which credits are held; one whose work failed before is followed by a numbered one."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             numbered = key if attempt == 1 else f"{key}#{attempt}"
             if self._counter.reserve(user_id, numbered, amounts) in (
@@ -168,7 +168,7 @@ def reservation_state(user_id: str, key: str) -> ReservationState:
 
 
 def _refused(problem: Problem) -> Response:
-    """The refusal as any Flask application can send it."""
+    """Return the refusal as any Flask application can send it."""
     body = json.dumps(problem.document())
     return Response(body, problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
 

@@ -28,7 +28,7 @@ class UserAction:
 
 
 def actions(rollout: Rollout, names: SideNames = CREDITS.names) -> tuple[UserAction, ...]:
-    """The actions that need a reason, as buttons beside the next step; the destructive one last."""
+    """Return the actions that need a reason, as buttons beside the next step; the destructive one last."""
     if rollout.latched:
         return (action(rollout, "rollback", names),) if environments_on(rollout) else ()
     held = rollout.state is RolloutState.HELD
@@ -40,7 +40,7 @@ def actions(rollout: Rollout, names: SideNames = CREDITS.names) -> tuple[UserAct
 
 
 def action(rollout: Rollout, verb: str, names: SideNames = CREDITS.names, *, entering: int | None = None) -> UserAction:
-    """The words for `verb`, whether or not it is possible now; `entering` known users get it by an advance."""
+    """Return the words for `verb`, whether or not it is possible now; `entering` known users get it by an advance."""
     control, candidate = names.control, names.candidate
     match verb:
         case "advance":

@@ -11,12 +11,12 @@ YEAR_SECONDS = 31_536_000
 
 
 def static_url(name: str) -> str:
-    """The address of a static file, with a mark of its content."""
+    """Return the address of a static file, with a mark of its content."""
     return url_for("pages.asset", name=name, v=digest(name))
 
 
 def asset(name: str) -> Response:
-    """A static file, to be kept for ever when it was asked for under its present mark."""
+    """Return a static file, to be kept for ever when it was asked for under its present mark."""
     response = send_from_directory(FOLDER, name)
     if request.args.get("v") == digest(name):
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
@@ -25,5 +25,5 @@ def asset(name: str) -> Response:
 
 @cache
 def digest(name: str) -> str:
-    """The mark of a file's content; it is read once per process."""
+    """Return the mark of a file's content; it is read once per process."""
     return hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()[:12]

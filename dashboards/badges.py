@@ -183,7 +183,7 @@ STYLES = {
 
 
 def badge_style(token: str) -> BadgeStyle:
-    """The face of `token`; one that the table does not know is shown quietly, in its own words."""
+    """Return the face of `token`; one that the table does not know is shown quietly, in its own words."""
     known = STYLES.get(token)
     if known is None:
         return BadgeStyle(plain(token.rpartition(".")[2]), Tone.QUIET, "ring")

@@ -22,13 +22,13 @@ class EngineCounts:
 
 
 def engine_counts(minutes: Minutes, migration: Migration) -> tuple[EngineCounts, ...]:
-    """The candidate beside the control, in what `minutes` covers."""
+    """Return the candidate beside the control, in what `minutes` covers."""
     signal = migration.signals.failure
     return tuple(_engine_counts(minutes, signal, engine) for engine in (migration.candidate, migration.control))
 
 
 def served_share(counts: Sequence[EngineCounts]) -> float | None:
-    """The part of the answers that the candidate gave, which is the first; None where nothing was asked."""
+    """Return the part of the answers that the candidate gave, which is the first; None where nothing was asked."""
     total = sum(each.served for each in counts)
     return counts[0].served / total if total else None
 

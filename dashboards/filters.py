@@ -30,7 +30,7 @@ FIGURES = (
 
 
 def span(length: timedelta | float) -> str:
-    """A length of time in at most two units: `45 s`, `12 min`, `5 h 20 min`, `1 d 18 h`."""
+    """Return a length of time in at most two units: `45 s`, `12 min`, `5 h 20 min`, `1 d 18 h`."""
     seconds = max(0, int(length.total_seconds() if isinstance(length, timedelta) else length))
     if seconds < MINUTE:
         return f"{seconds}{NARROW}s"
@@ -47,12 +47,12 @@ def duration(length: timedelta) -> str:
 
 
 def clock(instant: datetime) -> str:
-    """The time of day, to the second: `12:04:31 UTC`."""
+    """Return the time of day, to the second: `12:04:31 UTC`."""
     return f"{instant.astimezone(UTC):%H:%M:%S} UTC"
 
 
 def moment(instant: datetime) -> str:
-    """The day and the minute: `22 Nov 2026, 14:54 UTC`."""
+    """Return the day and the minute: `22 Nov 2026, 14:54 UTC`."""
     return f"{day(instant)}, {instant.astimezone(UTC):%H:%M} UTC"
 
 
@@ -62,12 +62,12 @@ def moments(text: str) -> str:
 
 
 def day(instant: datetime) -> str:
-    """The day alone: `22 Nov 2026`."""
+    """Return the day alone: `22 Nov 2026`."""
     return str(format_skeleton("yMMMd", instant.astimezone(UTC), tzinfo=UTC, locale=locale()))
 
 
 def iso_day(text: str) -> str:
-    """A day as ISO 8601 writes it, as people read one: `22 Nov 2026`; any other text as it is."""
+    """Return a day as ISO 8601 writes it, as people read one: `22 Nov 2026`; any other text as it is."""
     try:
         return day(datetime.combine(date.fromisoformat(text), time(), UTC))
     except ValueError:
@@ -75,12 +75,12 @@ def iso_day(text: str) -> str:
 
 
 def minute(number: float) -> str:
-    """A minute of the epoch as a time of day: `14:54`."""
+    """Return a minute of the epoch as a time of day: `14:54`."""
     return f"{datetime.fromtimestamp(number * MINUTE, UTC):%H:%M}"
 
 
 def day_and_minute(number: float) -> str:
-    """A minute of the epoch with its day: `22 Nov 14:54`."""
+    """Return a minute of the epoch with its day: `22 Nov 14:54`."""
     utc = datetime.fromtimestamp(number * MINUTE, UTC)
     return f"{format_skeleton('MMMd', utc, tzinfo=UTC, locale=locale())} {utc:%H:%M}"
 
@@ -96,7 +96,7 @@ def ago(instant: datetime, now: datetime) -> str:
 
 
 def share(ratio: float) -> str:
-    """A ratio as a percentage with two or three figures; what is tiny is not rounded to nothing."""
+    """Return a ratio as a percentage with two or three figures; what is tiny is not rounded to nothing."""
     percent = ratio * 100
     if 0 < percent < 0.001:
         return f"<{NARROW}{_decimal('0.001')}{NARROW}%"
@@ -104,22 +104,22 @@ def share(ratio: float) -> str:
 
 
 def tenths(number: float) -> str:
-    """A number with one decimal: `2.7`."""
+    """Return a number with one decimal: `2.7`."""
     return _decimal(f"{number:.1f}")
 
 
 def percentage(whole: int) -> str:
-    """A whole percentage: `25 %`."""
+    """Return a whole percentage: `25 %`."""
     return f"{whole}{NARROW}%"
 
 
 def count(number: int) -> str:
-    """A count with its thousands apart: `12 450`."""
+    """Return a count with its thousands apart: `12 450`."""
     return f"{number:,}".replace(",", NARROW)
 
 
 def pluralize(number: int, noun: str) -> str:
-    """A count with its noun, which stands in NOUNS: `1 gate`, `4 gates`."""
+    """Return a count with its noun, which stands in NOUNS: `1 gate`, `4 gates`."""
     return ngettext(*NOUNS[noun], number, count=count(number))
 
 
@@ -145,7 +145,7 @@ def sentence_case(text: str) -> str:
 
 
 def stored_sentence(text: str) -> str:
-    """The same for what is stored, which is English in every language."""
+    """Name what is stored with its count, which is English in every language."""
     return figures_in(IDENTIFIER.sub(lambda found: in_english(found[0]), text))
 
 
@@ -157,7 +157,7 @@ def figures_in(text: str) -> str:
 
 
 def iso_duration(text: str) -> str:
-    """A length of time as ISO 8601 writes it, in words: `1 d 18 h` for `P1DT18H`; any other text as it is."""
+    """Return a length of time as ISO 8601 writes it, in words: `1 d 18 h` for `P1DT18H`; any other text as it is."""
     found = DURATION.fullmatch(text)
     if found is None:
         return text
@@ -166,7 +166,7 @@ def iso_duration(text: str) -> str:
 
 
 def figure(name: str, value: object) -> str:
-    """One figure of a gate's evidence, read by the unit at the end of its name."""
+    """Return one figure of a gate's evidence, read by the unit at the end of its name."""
     match value:
         case bool():
             return gettext("yes") if value else gettext("no")
@@ -181,7 +181,7 @@ def figure(name: str, value: object) -> str:
 
 
 def plain(name: str) -> str:
-    """A name as a label: `required_seconds` becomes `Required`, `api_error_rate` becomes `API error rate`.
+    """Return a name as a label: `required_seconds` becomes `Required`, `api_error_rate` becomes `API error rate`.
 
     Names of ours have one in each language; others stand in their own words.
     """
@@ -190,7 +190,7 @@ def plain(name: str) -> str:
 
 
 def in_english(name: str) -> str:
-    """A name as a label in its own words."""
+    """Return a name as a label in its own words."""
     first, *rest = name.removesuffix("_seconds").replace("_", " ").split(" ")
     words = [first.capitalize(), *rest]
     return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)
@@ -203,7 +203,7 @@ def sentence(text: str) -> str:
 
 
 def rollout_title(name: str) -> str:
-    """The name of a rollout: `FLAG in staging` for that of one environment."""
+    """Return the name of a rollout: `FLAG in staging` for that of one environment."""
     environment = environment_of(name)
     if environment is None:
         return name
@@ -211,7 +211,7 @@ def rollout_title(name: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of `text`; the figures after it are told elsewhere."""
+    """Return the first sentence of `text`; the figures after it are told elsewhere."""
     return sentence(text.partition(". ")[0])
 
 

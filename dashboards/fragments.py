@@ -17,19 +17,19 @@ ROLLOUT_PARTS = ("state", "remediation", "timeline", "next", "exposure", "guard"
 
 
 def rollout_fragments(screen: RolloutScreen) -> Fragments:
-    """The regions of one rollout's page."""
+    """Return the regions of one rollout's page."""
     parts = {part: _rendered(f"rollout/_{part}.html", screen=screen) for part in ROLLOUT_PARTS}
     return parts | {f"alert-{alert.name}": _rendered("rollout/_alert.html", alert=alert) for alert in screen.alerts}
 
 
 def rollouts_fragments(screen: RolloutsScreen) -> Fragments:
-    """The regions of the list."""
+    """Return the regions of the list."""
     parts = {"guard": "rollout/_guard.html", "welcome": "_welcome.html", "lines": "_rows.html"}
     return {part: _rendered(template, screen=screen) for part, template in parts.items()}
 
 
 def alerts_fragments(screen: AlertsScreen) -> Fragments:
-    """The regions of the alerts: one per alert and rollout."""
+    """Return the regions of the alerts: one per alert and rollout."""
     alerts = {
         f"alert-{rollout.flag}-{alert.name}": _rendered("rollout/_alert.html", alert=alert)
         for rollout, alerts in screen.flags

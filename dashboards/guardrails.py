@@ -177,7 +177,7 @@ def alert_views(
     scale: TimeScale | None = None,
     is_latched: bool = False,
 ) -> tuple[AlertView, ...]:
-    """Every alert with its history, what needs attention first; `changes` of the rollout, with their names,
+    """Return every alert with its history, what needs attention first; `changes` of the rollout, with their names,
     become marks.
 
     `minutes` are counted by the points of the scale, which are the minutes of the last hour without one.
@@ -200,7 +200,7 @@ def alert_views(
 
 
 def worst(views: Sequence[AlertView]) -> AlertView | None:
-    """The alert that needs attention most."""
+    """Return the alert that needs attention most."""
     return views[0] if views else None
 
 
@@ -224,7 +224,9 @@ def _by_source(minutes: Minutes) -> Sources:
 def _history(
     rule: Rule, sources: Sources, *, scale: TimeScale, changes: Sequence[tuple[datetime, str]], frame: Frame
 ) -> Chart:
-    """The bad rate over the alert's own window, or a step where that is longer, as the guard would have read it."""
+    """Return the bad rate over the alert's own window, or a step where that is longer, as the
+    guard would have read it.
+    """
     width = scale.points(timedelta(seconds=rule.window_seconds))
     series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, sources)]
     marks = [(at.timestamp() / 60, name) for at, name in changes]

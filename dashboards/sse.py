@@ -19,7 +19,10 @@ LIVE_PAGES = AppState[LivePages]("live_pages")
 
 
 def stream(render: Render, language: Language) -> Response:
-    """A stream of what `render` gives at each change, and every few seconds. Raises Problem where no place is free."""
+    """Return a stream of what `render` gives at each change, and every few seconds.
+
+    Raises Problem where no place is free.
+    """
     app, pages = current_app._get_current_object(), LIVE_PAGES.get()  # type: ignore[attr-defined] # noqa: SLF001
     reader = LiveReader(app, render, language, retry_seconds=RETRY_SECONDS)
     leave = pages.enter(reader)
@@ -38,7 +41,7 @@ def stream(render: Render, language: Language) -> Response:
 
 
 def streams() -> LivePages:
-    """The open pages of this process."""
+    """Return the open pages of this process."""
     return LIVE_PAGES.get()
 
 

@@ -69,7 +69,7 @@ class PhaseView:
 
 
 def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseView, ...]:
-    """The phases in order; `entered` says when this attempt came to each, by name."""
+    """Return the phases in order; `entered` says when this attempt came to each, by name."""
     return tuple(_phase_view(rollout, index, entered) for index in range(len(rollout.plan.phases)))
 
 

@@ -165,7 +165,7 @@ def _context(user_id: str, attributes: Mapping[str, str], known: UserAttributes 
 
 
 def to_text(explanation: Mapping[str, Any]) -> str:
-    """The explanation for a terminal."""
+    """Return the explanation for a terminal."""
     lines = [
         f"{explanation['flag']} is {explanation['variant']} for {explanation['userId']} ({explanation['reason']}).",
         *(f"{number:3}. {step['sentence']}" for number, step in enumerate(explanation["trace"], start=1)),

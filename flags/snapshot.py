@@ -47,7 +47,7 @@ class Snapshot:
     flags: dict[str, RolloutFlag]
 
     def find(self, key: str) -> RolloutFlag:
-        """The flag called `key`; raises UnknownFlagError."""
+        """Return the flag called `key`; raises UnknownFlagError."""
         if key not in self.flags:
             raise UnknownFlagError(key)
         return self.flags[key]
@@ -68,7 +68,7 @@ class Snapshots:
         self._loading = threading.Lock()
 
     def current(self, session: Session, environment: str) -> Snapshot:
-        """The flags as the session's transaction sees them, the guard's lease included."""
+        """Return the flags as the session's transaction sees them, the guard's lease included."""
         return self.at(session, environment, store.routing_state(session))
 
     def at(self, session: Session, environment: str, state: RoutingState) -> Snapshot:
@@ -90,7 +90,7 @@ class Snapshots:
     def flags(
         self, session: Session, environment: str, revision: int, *, archived: bool = True
     ) -> dict[str, RolloutFlag]:
-        """Every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it.
+        """Return every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it.
 
         Those that are `archived` are off for everybody; SDKs are not told of them.
         """
@@ -149,7 +149,7 @@ class _NamedPeople(NamedTuple):
 def rollout_flag(
     session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
 ) -> RolloutFlag:
-    """A rollout with the people it treats by name, ready to evaluate."""
+    """Return a rollout with the people it treats by name, ready to evaluate."""
     denied, allowed = (store.overrides(session, flag_of(rollout.flag), each) for each in (Effect.DENY, Effect.ALLOW))
     flag = _flag(rollout, environment, revision, _NamedPeople(beta, denied, allowed))
     return replace(flag, override_variable=override)
@@ -185,7 +185,7 @@ def _flag(rollout: Rollout, environment: str, revision: int, people: _NamedPeopl
 def evaluate_now(
     session: Session, key: str, context: EvaluationContext, *, now: datetime, state: RoutingState | None = None
 ) -> tuple[int, Evaluation]:
-    """The revision, and whether `context` gets the flag `key` here, by what the session's transaction sees.
+    """Return the revision, and whether `context` gets the flag `key` here, by what the session's transaction sees.
 
     `state` is given by whoever has read it in a statement of their own.
     """

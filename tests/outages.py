@@ -84,7 +84,9 @@ def read_only_database(app: Flask) -> Iterator[None]:
 
 @contextmanager
 def _each_connection(engine: Engine, limited: Callable[..., None]) -> Iterator[None]:
-    """Only connections that were `limited` as they were made; the others are closed before and these afterwards."""
+    """Provide only connections that were `limited` as they were made; the others are closed
+    before and these afterwards.
+    """
     event.listen(engine, "connect", limited)
     engine.dispose()
     try:

@@ -34,6 +34,9 @@ DENIED = frozenset(
 ALLOWED = {"touch_last_seen": "the column is Unleash's `last_seen_at`"}
 """Names that hold a denied word all the same, each with the reason."""
 FREE_RELATIVE = re.compile(r"(Who|Whom|Whose|What|How|Where|Whoever|Whatever|Whether|Which)\b")
+NOUN_PHRASE = re.compile(r"(The|A|An|Every|One|Why|When|Everything|All|Both|Everybody|Those)\b")
+DESCRIBED_AS_VALUES = re.compile(r"property|setter|fixture|command|group|option|argument")
+"""Decorators of functions that are read like values, or whose docstring is what their help says."""
 TERMS_MAX = 60
 
 
@@ -56,6 +59,7 @@ class Definition:
     docstring: str
     is_function: bool
     is_top_level: bool
+    decorators: str
 
 
 def modules(*packages: str) -> Iterator[Path]:
@@ -76,6 +80,7 @@ def definitions(*packages: str) -> tuple[Definition, ...]:
             ast.get_docstring(node) or "",
             isinstance(node, ast.FunctionDef),
             node in tree.body,
+            " ".join(map(ast.unparse, node.decorator_list)),
         )
         for path in modules(*packages)
         for tree in [ast.parse(path.read_text())]
@@ -112,6 +117,15 @@ def test_no_docstring_of_a_function_begins_with_a_free_relative() -> None:
         f"{each.place}: {each.name}"
         for each in (*definitions(*PRODUCT), *definitions("tests"))
         if each.is_function and FREE_RELATIVE.match(each.docstring)
+    ]
+    assert found == []
+
+
+def test_the_docstring_of_a_function_of_the_product_says_what_to_do() -> None:
+    found = [
+        f"{each.place}: {each.name}"
+        for each in definitions(*PRODUCT)
+        if each.is_function and NOUN_PHRASE.match(each.docstring) and not DESCRIBED_AS_VALUES.search(each.decorators)
     ]
     assert found == []
 

@@ -97,5 +97,5 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def from_json(stored: Mapping[str, Any]) -> Evidence:
-    """The evidence that `to_json` wrote; raises TypeError when the fields are not its fields."""
+    """Return the evidence that `to_json` wrote; raises TypeError when the fields are not its fields."""
     return Evidence(**{**stored, "carried": tuple(stored["carried"])})

@@ -87,5 +87,5 @@ def _phrases_of(migration: Migration) -> Mapping[str, str]:
 
 
 def incident_counts(verdict: Verdict) -> Counts:
-    """The window, where it holds something bad among enough to speak of; else all since the attempt began."""
+    """Return the window, where it holds something bad among enough to speak of; else all since the attempt began."""
     return verdict.window if verdict.window.bad and verdict.window.total >= WINDOW_OUTCOMES_MIN else verdict.counts

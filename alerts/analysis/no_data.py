@@ -31,7 +31,7 @@ class DataGap:
 
 
 def update_gap(before: DataGap, *, due: int, counted: int, now: datetime) -> DataGap:
-    """The silence after a look that found `due` counts in all and `counted` new ones."""
+    """Return the silence after a look that found `due` counts in all and `counted` new ones."""
     if counted or due <= before.heard:
         return DataGap(due, due)
     if due > before.seen:
@@ -50,6 +50,6 @@ def to_json(silence: DataGap) -> dict[str, Any]:
 
 
 def from_json(stored: Mapping[str, Any]) -> DataGap:
-    """The silence that `to_json` wrote."""
+    """Return the silence that `to_json` wrote."""
     began, until = (datetime.fromisoformat(stored[name]) if stored[name] else None for name in ("began", "until"))
     return DataGap(stored["heard"], stored["seen"], began, until)

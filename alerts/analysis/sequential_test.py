@@ -110,13 +110,13 @@ def mismatch_test(threshold: float, *, window_seconds: float, burst_size: float 
 
 @lru_cache(maxsize=256)
 def discordant_test(*, window_seconds: float) -> SequentialTest:
-    """The bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
+    """Return the bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
     gains = [_gain(0.5, each) for each in DISCORDANT_ALTERNATIVES]
     return _test(0.5, gains, DISCORDANT_ALTERNATIVES.values(), START_SHARE, window_seconds)
 
 
 def step(bet: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
-    """The evidence after `counts` more outcomes, seen at `at`; the same evidence when there were none.
+    """Return the evidence after `counts` more outcomes, seen at `at`; the same evidence when there were none.
 
     A clock that jumps, either way, at worst opens one window more. Raises ValueError unless 0 <= bad <= total.
     """
@@ -155,7 +155,9 @@ def log_start(bet: SequentialTest, counts: Counts) -> float:
 
 
 def failures_needed(bet: SequentialTest, total: int, *, log_bar: float) -> int | None:
-    """The fewest bad outcomes among the first `total` that reach `log_bar`; None where even all of them do not."""
+    """Return the fewest bad outcomes among the first `total` that reach `log_bar`; None where
+    even all of them do not.
+    """
     return next((bad for bad in range(total + 1) if first_window_log_e(bet, Counts(bad, total)) >= log_bar), None)
 
 
@@ -214,7 +216,7 @@ def _test(
 
 
 def _open_window(bet: SequentialTest, evidence: Evidence, window: int) -> Evidence:
-    """The evidence as a new window opens: what the last one showed is carried, and one more stake is set."""
+    """Return the evidence as a new window opens: what the last one showed is carried, and one more stake is set."""
     carried = bet.window_stakes
     if evidence.carried:
         grown = _grown(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)

@@ -166,7 +166,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def from_json(stored: Mapping[str, Any]) -> Verdict:
-    """The verdict that `to_json` wrote."""
+    """Return the verdict that `to_json` wrote."""
     times = {name: datetime.fromisoformat(stored[name]) if stored[name] else None for name in TIMES}
     counts = {name: Counts(**stored[name]) for name in ("counts", "window")}
     words = {
@@ -257,7 +257,7 @@ def _window(rule: Rule, facts: Facts) -> Concern:
 
 
 def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
-    """No more than the alert's action allows, and no rollback of what nobody is exposed to."""
+    """Return no more than the alert's action allows, and no rollback of what nobody is exposed to."""
     match rule.action, status:
         case Action.NOTIFY, Status.HOLD | Status.ROLLBACK | Status.BLIND:
             return Status.WATCH, f"{cause} This alert only notifies."

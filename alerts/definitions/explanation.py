@@ -47,7 +47,7 @@ def errors_needed(rule: Rule, budget: ErrorBudget, sizes: Sequence[int] = SIZES)
 
 
 def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
-    """The alert in lines."""
+    """Yield the alert in lines."""
     budget = error_budgets(rules)[rule.name]
     yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."

@@ -49,12 +49,12 @@ class Definitions:
 
 
 def parse(text: str, migrations: Iterable[Migration] = ()) -> tuple[Rule, ...]:
-    """The rules in `text`, in its order; raises InvalidRules with every mistake if there is any."""
+    """Return the rules in `text`, in its order; raises InvalidRules with every mistake if there is any."""
     return parse_definitions(text, migrations).rules
 
 
 def parse_definitions(text: str, migrations: Iterable[Migration] = ()) -> Definitions:
-    """The rules and the migrations in `text`; raises InvalidRules with every mistake if there is any.
+    """Return the rules and the migrations in `text`; raises InvalidRules with every mistake if there is any.
 
     The metrics of `migrations`, and of those declared, may be named beside those that are built in.
     """
@@ -85,7 +85,7 @@ def _composed(text: str) -> yaml.Node | None:
 
 
 def _rules(top: Children, mistakes: list[RuleError], known: KnownMetrics) -> list[tuple[Rule, int]]:
-    """Every alert that could be read, with its line; what could not be read is added to `mistakes`."""
+    """Return every alert that could be read, with its line; what could not be read is added to `mistakes`."""
     for key, (line, _) in top.items():
         if key not in TOP_KEYS:
             mistakes.append(RuleError(line, key, f"unknown key; the keys at the top are {' and '.join(TOP_KEYS)}."))

@@ -22,7 +22,7 @@ class RuleError:
 
 
 def children_of(node: yaml.Node | None, path: str, mistakes: list[RuleError]) -> Children:
-    """The keys of a mapping with the line of each; keys given twice are mistakes and the first one counts."""
+    """Return the keys of a mapping with the line of each; keys given twice are mistakes and the first one counts."""
     if not isinstance(node, yaml.MappingNode):
         line = node.start_mark.line + 1 if node else 1
         mistakes.append(RuleError(line, path, "expected keys with values below it."))

@@ -52,7 +52,7 @@ class RulesFile:
             raise SettingsError(self.problem or f"{self._path} was not read.")
 
     def refresh(self) -> tuple[Rule, ...]:
-        """The rules in force now, after a look at the file; its cost while nothing changed is one `stat`.
+        """Return the rules in force now, after a look at the file; its cost while nothing changed is one `stat`.
 
         A change is read at the look after the one that found it: the first half of a file that is still being written
         may well be valid, with fewer alerts.
@@ -95,7 +95,7 @@ RULES_FILE = AppState[RulesFile]("rules_file")
 
 
 def current() -> RulesFile:
-    """The rules of the running application."""
+    """Return the rules of the running application."""
     return RULES_FILE.get()
 
 

@@ -81,7 +81,10 @@ class _AlertRun:
 
 
 def play(scenario: Scenario, rules: Sequence[Rule]) -> Iterator[Outcome]:
-    """Every expectation with its verdict. Raises ValueError for an alert that there is not, and for steps backwards."""
+    """Yield every expectation with its verdict.
+
+    Raises ValueError for an alert that there is not, and for steps backwards.
+    """
     watched = {rule.name: _AlertRun(rule) for rule in rules}
     budgets = error_budgets(rules)
     before = 0.0

@@ -20,14 +20,14 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def text(node: yaml.Node) -> str:
-    """One value, as it is written."""
+    """Return one value, as it is written."""
     if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null":
         raise ValueError("expected one value here.")
     return str(node.value)
 
 
 def name(pattern: str, example: str) -> Callable[[yaml.Node], str]:
-    """A name of this form."""
+    """Return a name of this form."""
 
     def read(node: yaml.Node) -> str:
         found = text(node)
@@ -39,7 +39,7 @@ def name(pattern: str, example: str) -> Callable[[yaml.Node], str]:
 
 
 def one_of(words: type[Word]) -> Callable[[yaml.Node], Word]:
-    """One of a few words."""
+    """Return one of a few words."""
 
     def read(node: yaml.Node) -> Word:
         found = text(node)
@@ -67,7 +67,7 @@ def credit_count(node: yaml.Node) -> int:
 
 
 def environments(node: yaml.Node) -> tuple[str, ...]:
-    """A list of environments, each once."""
+    """Return a list of environments, each once."""
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         raise ValueError("expected a list of environments, like [production].")
     names = tuple(map(name(NAME_PATTERN, "production"), node.value))

@@ -19,7 +19,7 @@ def add(
 
 
 def latest(session: Session, *, limit: int = 20) -> list[GuardDrill]:
-    """The last drills, the newest first."""
+    """Return the last drills, the newest first."""
     return list(session.scalars(select(GuardDrill).order_by(GuardDrill.id.desc()).limit(limit)))
 
 

@@ -8,27 +8,27 @@ OUTCOMES, BAD = "guard_outcomes_total", "guard_bad_outcomes_total"
 
 
 def recorded_as(rule: Rule) -> str:
-    """The name of the rule's recorded bad rate: level, measurement, operation."""
+    """Return the name of the rule's recorded bad rate: level, measurement, operation."""
     return f"credits:{rule.name}:ratio_rate{span(rule)}"
 
 
 def span(rule: Rule) -> str:
-    """The rule's window as Prometheus writes it."""
+    """Return the rule's window as Prometheus writes it."""
     return duration_text(round(rule.window_seconds))
 
 
 def ratio(rule: Rule) -> str:
-    """The bad rate over the window. No bad outcome is 0, no outcome at all is nothing, so 0/0 never comes up."""
+    """Return the bad rate over the window. No bad outcome is 0, no outcome at all is nothing, so 0/0 never comes up."""
     return f"({_rate(bad(rule), rule)} or vector(0)) / ({_rate(total(rule), rule)} > 0)"
 
 
 def bad(rule: Rule) -> str:
-    """The counter of the rule's bad outcomes; what is legacy's own defect is left out where it can be told."""
+    """Return the counter of the rule's bad outcomes; what is legacy's own defect is left out where it can be told."""
     return f"{BAD}{_selector(rule, without_legacy=rule.metric.legacy_apart)}"
 
 
 def total(rule: Rule) -> str:
-    """The counter of all of them; of discordant pairs, only those that one engine failed."""
+    """Return the counter of all of them; of discordant pairs, only those that one engine failed."""
     if rule.compare is Compare.DISCORDANT:
         return f'{BAD}{{signal=~"{rule.signal}|{rule.migration.signals.failed_control_only}"}}'
     return f"{OUTCOMES}{_selector(rule)}"

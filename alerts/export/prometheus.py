@@ -22,7 +22,7 @@ WATCHDOGS = (
 
 
 def rules_document(rules: Sequence[Rule], *, scrape_seconds: float) -> Document:
-    """The rule file. Raises ValueError for a window that is too short to be seen at this scrape interval."""
+    """Return the rule file. Raises ValueError for a window that is too short to be seen at this scrape interval."""
     blind = [rule.name for rule in rules if rule.window_seconds < SAMPLES_NEEDED * scrape_seconds]
     if blind:
         raise ValueError(
@@ -39,7 +39,7 @@ def rules_document(rules: Sequence[Rule], *, scrape_seconds: float) -> Document:
 
 
 def plain(rule: Rule) -> Document:
-    """The alert that people know from elsewhere: the window's rate is over the threshold."""
+    """Return the alert that people know from elsewhere: the window's rate is over the threshold."""
     return {
         "alert": rule.name,
         "expr": f"{recorded_as(rule)} > {rule.threshold:g}",
@@ -50,7 +50,9 @@ def plain(rule: Rule) -> Document:
 
 
 def evidence(rule: Rule) -> Document:
-    """The alert for the guard's route: the evidence is there and stands; it comes with the guard's own label `flag`."""
+    """Return the alert for the guard's route: the evidence is there and stands; it comes with the
+    guard's own label `flag`.
+    """
     of_rule = f'flag="{rule.flag}", alert="{rule.name}"'
     return {
         "alert": f"{rule.name}_evidence",
@@ -64,7 +66,7 @@ def evidence(rule: Rule) -> Document:
 
 
 def watchdog(name: str, expression: str, summary: str) -> Document:
-    """An alert on the guard itself."""
+    """Return an alert on the guard itself."""
     return {
         "alert": name,
         "expr": expression,

@@ -14,7 +14,7 @@ LONGEST_SECONDS = 300
 
 
 def tests_document(rules: Sequence[Rule], *, rules_file: str, scrape_seconds: float) -> Document:
-    """The test file for `promtool test rules`."""
+    """Return the test file for `promtool test rules`."""
     interval = f"{scrape_seconds:g}s"
     scenarios = [scenario for rule in rules for scenario in _scenarios(rule, scrape_seconds)]
     scenarios += [_counter_series(scrape_seconds)]

@@ -56,7 +56,7 @@ def reply(alert: Alert, context: AlertContext, *, also_known: Collection[str] = 
 
 
 def _unknown_reason(alert: Alert, context: AlertContext, also_known: Collection[str]) -> str:
-    """Why this alert is none of ours; empty when it is."""
+    """Return why this alert is none of ours; empty when it is."""
     if not alert.flag:
         return "It names no flag, so it speaks of no rollout."
     if context.rollout is None:
@@ -67,7 +67,7 @@ def _unknown_reason(alert: Alert, context: AlertContext, also_known: Collection[
 
 
 def _without_effect(alert: Alert, context: AlertContext) -> str:
-    """Why this alert of ours asks for nothing; empty when it does."""
+    """Return why this alert of ours asks for nothing; empty when it does."""
     if not alert.firing:
         return "It is resolved, which ends nothing by itself."
     if context.acted_upon:

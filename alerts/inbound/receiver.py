@@ -39,7 +39,7 @@ class Receiver:
     also_known: Collection[str] = ()
 
     def rule(self, alert: Alert) -> Rule | None:
-        """The rule of ours that `alert` speaks of."""
+        """Return the rule of ours that `alert` speaks of."""
         return next((rule for rule in self.rules if (rule.name, rule.flag) == (alert.name, alert.flag)), None)
 
 

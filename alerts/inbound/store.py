@@ -83,7 +83,7 @@ def set_response(session: Session, alert: Alert, reply: Reply, *, attempt: int |
 
 
 def attempt_started_at(session: Session, flag: str) -> datetime | None:
-    """When the present attempt of `flag` began, by the audit trail."""
+    """Return when the present attempt of `flag` began, by the audit trail."""
     return session.scalar(
         select(func.max(AuditEntry.at)).where(
             AuditEntry.subject == f"rollout:{flag}", AuditEntry.action.in_(BEGINNINGS)
@@ -107,7 +107,7 @@ def firing(session: Session, flag: str, *, now: datetime, believed: timedelta) -
 
 
 def latest(session: Session, *, limit: int = 100) -> Sequence[ReceivedAlert]:
-    """The alerts received last, the newest first."""
+    """Return the alerts received last, the newest first."""
     return session.scalars(select(ReceivedAlert).order_by(ReceivedAlert.last_seen_at.desc()).limit(limit)).all()
 
 

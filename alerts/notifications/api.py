@@ -16,7 +16,7 @@ bp = Blueprint("notices", __name__)
 @bp.get("/api/notices")
 @require_role("viewer")
 def index() -> ResponseReturnValue:
-    """The newest notices, and how many deliveries stand where."""
+    """Return the newest notices, and how many deliveries stand where."""
     with read_only() as session:
         found = store.latest(session)
         states = store.by_state(session)

@@ -72,7 +72,7 @@ class ChangeDetails:
 
 
 def of_change(happening: ChangeDetails) -> Message | None:
-    """The message about a change; None for what nobody has to be told."""
+    """Return the message about a change; None for what nobody has to be told."""
     happened = HAPPENED.get(happening.action)
     if happened is None:
         return None
@@ -87,14 +87,14 @@ def of_change(happening: ChangeDetails) -> Message | None:
 
 
 def of_override(flag: str, alert: str, *, actor: str, reason: str, expires_at: datetime, now: datetime) -> Message:
-    """The message that an alert may notify only for a while."""
+    """Return the message that an alert may notify only for a while."""
     title = f"{alert} is overridden until {expires_at:%H:%M} UTC"
     body = f"{actor} lets {alert} of {flag} notify only until {expires_at:%Y-%m-%d %H:%M} UTC.\nReason: {reason}"
     return Message(f"override:{flag}:{alert}:{now.isoformat()}", "override", flag, title, body)
 
 
 def of_request(flag: str, alert: str, *, actor: str, reason: str, until: datetime, now: datetime) -> Message:
-    """The message that an owner asks another one to let a critical alert notify only."""
+    """Return the message that an owner asks another one to let a critical alert notify only."""
     body = (
         f"{actor} asks that {alert} of {flag} notifies only for a while. The alert is critical, so another owner has "
         f"to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
@@ -105,7 +105,7 @@ def of_request(flag: str, alert: str, *, actor: str, reason: str, until: datetim
 
 
 def of_no_data(flag: str, attempt: int, alert: str, *, since: datetime) -> Message:
-    """The message that users are exposed and an alert has had nothing to judge by."""
+    """Return the message that users are exposed and an alert has had nothing to judge by."""
     title = f"{alert} has nothing to judge by"
     body = (
         f"{flag} exposes users, but {alert} has counted nothing since {since:%Y-%m-%d %H:%M} UTC.\n"
@@ -115,7 +115,7 @@ def of_no_data(flag: str, attempt: int, alert: str, *, since: datetime) -> Messa
 
 
 def of_concern(flag: str, attempt: int, verdict: Verdict, sentence: str) -> Message:
-    """The message about an alert that is grave enough to act and only tells people."""
+    """Return the message about an alert that is grave enough to act and only tells people."""
     reason = verdict.reason if verdict.cohort else f"{sentence} {verdict.reason}"
     key = f"concern:{flag}:{attempt}:{verdict.alert}:{verdict.at:%Y%m%d%H}"
     title = f"{verdict.alert}: {sentence}"
@@ -125,7 +125,7 @@ def of_concern(flag: str, attempt: int, verdict: Verdict, sentence: str) -> Mess
 
 
 def of_undelivered(notice_id: int, flag: str, title: str, *, label: str) -> Message:
-    """The message, for the other targets, that one target could not be reached."""
+    """Return the message, for the other targets, that one target could not be reached."""
     body = f"{label} could not be told: {title}. It will not be tried again; check its address in NOTIFY_URLS."
     return Message(f"undelivered:{notice_id}:{label}", "undelivered", flag, f"{label} was not told", body)
 

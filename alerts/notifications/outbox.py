@@ -32,7 +32,7 @@ def enqueue_change(session: Session, change: RolloutChanged) -> None:
 
 
 def _message(change: RolloutChanged) -> Message | None:
-    """The words for a change. A rollback must not fail because its evidence could not be put into words."""
+    """Return the words for a change. A rollback must not fail because its evidence could not be put into words."""
     names = names_of(change.after.flag)
     context = change.context
     happening = ChangeDetails(

@@ -81,7 +81,7 @@ def _deliver(delivery: Delivery, now: datetime, send: Send) -> bool:
 
 
 def _attempt(delivery: Delivery, send: Send) -> str | None:
-    """Why the target did not take it; None when it did. The address stays out, for it is a secret."""
+    """Return why the target did not take it; None when it did. The address stays out, for it is a secret."""
     address = targets.addresses().get(delivery.target)
     if address is None:
         return "Its address is no longer in NOTIFY_URLS."

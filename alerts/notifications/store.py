@@ -94,7 +94,7 @@ def record_failure(session: Session, delivery: Delivery, error: str) -> None:
 
 
 def latest(session: Session, *, limit: int = 50) -> list[tuple[Notice, list[NoticeDelivery]]]:
-    """The newest notices with their deliveries."""
+    """Return the newest notices with their deliveries."""
     notices = session.scalars(select(Notice).order_by(Notice.id.desc()).limit(limit)).all()
     ids = [notice.id for notice in notices]
     found = session.scalars(select(NoticeDelivery).where(NoticeDelivery.notice_id.in_(ids))).all()

@@ -18,7 +18,7 @@ UNKNOWN = "NOTIFY_TARGET_UNKNOWN"
 
 
 def addresses() -> dict[str, str]:
-    """Every address of `NOTIFY_URLS` by its digest."""
+    """Return every address of `NOTIFY_URLS` by its digest."""
     return {_digest(url): url for _, url in _named_urls()}
 
 

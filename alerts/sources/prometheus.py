@@ -26,7 +26,9 @@ class Source:
     url: str
 
     def total(self, query: str, *, at: float) -> float:
-        """The value of `query` at the instant `at` (seconds of the epoch): one finite number that is not negative."""
+        """Return the value of `query` at the instant `at` (seconds of the epoch): one finite
+        number that is not negative.
+        """
         document = self._ask(query, at)
         if document.get("status") != "success":
             raise QueryError(f"Prometheus refuses the query: {document.get('error', 'no reason given')}.")

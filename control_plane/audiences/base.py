@@ -73,7 +73,7 @@ class ConstraintAudience(Audience):
 
     @abstractmethod
     def constraints(self, phase: Opening) -> tuple[Constraint, ...]:
-        """The constraints that a customer has to meet, every one of them."""
+        """Return the constraints that a customer has to meet, every one of them."""
 
     def open(self, exposure: Exposure, phase: Opening, percentage: int, environment: str) -> Exposure:
         """`exposure` with a share of those customers."""
@@ -106,7 +106,7 @@ def register_audience(kind: Audience) -> None:
 
 
 def audience_kind(name: str) -> Audience:
-    """The kind called `name`; raises UnknownAudienceError."""
+    """Return the kind called `name`; raises UnknownAudienceError."""
     if name not in KINDS:
         raise UnknownAudienceError(name)
     return KINDS[name]

@@ -105,7 +105,7 @@ def contains(wider: tuple[Constraint, ...], narrower: tuple[Constraint, ...]) ->
 
 
 def listed(constraints: tuple[Constraint, ...]) -> str:
-    """All conditions inside a sentence."""
+    """Return all conditions inside a sentence."""
     return " and ".join(constraint.sentence for constraint in constraints)
 
 
@@ -133,7 +133,7 @@ def _is_wider_bound(constraint: Constraint, wide: object, narrow: object) -> boo
 
 
 def _plain(constraint: Constraint) -> Constraint:
-    """The condition with its values in one order, and an inverted list of exact values as the opposite list."""
+    """Return the condition with its values in one order, and an inverted list of exact values as the opposite list."""
     ordered = replace(constraint, values=tuple(sorted(set(constraint.values))))
     opposite = OPPOSITES.get(constraint.operator)
     return replace(ordered, operator=opposite, inverted=False) if opposite and constraint.inverted else ordered

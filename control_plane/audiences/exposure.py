@@ -38,12 +38,12 @@ class Exposure:
         return self == Exposure()
 
     def with_share(self, share: Share) -> "Exposure":
-        """The exposure with `share`, in the place of an earlier one of the same customers."""
+        """Return the exposure with `share`, in the place of an earlier one of the same customers."""
         shares = tuple(share if each.constraints == share.constraints else each for each in self.shares)
         return replace(self, shares=shares if share in shares else (*shares, share))
 
     def percentage_of(self, constraints: tuple[Constraint, ...]) -> int:
-        """The percentage that is certainly admitted of those who meet `constraints`."""
+        """Return the percentage that is certainly admitted of those who meet `constraints`."""
         wider = (share.percentage for share in self.shares if contains(share.constraints, constraints))
         return max(self.everyone_percentage, *wider, 0)
 

@@ -28,7 +28,7 @@ class Environments(Audience):
         return f"{', '.join(others)} and {last}" if others else last
 
     def entry(self, percentage: int | None) -> str:  # noqa: ARG002 - there is one step
-        """Everybody enters at once."""
+        """Say that everybody enters at once."""
         return "with this environment"
 
 
@@ -51,7 +51,7 @@ class Allowlist(Audience):
         return "the beta allowlist"
 
     def entry(self, percentage: int | None) -> str:  # noqa: ARG002 - there is one step
-        """Everybody on it enters at once."""
+        """Say that everybody on it enters at once."""
         return "with the beta allowlist"
 
 
@@ -80,7 +80,7 @@ class Attributes(ConstraintAudience):
     takes_constraints = True
 
     def constraints(self, phase: Opening) -> tuple[Constraint, ...]:
-        """Those that the plan gives the phase."""
+        """Return those that the plan gives the phase."""
         return phase.constraints
 
     def entry(self, percentage: int | None) -> str:

@@ -35,7 +35,7 @@ FILTERS = {
     answers={200: AuditPage},
 )
 def index() -> ResponseReturnValue:
-    """A page of the audit trail, the newest first."""
+    """Return a page of the audit trail, the newest first."""
     wanted = audit_filter(request.args, also=("cursor", "limit"))
     before = _integer("cursor", ROW_ID_MAX)
     limit = _integer("limit", PAGE_ENTRIES_MAX) or PAGE_ENTRIES
@@ -49,7 +49,7 @@ def index() -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(query={**FILTERS, "format": "jsonl (default) or csv."}, answers={200: "application/jsonl"})
 def export() -> ResponseReturnValue:
-    """All of it, the newest first, as JSON lines or CSV."""
+    """Return all of it, the newest first, as JSON lines or CSV."""
     wanted = audit_filter(request.args, also=("format",))
     text = request.args.get("format", audit_export.Format.JSON_LINES)
     if text not in set(audit_export.Format):
@@ -79,7 +79,7 @@ def init_app(app: Flask) -> None:
 
 
 def _instant(parameters: Mapping[str, str], name: str) -> datetime | None:
-    """An instant with its zone, or a date, which begins in UTC."""
+    """Return an instant with its zone, or a date, which begins in UTC."""
     text = parameters.get(name, "")
     if not text:
         return None

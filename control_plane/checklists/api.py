@@ -74,7 +74,7 @@ class ChecklistList(BaseModel):
 @require_role("viewer")
 @openapi_doc(answers={200: ChecklistList})
 def index(flag: str) -> ResponseReturnValue:
-    """Every checklist of the rollout, phase by phase."""
+    """Return every checklist of the rollout, phase by phase."""
     now = clock.now()
     with read_only() as session:
         found = progress.read(session, rollouts.find(session, flag), now).all
@@ -107,7 +107,7 @@ def withdraw(flag: str, checklist: str, item: str) -> ResponseReturnValue:
 
 
 def document(state: ChecklistState, now: datetime) -> dict[str, object]:
-    """A checklist as JSON."""
+    """Return a checklist as JSON."""
     return {
         "name": state.checklist.name,
         "title": state.checklist.title,
@@ -120,7 +120,7 @@ def document(state: ChecklistState, now: datetime) -> dict[str, object]:
 
 
 def item_document(state: ItemState) -> dict[str, object]:
-    """An item as JSON."""
+    """Return an item as JSON."""
     signature = state.signature
     return {
         "name": state.item.name,

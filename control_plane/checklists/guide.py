@@ -137,6 +137,6 @@ AFTER_CARE = (
 
 
 def guide_plan(new_signups_after: datetime) -> Plan:
-    """The guide's four phases with its checklists."""
+    """Return the guide's four phases with its checklists."""
     checklists = (PREPARATION, *VALIDATIONS, SUCCESS, *AFTER_CARE)
     return replace(default_plan(new_signups_after), checklists=checklists)

@@ -158,7 +158,7 @@ def due_times(checklists: Sequence[Checklist], completed_at: datetime | None) ->
 
 
 def checklist_errors(checklists: Sequence[Checklist], phases: Sequence[str]) -> Iterator[str]:
-    """Every reason why these checklists can't belong to a plan of these phases, as sentences."""
+    """Yield every reason why these checklists can't belong to a plan of these phases, as sentences."""
     names = [each.name for each in checklists]
     yield from (f"Checklist name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1)
     for checklist in checklists:

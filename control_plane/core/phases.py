@@ -164,7 +164,7 @@ class Rollout:
 
 
 def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
-    """The first attempt of `flag`, at the plan's lowest step."""
+    """Return the first attempt of `flag`, at the plan's lowest step."""
     return Rollout(
         flag=flag,
         plan=plan,
@@ -209,7 +209,7 @@ def phase_names(plan: Plan, position: Position) -> dict[str, str]:
 
 
 def position_after(plan: Plan, position: Position) -> Position | None:
-    """The next step, or the first step of the next phase; None after the last one."""
+    """Return the next step, or the first step of the next phase; None after the last one."""
     if position.step + 1 < len(plan.phases[position.phase].steps):
         return Position(position.phase, position.step + 1)
     if position.phase + 1 < len(plan.phases):
@@ -218,7 +218,7 @@ def position_after(plan: Plan, position: Position) -> Position | None:
 
 
 def position_before(plan: Plan, position: Position) -> Position | None:
-    """The step before, or the last step of the phase before; None at the lowest one."""
+    """Return the step before, or the last step of the phase before; None at the lowest one."""
     if position.step > 0:
         return Position(position.phase, position.step - 1)
     if position.phase > 0:
@@ -227,7 +227,7 @@ def position_before(plan: Plan, position: Position) -> Position | None:
 
 
 def position_below(plan: Plan, position: Position) -> Position | None:
-    """The highest position below that admits nobody who is not admitted now; None where there is none.
+    """Return the highest position below that admits nobody who is not admitted now; None where there is none.
 
     It is the step before, unless a step of the plan takes the flag from users: back there they would have it again.
     """
@@ -251,12 +251,12 @@ def environments_of(*plans: Plan) -> tuple[str, ...]:
 
 
 def positions(plan: Plan) -> tuple[Position, ...]:
-    """Every position of the plan, lowest first."""
+    """Return every position of the plan, lowest first."""
     return tuple(Position(p, s) for p, phase in enumerate(plan.phases) for s in range(len(phase.steps)))
 
 
 def default_plan(new_signups_after: datetime) -> Plan:
-    """The four phases of the Credits v2 rollout guide, one week each."""
+    """Return the four phases of the Credits v2 rollout guide, one week each."""
     quarter = timedelta(days=7) / 4
     return Plan(
         phases=(

@@ -23,7 +23,7 @@ SOAK_MAX = timedelta(days=3650)
 
 
 def plan_errors(plan: Plan) -> list[str]:
-    """Every reason why `plan` can't be run, as sentences; empty when it can."""
+    """Return every reason why `plan` can't be run, as sentences; empty when it can."""
     mistakes = [] if plan.phases else ["A plan needs at least one phase."]
     if plan.new_signups_after.tzinfo is None:
         mistakes.append("new_signups_after needs a time zone; write it as 2026-01-01T00:00:00Z.")

@@ -105,7 +105,9 @@ def decide_advance(
     approval: str = "",
     unconfirmed: Loss | None = None,
 ) -> Decision:
-    """The next step, or completion after the last one. `approval` opens gates that are unknown, never closed ones.
+    """Decide the next step, or completion after the last one.
+
+    `approval` opens gates that are unknown, never closed ones.
 
     `unconfirmed` is what users would lose by the step without anybody having confirmed it.
     """
@@ -130,7 +132,7 @@ def decide_advance(
 
 
 def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
-    """One step down; those added last leave first."""
+    """Decide one step down; those added last leave first."""
     reasons = stale(rollout, expected_version) + needs_reason(reason) + _latched(rollout)
     previous = position_below(rollout.plan, rollout.position)
     if position_before(rollout.plan, rollout.position) is None:
@@ -201,7 +203,9 @@ def decide_rollback(
 
 
 def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
-    """The latch after a restore. The attempt is a new one: what the guard saw of earlier ones never counts for it.
+    """Decide the latch after a restore.
+
+    The attempt is a new one: what the guard saw of earlier ones never counts for it.
 
     `replaced` is the same rollout in the database that was replaced, whose version people may still have before them.
     """
@@ -223,7 +227,7 @@ def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime,
 def decide_rearm(
     rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, reason: str
 ) -> Decision:
-    """A new attempt at the lowest step, after the cool-down and with no closed gate among `gates`."""
+    """Decide a new attempt at the lowest step, after the cool-down and with no closed gate among `gates`."""
     reasons = stale(rollout, expected_version) + needs_reason(reason)
     if rollout.archived:
         reasons.append(Reason("ARCHIVED", f"{rollout.flag} is archived; revive it first."))
@@ -240,7 +244,7 @@ def decide_rearm(
 
 
 def cool_down_ends(rollout: Rollout) -> datetime:
-    """When a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
+    """Return when a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
     # The exponent is capped far beyond the maximum: a timedelta would overflow one day.
     doubled: timedelta = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
     return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)

@@ -27,7 +27,7 @@ class Headers(Protocol):
     """The headers as they came, their names in lower case."""
 
     def items(self) -> list[tuple[str, str]]:
-        """Each line of the headers; values that hold anything but visible ASCII are left out."""
+        """Return each line of the headers; values that hold anything but visible ASCII are left out."""
 
 
 class Scope(Protocol):
@@ -48,7 +48,7 @@ class MalformedRequestError(ValueError):
 
 
 def environ_of(scope: Scope) -> Environ:
-    """The environ of a request, without its body. Raises MalformedRequestError.
+    """Return the environ of a request, without its body. Raises MalformedRequestError.
 
     A header whose name holds an underscore is left out.
     """

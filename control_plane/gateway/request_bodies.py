@@ -55,13 +55,13 @@ class Receiver(Protocol):
     """Granian's side of a request body."""
 
     def __call__(self) -> Future:
-        """A future of the whole body."""
+        """Return a future of the whole body."""
 
     def __aiter__(self) -> object:
         """Make ready for the pieces."""
 
     def __anext__(self) -> Future:
-        """A future of the next piece, empty at the end."""
+        """Return a future of the next piece, empty at the end."""
 
 
 class Bodies:

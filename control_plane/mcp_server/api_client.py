@@ -33,7 +33,7 @@ class APIClient:
         self._session.auth = _Bearer(token)
 
     def get(self, *path: str, **query: str | int | None) -> dict[str, Any]:
-        """The document at this path. Raises RefusedByServer."""
+        """Return the document at this path. Raises RefusedByServer."""
         known = {name: str(value) for name, value in query.items() if value not in (None, "")}
         return self._request("GET", path, params=known)
 

@@ -30,7 +30,7 @@ def make_server(api: APIClient, *, with_moves: bool) -> MCPServer[object]:
 
 
 def _refusing(tool: Tool) -> Callable[..., Document]:
-    """The tool, whose refusals reach the assistant as sentences."""
+    """Return the tool, whose refusals reach the assistant as sentences."""
 
     @wraps(tool)
     def call(*arguments: object, **named: object) -> Document:

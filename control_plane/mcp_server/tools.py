@@ -58,7 +58,7 @@ class ReadTools:
         return self._api.get("admin", "credits", "variances", cause=cause, userId=user_id, limit=limit)
 
     def all(self) -> list[Tool]:
-        """Every tool of this kind."""
+        """Return every tool of this kind."""
         return [
             self.list_rollouts,
             self.rollout_status,
@@ -104,7 +104,7 @@ class MoveTools:
         return self._api.post("rollouts", flag, "rollback", reason=reason)
 
     def all(self) -> list[Tool]:
-        """Every tool of this kind."""
+        """Return every tool of this kind."""
         return [
             self.advance_rollout,
             self.step_back_rollout,

@@ -107,13 +107,13 @@ def downgrade(revision: str) -> None:
 
 
 def head() -> str | None:
-    """The newest version this code knows."""
+    """Return the newest version this code knows."""
     (newest,) = _versions("revision") - _versions("down_revision")
     return newest
 
 
 def current(session: Session) -> str | None:
-    """The version of the database; None before the first."""
+    """Return the version of the database; None before the first."""
     found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
     return found
 

@@ -67,7 +67,7 @@ class ReasonBody(RequestModel):
 @require_role("admin")
 @openapi_doc(answers={200: People})
 def index() -> ResponseReturnValue:
-    """Everybody who may sign in, by username."""
+    """Return everybody who may sign in, by username."""
     with read_only() as session:
         return jsonify({"people": [accounts.person_document(person) for person in accounts.list_people(session)]})
 
@@ -76,7 +76,7 @@ def index() -> ResponseReturnValue:
 @require_role("admin")
 @openapi_doc(answers={200: PersonWithTokens})
 def show(person_id: int) -> ResponseReturnValue:
-    """One person, and the tokens in force that they made."""
+    """Return one person, and the tokens in force that they made."""
     with read_only() as session:
         return jsonify(_document(session, person_id))
 

@@ -90,7 +90,7 @@ def refusals(session: Session, flag: str, plan: Plan, change: ChangeContext) -> 
 def preview_document(
     flag: str, before: Rollout | None, plan: Plan, found: PlanPreview, refused: tuple[Reason, ...]
 ) -> dict[str, object]:
-    """A preview as JSON."""
+    """Return a preview as JSON."""
     return {
         "flag": flag,
         "exists": before is not None,

@@ -34,7 +34,7 @@ YAML = "application/yaml"
 @require_role("owner")
 @openapi_doc(body=CreateRequest)
 def create() -> ResponseReturnValue:
-    """A flag with its rollout, from a plan or a template; it begins at the lowest step."""
+    """Create a flag with its rollout, from a plan or a template; it begins at the lowest step."""
     now, body = clock.now(), CreateRequest.model_validate(request.get_json())
     name, plan = body.chosen(rollout_name(body.flag, body.environment), now)
     with transaction() as session:
@@ -47,7 +47,7 @@ def create() -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(query={"format": "yaml for the file that `rollout plan apply` takes."})
 def show(flag: str) -> ResponseReturnValue:
-    """The plan of a rollout, as JSON or as a file."""
+    """Return the plan of a rollout, as JSON or as a file."""
     with read_only() as session:
         found = rollouts.find(session, flag)
     wanted = request.args.get("format", "json")
@@ -102,7 +102,7 @@ def preview_view(flag: str) -> ResponseReturnValue:
 @bp.get("/rollouts/<flag>/plan/versions")
 @require_role("viewer")
 def versions(flag: str) -> ResponseReturnValue:
-    """Every plan that the rollout has had, the newest first."""
+    """Return every plan that the rollout has had, the newest first."""
     with read_only() as session:
         rollouts.find(session, flag)
         return jsonify({"versions": [_version(each) for each in store.plan_versions(session, flag)]})
@@ -111,7 +111,7 @@ def versions(flag: str) -> ResponseReturnValue:
 @bp.get("/rollouts/<flag>/plan/versions/<int:number>")
 @require_role("viewer")
 def version(flag: str, number: int) -> ResponseReturnValue:
-    """One plan that the rollout has had."""
+    """Return one plan that the rollout has had."""
     with read_only() as session:
         found = administration.version(session, flag, number)
     return jsonify({**_version(found), "plan": document.to_value(found.plan)})
@@ -121,7 +121,7 @@ def version(flag: str, number: int) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=ChangeRequest)
 def restore(flag: str, number: int) -> ResponseReturnValue:
-    """An earlier plan made the plan again, as a new version."""
+    """Make an earlier plan the plan again, as a new version."""
     body = ChangeRequest.model_validate(request.get_json())
     with transaction() as session:
         decision = administration.restore(
@@ -138,14 +138,14 @@ def restore(flag: str, number: int) -> ResponseReturnValue:
 @bp.get("/plan-templates")
 @require_role("viewer")
 def templates() -> ResponseReturnValue:
-    """The plans to begin with."""
+    """Return the plans to begin with."""
     return jsonify({"templates": template_documents(clock.now())})
 
 
 @bp.get("/plan-schema")
 @require_role("viewer")
 def schema() -> ResponseReturnValue:
-    """The JSON Schema of a plan."""
+    """Return the JSON Schema of a plan."""
     return jsonify(document.schema())
 
 

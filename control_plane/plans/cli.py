@@ -119,12 +119,12 @@ def schema_command() -> None:
 def template_command(*, name: str | None, flag: str) -> None:
     """Print the template NAME as a file to be changed and applied, or the names of all."""
     if name is None:
-        for each, make in TEMPLATES.items():
-            click.echo(f"{each:22} {(make.__doc__ or '').strip()}")
+        for each, template in TEMPLATES.items():
+            click.echo(f"{each:22} {template.description}")
         return
     if name not in TEMPLATES:
         raise CommandFailed(f"There is no template {name!r}; there are {', '.join(TEMPLATES)}.")
-    made, environment = TEMPLATES[name](clock.now().replace(microsecond=0)), environment_of(flag)
+    made, environment = TEMPLATES[name].make(clock.now().replace(microsecond=0)), environment_of(flag)
     click.echo(document.to_yaml(for_environment(made, environment) if environment else made, flag), nl=False)
 
 

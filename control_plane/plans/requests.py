@@ -76,7 +76,7 @@ def from_template(name: str, new_signups_after: datetime, environment: str | Non
     if name not in TEMPLATES:
         raise Problem(422, "UNKNOWN_TEMPLATE", f"There is no template {name[:50]!r}; there are {', '.join(TEMPLATES)}.")
     try:
-        made = TEMPLATES[name](new_signups_after.astimezone(UTC))
+        made = TEMPLATES[name].make(new_signups_after.astimezone(UTC))
     except OverflowError as error:
         raise Problem(422, "INVALID_PLAN", "newSignupsAfter is no date that every time zone has.") from error
     return for_environment(made, environment) if environment else made
@@ -85,6 +85,6 @@ def from_template(name: str, new_signups_after: datetime, environment: str | Non
 def template_documents(now: datetime) -> list[Mapping[str, object]]:
     """Return every template with its sentence and the plan that it makes now."""
     return [
-        {"name": name, "description": (make.__doc__ or "").strip(), "plan": document.to_value(make(now))}
-        for name, make in TEMPLATES.items()
+        {"name": name, "description": template.description, "plan": document.to_value(template.make(now))}
+        for name, template in TEMPLATES.items()
     ]

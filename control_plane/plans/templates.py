@@ -1,7 +1,7 @@
 """Plans to begin with. Each call makes a copy of its own, so that what becomes of one changes no other. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from control_plane.audiences.base import audience_kind
@@ -13,33 +13,34 @@ from control_plane.core.phases import PRE_PRODUCTION, AudienceKind, FlagType, Ph
 DAY = timedelta(days=1)
 REGIONS = ("eu", "us", "apac")
 
-Template = Callable[[datetime], Plan]
-"""Makes a plan; new signups are those after the instant."""
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A plan to begin with, and the sentence that says what it does."""
 
-def guide(new_signups_after: datetime) -> Plan:
-    """Development and staging, beta, new signups, everyone: the guide's four weeks."""
-    return guide_plan(new_signups_after)
+    description: str
+    make: Callable[[datetime], Plan]
+    """Makes the plan; new signups are those after the instant."""
 
 
 def kill_switch(new_signups_after: datetime) -> Plan:
-    """On for everyone in one step, to be rolled back in one."""
+    """Make a plan of one step to everyone."""
     return Plan((_everyone((100,), timedelta(0)),), new_signups_after, type=FlagType.KILL_SWITCH)
 
 
 def percentage_ramp(new_signups_after: datetime) -> Plan:
-    """Everyone, from 1 % to 100 %, a day for each step."""
+    """Make a plan that raises the share of everyone each day."""
     return Plan((_pre_production(DAY), _everyone((1, 5, 10, 25, 50, 100), DAY)), new_signups_after)
 
 
 def new_users_only(new_signups_after: datetime) -> Plan:
-    """Those who sign up from now on, and nobody else."""
+    """Make a plan that never reaches those who signed up before."""
     newcomers = Phase("new-signups", "New signups", AudienceKind.NEW_SIGNUPS, (10, 50, 100), 2 * DAY)
     return Plan((_pre_production(DAY), newcomers), new_signups_after)
 
 
 def region_by_region(new_signups_after: datetime) -> Plan:
-    """One region after the other by the attribute `region`, then everyone."""
+    """Make a plan with a phase for each of REGIONS."""
     phases = [
         Phase(
             name=region,
@@ -55,18 +56,27 @@ def region_by_region(new_signups_after: datetime) -> Plan:
 
 
 def migration_with_shadow(new_signups_after: datetime) -> Plan:
-    """A week in shadow while nobody in production is served, then in small steps that the guard may take back."""
+    """Make a plan that begins with a week in which the shadow alone runs in production."""
     everyone = replace(_everyone((1, 5, 25, 50, 100), 2 * DAY), on_breach=OnBreach.STEP_BACK)
     return Plan((_pre_production(7 * DAY), everyone), new_signups_after, type=FlagType.OPERATIONAL)
 
 
 TEMPLATES: Mapping[str, Template] = {
-    "guide": guide,
-    "kill-switch": kill_switch,
-    "percentage-ramp": percentage_ramp,
-    "new-users-only": new_users_only,
-    "region-by-region": region_by_region,
-    "migration-with-shadow": migration_with_shadow,
+    "guide": Template(
+        "Development and staging, beta, new signups, everyone: the guide's four weeks.",
+        guide_plan,
+    ),
+    "kill-switch": Template("On for everyone in one step, to be rolled back in one.", kill_switch),
+    "percentage-ramp": Template("Everyone, from 1 % to 100 %, a day for each step.", percentage_ramp),
+    "new-users-only": Template("Those who sign up from now on, and nobody else.", new_users_only),
+    "region-by-region": Template(
+        "One region after the other by the attribute `region`, then everyone.",
+        region_by_region,
+    ),
+    "migration-with-shadow": Template(
+        "A week in shadow while nobody in production is served, then in small steps that the guard may take back.",
+        migration_with_shadow,
+    ),
 }
 
 

@@ -192,13 +192,13 @@ class TokenRefusal:
 
 
 def token_text(kind: TokenType, environment: str, selector: str, secret: str) -> str:
-    """The text a caller presents, in the form Unleash's own tokens have."""
+    """Return the text a caller presents, in the form Unleash's own tokens have."""
     scope = "svc" if kind is TokenType.SERVICE else EVERY
     return f"{scope}:{environment}.v2_{selector}_{secret}"
 
 
 def token_selector(text: str) -> str | None:
-    """The public part by which a token is looked up; None when the text can't be a token of ours."""
+    """Return the public part by which a token is looked up; None when the text can't be a token of ours."""
     found = TOKEN_TEXT.fullmatch(text)
     return found["selector"] if found else None
 

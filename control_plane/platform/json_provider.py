@@ -14,7 +14,7 @@ class StrictJSONProvider(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **_kwargs: object) -> object:
-        """The value of `s`. Raises MalformedJSON."""
+        """Return the value of `s`. Raises MalformedJSON."""
         return loads(s)
 
 

@@ -51,7 +51,7 @@ class Problem(Exception):  # noqa: N818 - named after the document it becomes
         return HTTPStatus(self.status).phrase
 
     def document(self, request_id: str = "") -> dict[str, object]:
-        """The problem document; an extra member never replaces a standard one."""
+        """Return the problem document; an extra member never replaces a standard one."""
         standard = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
         return {**self.members, **standard, "code": self.code, "request_id": request_id}
 
@@ -68,7 +68,7 @@ def init_app(app: Flask) -> None:
 
 
 def respond(problem: Problem) -> Response:
-    """The response to a problem: a page where a browser asked for one, a problem document elsewhere."""
+    """Return the response to a problem: a page where a browser asked for one, a problem document elsewhere."""
     request.environ[PROBLEM_CODE] = problem.code
     if wants_page():
         response = Response(_page(problem), problem.status, mimetype="text/html")

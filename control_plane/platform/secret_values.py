@@ -20,7 +20,7 @@ class SecretError(ValueError):
 
 
 def check(value: str) -> str:
-    """The secret itself. Raises SecretError for one that could be guessed."""
+    """Return the secret itself. Raises SecretError for one that could be guessed."""
     if len(value.strip()) < CHARACTERS_MIN:
         raise SecretError(f"has {len(value.strip())} characters; {_advice()}.")
     if len(set(value)) < DIFFERENT_MIN:
@@ -29,7 +29,9 @@ def check(value: str) -> str:
 
 
 def stored(path: Path) -> str:
-    """The secret in `path`, made on the first start and readable by this user alone. Raises SecretError and OSError.
+    """Return the secret in `path`, made on the first start and readable by this user alone.
+
+    Raises SecretError and OSError.
 
     A file without any content is what a full disk or a power cut leaves of the first start: nothing was signed with
     it, so it is made again. One with a short content was written by somebody, who has to decide.
@@ -49,7 +51,7 @@ def stored(path: Path) -> str:
 
 
 def read(path: Path) -> str:
-    """The secret in `path`; empty where none was made or this user may not read it. Raises SecretError."""
+    """Return the secret in `path`; empty where none was made or this user may not read it. Raises SecretError."""
     try:
         found = path.read_text().strip()
     except OSError:

@@ -227,5 +227,5 @@ SETTINGS = AppState[Settings]("settings")
 
 
 def current() -> Settings:
-    """The settings of the running application."""
+    """Return the settings of the running application."""
     return SETTINGS.get()

@@ -14,7 +14,7 @@ from control_plane.rollouts.publication import summary
 
 
 def listed(rollout: Rollout, now: datetime) -> dict[str, object]:
-    """A rollout in a list: how it stands, and what people call it by."""
+    """Return a rollout in a list: how it stands, and what people call it by."""
     plan = rollout.plan
     return {
         **summary(rollout),
@@ -28,7 +28,7 @@ def listed(rollout: Rollout, now: datetime) -> dict[str, object]:
 
 
 def detail(rollout: Rollout, now: datetime) -> dict[str, object]:
-    """A rollout with its plan."""
+    """Return a rollout with its plan."""
     return {
         **listed(rollout, now),
         "position": {"phase": rollout.position.phase, "step": rollout.position.step},
@@ -52,12 +52,12 @@ def gate_documents(gates: Sequence[GateResult]) -> list[dict[str, object]]:
 
 
 def move_document(move: NextMove) -> dict[str, object]:
-    """The next move as JSON."""
+    """Return the next move as JSON."""
     return {"due": move.is_due, "at": move.at.isoformat() if move.at else None, "reason": move.sentence}
 
 
 def refused(refusal: Refusal) -> Problem:
-    """The problem that a refusal becomes: 422 where the request lacks something, 409 where the rollout does."""
+    """Return the problem that a refusal becomes: 422 where the request lacks something, 409 where the rollout does."""
     code = refusal.reasons[0].code
     reasons = [{"code": reason.code, "sentence": reason.sentence} for reason in refusal.reasons]
     status = 422 if code in ("REASON_REQUIRED", "PLAN_INVALID", "INVALID_FLAG_NAME") else 409

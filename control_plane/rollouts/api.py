@@ -78,7 +78,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/<flag>")
 @require_role("viewer")
 def show(flag: str) -> ResponseReturnValue:
-    """One rollout with its plan and what each gate says now."""
+    """Return one rollout with its plan and what each gate says now."""
     with read_only() as session:
         rollout = service.find(session, flag)
         now = clock.now()
@@ -97,7 +97,7 @@ def show(flag: str) -> ResponseReturnValue:
 @bp.get("/<flag>/audit")
 @require_role("viewer")
 def history(flag: str) -> ResponseReturnValue:
-    """The latest changes of one rollout, newest first."""
+    """Return the latest changes of one rollout, newest first."""
     with read_only() as session:
         entries = audit.latest(session, subject=f"rollout:{flag}")
         return jsonify({"entries": [audit.to_json(entry) for entry in entries]})
@@ -175,7 +175,7 @@ def rearm(flag: str) -> ResponseReturnValue:
 @bp.get("/<flag>/approvals")
 @require_role("viewer")
 def approvals_view(flag: str) -> ResponseReturnValue:
-    """Those who approve the next step as the rollout and its plan stand."""
+    """Return those who approve the next step as the rollout and its plan stand."""
     with read_only() as session:
         return jsonify({"approvals": _approvals(approvals.given(session, service.find(session, flag)))})
 
@@ -184,7 +184,7 @@ def approvals_view(flag: str) -> ResponseReturnValue:
 @require_role("operator")
 @openapi_doc(body=Request)
 def approve(flag: str) -> ResponseReturnValue:
-    """An approval of the next step, by somebody who did not make the plan."""
+    """Record an approval of the next step, by somebody who did not make the plan."""
     body, role = _body(), _role()
     with transaction() as session:
         change = ChangeContext(clock.now(), actor(), body.reason)
@@ -221,7 +221,7 @@ def revive(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=DeleteRequest)
 def delete(flag: str) -> ResponseReturnValue:
-    """An archived flag removed with its plans, or FLAG@ENVIRONMENT given back to the flag's own rollout."""
+    """Remove an archived flag with its plans, or give FLAG@ENVIRONMENT back to the flag's own rollout."""
     if environment_of(flag):  # which decides in one more environment then
         require_role_on("owner", flag_of(flag), [PRODUCTION])
     body = DeleteRequest.model_validate(request.get_json() if request.data else {})

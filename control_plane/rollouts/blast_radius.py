@@ -71,7 +71,7 @@ def has_limits(phase: Phase) -> bool:
 
 
 def violated_limits(phase: Phase, blast: BlastRadius) -> list[str]:
-    """Each cap of the phase that `blast` is over, as a sentence."""
+    """Return each cap of the phase that `blast` is over, as a sentence."""
     compared = (
         ("users served by v2", blast.users, phase.users_maximum),
         ("operations served by v2", blast.operations, phase.operations_maximum),

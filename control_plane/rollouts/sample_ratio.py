@@ -35,6 +35,6 @@ def register_ratio_query(meter: RatioQuery) -> None:
 
 
 def current_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleRatio | None:
-    """The split since `since`; None where nobody can count it or nothing is split."""
+    """Return the split since `since`; None where nobody can count it or nothing is split."""
     meter = RATIO_QUERY.get()
     return meter(session, rollout, since) if meter else None

@@ -106,7 +106,7 @@ def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateR
 
 
 def find(session: Session, flag: str) -> Rollout:
-    """The rollout of `flag`; raises UnknownRolloutError."""
+    """Return the rollout of `flag`; raises UnknownRolloutError."""
     rollout = store.load(session, flag)
     if rollout is None:
         raise UnknownRolloutError(flag)
@@ -187,7 +187,7 @@ def advance(
 
 
 def step_back(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
-    """One step down."""
+    """Move one step down."""
     decision = transitions.decide_step_back(
         find(session, flag), now=change.now, expected_version=expected_version, reason=change.reason
     )
@@ -252,7 +252,7 @@ def answer_breach(session: Session, flag: str, change: ChangeContext, *, attempt
 
 
 def rearm(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
-    """A new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
+    """Begin a new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
     rollout = find(session, flag)
     results = rearm_gates(session, rollout, change.now)
     decision = transitions.decide_rearm(

@@ -40,13 +40,13 @@ BY_FLAG = select(*COLUMNS).where(TABLE.c.flag == bindparam("of_flag"))
 
 
 def load(session: Session, flag: str) -> Rollout | None:
-    """The rollout of `flag` as the database has it now."""
+    """Return the rollout of `flag` as the database has it now."""
     row = execute_core(session, BY_FLAG, {"of_flag": flag}).one_or_none()
     return _rollout(row) if row else None
 
 
 def load_all(session: Session) -> list[Rollout]:
-    """Every rollout, by flag."""
+    """Return every rollout, by flag."""
     return [_rollout(row) for row in execute_core(session, ALL)]
 
 
@@ -130,12 +130,12 @@ def delete(session: Session, flag: str) -> None:
 
 
 def plan_from_json(value: object) -> Plan:
-    """A plan from its JSON form; pydantic's ValidationError names what is wrong."""
+    """Return a plan from its JSON form; pydantic's ValidationError names what is wrong."""
     return PLAN.validate_python(value)
 
 
 def plan_to_json(plan: Plan) -> dict[str, object]:
-    """The JSON form of a plan, durations in ISO 8601."""
+    """Return the JSON form of a plan, durations in ISO 8601."""
     encoded: dict[str, object] = PLAN.dump_python(plan, mode="json")
     if not plan.is_of_one_environment:
         del encoded["environment"]  # a process of an older release reads the plan as well
@@ -144,7 +144,7 @@ def plan_to_json(plan: Plan) -> dict[str, object]:
 
 @lru_cache(maxsize=1024)
 def _known_plan(text: str) -> Plan:
-    """A plan once validated, since the guard loads it every second and a plan hardly ever changes."""
+    """Return a plan once validated, since the guard loads it every second and a plan hardly ever changes."""
     return PLAN.validate_json(text)
 
 

@@ -46,7 +46,7 @@ def changes(rows: Iterable[UsageRow], *, since: datetime, until: datetime) -> li
 
 
 def _full_days(since: datetime, until: datetime) -> Iterator[date]:
-    """The UTC days that lie in the span from their first to their last instant."""
+    """Yield the UTC days that lie in the span from their first to their last instant."""
     midnight = since.replace(hour=0, minute=0, second=0, microsecond=0)
     start = midnight if midnight == since else midnight + DAY
     while start + DAY <= until:

@@ -54,7 +54,7 @@ class CorrectionRefused(ValueError):  # noqa: N818 - named after what the caller
 
 
 def reset(session: Session, user_id: str, change: ChangeContext) -> Correction:
-    """Nothing used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
+    """Return nothing used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
     account, _ = _find_account(session, user_id)
     loaded, _ = load_for_update(session, account, key="", now=change.now)
     posted = {name: NOTHING - loaded.of(name).used for name in EngineName}
@@ -127,7 +127,7 @@ def _find_account(session: Session, user_id: str, key: str | None = None) -> tup
 
 
 def _beyond(book: Book, adjustment: Adjustment) -> list[str]:
-    """Why the book can't follow, for each kind a sentence."""
+    """Return why the book can't follow, for each kind a sentence."""
     mistakes = []
     for kind in KINDS:
         used, limit, amount = book.used[kind], book.limits[kind], adjustment.given[kind]

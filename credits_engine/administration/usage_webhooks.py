@@ -147,7 +147,7 @@ def _deliver(row: ResultRow, now: datetime, send: Send) -> bool:
 
 
 def _attempt(row: ResultRow, now: datetime, send: Send) -> str | None:
-    """Why it was not taken; None when it was. The address stays out, for it may hold a secret."""
+    """Return why it was not taken; None when it was. The address stays out, for it may hold a secret."""
     settings, body = current(), body_of(row)
     headers = signed_headers(settings.usage_webhook_secret, f"usage_{row.id}", body, now)
     try:

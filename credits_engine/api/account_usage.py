@@ -73,7 +73,7 @@ def top_view() -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(query=SPAN, answers={200: AccountDays})
 def account_view(user_id: str) -> ResponseReturnValue:
-    """One account's consumption by day and kind, the oldest day first."""
+    """Return one account's consumption by day and kind, the oldest day first."""
     query_params.refuse_unknown(*SPAN)
     days = _days(clock.now())
     with read_only() as session:

@@ -98,7 +98,7 @@ def unfreeze_view() -> ResponseReturnValue:
 @bp.get("/users/<path:user_id>")
 @require_role("owner")
 def user_view(user_id: str) -> ResponseReturnValue:
-    """Both books, who serves and why, and a page of the journal."""
+    """Return both books, who serves and why, and a page of the journal."""
     query_params.refuse_unknown("cursor", "limit")
     now, filters = clock.now(), Filters(user_id=user_id, before_id=query_params.cursor())
     with read_only() as session:
@@ -168,7 +168,7 @@ def variances_view() -> ResponseReturnValue:
 
 
 def _json() -> object:
-    """The body, whatever it says it is: curl's `-d` says it were a form."""
+    """Return the body, whatever it says it is: curl's `-d` says it were a form."""
     return request.get_json(force=True)
 
 

@@ -21,7 +21,7 @@ FORMS = ("page", "fragment", "json")
 
 @bp.get("/embed/credits")
 def card_view() -> ResponseReturnValue:
-    """The card of the user whose token comes along. `?form=fragment` leaves out head and body."""
+    """Return the card of the user whose token comes along. `?form=fragment` leaves out head and body."""
     user_id, now = acting_user(), clock.now()
     query_params.refuse_unknown("form", "userId")
     form = request.args.get("form", FORMS[0])

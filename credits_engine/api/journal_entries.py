@@ -36,7 +36,7 @@ def own_entry(row: Columns) -> Document:
 
 
 def full_entry(row: Columns) -> Document:
-    """Everything about an operation: both answers, what they were based on, and how they differ."""
+    """Return everything about an operation: both answers, what they were based on, and how they differ."""
     return own_entry(row) | {
         "userId": row["user_id"],
         "actor": row["actor"],
@@ -52,7 +52,7 @@ def full_entry(row: Columns) -> Document:
 
 
 def page(found: Page, entry: Callable[[Columns], Document]) -> Document:
-    """One page, and where the next one begins."""
+    """Return one page, and where the next one begins."""
     following = found.next_before
     return {
         "entries": [entry(row) for row in found.rows],
@@ -64,7 +64,7 @@ def page(found: Page, entry: Callable[[Columns], Document]) -> Document:
 def sheet(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, after: str | int | None = None
 ) -> Response:
-    """A CSV file in which no cell can act as a formula. Where there is more, a header says where that begins."""
+    """Return a CSV file in which no cell can act as a formula. Where there is more, a header says where that begins."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
@@ -76,7 +76,7 @@ def sheet(
 
 
 def flat(document: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """A document as one row: nested names are joined by a dot."""
+    """Return a document as one row: nested names are joined by a dot."""
     found: dict[str, object] = {}
     for name, value in document.items():
         if isinstance(value, Mapping):

@@ -34,7 +34,10 @@ class PublishedKeys:
         self._away_until = 0.0
 
     def find(self, kid: str, algorithm: str) -> Any:
-        """The key of this name for this algorithm. Raises UnusableKeyError, or a 503 Problem without any keys."""
+        """Return the key of this name for this algorithm.
+
+        Raises UnusableKeyError, or a 503 Problem without any keys.
+        """
         with self._one_at_a_time():
             found = self._find(kid)
         if found.algorithm_name != algorithm:

@@ -48,7 +48,7 @@ def init_app(app: Flask) -> None:
 
 
 def acting_user() -> str:
-    """The user whose credits this request is about. Raises Problem for whoever may not know of them.
+    """Return the user whose credits this request is about. Raises Problem for whoever may not know of them.
 
     A user's token speaks for that user alone. A service or admin token names any user as `?userId=`.
     """
@@ -67,7 +67,7 @@ def acting_user() -> str:
 
 @require_token("service", "admin")
 def _require_service() -> None:
-    """Nothing more than the check."""
+    """Check the scope, and nothing more."""
 
 
 def _subject(token: str) -> str:
@@ -134,7 +134,7 @@ def _in_force(claims: Claims) -> Claims:
 
 
 def _published_key(token: str, algorithm: str, keys: PublishedKeys) -> Any:
-    """The published key that the token names."""
+    """Return the published key that the token names."""
     kid = jwt.get_unverified_header(token).get("kid")
     if not isinstance(kid, str):
         raise _refusal("The token names no key; a published key is named by its kid.")
@@ -142,7 +142,7 @@ def _published_key(token: str, algorithm: str, keys: PublishedKeys) -> Any:
 
 
 def _user_id(subject: str) -> str:
-    """The user whom a token names. Raises Problem or UnicodeError for what no user can be called."""
+    """Return the user whom a token names. Raises Problem or UnicodeError for what no user can be called."""
     subject.encode()
     if not subject or "\x00" in subject:
         raise _refusal("The token names no user.")
@@ -151,7 +151,7 @@ def _user_id(subject: str) -> str:
 
 @lru_cache(HEADERS_KNOWN)
 def _algorithm(header: str) -> str:
-    """The algorithm that a token's first part names, which is the same in every token of a product."""
+    """Return the algorithm that a token's first part names, which is the same in every token of a product."""
     return str(jwt.get_unverified_header(f"{header}..").get("alg", ""))
 
 

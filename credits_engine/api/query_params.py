@@ -19,7 +19,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def refuse_unknown(*known: str) -> None:
-    """A misspelled filter must not answer with everything."""
+    """Refuse filters that there are not: a misspelled one must not answer with everything."""
     for name in request.args:
         if name not in known:
             raise Problem(400, "UNKNOWN_PARAMETER", f"There is no parameter {name[:50]!r}; use {', '.join(known)}.")
@@ -39,7 +39,7 @@ def engine() -> EngineName | None:
 
 
 def choice(name: str, known: type[Choice], code: str) -> Choice | None:
-    """One of a few words."""
+    """Return one of a few words."""
     text = request.args.get(name)
     if text is None:
         return None
@@ -50,7 +50,7 @@ def choice(name: str, known: type[Choice], code: str) -> Choice | None:
 
 
 def choices(name: str, known: type[Choice], code: str) -> frozenset[Choice]:
-    """Some of a few words, comma separated; empty when nothing is given."""
+    """Return some of a few words, comma separated; empty when nothing is given."""
     found = request.args.get(name)
     if found is None:
         return frozenset()
@@ -61,7 +61,7 @@ def choices(name: str, known: type[Choice], code: str) -> frozenset[Choice]:
 
 
 def text(name: str) -> str | None:
-    """A short text."""
+    """Return a short text."""
     found = request.args.get(name)
     if found is not None and not (0 < len(found) <= TEXT_MAX and found.isprintable()):
         raise Problem(400, "INVALID_TEXT", f"{name} needs 1 to {TEXT_MAX} printable characters.")
@@ -95,7 +95,7 @@ def wants_csv() -> bool:
 
 
 def integer(name: str, code: str, most: int) -> int | None:
-    """A whole number from 1 to `most`; None when it is not given."""
+    """Return a whole number from 1 to `most`; None when it is not given."""
     found = request.args.get(name)
     if found is None:
         return None

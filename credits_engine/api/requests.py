@@ -204,13 +204,13 @@ class RevokeRequest(ConsumeBase):
 
 
 def operation(*, actor: str) -> Operation:
-    """The operation that this request asks for. Raises Problem."""
+    """Return the operation that this request asks for. Raises Problem."""
     body = parsed(ConsumeRequest, request.get_json())
     return Operation(body.userId, _operation_key(body), body.amounts, actor)
 
 
 def reservation(*, actor: str) -> tuple[Operation, timedelta]:
-    """The operation to reserve for, and for how long. Raises Problem."""
+    """Return the operation to reserve for, and for how long. Raises Problem."""
     body = parsed(ReserveRequest, request.get_json())
     ttl = timedelta(seconds=body.ttlSeconds)
     return Operation(body.userId, _operation_key(body), body.amounts, actor, EntryType.RESERVE), ttl
@@ -228,12 +228,12 @@ def parsed(model: type[Model], value: object) -> Model:
 
 
 def optional_key(body: AdjustRequest | TopUpRequest) -> str | None:
-    """The caller's key where one is sent. Raises Problem."""
+    """Return the caller's key where one is sent. Raises Problem."""
     return key_of(body) if body.idempotencyKey or KEY_HEADER in request.headers else None
 
 
 def key_of(body: ConsumeRequest | FinalizeRequest | AdjustRequest | TopUpRequest) -> str:
-    """The caller's key, from the header or the body; both may be sent where they agree. Raises Problem."""
+    """Return the caller's key, from the header or the body; both may be sent where they agree. Raises Problem."""
     in_body = body.idempotencyKey
     in_header = request.headers.get(KEY_HEADER)
     if in_header is None:

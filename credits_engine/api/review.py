@@ -149,7 +149,7 @@ def usage_document(row: UsageRow, by: frozenset[Segment]) -> serializers.Documen
 
 
 def preview_document(found: Preview) -> serializers.Document:
-    """One stretch of the directory: the sums of it, and whom it concerns."""
+    """Return one stretch of the directory: the sums of it, and whom it concerns."""
     return {
         **summary_document(found.summary),
         "flips": [dict(zip(SHEET_COLUMNS, row, strict=True)) for row in sheet_rows(found)],
@@ -163,7 +163,7 @@ def summary_document(summary: SwitchSummary) -> serializers.Document:
 
 
 def sheet_rows(found: Preview) -> list[tuple[object, ...]]:
-    """One row per user and kind."""
+    """Return one row per user and kind."""
     return [_row(flip) for flip in found.flips]
 
 

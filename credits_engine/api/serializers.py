@@ -61,7 +61,7 @@ def headers(receipt: Receipt | ReservationResult) -> dict[str, str]:
 
 
 def refusal(receipt: Receipt) -> Problem | None:
-    """The problem that answers an operation that was not allowed; None when it was, or goes ahead uncharged."""
+    """Return the problem that answers an operation that was not allowed; None when it was, or goes ahead uncharged."""
     if receipt.granted:
         return None
     match receipt.outcome:
@@ -79,7 +79,7 @@ def refusal(receipt: Receipt) -> Problem | None:
 
 
 def pack_document(pack: Pack) -> Document:
-    """One pack; `rolledFrom` is the start of the period that left it unused, null of one that was bought."""
+    """Return one pack; `rolledFrom` is the start of the period that left it unused, null of one that was bought."""
     return {
         "packId": pack.id,
         "creditType": pack.kind,
@@ -92,7 +92,7 @@ def pack_document(pack: Pack) -> Document:
 
 
 def status_document(loaded: Books, engine: EngineName) -> Document:
-    """The user's credits as the serving book has them; never a number of the other one.
+    """Return the user's credits as the serving book has them; never a number of the other one.
 
     `remaining` is what can be spent now: what the plan leaves, and `bought` of packs, also of those that rolled over.
     """

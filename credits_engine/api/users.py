@@ -38,7 +38,7 @@ VISIBLE_TYPES = tuple(
 
 @bp.get("/history")
 def history_view() -> ResponseReturnValue:
-    """The user's operations, newest first, a page at a time."""
+    """Return the user's operations, newest first, a page at a time."""
     user_id, now = acting_user(), clock.now()
     query_params.refuse_unknown("creditType", "startDate", "endDate", "cursor", "limit", "userId")
     since, until = query_params.date_range()
@@ -90,7 +90,7 @@ def summary_view() -> ResponseReturnValue:
 def serving_books(
     session: Session, user_id: str, now: datetime, *, asked: Amounts = NOTHING
 ) -> tuple[Books, EngineName]:
-    """The books, and the engine that serves this user now; a member's own limit may close them to what is asked.
+    """Return the books, and the engine that serves this user now; a member's own limit may close them to what is asked.
 
     Raises UnknownUserError and UnknownPlanError.
     """

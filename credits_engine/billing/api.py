@@ -57,7 +57,7 @@ def events_view() -> ResponseReturnValue:
 @bp.get("/events/<event_id>")
 @require_role("operator")
 def event_view(event_id: str) -> ResponseReturnValue:
-    """One event with its body, which holds customers' data."""
+    """Return one event with its body, which holds customers' data."""
     with read_only() as session:
         row = inbox_queries.event(session, event_id)
         if row is None:
@@ -194,7 +194,7 @@ def prices_apply_view() -> ResponseReturnValue:
 
 
 def stripe_gateway() -> StripeGateway:
-    """The running application's way to ask Stripe. Raises Problem without an API key."""
+    """Return the running application's way to ask Stripe. Raises Problem without an API key."""
     found = STRIPE_GATEWAY.get()
     if found is None:
         raise Problem(409, "NO_STRIPE_KEY", "Set STRIPE_API_KEY to a restricted key that may read subscriptions.")

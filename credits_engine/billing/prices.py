@@ -48,7 +48,7 @@ class PriceDocument(BaseModel):
     starts: Start = None
 
     def added(self, now: datetime) -> AddedPrice:
-        """The price as it is stored; without a start it counts at once."""
+        """Return the price as it is stored; without a start it counts at once."""
         pack = self.pack
         return AddedPrice(
             self.price,
@@ -79,7 +79,7 @@ class Difference:
 
 
 def parsed(text: str) -> PricesDocument:
-    """A document as YAML. Raises Problem, with the place of each mistake."""
+    """Return a document as YAML. Raises Problem, with the place of each mistake."""
     return documents.parsed(text, PricesDocument, INVALID)
 
 
@@ -89,14 +89,14 @@ def exported(session: Session) -> str:
 
 
 def document_of(each: AddedPrice) -> dict[str, object]:
-    """One price as it is written."""
+    """Return one price as it is written."""
     pack = {"kind": each.kind, "amount": each.amount, "days": each.days}
     bought: dict[str, object] = {"plan": each.plan} if each.plan else {"pack": pack}
     return {"price": each.price, **bought, "starts": each.starts_at.isoformat()}
 
 
 def known(session: Session) -> list[AddedPrice]:
-    """Every price that was added."""
+    """Return every price that was added."""
     return [
         AddedPrice(row.price, row.starts_at, row.plan, row.kind, row.amount, row.days) for row in prices.every(session)
     ]

@@ -34,7 +34,7 @@ def summary(session: Session, now: datetime) -> Document:
 
 
 def event(row: ResultRow) -> Document:
-    """One line of the inbox."""
+    """Return one line of the inbox."""
     return {
         "eventId": row.event_id,
         "number": row.id,
@@ -55,7 +55,7 @@ def event(row: ResultRow) -> Document:
 
 
 def event_in_full(session: Session, row: ResultRow) -> Document:
-    """An event with its body, the attempts that failed and the facts that it told."""
+    """Return an event with its body, the attempts that failed and the facts that it told."""
     return event(row) | {
         "body": _body_text(row.body) if row.body else None,
         "history": [
@@ -139,7 +139,7 @@ def correction(done: Correction) -> Document:
 
 
 def _body_text(body: bytes) -> object:
-    """A body as JSON; as text where it is none that every reader of our answer could take."""
+    """Return a body as JSON; as text where it is none that every reader of our answer could take."""
     try:
         return json_provider.loads(body)
     except json_provider.MalformedJSON:

@@ -118,7 +118,7 @@ class _Equalities:
         return other in found or any(not COLUMN.match(each) for each in found & there)
 
     def _bound_by(self, place: "exp.Expr") -> set[str] | None:
-        """The names of the tables of which a WHERE or an ON says something; None where of all."""
+        """Return the names of the tables of which a WHERE or an ON says something; None where of all."""
         from sqlglot import exp  # noqa: PLC0415
 
         if isinstance(place, exp.Join) and place.side:
@@ -131,7 +131,7 @@ class _Equalities:
 
 
 def _inserted(parsed: "exp.Expr", columns: Mapping[str, str]) -> tuple[str, str] | None:
-    """The account's column of an INSERT, and the one value that it is given."""
+    """Return the account's column of an INSERT, and the one value that it is given."""
     from sqlglot import exp  # noqa: PLC0415
 
     if not isinstance(parsed, exp.Insert) or not isinstance(parsed.this, exp.Schema):

@@ -45,7 +45,7 @@ def _against_itself(receipt: Receipt) -> Variance:
 
 
 def _decide(receipt: Receipt) -> list[EngineResult]:
-    """The sides that gave an answer: an error or a missing one can't be judged again."""
+    """Return the sides that gave an answer: an error or a missing one can't be judged again."""
     return [
         side for side in (receipt.served, receipt.shadow) if side.outcome is not None and side.outcome != Outcome.ERROR
     ]
@@ -57,7 +57,7 @@ def _decision(receipt: Receipt, side: EngineResult) -> Outcome:
 
 
 def _book(receipt: Receipt, side: EngineResult) -> Book:
-    """The book as it was loaded: what packs held is what they hold afterwards and what they paid."""
+    """Return the book as it was loaded: what packs held is what they hold afterwards and what they paid."""
     blocked = side.reason if side.outcome is Outcome.DENIED_STATE else None
     from_packs: Amounts = receipt.spent_from_packs
     return Book(side.period, side.used, side.limits, blocked, side.bought + from_packs)

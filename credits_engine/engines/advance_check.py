@@ -44,7 +44,7 @@ class AdvanceCheck:
 
 
 def gate_result(found: AdvanceCheck, *, percent_max: int, beyond_allowlist: bool) -> tuple[GateStatus, str]:
-    """The gate's answer. Whom people chose by name may be; of all others at most `percent_max` in a hundred."""
+    """Return the gate's answer. Whom people chose by name may be; of all others at most `percent_max` in a hundred."""
     against = [_unsound(found)] if found.mismatches or found.unlike else []
     if beyond_allowlist and found.refused > tolerated(found.entering, percent_max):
         against.append(_too_many(found, percent_max))

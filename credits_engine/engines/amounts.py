@@ -53,11 +53,11 @@ class ByKind(Generic[Figure]):
         return self.figures
 
     def by_name(self) -> dict[str, Figure]:
-        """Every kind's figure under its name."""
+        """Return every kind's figure under its name."""
         return dict(self.items())
 
     def items(self) -> Iterator[tuple[Kind, Figure]]:
-        """Every kind with its figure, in the canonical order."""
+        """Return every kind with its figure, in the canonical order."""
         return zip(KINDS, self.in_order, strict=False)
 
 

@@ -14,7 +14,7 @@ KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 def catalogue_errors(plans: "tuple[CreditPlan, ...]") -> list[str]:
-    """Every contradiction as a sentence; empty when both engines can rely on the catalogue."""
+    """Return every contradiction as a sentence; empty when both engines can rely on the catalogue."""
     mistakes = [] if plans else ["A catalogue needs at least one plan."]
     names = Counter(name for plan in plans for name in (plan.name, *plan.aliases))
     mistakes += [f"Plan name or alias {name!r} is used {n} times." for name, n in names.items() if n > 1]

@@ -40,12 +40,12 @@ class Membership:
 
 
 def member_key(user_id: str, key: str) -> str:
-    """The key of a member's operation in the account; it does not name them."""
+    """Return the key of a member's operation in the account; it does not name them."""
     return f"{hashlib.blake2b(user_id.encode(), digest_size=12).hexdigest()}{MARK}{key}"
 
 
 def own_key(key: str) -> str:
-    """The key as the caller chose it."""
+    """Return the key as the caller chose it."""
     return key.rpartition(MARK)[2]
 
 

@@ -41,12 +41,12 @@ def observe(candidate: Engine, engine: EngineName, *, book: Book, request: Reque
 
 
 def shed(engine: EngineName) -> Observation:
-    """The shadow was not asked, to protect the caller's time."""
+    """Return an observation of a shadow that was not asked, to protect the caller's time."""
     return Observation.skip(engine)
 
 
 def retired(engine: EngineName) -> Observation:
-    """The shadow was not asked and will not be: it is retired."""
+    """Return an observation of a shadow that is not asked any more: it is retired."""
     return Observation.skip(engine, RETIRED)
 
 
@@ -66,7 +66,7 @@ def _own(amounts: Amounts) -> Amounts:
 
 
 def _unsound(answer: object) -> str | None:
-    """Why an answer is no decision that could be stored and compared; None when it is one."""
+    """Return why an answer is no decision that could be stored and compared; None when it is one."""
     if type(answer) is not Decision:
         return f"The engine answered with {type(answer).__name__} instead of a decision."
     if type(answer.outcome) is not Outcome or answer.outcome is Outcome.ERROR:

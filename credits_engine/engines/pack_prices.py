@@ -43,7 +43,7 @@ class PackPrices:
 
 
 def pack_price_errors(offers: tuple[PackPrice, ...], catalogue: Catalogue) -> list[str]:
-    """Every contradiction as a sentence; a price can't buy a plan and a pack."""
+    """Return every contradiction as a sentence; a price can't buy a plan and a pack."""
     prices = Counter(each.price_key for each in offers)
     mistakes = [f"Price lookup key {key!r} buys {n} packs; it may buy one." for key, n in prices.items() if n > 1]
     plans = {key for plan in catalogue for key in plan.price_keys}

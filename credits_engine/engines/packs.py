@@ -42,12 +42,12 @@ def bought(packs: Iterable[Pack]) -> Amounts:
 
 
 def total(moves: Iterable[Allocation]) -> Amounts:
-    """The moves added up by kind."""
+    """Return the moves added up by kind."""
     return sum((Amounts(**{move.kind: move.amount}) for move in moves), NOTHING)
 
 
 def beyond_plan(book: Book, charged: Amounts) -> Amounts:
-    """The part of a charge that the plan does not cover and packs do; the rest is the book's."""
+    """Return the part of a charge that the plan does not cover and packs do; the rest is the book's."""
     if NOTHING in (book.bought, charged):
         return NOTHING
     return Amounts.of(lambda kind: _beyond(book.limits[kind], book.used[kind], book.bought[kind], charged[kind]))

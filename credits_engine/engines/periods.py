@@ -27,7 +27,7 @@ class PeriodRow:
 
 
 def calendar_month(now: datetime) -> Period:
-    """The UTC calendar month that holds `now`, whatever time zone `now` is written in."""
+    """Return the UTC calendar month that holds `now`, whatever time zone `now` is written in."""
     utc = _utc(now)
     return _month(utc.year, utc.month)
 
@@ -39,7 +39,7 @@ def _month(year: int, month: int) -> Period:
 
 
 def billing_period(anchor: datetime, now: datetime) -> Period:
-    """The period `[anchor + n months, anchor + n+1 months)` that holds `now`; n may be negative.
+    """Return the period `[anchor + n months, anchor + n+1 months)` that holds `now`; n may be negative.
 
     An anchor on the 29th to 31st falls on the last day of shorter months and returns to its day after them.
     """
@@ -51,7 +51,7 @@ def billing_period(anchor: datetime, now: datetime) -> Period:
 
 
 def period_at(anchor: datetime | None, now: datetime) -> Period:
-    """The period that holds `now` by a user's billing anchor, or the calendar month of a user who has none."""
+    """Return the period that holds `now` by a user's billing anchor, or the calendar month of a user who has none."""
     return calendar_month(now) if anchor is None else billing_period(anchor, now)
 
 

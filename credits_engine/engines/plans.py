@@ -162,7 +162,7 @@ class Catalogue:
         self.kinds = (*self.kinds, kind)
 
     def plan(self, name: str) -> CreditPlan:
-        """The plan of that name or alias; raises UnknownPlanError."""
+        """Return the plan of that name or alias; raises UnknownPlanError."""
         try:
             return self._named[name]
         except KeyError:
@@ -180,7 +180,7 @@ class Catalogue:
         return found
 
     def plan_for_price(self, lookup_key: str) -> CreditPlan:
-        """The plan that a Stripe price buys; raises UnknownPriceError."""
+        """Return the plan that a Stripe price buys; raises UnknownPriceError."""
         try:
             return self._priced[lookup_key]
         except KeyError:
@@ -193,7 +193,7 @@ class Catalogue:
         return lookup_key in self._priced
 
     def with_prices(self, prices: Mapping[str, str]) -> "Catalogue":
-        """The same plans, which further prices buy too, by the name of the plan. Raises UnknownPlanError."""
+        """Return the same plans, which further prices buy too, by the name of the plan. Raises UnknownPlanError."""
         return Catalogue(self.plans, self.kinds, {key: self.plan(name) for key, name in prices.items()})
 
     def declares(self, plan: CreditPlan, kind: Kind, difference: LimitDifference) -> bool:
@@ -210,7 +210,7 @@ class Catalogue:
         return self.place(after) > self.place(before)
 
     def place(self, plan: CreditPlan) -> tuple[int, int]:
-        """The place of a plan in the catalogue; more seats stand higher."""
+        """Return the place of a plan in the catalogue; more seats stand higher."""
         return self._rank[plan.base_name], plan.seats
 
 

@@ -119,7 +119,7 @@ def engine_result(observation: Observation, book: Book, posted: Amounts, from_pa
 
 
 def to_columns(receipt: Receipt) -> dict[str, object]:
-    """The journal row of a receipt, without its id."""
+    """Return the journal row of a receipt, without its id."""
     return {
         "type": receipt.type.value,
         "occurred_at": receipt.occurred_at,
@@ -145,7 +145,7 @@ def to_columns(receipt: Receipt) -> dict[str, object]:
 
 
 def from_columns(row: Columns) -> Receipt:
-    """The receipt that a journal row was written from."""
+    """Return the receipt that a journal row was written from."""
     engine = EngineName(row["served_engine"])
     return Receipt(
         journal_id=row["id"],

@@ -54,7 +54,7 @@ class SwitchSummary:
 def answer_diffs(
     user_id: str, plan: str, book_of: Callable[[EngineName], Book], *, serving: EngineName, amount: int = 1
 ) -> list[AnswerDiff]:
-    """The kinds of which the other engine would answer the next `amount` differently."""
+    """Return the kinds of which the other engine would answer the next `amount` differently."""
     found = []
     for kind in KINDS:
         request = Request(user_id, Amounts(**{kind: amount}))

@@ -31,7 +31,7 @@ class Recommendation:
 
 
 def used_ratio(used: int, limit: Limit) -> float:
-    """The used part of a limit, from 0 to 1; nothing of an unlimited one, all of a limit of 0."""
+    """Return the used part of a limit, from 0 to 1; nothing of an unlimited one, all of a limit of 0."""
     if limit is None:
         return 0.0
     return min(1.0, used / limit) if limit else 1.0
@@ -43,7 +43,7 @@ def with_packs(limit: Limit, bought: int) -> Limit:
 
 
 def level(used: int, limit: Limit) -> Level:
-    """The colour's name."""
+    """Return the colour's name."""
     ratio = used_ratio(used, limit)
     if ratio >= CRITICAL_RATIO:
         return Level.CRITICAL
@@ -56,7 +56,7 @@ def days_left(period_end: datetime, now: datetime) -> int:
 
 
 def recommendations(book: Book, now: datetime) -> list[Recommendation]:
-    """An upgrade for each kind that is used to 80 %, and a word on the new period in the last three days."""
+    """Return an upgrade for each kind that is used to 80 %, and a word on the new period in the last three days."""
     found = []
     for kind in KINDS:
         used, limit = book.used[kind], with_packs(book.limits[kind], book.bought[kind])

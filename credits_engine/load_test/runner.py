@@ -105,7 +105,7 @@ def _refuse_exposed(session: Session) -> None:
 
 @contextmanager
 def _token(actor: str, seconds: int) -> Iterator[str]:
-    """A token for the time of the test; one that is killed leaves a token that ends by itself."""
+    """Provide a token for the time of the test; one that is killed leaves a token that ends by itself."""
     name, now = f"load test {uuid4().hex[:8]}", clock.now()
     with transaction() as session:
         text = tokens.create_token(

@@ -59,7 +59,7 @@ def _make_private(path: Path) -> None:
 
 
 def open_copy(path: Path) -> sqlite3.Connection:
-    """A copy that SQLite made, found whole. Raises CopyError."""
+    """Return a copy that SQLite made, found whole. Raises CopyError."""
     reader = sqlite3.connect(path)
     try:
         found = reader.execute("PRAGMA quick_check").fetchone()[0]
@@ -74,7 +74,7 @@ def open_copy(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def script(path: Path) -> Iterator[Iterator[bytes]]:
-    """The lines of SQL by which pg_restore would put a copy back. Raises CopyError where it can't."""
+    """Provide the lines of SQL by which pg_restore would put a copy back. Raises CopyError where it can't."""
     command = [_program("pg_restore"), "--clean", "--if-exists", "--file=-", str(path)]
     with (
         TemporaryFile() as complaints,

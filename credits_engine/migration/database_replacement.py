@@ -144,7 +144,7 @@ def _replace_postgresql(session: Session, path: Path) -> None:
 
 
 def _own_tables(session: Session) -> list[str]:
-    """The tables of any version of this program: others may live beside it in the same database."""
+    """Return the tables of any version of this program: others may live beside it in the same database."""
     there = inspect(session.connection()).get_table_names()
     own = {*db.metadata.tables, "alembic_version"}
     return sorted(name for name in there if name in own or name.startswith(OWN_PREFIXES))
@@ -180,7 +180,7 @@ def _execute(cursor: Any, statements: list[bytes]) -> None:
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The rows of one COPY, many at once."""
+    """Yield the rows of one COPY, many at once."""
     batch: list[bytes] = []
     for line in lines:
         if line == END_OF_ROWS:

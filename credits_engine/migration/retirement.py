@@ -54,12 +54,12 @@ class RetirementRefused(ValueError):  # noqa: N818 - named after what the caller
 
 
 def checks(session: Session, now: datetime) -> list[Check]:
-    """Everything that must hold before legacy is retired."""
+    """Return everything that must hold before legacy is retired."""
     return [*quick_checks(session, now), _verified(session, now), _backed_up(session, now)]
 
 
 def quick_checks(session: Session, now: datetime) -> list[Check]:
-    """Those of the checks that read little."""
+    """Return those of the checks that read little."""
     return [_complete(session, now), _everybody(session, now), _legacy_idle(session, now)]
 
 

@@ -46,7 +46,7 @@ class Safeguards:
 
 
 def read(session: Session) -> Safeguards:
-    """Everything that can be read."""
+    """Return everything that can be read."""
     unreadable: list[str] = []
 
     def found(name: str, query: Callable[[], Found]) -> Found | None:
@@ -170,7 +170,7 @@ def _last_backup(session: Session) -> dict[str, Any] | None:
 
 
 def _backup(session: Session, known: Safeguards, *, now: datetime, actor: str) -> None:
-    """The record of a backup is written after it, so no backup knows of itself."""
+    """Record the backup. That record is written after it, so no backup knows of itself."""
     if known.backup is None or known.backup == _last_backup(session):
         return
     audit.record(

@@ -61,19 +61,19 @@ class Books:
     """Whether legacy is not asked any more beside v2; its book goes on all the same."""
 
     def of(self, engine: EngineName) -> Book:
-        """The book that `engine` judges by."""
+        """Return the book that `engine` judges by."""
         return self.legacy if engine is EngineName.LEGACY else self.v2
 
 
 def read_books(session: Session, account: Account, now: datetime) -> Books:
-    """Both books as they stand, without locking or opening anything. Raises UnknownPlanError."""
+    """Return both books as they stand, without locking or opening anything. Raises UnknownPlanError."""
     row = books.show_current(session, account.user_id, now)
     used = books.show_month(session, account.user_id, calendar_month(now).start)
     return _read(session, account, row, used, now)
 
 
 def read_account_books(session: Session, user_id: str, now: datetime) -> tuple[AccountView, Books] | None:
-    """A user and both books as `read_books` has them, in one statement; None when the directory lacks the user.
+    """Return a user and both books as `read_books` has them, in one statement; None when the directory lacks the user.
 
     Raises UnknownPlanError.
     """
@@ -92,7 +92,7 @@ def _read(session: Session, account: Account, row: CounterRow | None, used: Amou
 
 
 def books_at(found: DirectoryAccount, now: datetime) -> Books:
-    """Both books of a user on a page of the directory, as `read_books` has them. Raises UnknownPlanError."""
+    """Return both books of a user on a page of the directory, as `read_books` has them. Raises UnknownPlanError."""
     account, plan = found.account, CATALOGUE.plan(found.account.plan)
     period = period_at(account.billing_anchor, now)
     row = _in_force(found.row or CounterRow(period, plan.name, NOTHING, plan.v2), plan)
@@ -132,7 +132,7 @@ def load_for_update(
     known: KnownKey | None = None,
     view: AccountView | None = None,
 ) -> tuple[Books, KnownKey | None]:
-    """Both books, locked until the transaction ends, and what is known of `key` under those locks.
+    """Return both books, locked until the transaction ends, and what is known of `key` under those locks.
 
     `known` is what was known before, `seen` what this transaction saw of the books since it locked them. Raises
     UnknownPlanError.
@@ -197,7 +197,7 @@ def _without(moved: Amounts, loaded: Books) -> Books:
 
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
-    """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    """Return the row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
     # Before the lock on openings, as whoever applies events holds periods first, too.
     ended = lock_ended(session, [account.user_id], now).get(account.user_id)
     # A row that does not exist can't be locked, so an advisory lock stands in for it. While we waited for that, another
@@ -213,13 +213,13 @@ def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -
 
 
 def _next_period(session: Session, account: Account, now: datetime) -> Period:
-    """The period to open: from the billing anchor or else the calendar month, never into another period."""
+    """Return the period to open: from the billing anchor or else the calendar month, never into another period."""
     before, after = books.neighbours(session, account.user_id, now)
     return fitted(period_at(account.billing_anchor, now), not_before=before, not_after=after)
 
 
 def _in_force(row: CounterRow, plan: CreditPlan, moved: Amounts = NOTHING) -> CounterRow:
-    """An upgrade counts at once and keeps what was used; a downgrade waits for the next period.
+    """Apply an upgrade at once and keep what was used; a downgrade waits for the next period.
 
     `moved` has rolled over: it is in packs by now, for whoever's clock is behind.
     """

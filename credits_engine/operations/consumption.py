@@ -54,7 +54,7 @@ class Engines:
     v2: Engine = v2.decide
 
     def of(self, name: EngineName) -> Engine:
-        """The engine of that name."""
+        """Return the engine of that name."""
         return self.legacy if name is EngineName.LEGACY else self.v2
 
 
@@ -205,7 +205,7 @@ def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: 
 
 
 def _run_served(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
-    """The receipt that answers a known key again; None when the key is new or its last attempt was an error."""
+    """Return the receipt that answers a known key again; None when the key is new or its last attempt was an error."""
     if known is None:
         return None
     if known.fingerprint != operation.fingerprint:

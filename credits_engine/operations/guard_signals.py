@@ -177,7 +177,7 @@ def _failure(side: EngineResult, role: str, account: str, cohorts: Cohorts) -> S
 
 
 def _v2_only_failure(receipt: Receipt) -> list[Signal]:
-    """The discordant pairs: an outage that both engines share says nothing about either."""
+    """Return the discordant pairs: an outage that both engines share says nothing about either."""
     failed = [side.engine for side in (receipt.served, receipt.shadow) if side.outcome is Outcome.ERROR]
     return [Signal(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []
 

@@ -26,7 +26,7 @@ def membership(user_id: str, now: datetime) -> Membership | None:
 
 
 def account_of(user_id: str, now: datetime) -> str:
-    """The account that a user's operations are taken from."""
+    """Return the account that a user's operations are taken from."""
     found = membership(user_id, now)
     return found.account_id if found else user_id
 
@@ -49,12 +49,14 @@ def membership_of(session: Session, user_id: str, key: str, now: datetime) -> Me
 
 
 def place_of(member: Membership | None, user_id: str, key: str) -> tuple[str, str]:
-    """The account and the key that an operation is under."""
+    """Return the account and the key that an operation is under."""
     return (member.account_id, member_key(user_id, key)) if member else (user_id, key)
 
 
 def reservation_place(session: Session, user_id: str, key: str) -> tuple[str, str]:
-    """The account and the key that a reservation of this user is under, also after they joined or left meanwhile."""
+    """Return the account and the key that a reservation of this user is under, also after they
+    joined or left meanwhile.
+    """
     found = MEMBERS.get().get(user_id)
     for each in found.earlier() if found else ():
         place = place_of(each, user_id, key)

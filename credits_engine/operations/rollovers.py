@@ -67,7 +67,7 @@ def change_limits(session: Session, user_id: str, period: Period, plan: CreditPl
 
 
 def never_late(_session: Session, _user_id: str, _ended: CounterRow) -> bool:
-    """Nothing is told late where nobody tells anything."""
+    """Return false: nothing is told late where nobody tells anything."""
     return False
 
 

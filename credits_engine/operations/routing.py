@@ -38,7 +38,9 @@ UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned
 
 
 def evaluate_flag(session: Session, now: datetime) -> Evaluate:
-    """The evaluation that routes an operation; the guard learns of it and waits for what becomes of the operation."""
+    """Return the evaluation that routes an operation; the guard learns of it and waits for what
+    becomes of the operation.
+    """
     look_up = flag_lookup(session, now)
 
     def evaluate(account: Account) -> FlagEvaluation:
@@ -108,7 +110,7 @@ def flag_lookup(session: Session, now: datetime, state: RoutingState | None = No
 
 
 def customer(account: Account) -> EvaluationContext:
-    """The context in which an account's flag is evaluated: its attributes in the directory."""
+    """Return the context in which an account's flag is evaluated: its attributes in the directory."""
     return known_context(account.user_id, KnownAttributes(account.plan, account.signed_up_at, account.beta))
 
 

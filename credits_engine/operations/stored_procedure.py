@@ -55,7 +55,7 @@ MATCH, UNASKED = Comparison(Variance.MATCH), Comparison(Variance.RETIRED)
 
 
 def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receipt | None:
-    """The receipt, committed; None where only `consume` can answer: on SQLite, or in a state of `PYTHON_ONLY`.
+    """Return the receipt, committed; None where only `consume` can answer: on SQLite, or in a state of `PYTHON_ONLY`.
 
     Raises what `consume` raises.
     """
@@ -126,7 +126,7 @@ def _params(operation: Operation, now: datetime, policy: EnginePolicy) -> Proced
 
 
 def receipt_of(found: ShortResult | JournalResult, operation: Operation, now: datetime) -> Receipt:
-    """The receipt of what the function answered to `operation` at `now`."""
+    """Return the receipt of what the function answered to `operation` at `now`."""
     if isinstance(found, JournalResult):
         receipt = receipts.from_columns(found.row)
         return receipts.replayed(receipt) if found.replayed else receipt

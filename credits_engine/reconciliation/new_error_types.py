@@ -56,7 +56,7 @@ class NewErrorTypes:
 
 
 def type_of(error: str) -> str:
-    """The type of an error as the journal words it: Python's name, PostgreSQL's code, or no decision at all."""
+    """Return the type of an error as the journal words it: Python's name, PostgreSQL's code, or no decision at all."""
     match = TYPE.match(error)
     return match[1] if match else UNSOUND
 

@@ -60,7 +60,7 @@ def _with_sums(cause: str) -> Reconciliation:
 
 
 def due(session: Session, now: datetime) -> str | None:
-    """Why the books have to be compared now; None when they need not."""
+    """Return why the books have to be compared now; None when they need not."""
     last, thorough = check_results.latest_run(session), check_results.latest_run(session, *THOROUGH)
     if last is None or thorough is None or now - thorough.at >= THOROUGHLY_EVERY:
         return "daily"

@@ -32,7 +32,7 @@ def rebuild() -> None:
 
 
 def compare(session: Session) -> tuple[Reconciliation, bool]:
-    """Every row of both books against the sums and the newest rows, and whether the sums can be relied on.
+    """Return every row of both books against the sums and the newest rows, and whether the sums can be relied on.
 
     What seems to differ is added up from the journal itself, so a wrong sum accuses no book.
     """

@@ -30,7 +30,7 @@ class ApprovalBody(requests.ConsumeBase):
 @bp.get("")
 @require_role("owner")
 def index() -> ResponseReturnValue:
-    """The reports, the newest first."""
+    """Return the reports, the newest first."""
     query_params.refuse_unknown()
     with read_only() as session:
         found = [(report, store.count_by_state(session, report.id)) for report in store.latest(session)]
@@ -41,7 +41,7 @@ def index() -> ResponseReturnValue:
 @openapi_doc(query={**PAGE_QUERY, "format": "`json`, or `csv` for up to 10,000 accounts."})
 @require_role("owner")
 def show(flag: str, attempt: int) -> ResponseReturnValue:
-    """One report with a page of its accounts."""
+    """Return one report with a page of its accounts."""
     query_params.refuse_unknown("after", "limit", "format")
     as_sheet = query_params.wants_csv()
     limit = SHEET_ROWS if as_sheet else query_params.limit()
@@ -63,7 +63,7 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
 @openapi_doc(query={"cursor": "Where the page before ended.", "limit": "At most 200."})
 @require_role("owner")
 def operations(flag: str, attempt: int) -> ResponseReturnValue:
-    """Every operation that v2 served during the incident, with both answers, page by page."""
+    """Return every operation that v2 served during the incident, with both answers, page by page."""
     query_params.refuse_unknown("cursor", "limit")
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)

@@ -34,7 +34,7 @@ class ApprovalRefused(ValueError):  # noqa: N818 - named after what the caller g
 
 
 def find_report(session: Session, flag: str, attempt: int) -> Report:
-    """The report on that attempt; raises UnknownReportError."""
+    """Return the report on that attempt; raises UnknownReportError."""
     report = store.of_attempt(session, flag, attempt)
     if report is None:
         raise UnknownReportError(
@@ -93,7 +93,7 @@ def _post(report: Report, now: datetime, *, at_most: int) -> int:
 
 
 def _post_one(report: Report, item: Item, now: datetime) -> None:
-    """One correction in its own transaction; a book that can't follow is noted, for a person to look at."""
+    """Post one correction in its own transaction; a book that can't follow is noted, for a person to look at."""
     try:
         with transaction() as session:
             # The key makes it happen once per account and attempt, also where the leader stops between commit and note.

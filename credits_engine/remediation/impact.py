@@ -68,7 +68,7 @@ def compensation(over: Amounts, again: Amounts) -> Amounts:
 def incident_began_at(
     rolled_back_at: datetime, *, first_difference: datetime | None, not_before: datetime | None
 ) -> datetime:
-    """When the incident began: at the first difference that nothing explains, a day before the rollback at most.
+    """Return when the incident began: at the first difference that nothing explains, a day before the rollback at most.
 
     Without any, an hour is looked at. What an earlier rollback has reported on is never counted again.
     """

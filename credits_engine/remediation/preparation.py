@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 def due(session: Session, now: datetime) -> Rollout | None:
-    """The rollout whose rollback has to be reported on now."""
+    """Return the rollout whose rollback has to be reported on now."""
     rollout = rollout_store.load(session, FLAG)
     if rollout is None or not rollout.latched or now < rollout.state_changed_at + IN_FLIGHT:
         return None

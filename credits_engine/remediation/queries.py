@@ -106,7 +106,7 @@ AGAIN = per_kinds(
 
 
 def first_difference(session: Session, *, since: datetime, until: datetime) -> datetime | None:
-    """When v2 first served something that differs without a declared reason; None if it never did."""
+    """Return when v2 first served something that differs without a declared reason; None if it never did."""
     found: datetime | None = execute_core(session, FIRST_DIFFERENCE, {"since": since, "until": until}).scalar()
     return found
 
@@ -119,12 +119,12 @@ def compensation_due(session: Session, since: datetime) -> Compensation:
 
 
 def total(session: Session, *, since: datetime, until: datetime) -> Total:
-    """All that v2 served in that time."""
+    """Return all that v2 served in that time."""
     return Total(*execute_core(session, TOTAL(), {"since": since, "until": until}).one())
 
 
 def costs(session: Session, *, since: datetime, until: datetime) -> list[AccountImpact]:
-    """Every account for which the engines did not simply agree, or which v2 charged again, by user id."""
+    """Return every account for which the engines did not simply agree, or which v2 charged again, by user id."""
     span = {"since": since, "until": until}
     again = {row.user_id: row for row in execute_core(session, AGAIN(), span)}
     differing = {row.user_id: row for row in execute_core(session, COSTS(), span)}

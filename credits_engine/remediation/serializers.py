@@ -65,7 +65,7 @@ def sheet_row(item: Item) -> tuple[object, ...]:
 
 
 def report_lines(report: Report, counts: StateCounts) -> Iterator[str]:
-    """A report for a terminal."""
+    """Yield a report for a terminal."""
     span = f"{report.since:%Y-%m-%d %H:%M:%S} to {report.until:%H:%M:%S} UTC"
     yield f"{report.flag}, attempt {report.attempt}, rolled back at {report.rolled_back_at:%Y-%m-%d %H:%M:%S} UTC"
     yield f"  because: {report.cause}"
@@ -79,7 +79,7 @@ def report_lines(report: Report, counts: StateCounts) -> Iterator[str]:
 
 
 def item_line(item: Item) -> str:
-    """One account for a terminal."""
+    """Return one account for a terminal."""
     cost: AccountImpact = item.cost
     ended = f" as journal row {item.journal_id}" if item.journal_id else f": {item.note}" if item.note else ""
     return (

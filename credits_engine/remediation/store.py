@@ -78,32 +78,32 @@ def add(session: Session, report: Report, costs: Sequence[AccountImpact]) -> boo
 
 
 def of_attempt(session: Session, flag: str, attempt: int) -> Report | None:
-    """The report on the rollback that ended `attempt`."""
+    """Return the report on the rollback that ended `attempt`."""
     query = select(REPORT).where(REPORT.c.flag == flag, REPORT.c.attempt == attempt)
     row = session.execute(query).one_or_none()
     return _report(row) if row else None
 
 
 def latest(session: Session, *, flag: str | None = None, limit: int = 50) -> list[Report]:
-    """The last reports, the newest first."""
+    """Return the last reports, the newest first."""
     query = select(REPORT).order_by(REPORT.c.id.desc()).limit(limit)
     return [_report(row) for row in session.execute(query if flag is None else query.where(REPORT.c.flag == flag))]
 
 
 def approved(session: Session) -> list[Report]:
-    """The reports whose corrections are not all posted yet."""
+    """Return the reports whose corrections are not all posted yet."""
     query = select(REPORT).where(REPORT.c.state == ReportState.APPROVED.value).order_by(REPORT.c.id)
     return [_report(row) for row in session.execute(query)]
 
 
 def items(session: Session, report_id: int, *, after: str = "", limit: int = 200) -> list[Item]:
-    """The accounts of a report by user id, beginning after that one."""
+    """Return the accounts of a report by user id, beginning after that one."""
     query = select(ACCOUNT).where(ACCOUNT.c.report_id == report_id, ACCOUNT.c.user_id > after)
     return [_item(row) for row in session.execute(query.order_by(ACCOUNT.c.user_id).limit(limit))]
 
 
 def compensated_accounts(session: Session, report_id: int, *, limit: int) -> list[Item]:
-    """The next accounts whose credits are proposed and neither posted nor refused."""
+    """Return the next accounts whose credits are proposed and neither posted nor refused."""
     query = select(ACCOUNT).where(ACCOUNT.c.report_id == report_id, STILL_PROPOSED)
     return [_item(row) for row in session.execute(query.order_by(ACCOUNT.c.user_id).limit(limit))]
 

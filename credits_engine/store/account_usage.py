@@ -169,7 +169,7 @@ def _behind() -> FromClause:
 def _rows(
     kind: str, written: Written, behind: FromClause, *conditions: Callable[[FromClause], ColumnElement[bool]]
 ) -> Any:
-    """Both parts of a span: what is added up, and what is behind the mark."""
+    """Return both parts of a span: what is added up, and what is behind the mark."""
     stored = ACCOUNTS
     sums = select(*(stored.c[name] for name in (*KEY, *COUNTS))).where(
         stored.c.kind == kind, stored.c.day.between(bindparam("first"), bindparam("last"))

@@ -104,13 +104,13 @@ FREEZE = insert_if_absent(FREEZES)
 
 
 def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, KnownKey | None] | None:
-    """The account and what is known of `key`, without any lock; None when the directory lacks the user."""
+    """Return the account and what is known of `key`, without any lock; None when the directory lacks the user."""
     row = FIND.fetch_one(session, {"user_id": user_id, "key": key})
     return None if row is None else (account_of(row), known_key(row))
 
 
 def account_of(row: ResultRow) -> Account:
-    """The account in a row that selected ACCOUNT_COLUMNS."""
+    """Return the account in a row that selected ACCOUNT_COLUMNS."""
     return Account(
         row.user_id,
         row.plan,
@@ -125,13 +125,13 @@ def account_of(row: ResultRow) -> Account:
 
 
 def refreshed(session: Session, account: Account) -> Account:
-    """The account as the database has it by now; the one given when the directory has lost it since."""
+    """Return the account as the database has it by now; the one given when the directory has lost it since."""
     found = find(session, account.user_id)
     return found[0] if found else account
 
 
 def known_key(row: ResultRow) -> KnownKey | None:
-    """The key in a row that selected KEY_COLUMNS."""
+    """Return the key in a row that selected KEY_COLUMNS."""
     if not row.fingerprint:
         return None
     uncharged = bool((row.key_context or {}).get("uncharged"))
@@ -156,5 +156,5 @@ def freezes(session: Session) -> list[dict[str, object]]:
 
 
 def frozen_because(session: Session, user_id: str) -> str | None:
-    """Why exactly this user, or `*`, is frozen; None when it is not."""
+    """Return why exactly this user, or `*`, is frozen; None when it is not."""
     return session.scalar(select(FREEZES.c.reason).where(FREEZES.c.user_id == user_id))

@@ -16,7 +16,7 @@ def add_advance_check(session: Session, flag: str, found: AdvanceCheck) -> None:
 
 
 def latest_advance_check(session: Session, flag: str, version: int) -> AdvanceCheck | None:
-    """The last that was found for this version of the rollout; None before the first."""
+    """Return the last that was found for this version of the rollout; None before the first."""
     query = select(AdvanceCheckRun).where(AdvanceCheckRun.flag == flag).order_by(AdvanceCheckRun.id.desc()).limit(1)
     row = session.scalars(query).first()
     if row is None or row.version != version:
@@ -50,7 +50,7 @@ def add_run(session: Session, run: Run) -> None:
 
 
 def latest_run(session: Session, *causes: str) -> Run | None:
-    """The last one, or the last one for one of these causes; None before the first."""
+    """Return the last one, or the last one for one of these causes; None before the first."""
     query = select(ReconciliationRun).order_by(ReconciliationRun.id.desc()).limit(1)
     row = session.scalars(query.where(ReconciliationRun.cause.in_(causes)) if causes else query).first()
     return None if row is None else Run(row.at, row.cause, row.checked, row.found)

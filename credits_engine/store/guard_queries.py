@@ -115,7 +115,7 @@ def failures(session: Session, *, most: int) -> list[Failure]:
 
 
 def sample_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleRatio | None:
-    """The users whom the percentage of the present step decided since `since`; None where no percentage does.
+    """Return the users whom the percentage of the present step decided since `since`; None where no percentage does.
 
     Everybody who was let in otherwise, or kept out by name, says nothing about the percentage.
     """
@@ -187,5 +187,5 @@ def engine_switches(session: Session, since: datetime, until: datetime, *, more_
 
 
 def charged_twice(session: Session, since: datetime) -> list[tuple[str, str]]:
-    """Every (user, key) that v2 charged more than once since `since`; there must be none."""
+    """Return every (user, key) that v2 charged more than once since `since`; there must be none."""
     return [(user_id, key) for user_id, key in execute_core(session, CHARGED_TWICE, {"since": since})]

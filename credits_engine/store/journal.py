@@ -39,12 +39,12 @@ def append(session: Session, columns: Columns) -> int:
 
 
 def fetch(session: Session, user_id: str, journal_id: int) -> Columns:
-    """One journal row of a user by column name."""
+    """Return one journal row of a user by column name."""
     return dict(execute_core(session, FETCH, {"user_id": user_id, "journal_id": journal_id}).mappings().one())
 
 
 def find(session: Session, journal_id: int) -> Columns | None:
-    """One journal row by column name, whoever it is about; None where there is none of that number."""
+    """Return one journal row by column name, whoever it is about; None where there is none of that number."""
     row = execute_core(session, OF_NUMBER, {"journal_id": journal_id}).mappings().one_or_none()
     return None if row is None else dict(row)
 

@@ -38,7 +38,7 @@ OVERLAPPING = (
 
 
 def users_after(session: Session, after: str, *, most: int) -> list[str]:
-    """The next users of the directory."""
+    """Return the next users of the directory."""
     return list(execute_core(session, USERS_AFTER, {"after": after, "most": most}).scalars())
 
 
@@ -135,7 +135,7 @@ def record_archive(session: Session, archive: str, *, now: datetime) -> bool:
 
 
 def newest_open(session: Session) -> dict[Variance, datetime]:
-    """When each class of variance that speaks against the engines was last seen. Reads one row of each."""
+    """Return when each class of variance that speaks against the engines was last seen. Reads one row of each."""
     found = {
         variance: execute_core(session, NEWEST_OF, {"variance": variance.value}).one_or_none()
         for variance in AGAINST_RETIREMENT
@@ -149,7 +149,7 @@ def served_by_legacy(session: Session, *, most: int) -> int:
 
 
 def legacy_rows(session: Session) -> Iterator[tuple[str, datetime, Amounts]]:
-    """Every row of legacy's book in the order of its key, a page at a time."""
+    """Yield every row of legacy's book in the order of its key, a page at a time."""
     page = execute_core(session, FIRST_ROWS).all()
     # By the key of the last row and not by an offset: rows that are written meanwhile shift no page.
     while page:

@@ -121,7 +121,7 @@ def owner(session: Session, pack_id: int) -> str | None:
 
 
 def lock(session: Session, user_id: str, pack_id: int) -> Pack | None:
-    """One pack, locked."""
+    """Return one pack, locked."""
     row = execute_core(session, LOCK, {"user_id": user_id, "pack_id": pack_id}).one_or_none()
     return None if row is None else pack_of(row)
 
@@ -200,6 +200,6 @@ def differing(session: Session) -> tuple[int, tuple[int, ...]]:
 
 
 def pack_of(row: ResultRow) -> Pack:
-    """The pack in a row of their table."""
+    """Return the pack in a row of their table."""
     moments = row.bought_at, row.expires_at, row.rolled_from or row.merged_from
     return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, *moments)

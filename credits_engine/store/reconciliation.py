@@ -58,7 +58,7 @@ def page_differences(session: Session, after: str) -> tuple[str | None, int, lis
 
 
 def user_totals(session: Session, user_id: str) -> list[BookTotal]:
-    """The rows of one user."""
+    """Return the rows of one user."""
     return [
         _total(engine, row)
         for engine, statement in OF_USER().items()
@@ -79,7 +79,7 @@ def _one(user_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _totals(book: Table, start: str, engine: EngineName, within: Within = _page) -> Select[*tuple[object, ...]]:
-    """One statement, because on PostgreSQL two of them would not see the same instant."""
+    """Return one statement, because on PostgreSQL two of them would not see the same instant."""
     none = literal(NOTHING, AmountsType())
     counted = select(
         book.c.user_id, book.c[start].label("period_start"), book.c.used.label("book"), none.label("journal")
@@ -94,7 +94,7 @@ def _totals(book: Table, start: str, engine: EngineName, within: Within = _page)
 
 
 def _differences(book: Table, start: str, engine: EngineName) -> Select[*tuple[object, ...]]:
-    """The number of rows in each row of the answer, beside it one that differs, or nothing where none does."""
+    """Return the number of rows in each row of the answer, beside it one that differs, or nothing where none does."""
     totals = _totals(book, start, engine).cte("totals").prefix_with("MATERIALIZED")
     number = select(func.count().label("checked")).select_from(totals).subquery()
     apart = distance_of(totals.c.book, totals.c.journal) != 0

@@ -90,7 +90,7 @@ def add(session: Session, stored: StoredReservation) -> None:
 
 
 def find(session: Session, user_id: str, key: str) -> StoredReservation | None:
-    """The reservation under a key, without a lock."""
+    """Return the reservation under a key, without a lock."""
     return _stored(execute_core(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
@@ -102,7 +102,7 @@ def has_pending(session: Session, user_id: str, *, key_prefix: str = "") -> bool
 
 
 def lock(session: Session, user_id: str, key: str) -> StoredReservation | None:
-    """The reservation under a key, locked; take it before any lock on a book."""
+    """Return the reservation under a key, locked; take it before any lock on a book."""
     return _stored(execute_core(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 

@@ -133,7 +133,7 @@ def _element(value: object) -> bytes:
 
 
 def _text(value: object) -> bytes | None:
-    """A value as PostgreSQL reads it."""
+    """Return a value as PostgreSQL reads it."""
     if value is None:
         return None
     if isinstance(value, Amounts):
@@ -142,7 +142,7 @@ def _text(value: object) -> bytes | None:
 
 
 def read(document: Any) -> ShortResult | JournalResult:
-    """The function's document: an array for the short answer, an object with the whole row for the long one."""
+    """Return the function's document: an array for the short answer, an object with the whole row for the long one."""
     if isinstance(document, list):
         return _short(document)
     row = document["entry"]

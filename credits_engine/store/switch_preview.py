@@ -88,7 +88,7 @@ PAGE = per_kinds(
 
 
 def page(session: Session, after: str, *, now: datetime, most: int) -> list[DirectoryAccount]:
-    """The next users after `after`, at most so many."""
+    """Return the next users after `after`, at most so many."""
     values = {"after": after, "now": now, "month": calendar_month(now).start, "most": most}
     return [_account(row) for row in execute_core(session, PAGE(), values)]
 

@@ -57,7 +57,7 @@ PACK_ENTRIES = cast(Table, PackEntry.__table__)
 
 
 def insert_if_absent(table: Table) -> CompiledStatement:
-    """The INSERT that leaves a row of the same key as it is; see `inserted`."""
+    """Return the INSERT that leaves a row of the same key as it is; see `inserted`."""
     return CompiledStatement(per_dialect(lambda insert: insert(table).on_conflict_do_nothing()))
 
 

@@ -167,7 +167,7 @@ def roll_up(session: Session) -> int:
 
 
 def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[ResultRow]]:
-    """The mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
+    """Return the mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
     rows = execute_core(session, _stored_days(by, len(KINDS)), {"first": first, "last": last}).all()
     return rows[0].mark, [row[1:] for row in rows if row.allowed is not None]
 
@@ -196,7 +196,7 @@ SINCE, UNTIL = (bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("
 def daily_usage(
     session: Session, by: frozenset[Segment] = frozenset(Segment), *, since: datetime, until: datetime
 ) -> list[UsageRow]:
-    """The sums of `[since, until)`, oldest first."""
+    """Return the sums of `[since, until)`, oldest first."""
     first, last = _midnight_from(since), _midnight_before(until)
     if first >= last:
         return _merge(_between(session, by, since, until))

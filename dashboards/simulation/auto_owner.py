@@ -70,7 +70,7 @@ def _lets_pass(gates: list[GateResult], approval: str) -> bool:
 
 
 def approval_reason(owner: AutoOwner, rollout: Rollout, gates: list[GateResult], now: datetime) -> str:
-    """Why the owner would let a step pass that is too small to prove anything; empty while they would wait."""
+    """Return why the owner would let a step pass that is too small to prove anything; empty while they would wait."""
     unknown = {gate.name: gate for gate in gates if gate.status is GateStatus.UNKNOWN}
     if not unknown or now - rollout.entered_at < owner.patience * rollout.phase.soak or unknown.keys() - OWNERS:
         return ""

@@ -94,7 +94,7 @@ def _ordered(faults: tuple[str, ...], found: LogSummary) -> list[fault_orders.Fa
 
 @contextmanager
 def simulation_application(database: str | None) -> Iterator[Flask]:
-    """An application of its own: a rehearsal never touches the served database unless it is named."""
+    """Provide an application of its own: a rehearsal never touches the served database unless it is named."""
     with tempfile.TemporaryDirectory(prefix="rollout-replay-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
         # In the folder that goes: whoever replays a log has no installation here.

@@ -93,7 +93,7 @@ class FaultInjectingEngine:
         return perf_counter_ns() + self.delay_nanoseconds
 
     def decide(self, book: Book, request: Request) -> Decision:
-        """The engine's decision, spoilt as ordered."""
+        """Return the engine's decision, spoilt as ordered."""
         struck = [fault.kind for fault in self._active if self._random.random() < fault.rate]
         if FaultKind.FAIL in struck:
             raise InjectedFailureError("Injected by the replay.")

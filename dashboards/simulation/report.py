@@ -56,7 +56,7 @@ class Report:
         return self.operations / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> dict[str, object]:
-        """The report as one JSON object."""
+        """Return the report as one JSON object."""
         return {
             "operations": self.operations,
             "users": self.users,
@@ -76,7 +76,7 @@ class Report:
         }
 
     def to_text(self, mistakes: list[LogError]) -> str:
-        """The report for a terminal."""
+        """Return the report for a terminal."""
         variance = ", ".join(f"{count:,} {name}" for name, count in sorted(self.variance.items()))
         lines = [
             (

@@ -60,7 +60,10 @@ class LogSummary:
 
 
 def read(path: Path) -> Iterator[UsageRow | LogError]:
-    """Every row of the log, in its order; one row in memory at a time. Raises UsageLogError for missing columns."""
+    """Yield every row of the log, in its order; one row in memory at a time.
+
+    Raises UsageLogError for missing columns.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             yield from _rows(csv.DictReader(file), path)
@@ -71,7 +74,7 @@ def read(path: Path) -> Iterator[UsageRow | LogError]:
 
 
 def scan(path: Path, *, users: int) -> LogSummary:
-    """A pass over the whole log before anything runs; raises UsageLogError if too much of it can't be used."""
+    """Read the whole log once before anything runs; raises UsageLogError if too much of it can't be used."""
     found = LogSummary()
     for row in read(path):
         if isinstance(row, LogError):

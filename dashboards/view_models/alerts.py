@@ -108,7 +108,7 @@ class AlertScreen:
 
 
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
-    """All alerts."""
+    """Return all alerts."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
     in_use = [each for each in store.load_all(session) if not (each.archived or drill.is_over(each))]
     guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
@@ -150,7 +150,7 @@ def _notices(session: Session) -> tuple[NoticeView, ...]:
 
 
 def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:
-    """Every alert that may only notify now."""
+    """Return every alert that may only notify now."""
     found = unexpired(session, now=now)
     attempts = {rollout.flag: rollout.attempt for rollout in store.load_all(session)} if found else {}
     newest = {(each.flag, each.alert): each for each in found if attempts.get(each.flag) == each.attempt}
@@ -160,7 +160,7 @@ def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:
 def read_one(
     session: Session, name: str, *, window: ChartWindow, wanted: Wanted, now: datetime, lease_seconds: float
 ) -> AlertScreen | None:
-    """One alert; None where no rollout is guarded by one of that name. `wanted` is another threshold to try."""
+    """Return one alert; None where no rollout is guarded by one of that name. `wanted` is another threshold to try."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
     for rollout in store.load_all(session):
         if name not in {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}:
@@ -195,7 +195,7 @@ def views(
     window: ChartWindow = ChartWindow.HOUR,
     entries: Sequence[Entry] | None = None,
 ) -> tuple[AlertView, ...]:
-    """The alerts that guard this rollout, the worst first, with its changes marked on their charts.
+    """Return the alerts that guard this rollout, the worst first, with its changes marked on their charts.
 
     `minutes` are those of the last two hours, beside which a longer window reads its own counts; `entries` are those of
     the audit trail about the rollout, where the caller has them.
@@ -213,7 +213,7 @@ def views(
 
 
 def verdicts_of(session: Session, rollout: Rollout) -> list[Verdict]:
-    """The last verdicts; of a rollout that is rolled back, those that did it stay as they were then."""
+    """Return the last verdicts; of a rollout that is rolled back, those that did it stay as they were then."""
     latest = alert_store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
     if not rollout.latched:
         return latest

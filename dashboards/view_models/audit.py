@@ -53,7 +53,9 @@ class ChainCheck:
         self._checking = threading.Lock()
 
     def current(self, session: Session, now: datetime) -> tuple[Verification | None, datetime]:
-        """The outcome and its time: at most VALID long ago for a short trail, of the last pass for a long one."""
+        """Return the outcome and its time: at most VALID long ago for a short trail, of
+        the last pass for a long one.
+        """
         if not audit_check.is_short(session):
             return audit_check.last(session) or (None, now)
         with self._checking:
@@ -66,7 +68,7 @@ CHAIN_CHECK = AppState[ChainCheck]("audit_chain_check")
 
 
 def read(session: Session, check: ChainCheck, wanted: AuditFilter, *, before: int | None, now: datetime) -> AuditScreen:
-    """A page of the trail, of those entries that are wanted."""
+    """Return a page of the trail, of those entries that are wanted."""
     chain, verified_at = check.current(session, now)
     found = audit_search.page(session, wanted, before=before, limit=PAGE_ENTRIES + 1)
     listed = found[:PAGE_ENTRIES]

@@ -57,7 +57,7 @@ class EntryView:
 
 
 def entry_view(entry: Entry) -> EntryView:
-    """An entry with only the fields that differ."""
+    """Return an entry with only the fields that differ."""
     return EntryView(
         id=entry.id,
         at=entry.at,
@@ -72,7 +72,7 @@ def entry_view(entry: Entry) -> EntryView:
 
 
 def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, datetime]:
-    """When this attempt first came to each phase, by name; `entries` come newest first."""
+    """Return when this attempt first came to each phase, by name; `entries` come newest first."""
     entered = {rollout.phase.name: rollout.entered_at}
     for entry in entries:
         after = entry.after or {}
@@ -115,7 +115,7 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
 
 
 def _content(_name: str, value: object) -> str:
-    """A value of a definition or a plan as it stands there: the names of flags keep their underscores."""
+    """Return a value of a definition or a plan as it stands there: the names of flags keep their underscores."""
     if value in NOTHING:
         return gettext("none")
     return iso_duration(json.dumps(value, ensure_ascii=False)[:CHARACTERS_MAX].strip('"'))
@@ -128,7 +128,7 @@ def _children(value: object) -> Mapping[str, object]:
 
 
 def _format(name: str, value: object) -> str:
-    """A stored value in words; instants were stored as ISO text."""
+    """Return a stored value in words; instants were stored as ISO text."""
     if value in NOTHING:
         return gettext("none")
     if name == "state" and value in STYLES:

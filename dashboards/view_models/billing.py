@@ -43,7 +43,7 @@ class EventScreen:
 
 
 def read(session: Session, *, state: State | None, before: int | None, now: datetime) -> BillingScreen:
-    """A page of the inbox, the newest first."""
+    """Return a page of the inbox, the newest first."""
     rows = inbox_queries.page(session, state=state, before_id=before, limit=PAGE + 1)
     listed = rows[:PAGE]
     more = listed[-1].id if len(rows) > PAGE else None
@@ -52,6 +52,6 @@ def read(session: Session, *, state: State | None, before: int | None, now: date
 
 
 def read_event(session: Session, event_id: str, now: datetime) -> EventScreen | None:
-    """One event; None where the inbox has none of that id."""
+    """Return one event; None where the inbox has none of that id."""
     row = inbox_queries.event(session, event_id)
     return EventScreen(now, row, serializers.event_in_full(session, row)) if row else None

@@ -73,7 +73,7 @@ class CatalogueScreen:
 
 
 def read(session: Session, now: datetime, *, check: StripeCheck | None = None, problem: str = "") -> CatalogueScreen:
-    """The catalogue as it is stored."""
+    """Return the catalogue as it is stored."""
     kinds, versions = plan_versions.kinds_in_order(session), plan_versions.every(session)
     added = _prices(session, now)
     in_force = {name: max(times) for name, times in _begun(versions, now).items()}

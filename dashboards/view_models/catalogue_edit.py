@@ -102,5 +102,5 @@ def _limits(plan: CreditPlan, kinds: tuple[str, ...]) -> dict[str, tuple[Limit, 
 
 
 def _next_month(now: datetime) -> date:
-    """The first day of a month that is at least a day away, so that legacy's month begins with it."""
+    """Return the first day of a month that is at least a day away, so that legacy's month begins with it."""
     return calendar_month(now + timedelta(days=1)).end.date()

@@ -35,7 +35,7 @@ class ConnectionsScreen:
 
 
 def read(session: Session, now: datetime) -> ConnectionsScreen:
-    """The instances as they last made themselves heard."""
+    """Return the instances as they last made themselves heard."""
     found = store.connections(session, since=now - HEARD_WITHIN)
     revisions = {each: refresher().current(each).feature_set.id for each in sorted({c.environment for c in found})}
     told = [(each, each.revision_id == revisions[each.environment]) for each in found]

@@ -101,7 +101,7 @@ class CreditsScreen:
 
 
 def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
-    """The screen of one user, or of the latest operations on which the engines differ."""
+    """Return the screen of one user, or of the latest operations on which the engines differ."""
     if not user_id:
         differing = journal.variances(session, Filters(), limit=DIFFERING_MAX)
         return CreditsScreen(now, "", None, (), "", None, tuple(map(operation_view, differing.rows)), None)

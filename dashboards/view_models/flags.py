@@ -76,7 +76,7 @@ class DefinitionScreen:
 
 
 def read_list(session: Session, wanted: FlagQuery, *, page: int, now: datetime) -> FlagsScreen:
-    """A page of the flags without a rollout."""
+    """Return a page of the flags without a rollout."""
     found = [flag for flag in list_flags(session) if not flag["rollout"] and wanted.matches(flag)]
     last = max(1, -(-len(found) // PAGE_FLAGS))
     shown = min(max(1, page), last)
@@ -84,7 +84,7 @@ def read_list(session: Session, wanted: FlagQuery, *, page: int, now: datetime) 
 
 
 def read(session: Session, name: str, now: datetime) -> FlagScreen | None:
-    """The screen of `name`; None where a rollout decides it. Raises Problem for an unknown flag."""
+    """Return the screen of `name`; None where a rollout decides it. Raises Problem for an unknown flag."""
     detail = flag_detail(session, name)
     if detail["rollout"]:
         return None
@@ -97,7 +97,7 @@ def read(session: Session, name: str, now: datetime) -> FlagScreen | None:
 
 
 def read_definition(session: Session, name: str, environment: str, now: datetime) -> DefinitionScreen:
-    """The editor of `name` in `environment`; raises Problem for a flag that can't be edited there."""
+    """Return the editor of `name` in `environment`; raises Problem for a flag that can't be edited there."""
     found = store.stored_definitions(session, name)
     if not found:
         raise unknown_flag(session, name, found)

@@ -21,7 +21,7 @@ class GuardView:
 
 
 def read(session: Session, *, now: datetime, lease_seconds: float) -> GuardView:
-    """The guard as the database knows it."""
+    """Return the guard as the database knows it."""
     expires_at = leases.guard_expires_at(session)
     if expires_at is None:
         return GuardView(alive=False, heartbeat_at=None)

@@ -76,23 +76,23 @@ class PlanScreen:
 
 
 def new(flag: str, template: str, now: datetime) -> PlanScreen:
-    """A plan for a new flag, from a template."""
+    """Return a plan for a new flag, from a template."""
     begins = now.replace(second=0, microsecond=0)
     text = ""
     if template in TEMPLATES:
-        made, environment = TEMPLATES[template](begins), environment_of(flag)
+        made, environment = TEMPLATES[template].make(begins), environment_of(flag)
         text = document.to_yaml(for_environment(made, environment) if environment else made)
     return PlanScreen(now, flag, text, templates=_templates())
 
 
 def read(session: Session, flag: str, now: datetime) -> PlanScreen:
-    """The plan of a rollout as it is; raises UnknownRolloutError."""
+    """Return the plan of a rollout as it is; raises UnknownRolloutError."""
     found = rollouts.find(session, flag)
     return PlanScreen(now, flag, document.to_yaml(found.plan), found, store.plan_versions(session, flag))
 
 
 def preview_text(session: Session, flag: str, text: str, change: ChangeContext, *, seen_version: int = 0) -> PlanScreen:
-    """The plan that somebody has written, with its mistakes, or with what it would change."""
+    """Return the plan that somebody has written, with its mistakes, or with what it would change."""
     found = store.load(session, flag) if flag else None
     versions = store.plan_versions(session, flag) if found else ()
     templates = () if found else _templates()
@@ -117,4 +117,4 @@ def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, ch
 
 
 def _templates() -> list[tuple[str, str]]:
-    return [(name, (make.__doc__ or "").strip()) for name, make in TEMPLATES.items()]
+    return [(name, template.description) for name, template in TEMPLATES.items()]

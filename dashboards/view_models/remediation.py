@@ -43,13 +43,13 @@ class RemediationScreen:
 
 
 def of_attempt(session: Session, flag: str, attempt: int) -> RemediationView | None:
-    """The report on the rollback that ended `attempt`, once there is one."""
+    """Return the report on the rollback that ended `attempt`, once there is one."""
     report = store.of_attempt(session, flag, attempt)
     return _view(session, report) if report else None
 
 
 def read(session: Session, flag: str, attempt: int, *, after: str, now: datetime) -> RemediationScreen:
-    """One report in full; raises UnknownReportError."""
+    """Return one report in full; raises UnknownReportError."""
     view = _view(session, approval.find_report(session, flag, attempt))
     items = store.items(session, view.report.id, after=after, limit=PAGE_ACCOUNTS + 1)
     more = len(items) > PAGE_ACCOUNTS

@@ -38,7 +38,7 @@ class RollBackScreen:
 
 
 def read(session: Session, text: str, now: datetime) -> RollBackScreen:
-    """The rollouts whose name has `text` in it."""
+    """Return the rollouts whose name has `text` in it."""
     found = [
         RollBackLine(each, summaries.reach_now(each), in_production=not exposure(each, PRODUCTION).empty)
         for each in store.load_all(session)

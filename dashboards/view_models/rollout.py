@@ -162,7 +162,7 @@ class RolloutScreen:
 def read(
     session: Session, flag: str, *, now: datetime, lease_seconds: float, window: ChartWindow = ChartWindow.HOUR
 ) -> RolloutScreen:
-    """The screen of `flag`; raises UnknownRolloutError."""
+    """Return the screen of `flag`; raises UnknownRolloutError."""
     of_flag = {each.flag: each for each in store.of_flag(session, flag_of(flag))}
     rollout = of_flag.pop(flag, None)
     if rollout is None:
@@ -210,7 +210,7 @@ def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> f
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:
-    """The last hour alone: more was read, so that its first minutes have a whole window behind them."""
+    """Return the last hour alone: more was read, so that its first minutes have a whole window behind them."""
     first = int((now - guardrails.HISTORY).timestamp()) // 60
     return [(key, count) for key, count in minutes if key[1] >= first]
 

@@ -101,7 +101,7 @@ class RolloutsScreen:
 def read(
     session: Session, wanted: Query | None = None, *, page: int = 1, now: datetime, lease_seconds: float
 ) -> RolloutsScreen:
-    """The list, the urgent first."""
+    """Return the list, the urgent first."""
     wanted = wanted or Query()
     everything = [each for each in store.load_all(session) if not drill.is_over(each)]
     found, _ = listing.page(everything, wanted, now)

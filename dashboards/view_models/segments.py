@@ -96,7 +96,7 @@ class SegmentForm:
 
 
 def read_list(session: Session, *, text: str, environment: str, page: int, now: datetime) -> SegmentsScreen:
-    """A page of the segments whose name, attributes or flags hold `text`."""
+    """Return a page of the segments whose name, attributes or flags hold `text`."""
     wanted = text.casefold()
     found = [each for each in segment_uses(session, environment or None) if wanted in _searched(each).casefold()]
     last = max(1, -(-len(found) // PAGE_SEGMENTS))
@@ -106,7 +106,7 @@ def read_list(session: Session, *, text: str, environment: str, page: int, now: 
 
 
 def read(session: Session, environment: str, number: int, now: datetime) -> SegmentScreen:
-    """One segment; raises Problem where there is none."""
+    """Return one segment; raises Problem where there is none."""
     found = segment_use(session, environment, number)
     versions = [
         VersionView(each, str(each.wire["name"]) if each.wire else "", _conditions(each.wire) if each.wire else None)
@@ -116,7 +116,7 @@ def read(session: Session, environment: str, number: int, now: datetime) -> Segm
 
 
 def read_form(session: Session, environment: str, number: int, *, entry: int | None, now: datetime) -> SegmentForm:
-    """The editor of a segment, with what it was after `entry` of the audit trail where that is given."""
+    """Return the editor of a segment, with what it was after `entry` of the audit trail where that is given."""
     stored = segment_use(session, environment, number).stored
     earlier = [each.wire for each in segment_versions(session, environment, number) if each.entry == entry]
     wire = earlier[0] if earlier and earlier[0] else stored.wire

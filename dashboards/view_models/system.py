@@ -59,7 +59,7 @@ class SystemScreen:
 def read(
     session: Session, settings: Settings, *, checks: Mapping[str, str], streams: StreamCounts, now: datetime
 ) -> SystemScreen:
-    """The screen; `checks` are the answers of the readiness pings by name."""
+    """Return the screen; `checks` are the answers of the readiness pings by name."""
     rules = rules_file.current()
     return SystemScreen(
         now=now,

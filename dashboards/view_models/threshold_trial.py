@@ -92,7 +92,7 @@ def _rule(rule: Rule, wanted: Wanted) -> Rule:
 
 
 def _share_text(rule: Rule) -> str:
-    """The share that may be bad, as `alerts.yaml` writes one: of a duration what its quantile leaves."""
+    """Return the share that may be bad, as `alerts.yaml` writes one: of a duration what its quantile leaves."""
     return rule.threshold_text if rule.slow_ms is None else f"{rule.threshold * 100:.4g}%"
 
 

@@ -91,7 +91,7 @@ def divisions() -> Mapping[str, str]:
 
 
 def read(session: Session, *, days: int, by: str, now: datetime) -> UsageScreen:
-    """The usage of the last days, today's so far among them."""
+    """Return the usage of the last days, today's so far among them."""
     since = (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     daily = usage.daily_usage(session, frozenset({Segment.DAY}), since=since, until=now)
     changes = analytics.changes(daily, since=since, until=now)
@@ -105,7 +105,7 @@ def read(session: Session, *, days: int, by: str, now: datetime) -> UsageScreen:
 
 
 def read_account(session: Session, account: str, *, days: int, now: datetime) -> UsageScreen:
-    """The usage of one account in the last days."""
+    """Return the usage of one account in the last days."""
     daily = account_usage.days_of_account(session, account, _days(now, days))
     charged = {kind: {row.day: row.credits for row in daily if row.kind == kind} for kind in KINDS}
     kinds = [_kind(charged[kind], kind, _names(now, days)) for kind in KINDS]

@@ -45,7 +45,9 @@ class UsersScreen:
 
 
 def read(session: Session, *, flag: str, now: datetime, after: str = "", beta_after: str = "") -> UsersScreen:
-    """The screen of `flag`, or of the first flag where it is none: overrides and the allowlist behind these users."""
+    """Return the screen of `flag`, or of the first flag where it is none: overrides and the
+    allowlist behind these users.
+    """
     flags = tuple(dict.fromkeys(flag_of(name) for name in rollout_store.names(session)))
     flag = flag if flag in flags else next(iter(flags), "")
     stored = store.list_overrides(session, flag, after=after, limit=PAGE + 1) if flag else []

@@ -106,14 +106,14 @@ class OperationScreen:
 def read(
     session: Session, wanted: Filters, address: Mapping[str, str], *, before: int | None, now: datetime
 ) -> VariancesScreen:
-    """The variances that fit, grouped, and a page of them."""
+    """Return the variances that fit, grouped, and a page of them."""
     grouped = variances.groups(session, wanted, most=GROUPED_MAX)
     page = journal.variances(session, replace(wanted, before_id=before), limit=PAGE_OPERATIONS)
     return VariancesScreen(now, wanted, address, grouped, tuple(map(operation_view, page.rows)), page.next_before)
 
 
 def read_operation(session: Session, journal_id: int, now: datetime) -> OperationScreen | None:
-    """The screen of one operation; None where the journal has none of that number."""
+    """Return the screen of one operation; None where the journal has none of that number."""
     row = journal.find(session, journal_id)
     if row is None:
         return None

@@ -28,7 +28,7 @@ class WelcomeView:
 
 
 def read(session: Session, found: Sequence[Rollout]) -> WelcomeView | None:
-    """The steps, until the first rollout has moved, or until they are done where there is none."""
+    """Return the steps, until the first rollout has moved, or until they are done where there is none."""
     if not all(map(_is_new, found)):
         return None
     held = [each for each in tokens.list_tokens(session) if each.type is not TokenType.ADMIN]

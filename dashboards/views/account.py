@@ -172,7 +172,7 @@ def _change_password(person: Person) -> None:
 
 
 def _person() -> Person:
-    """The person signed in. Raises a 403 Problem for a token, which has no account of its own."""
+    """Return the person signed in. Raises a 403 Problem for a token, which has no account of its own."""
     person = authorization.person()
     if person is None:
         raise Problem(403, "PERSON_REQUIRED", "Only a person who has signed in has an account here.")

@@ -31,7 +31,7 @@ from dashboards.views.refusals import flash_refusal
 @bp.get("/alerts")
 @authorization.require_role("viewer")
 def alerts() -> ResponseReturnValue:
-    """Every alert with what it has seen."""
+    """Return every alert with what it has seen."""
     screen = _screen(DATABASE_CLOCK.now())
     return render_template("alerts.html", screen=screen, regions=alerts_fragments(screen))
 
@@ -46,7 +46,7 @@ def live_alerts() -> ResponseReturnValue:
 @bp.get("/alerts/<name>")
 @authorization.require_role("viewer")
 def alert(name: str) -> ResponseReturnValue:
-    """One alert: its history, its settings, and how many errors it takes."""
+    """Return one alert: its history, its settings, and how many errors it takes."""
     with read_only() as session:
         screen = screens.read_one(
             session,

@@ -170,7 +170,7 @@ def template_globals() -> dict[str, object]:
 
 @bp.get("/static/<path:name>")
 def asset(name: str) -> Response:
-    """A static file."""
+    """Return a static file."""
     return assets.asset(name)
 
 
@@ -198,7 +198,7 @@ def form_value(form: str, name: str, default: str = "") -> str:
 
 
 def silenced_count() -> tuple[Override, ...]:
-    """The alerts that may only notify now, whatever page one looks at; none for those who are not signed in."""
+    """Return the alerts that may only notify now, whatever page one looks at; none for those who are not signed in."""
     if me() is None:
         return ()
     with read_only() as session:
@@ -206,7 +206,7 @@ def silenced_count() -> tuple[Override, ...]:
 
 
 def theme() -> str:
-    """The colours this browser chose: light, dark, or empty for what the system says."""
+    """Return the colours this browser chose: light, dark, or empty for what the system says."""
     chosen = request.cookies.get(THEME_COOKIE, "")
     return chosen if chosen in THEMES else ""
 
@@ -223,7 +223,7 @@ def screens() -> list[tuple[str, str]]:
 
 
 def row_id(text: str) -> int:
-    """An id in an address, as a database can compare with it; raises ValueError for what is none."""
+    """Return an id in an address, as a database can compare with it; raises ValueError for what is none."""
     return min(int(text), LARGEST_ID)
 
 
@@ -233,7 +233,7 @@ def code_spans(text: str) -> Markup:
 
 
 def rows(chart: Chart) -> list[tuple[float, list[float | None]]]:
-    """A chart's figures as a table with a row for each point."""
+    """Return a chart's figures as a table with a row for each point."""
     values = [{dot.at: dot.value for dot in line.dots} for line in chart.lines]
     moments = sorted(set().union(*values))
     return [(at, [line.get(at) for line in values]) for at in moments]

@@ -38,7 +38,7 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 @bp.get("/credits", endpoint="credits")
 @authorization.require_role("owner")
 def show_credits() -> ResponseReturnValue:
-    """Both books and the journal of a user; without one, where the engines differed lately."""
+    """Return both books and the journal of a user; without one, where the engines differed lately."""
     return _page(request.args.get("user", "").strip(), before=request.args.get("before", type=row_id))
 
 

@@ -16,7 +16,7 @@ ENVIRONMENTS = (PRODUCTION, *PRE_PRODUCTION)
 @bp.get("/explain")
 @authorization.require_role("viewer")
 def explain() -> ResponseReturnValue:
-    """The form, and the answer once a user is named."""
+    """Return the form, and the answer once a user is named."""
     parameters = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment", "attributes")}
     with read_only() as session:
         screen = screens.read(

@@ -106,5 +106,5 @@ def _page(flag: str, status: int = 200) -> ResponseReturnValue:
 
 
 def _versions() -> dict[str, str]:
-    """The version of the flag in each environment, as the form saw them."""
+    """Return the version of the flag in each environment, as the form saw them."""
     return dict(each.rpartition("=")[::2] for each in request.form.getlist("version"))

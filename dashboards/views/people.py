@@ -28,7 +28,7 @@ Change = Callable[[Session, datetime], str | None]
 @bp.get("/people")
 @authorization.require_role("admin")
 def people() -> ResponseReturnValue:
-    """Everybody who may sign in, and every token."""
+    """Return everybody who may sign in, and every token."""
     return _page()
 
 

@@ -20,7 +20,7 @@ REASON_CHARACTERS = 2000
 @bp.get("/rollouts/<flag>/rollbacks/<int:attempt>")
 @authorization.require_role("owner")
 def remediation(flag: str, attempt: int) -> ResponseReturnValue:
-    """One report with its accounts."""
+    """Return one report with its accounts."""
     after = request.args.get("after", "")
     with read_only() as session:
         screen = screens.read(session, flag, attempt, after=after, now=clock.now())

@@ -68,7 +68,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
 @bp.get(f"/rollouts/<flag>/{VERB}")
 @authorization.require_role("operator")
 def action(flag: str, verb: str) -> ResponseReturnValue:
-    """An action's own page: what it will do, and the reason it needs."""
+    """Return an action's own page: what it will do, and the reason it needs."""
     return _action_page(flag, verb)
 
 

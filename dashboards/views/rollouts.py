@@ -21,7 +21,7 @@ from dashboards.views.blueprint import bp, reader_language, row_id
 @bp.get("/")
 @authorization.require_role("viewer")
 def rollouts() -> ResponseReturnValue:
-    """Every rollout, the urgent first."""
+    """Return every rollout, the urgent first."""
     screen = _screen(_wanted(), _page(), clock.now())
     choices = {"states": list(ListedState), "stages": list(Stage)}
     return render_template("rollouts.html", screen=screen, regions=rollouts_fragments(screen), **choices)

@@ -19,7 +19,7 @@ YEAR_SECONDS = 31_536_000
 
 @bp.get("/sign-in")
 def sign_in_page() -> ResponseReturnValue:
-    """The form; whoever is signed in already goes on."""
+    """Return the form; whoever is signed in already goes on."""
     target = authorization.local_path(request.args.get("next"))
     if authorization.person() is not None:
         return redirect(target, 303)
@@ -40,7 +40,7 @@ def sign_in() -> ResponseReturnValue:
 
 @bp.get("/sign-in/code")
 def code_page() -> ResponseReturnValue:
-    """The second form, for those whose password alone is not enough."""
+    """Return the second form, for those whose password alone is not enough."""
     return _code_form(authorization.local_path(request.args.get("next")))
 
 

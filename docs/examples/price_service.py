@@ -45,7 +45,7 @@ def tiered_price(cart: Cart) -> Decimal:
 
 
 def create_app(flags: Flags | None = None, *, tiered: Pricing = tiered_price) -> Flask:
-    """The service, with `flags` or those that the environment names."""
+    """Return the service, with `flags` or those that the environment names."""
     app = Flask(__name__)
     here = flags or connect(
         os.environ["FLAGS_URL"],

@@ -14,7 +14,7 @@ from credits_engine.client import CreditsClient
 
 
 def create_app(url: str = "", token: str = "", limit_seconds: float = 0.05) -> Flask:
-    """The service, counting at the control plane under `url`."""
+    """Return the service, counting at the control plane under `url`."""
     app = Flask(__name__)
     counter = CreditsClient(
         url or os.environ["ROLLOUT_URL"],

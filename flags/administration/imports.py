@@ -128,7 +128,7 @@ def _invalid(found: InvalidDefinition) -> Problem:
 
 
 def _segments(session: Session, environment: str, raw: object, taken: Definitions) -> list[Wire]:
-    """The segments to store: one that stands in for a missing segment must not replace that segment itself."""
+    """Return the segments to store: one that stands in for a missing segment must not replace that segment itself."""
     stored = {wire["id"] for wire in store.segments(session, environment)}
     listed = raw.get("segments") if isinstance(raw, Mapping) else None
     given = {str(wire.get("id")) for wire in listed or () if isinstance(wire, Mapping)}

@@ -106,7 +106,7 @@ def unsent_warning(session: Session, flag: str, now: datetime) -> str | None:
 
 
 def to_json(override: StoredOverride) -> dict[str, Any]:
-    """An override as JSON."""
+    """Return an override as JSON."""
     return {
         "flag": override.flag,
         "userId": override.user_id,

@@ -48,7 +48,7 @@ def import_users(session: Session, changes: Iterable[UserChange], *, actor: str,
 
 
 def to_json(user: UserAttributes) -> dict[str, object]:
-    """A user as JSON."""
+    """Return a user as JSON."""
     return {
         "userId": user.user_id,
         "plan": user.plan,

@@ -44,7 +44,7 @@ IMPORT_BYTES_MAX = 16 * 1024 * 1024
     answers={200: responses.FlagList},
 )
 def index() -> ResponseReturnValue:
-    """Every flag: those under a rollout, and the others with the environments that have them."""
+    """Return every flag: those under a rollout, and the others with the environments that have them."""
     wanted = FlagQuery(
         project=request.args.get("project", ""),
         prefix=request.args.get("namePrefix", ""),
@@ -142,7 +142,7 @@ def import_view(environment: str) -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(answers={200: responses.DefinitionsExport})
 def export_view(environment: str) -> ResponseReturnValue:
-    """Every feature and segment without a rollout, as Unleash writes them."""
+    """Return every feature and segment without a rollout, as Unleash writes them."""
     with read_only() as session:
         return jsonify(export_definitions(session, environment))
 

@@ -22,7 +22,7 @@ bp = Blueprint("flag_edits", __name__, url_prefix="/api")
 @require_role("viewer")
 @openapi_doc(answers={200: responses.FlagDetail})
 def show(flag: str) -> ResponseReturnValue:
-    """One flag, in each environment that has it."""
+    """Return one flag, in each environment that has it."""
     with read_only() as session:
         return jsonify(flag_detail(session, flag))
 
@@ -80,7 +80,7 @@ def remove_from(flag: str, environment: str) -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(answers={200: responses.EnvironmentList})
 def environments() -> ResponseReturnValue:
-    """Every environment that has flags, segments or tokens, and this server's own."""
+    """Return every environment that has flags, segments or tokens, and this server's own."""
     with read_only() as session:
         return jsonify({"environments": list_environments(session)})
 

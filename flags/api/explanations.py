@@ -29,7 +29,7 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
     answers={200: responses.Explanation},
 )
 def one(flag: str) -> ResponseReturnValue:
-    """Why `userId` has the flag or not; `properties[plan]=pro` supposes what our directory does not say."""
+    """Return why `userId` has the flag or not; `properties[plan]=pro` supposes what our directory does not say."""
     user_id = request.args.get("userId", "")
     if not user_id:
         raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
@@ -41,7 +41,7 @@ def one(flag: str) -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(body=ExplainRequest, query=ENVIRONMENT, answers={200: responses.Explanations})
 def many(flag: str) -> ResponseReturnValue:
-    """Why each of up to a thousand users has the flag or not."""
+    """Return why each of up to a thousand users has the flag or not."""
     return jsonify(
         {"explanations": _explanation(flag, [(user_id, {}) for user_id in parse_body(ExplainRequest).user_ids])}
     )

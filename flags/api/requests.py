@@ -152,10 +152,10 @@ class ExplainRequest(RequestModel):
 
 
 def parse_body(model: type[M]) -> M:
-    """The request's body; pydantic's ValidationError names what does not fit."""
+    """Return the request's body; pydantic's ValidationError names what does not fit."""
     return model.model_validate(request.get_json(silent=False) if request.get_data() else {})
 
 
 def fields_set(model: BaseModel) -> dict[str, Any]:
-    """The fields that were sent."""
+    """Return the fields that were sent."""
     return {name: getattr(model, name) for name in model.model_fields_set}

@@ -19,7 +19,7 @@ bp = Blueprint("segments", __name__, url_prefix="/api/environments/<environment>
 @require_role("viewer")
 @openapi_doc(answers={200: responses.SegmentList})
 def segments(environment: str) -> ResponseReturnValue:
-    """The segments of an environment, and which flags refer to each."""
+    """Return the segments of an environment, and which flags refer to each."""
     with read_only() as session:
         return jsonify({"segments": list_segments(session, environment)})
 

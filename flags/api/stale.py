@@ -44,6 +44,6 @@ def index() -> ResponseReturnValue:
 
 
 def document(flag: StaleFlag) -> dict[str, object]:
-    """One stale flag as JSON."""
+    """Return one stale flag as JSON."""
     since = flag.since.isoformat() if flag.since else None
     return {"flag": flag.flag, "cause": flag.cause.value, "since": since, "sentence": flag.sentence}

@@ -24,7 +24,7 @@ bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 @require_role("admin")
 @openapi_doc(answers={200: responses.TokenList})
 def index() -> ResponseReturnValue:
-    """Every token, the newest first, without what would open anything."""
+    """Return every token, the newest first, without what would open anything."""
     with read_only() as session:
         return jsonify({"tokens": [_document(token) for token in accounts.list_tokens(session)]})
 

@@ -21,7 +21,7 @@ bp = Blueprint("flag_versions", __name__, url_prefix="/api/flags/<flag>")
 @require_role("viewer")
 @openapi_doc(answers={200: responses.FlagVersionList})
 def index(flag: str) -> ResponseReturnValue:
-    """Every version of a flag without a rollout that the audit trail knows, the newest first."""
+    """Return every version of a flag without a rollout that the audit trail knows, the newest first."""
     with read_only() as session:
         found = flag_versions.versions(session, flag)
     return jsonify({"flag": flag, "versions": [document(each) for each in found]})
@@ -43,7 +43,7 @@ def restore(flag: str) -> ResponseReturnValue:
 
 
 def document(version: FlagVersion) -> dict[str, object]:
-    """A version as JSON; `environments` is None where the trail holds no content."""
+    """Return a version as JSON; `environments` is None where the trail holds no content."""
     return {
         "entry": version.entry,
         "at": version.at.isoformat(),

@@ -66,7 +66,7 @@ def _users(path: Path) -> list[User]:
 
 
 def _attributes(row: dict[str, str]) -> dict[str, str]:
-    """The other columns by the names that flags know; an empty cell says nothing."""
+    """Return the other columns by the names that flags know; an empty cell says nothing."""
     named = {NAMES.get(name, name): text for name, text in row.items() if name != "user_id" and isinstance(text, str)}
     return {name: text for name, text in named.items() if text}
 

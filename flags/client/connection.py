@@ -93,7 +93,7 @@ class Flags:
         signed_up_at: datetime | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> dict[str, object]:
-        """The variant this user gets, in UnleashClient's form; the one called `disabled` where there is none.
+        """Return the variant this user gets, in UnleashClient's form; the one called `disabled` where there is none.
 
         Where the environment variable of the flag's name switches it off there is none.
         """
@@ -270,7 +270,7 @@ def connect(
     results_token: str = "",
     hooks: Sequence[EvaluationHook] = (),
 ) -> Flags:
-    """The flags that the token opens. Nothing is started and nobody is asked before the first evaluation.
+    """Return the flags that the token opens. Nothing is started and nobody is asked before the first evaluation.
 
     `cache_dir` is where the last known flags are kept (default: this user's own in the temporary folder). Where nothing
     was kept, the first evaluation waits up to `patience_seconds` for the server. `results_token` is a service token,

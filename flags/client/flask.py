@@ -11,7 +11,7 @@ FLAGS = AppState[Flags]("rollout_flags")
 
 
 def init_app(app: Flask, url: str = "", token: str = "", **options: Any) -> Flags:
-    """The flags of the application, also at `app.extensions["rollout_flags"]`; `options` are those of `connect`.
+    """Return the flags of the application, also at `app.extensions["rollout_flags"]`; `options` are those of `connect`.
 
     Address and token may stand in the application's configuration as FLAGS_URL and FLAGS_TOKEN (and
     FLAGS_RESULTS_TOKEN for comparisons).

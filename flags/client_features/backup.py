@@ -71,7 +71,7 @@ def load(folder: Path, environment: str) -> FlagsBackup | None:
 
 
 def environments(folder: Path) -> Iterator[str]:
-    """The environments of which something was kept."""
+    """Yield the environments of which something was kept."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         yield path.name.removesuffix(SUFFIX)
 

@@ -37,11 +37,11 @@ class FeatureCache:
         return self._closed
 
     def get(self, environment: str) -> PreparedPayloads | None:
-        """The newest feature set of `environment`, if there is one."""
+        """Return the newest feature set of `environment`, if there is one."""
         return self._newest.get(environment)
 
     def environments(self) -> list[str]:
-        """The environments in the cache."""
+        """Return the environments in the cache."""
         return list(self._newest)
 
     def set(self, feature_set: FeatureSet) -> PreparedPayloads:

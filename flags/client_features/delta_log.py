@@ -15,7 +15,7 @@ def tag(id_of_tag: int, contents: FeaturePayload) -> str:
 
 
 def id_of_tag(text: str) -> int:
-    """The id in a tag."""
+    """Return the id in a tag."""
     return int(text.partition(".")[0])
 
 
@@ -34,12 +34,12 @@ class DeltaLog:
     steps: tuple[Delta, ...]
 
     def append(self, id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> "DeltaLog":
-        """The history with one more feature_set."""
+        """Return the history with one more feature_set."""
         step = Delta(tag(id_of_tag, after), tuple(diff(id_of_tag, before, after)))
         return DeltaLog((*self.steps, step)[-DELTAS_MAX:])
 
     def since(self, feature_set_tag: str) -> list[bytes] | None:
-        """The events that lead from that feature set to the present one; None when it is not remembered."""
+        """Return the events that lead from that feature set to the present one; None when it is not remembered."""
         # From the newest: most callers are one step behind.
         for place in range(len(self.steps) - 1, -1, -1):
             if self.steps[place].tag == feature_set_tag:
@@ -48,13 +48,13 @@ class DeltaLog:
 
 
 def hydration(id_of_tag: int, contents: FeaturePayload) -> bytes:
-    """The event that replaces everything, as JSON."""
+    """Return the event that replaces everything, as JSON."""
     features, segments = join(contents.features.values()), join(contents.segments.values())
     return b'{"type":"hydration","eventId":%d,"features":%s,"segments":%s}' % (id_of_tag, features, segments)
 
 
 def diff(id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> Iterator[bytes]:
-    """The events from one to the other. No feature comes before its segments, and none is left without them."""
+    """Yield the events from one to the other. No feature comes before its segments, and none is left without them."""
     for key, segment in after.segments.items():
         # By identity: `FeaturePayload.of` keeps the object of whatever is equal to the one before.
         if segment is not before.segments.get(key):

@@ -66,7 +66,7 @@ def build(
     before: FeatureSet | None = None,
     upstream_id: int | None = None,
 ) -> FeatureSet:
-    """The feature set of `source` at `now`, under the id of `before` where SDKs are given the very same.
+    """Return the feature set of `source` at `now`, under the id of `before` where SDKs are given the very same.
 
     A relay gives it the id that it has upstream.
     """

@@ -31,7 +31,7 @@ class Payload:
     etag: str
 
     def compressed(self, encoding: str) -> bytes:
-        """The body in this encoding, made at the first use and kept for as long as nothing changes."""
+        """Return the body in this encoding, made at the first use and kept for as long as nothing changes."""
         if encoding not in self._compressed:
             self._compressed[encoding] = ENCODINGS[encoding](self.body)
         return self._compressed[encoding]
@@ -56,7 +56,9 @@ class PreparedPayloads:
         return _events([hydration(self.feature_set.id, self.feature_set.contents)])
 
     def since(self, feature_set_tag: str) -> bytes | None:
-        """The events that lead here from that feature set, as a JSON document; None when it is not remembered."""
+        """Return the events that lead here from that feature set, as a JSON document;
+        None when it is not remembered.
+        """
         if feature_set_tag not in self._since:
             events = self.history.since(feature_set_tag)
             self._since[feature_set_tag] = None if events is None else _events(events)
@@ -95,7 +97,7 @@ def features(
     filters: dict[str, object] = NO_FILTERS,
     inline: bool = False,
 ) -> Payload:
-    """The body of `GET /api/client/features`, named by what is in it rather than by when it was made."""
+    """Return the body of `GET /api/client/features`, named by what is in it rather than by when it was made."""
     query = {
         "project": [PROJECT],
         "environment": feature_set.environment,

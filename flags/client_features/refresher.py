@@ -191,7 +191,7 @@ class FeatureCacheRefresher:
 
 
 def read_source(snapshots: Snapshots, session: Session, environment: str) -> FeatureSource:
-    """The flags of `environment`. Two processes that read the same revision read the same."""
+    """Return the flags of `environment`. Two processes that read the same revision read the same."""
     revision = -1
     while revision != (newest := store.flags_revision(session)):
         # Not every database shows one instant to several statements: read again if something was changed meanwhile.
@@ -221,7 +221,7 @@ FEATURE_PROVIDER = AppState[FeatureProvider]("feature_provider")
 
 
 def refresher() -> FeatureProvider:
-    """The feature sets of the running application."""
+    """Return the feature sets of the running application."""
     return FEATURE_PROVIDER.get()
 
 

@@ -44,7 +44,7 @@ class AnswerTags:
         return blake2b(repr(asked).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES).digest()
 
     def find(self, key: bytes | None) -> str | None:
-        """The tag of the answer, if it was given before."""
+        """Return the tag of the answer, if it was given before."""
         return None if key is None else self._tags.get(key)
 
     def add(self, key: bytes | None, tag: str) -> None:

@@ -77,7 +77,7 @@ class FlagResults:
         return not answer.value and flag.constant is None and flag.depends_on_user
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
-        """The answer of the flag `key`, None where there is no such flag."""
+        """Return the answer of the flag `key`, None where there is no such flag."""
         phased = self._feature_set.phased.get(key)
         if phased is not None:
             return _evaluated(phased, context, now)
@@ -85,14 +85,14 @@ class FlagResults:
         return _result(key, defined, self._context(context, now)) if defined else None
 
     def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
-        """The answer of every flag, by name."""
+        """Yield the answer of every flag, by name."""
         asked = self._context(context, now)
         for key in self._feature_set.contents.features:
             phased = self._feature_set.phased.get(key)
             yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], asked)
 
     def toggles(self, context: Context, now: datetime) -> Toggles:
-        """The flags that are on for this user, as the frontend API tells them."""
+        """Return the flags that are on for this user, as the frontend API tells them."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
         asked = self._context(context, now)
         written = asked.written if self._needs_written else b""

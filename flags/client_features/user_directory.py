@@ -143,7 +143,7 @@ USER_DIRECTORY = AppState[UserLookup]("user_directory")
 
 
 def user_directory() -> UserLookup:
-    """The directory of the running application."""
+    """Return the directory of the running application."""
     return USER_DIRECTORY.get()
 
 

@@ -9,7 +9,7 @@ USER_ID_LENGTH_MAX = 256
 
 
 def bucket(group_id: str, user_id: str) -> int:
-    """The user's bucket, 1 to 100: in at `percentage` when `bucket <= percentage`.
+    """Return the user's bucket, 1 to 100: in at `percentage` when `bucket <= percentage`.
 
     Unleash's normalised hash: MurmurHash3 (x86, 32 bit, seed 0) of `group_id:user_id` modulo 100, plus 1.
     One group id for all strategies of a flag keeps the exposed sets nested, so an advance only adds people.
@@ -25,7 +25,7 @@ def bucket_test(group_id: str, percentage: int) -> Callable[[str], bool]:
 
 
 def refused_user_id(user_id: str) -> str | None:
-    """Why official engines can't be trusted with this id, as a sentence; None when they all read it alike.
+    """Return why official engines can't be trusted with this id, as a sentence; None when they all read it alike.
 
     An id that ends in a backslash silently switches the whole flag off in the engine under the Python SDK; the
     Node SDK trims listed ids but not the ones it is asked about; an empty id has a bucket in one and none in

@@ -23,7 +23,7 @@ Membership = Callable[[bytes], bool]
 def wire_constraint(
     context_name: str, operator: str, values: Sequence[str], *, inverted: bool = False, case_insensitive: bool = False
 ) -> dict[str, object]:
-    """A constraint as SDKs receive it."""
+    """Return a constraint as SDKs receive it."""
     given = {"values": list(values)} if operator in LISTS else {"value": values[0]}
     return {
         "contextName": context_name,
@@ -35,7 +35,7 @@ def wire_constraint(
 
 
 def wire_constraints(constraints: Sequence[Constraint]) -> list[dict[str, object]]:
-    """The constraints as SDKs receive them, dates as beginnings of instants (see `timestamps.py`)."""
+    """Return the constraints as SDKs receive them, dates as beginnings of instants (see `timestamps.py`)."""
     return [wire for constraint in constraints for wire in _wires(constraint)]
 
 
@@ -49,13 +49,13 @@ def membership(constraints: tuple[Constraint, ...]) -> Membership:
 
 
 def met_shares(shares: Sequence[Share], context: bytes) -> list[Share]:
-    """The shares whose conditions `context` meets, the largest percentage first."""
+    """Return the shares whose conditions `context` meets, the largest percentage first."""
     met = [share for share in shares if membership(share.constraints)(context)]
     return sorted(met, key=lambda share: -share.percentage)
 
 
 def encode_context(user_id: str | None, properties: dict[str, str]) -> bytes:
-    """A customer in the JSON of Unleash's engines."""
+    """Return a customer in the JSON of Unleash's engines."""
     known = {"userId": user_id} if user_id else {}
     # Half of a surrogate pair from a caller must not make an evaluation fail.
     return json.dumps({**known, "properties": properties}, ensure_ascii=False).encode(errors="replace")

@@ -42,7 +42,7 @@ class Context:
         return timestamps.parse_timestamp(text) if text else None
 
     def to_json(self, environment: str, now: datetime) -> dict[str, object]:
-        """The context as Unleash's engines read it; `now` where the caller said no other time."""
+        """Return the context as Unleash's engines read it; `now` where the caller said no other time."""
         fields = {name: getattr(self, attribute) for name, attribute in KNOWN_FIELDS.items()}
         known = {name: value for name, value in fields.items() if value is not None}
         # Named, so that the engine does not read a clock of its own: all parts of an answer are of one instant.
@@ -60,7 +60,7 @@ class KnownAttributes:
 
 
 def from_fields(fields: Mapping[str, object]) -> Context:
-    """A context from names and values side by side; what Unleash has no name for is a property."""
+    """Return a context from names and values side by side; what Unleash has no name for is a property."""
     known: dict[str, str | None] = {}
     properties: dict[str, str] = {}
     for name, value in fields.items():
@@ -78,14 +78,16 @@ def from_fields(fields: Mapping[str, object]) -> Context:
 
 
 def from_nested(value: Mapping[str, object]) -> Context:
-    """A context as Unleash nests it, with `properties` of their own; what is beside them counts as property too."""
+    """Return a context as Unleash nests it, with `properties` of their own; what is
+    beside them counts as property too.
+    """
     properties = value.get("properties")
     inner = properties if isinstance(properties, Mapping) else {}
     return from_fields({name: each for name, each in value.items() if name != "properties"} | _from_caller(inner))
 
 
 def from_query(arguments: Mapping[str, str]) -> Context:
-    """The context of a query string, in which `properties[plan]=pro` is a property."""
+    """Return the context of a query string, in which `properties[plan]=pro` is a property."""
     nested = {
         name.removeprefix(NESTED).removesuffix("]"): value
         for name, value in arguments.items()
@@ -96,7 +98,9 @@ def from_query(arguments: Mapping[str, str]) -> Context:
 
 
 def enrich_context(context: Context, known: KnownAttributes | None, trusts: Collection[str]) -> Context:
-    """The context with what we know of the user; the caller's word outweighs that only for attributes in `trusts`."""
+    """Return the context with what we know of the user; the caller's word outweighs
+    that only for attributes in `trusts`.
+    """
     given = context.properties
     properties = {name: text for name, text in given.items() if name in trusts or name not in ATTRIBUTES}
     if known is not None:
@@ -112,12 +116,12 @@ def enrich_context(context: Context, known: KnownAttributes | None, trusts: Coll
 
 
 def known_context(user_id: str, known: KnownAttributes) -> EvaluationContext:
-    """The context of a user of whom nobody says more than our directory."""
+    """Return the context of a user of whom nobody says more than our directory."""
     return EvaluationContext(user_id, known.signed_up_at, _from_directory(known))
 
 
 def as_text(value: object) -> str | None:
-    """A value as SDKs would write it; None for what has no such form."""
+    """Return a value as SDKs would write it; None for what has no such form."""
     match value:
         # Before int, of which it is a subclass.
         case bool():
@@ -141,6 +145,6 @@ def _from_caller(properties: Mapping[str, object]) -> dict[str, object]:
 
 
 def _instant(text: str) -> str:
-    """An instant in the spelling that every engine reads; as it was where it is none."""
+    """Return an instant in the spelling that every engine reads; as it was where it is none."""
     at = timestamps.parse_timestamp(text)
     return timestamps.format_timestamp(at) if at else text

@@ -52,7 +52,7 @@ class FastEvaluator(NamedTuple):
 
 
 def fast_evaluator(flag: RolloutFlag, now: datetime) -> FastEvaluator:
-    """The flag with everything decided that does not depend on the user."""
+    """Return the flag with everything decided that does not depend on the user."""
     if flag.forced is not None:
         return FastEvaluator(flag.key, flag.forced)
     if flag.latched is not None or (flag.guard_expires_at is not None and now >= flag.guard_expires_at):

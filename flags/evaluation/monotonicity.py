@@ -27,7 +27,9 @@ def is_superset_of(after: Exposure, before: Exposure) -> bool:
 
 
 def violations(before: RolloutFlag, after: RolloutFlag, *, now: datetime) -> list[str]:
-    """Every reason why somebody might lose the flag at `now`, as sentences; empty is a proof that nobody does."""
+    """Return every reason why somebody might lose the flag at `now`, as sentences;
+    empty is a proof that nobody does.
+    """
     if _stopped(before, now) or after.forced:
         return []
     return [*_switches(before, after, now), *_cohorts(before, after), *_people(before, after, now)]

@@ -74,10 +74,10 @@ def floor_millisecond(instant: datetime) -> datetime:
 
 
 def active_users(overrides: Mapping[str, Override], now: datetime) -> set[str]:
-    """The users whose override stands at `now`."""
+    """Return the users whose override stands at `now`."""
     return {*ordered_active_users(overrides, now)}
 
 
 def ordered_active_users(overrides: Mapping[str, Override], now: datetime) -> list[str]:
-    """The same, those first who were named first."""
+    """Return the active users, those first who were named first."""
     return [user_id for user_id, override in overrides.items() if override.is_active_at(now)]

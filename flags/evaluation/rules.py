@@ -19,7 +19,7 @@ STEP_CACHE_SIZE = 4096
 def environment_variable(
     flag: RolloutFlag, _context: EvaluationContext, _now: datetime, _bucket: int | None
 ) -> TraceStep:
-    """The process's own switch."""
+    """Answer by the process's own switch."""
     if flag.override_variable is None:
         return OVERRIDE_UNSET
     match flag.forced:
@@ -32,7 +32,7 @@ def environment_variable(
 
 
 def rollback_latch(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, _bucket: int | None) -> TraceStep:
-    """A rolled-back rollout exposes nobody, until it is re-armed."""
+    """Refuse everybody while the rollout is rolled back, until it is re-armed."""
     latched = flag.latched
     if latched is None:
         return NOT_ROLLED_BACK
@@ -74,7 +74,7 @@ def environment(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, 
 
 
 def beta(flag: RolloutFlag, context: EvaluationContext, _now: datetime, _bucket: int | None) -> TraceStep:
-    """The allowlist of the beta phase."""
+    """Let in who is on the allowlist of the beta phase."""
     opened = flag.exposure.allowlist
     if context.user_id and context.user_id in flag.beta:
         return BETA_MEMBER if opened else BETA_WAITING
@@ -82,7 +82,7 @@ def beta(flag: RolloutFlag, context: EvaluationContext, _now: datetime, _bucket:
 
 
 def new_signups(flag: RolloutFlag, context: EvaluationContext, _now: datetime, bucket: int | None) -> TraceStep:
-    """A share of those who signed up strictly after the cut-over."""
+    """Let in a share of those who signed up strictly after the cut-over."""
     percentage = flag.exposure.new_signups_percentage
     if percentage <= 0:
         return NEW_SIGNUPS_CLOSED
@@ -108,7 +108,7 @@ def attributes(flag: RolloutFlag, context: EvaluationContext, _now: datetime, bu
 
 
 def everyone(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, bucket: int | None) -> TraceStep:
-    """A share of all users."""
+    """Let in a share of all users."""
     percentage = flag.exposure.everyone_percentage
     if percentage <= 0:
         return EVERYONE_CLOSED

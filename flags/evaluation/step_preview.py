@@ -38,18 +38,18 @@ class StepPreview:
 def preview_step(
     flag: RolloutFlag, next_exposure: Exposure, context: EvaluationContext, *, now: datetime
 ) -> StepPreview:
-    """The user's answer today and under `next_exposure`, everything else staying as it is."""
+    """Return the user's answer today and under `next_exposure`, everything else staying as it is."""
     before = evaluate(flag, context, now)
     return StepPreview(before, evaluate(replace(flag, exposure=next_exposure), context, now))
 
 
 def entry_percentage(flag: RolloutFlag, context: EvaluationContext) -> int | None:
-    """The percentage of their cohort at which this user enters: their bucket; None for an anonymous user."""
+    """Return the percentage of their cohort at which this user enters: their bucket; None for an anonymous user."""
     return bucket(flag.key, context.user_id) if context.user_id else None
 
 
 def entry_audience(flag: RolloutFlag, context: EvaluationContext) -> str | None:
-    """The first audience that would let this user in, overrides aside; None for an anonymous user.
+    """Return the first audience that would let this user in, overrides aside; None for an anonymous user.
 
     Of customers by their attributes only those to whom the rollout has opened are known to the flag.
     """

@@ -16,12 +16,14 @@ HIGHEST_DIGITS = "9999-19-39T29:59:59.999"
 
 
 def format_timestamp(instant: datetime) -> str:
-    """The instant as the wire spells it: `2026-07-01T00:00:00.000Z`, what is finer than a millisecond cut off."""
+    """Return the instant as the wire spells it: `2026-07-01T00:00:00.000Z`, what is
+    finer than a millisecond cut off.
+    """
     return floor_millisecond(instant).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + ZULU
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """The instant that a service sent, UTC when it names no zone; None when it is no instant."""
+    """Return the instant that a service sent, UTC when it names no zone; None when it is no instant."""
     try:
         instant = datetime.fromisoformat(text.strip())
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)

@@ -144,7 +144,7 @@ REASON_TEXT: dict[ReasonCode, str] = {
 
 
 def describe(step: TraceStep) -> str:
-    """The sentence a step stands for, with its facts filled in."""
+    """Return the sentence a step stands for, with its facts filled in."""
     at = _format(step.at) if step.at else ""
     return REASON_TEXT[step.detail].format(
         bucket=step.bucket,

@@ -33,7 +33,7 @@ class Engine:
         return TRUE in self._ask(self._check_enabled, name, context)
 
     def variant(self, name: bytes, context: bytes) -> dict[str, object] | None:
-        """The variant as the engine words it, None where it doesn't know the flag."""
+        """Return the variant as the engine words it, None where it doesn't know the flag."""
         found: dict[str, object] | None = json.loads(self._ask(self._check_variant, name, context))["value"]
         return found
 
@@ -48,7 +48,7 @@ class Engine:
 
 @lru_cache(maxsize=CACHE_SIZE)
 def engine(state: bytes) -> Engine:
-    """The engine of this state, made once."""
+    """Return the engine of this state, made once."""
     return Engine(state)
 
 

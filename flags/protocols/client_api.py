@@ -51,7 +51,7 @@ VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[-+][0-9A-Za-z.+-]+)?")
     answers={200: responses.Features, 304: None},
 )
 def features_view() -> ResponseReturnValue:
-    """Every flag of the token's environment, or those that pass the filters."""
+    """Return every flag of the token's environment, or those that pass the filters."""
     return response(features(request.headers, token(), FeatureFilters.of(request.args)))
 
 
@@ -59,7 +59,7 @@ def features_view() -> ResponseReturnValue:
 @require_token("client", unleash=True)
 @openapi_doc(answers={200: responses.Feature})
 def feature_view(name: str) -> ResponseReturnValue:
-    """One flag of the token's environment."""
+    """Return one flag of the token's environment."""
     found = refresher().current(token().environment).feature_set.contents.features.get(name)
     if found is None:
         return error_response(404, "NotFoundError", f"Could not find a flag called {name}.")
@@ -71,7 +71,7 @@ def feature_view(name: str) -> ResponseReturnValue:
 @unleash_error_handler
 @openapi_doc(body=requests.Registration, answers={202: None})
 def register_view() -> ResponseReturnValue:
-    """An SDK instance introduces itself."""
+    """Take note of an SDK instance that introduces itself."""
     client_reports.registration(parse_readable(requests.Registration), token().environment)
     return Response(status=202, headers={"X-Unleash-Version": UNLEASH_VERSION})
 
@@ -105,7 +105,7 @@ def edge_metrics_view() -> ResponseReturnValue:
 
 
 def features(headers: Headers, asker: Token, filters: FeatureFilters = NO_FILTERS) -> RawResponse:
-    """The flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
+    """Return the flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
     published = refresher().current(asker.environment)
     inline = not _knows_segments(headers.get(SPEC_HEADER))
     reporter().connections.record(headers, asker.environment, now=clock.now(), revision_id=published.feature_set.id)

@@ -11,7 +11,7 @@ OLDEST_REPORT = timedelta(days=7)
 
 
 def registration(said: requests.Registration, environment: str) -> None:
-    """An SDK instance introduced itself."""
+    """Record that an SDK instance introduced itself."""
     headers = {
         "unleash-connection-id": said.connection_id,
         "unleash-instanceid": said.instance_id,
@@ -23,7 +23,7 @@ def registration(said: requests.Registration, environment: str) -> None:
 
 
 def metrics(said: requests.Metrics, environment: str, *, counts_outcomes: bool = True) -> None:
-    """An SDK instance told how often which flag was answered in which way, and what its service measured.
+    """Record what an SDK instance told: how often which flag was answered in which way, and what its service measured.
 
     With `counts_outcomes` the guard judges what was measured.
     """
@@ -36,7 +36,7 @@ def metrics(said: requests.Metrics, environment: str, *, counts_outcomes: bool =
 
 
 def bulk(said: requests.BulkMetrics, environment: str) -> None:
-    """A relay told what it gathered; rows of another environment are left out."""
+    """Record what a relay gathered; rows of another environment are left out."""
     now = clock.now()
     for row in said.metrics:
         if row.environment == environment:
@@ -65,6 +65,6 @@ def _impact_metrics(
 
 
 def _reported_at(timestamp: object, now: datetime) -> datetime:
-    """The hour that a relay means, as long as it is a recent one."""
+    """Return the hour that a relay means, as long as it is a recent one."""
     at = timestamps.parse_timestamp(timestamp) if isinstance(timestamp, str) else None
     return at if at and now - OLDEST_REPORT <= at <= now else now

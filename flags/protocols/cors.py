@@ -20,7 +20,7 @@ def cors_headers(headers: Headers) -> None:
 
 
 def preflight() -> Response:
-    """The answer to a browser that asks before it asks."""
+    """Answer a browser's preflight request."""
     response = Response(status=204)
     cors_headers(response.headers)
     requested = request.headers.get("Access-Control-Request-Headers", "")

@@ -19,7 +19,7 @@ TOKENS_MAX = 100
 @openapi_doc(body=requests.Tokens, answers={200: responses.ValidTokens})
 @unleash_error_handler
 def validate_view() -> ResponseReturnValue:
-    """The tokens among those sent that open something, each with its type and environment.
+    """Return the tokens among those sent that open something, each with its type and environment.
 
     It needs no token of its own, so what it is sent counts like any other attempt to be let in.
     """

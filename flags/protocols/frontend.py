@@ -75,13 +75,13 @@ def register_view() -> ResponseReturnValue:
 @bp.route("/client/features", methods=["OPTIONS"])
 @bp.route("/health", methods=["OPTIONS"])
 def preflight_view() -> ResponseReturnValue:
-    """A browser asks whether it may ask."""
+    """Answer a browser's preflight request."""
     return preflight()
 
 
 @bp.after_request
 def add_cors_headers(answer: Response) -> Response:
-    """Every answer may be read by pages of other sites, refusals too."""
+    """Let pages of other sites read every answer, refusals too."""
     cors_headers(answer.headers)
     return answer
 
@@ -102,7 +102,7 @@ def toggles(context: Context, asker: Token, *, address: str | None, if_none_matc
 
 
 def from_body(value: object) -> Context:
-    """The context of a body; raises BadRequest where it is no object."""
+    """Return the context of a body; raises BadRequest where it is no object."""
     context = value.get("context", {}) if isinstance(value, Mapping) else None
     if not isinstance(context, Mapping):
         raise BadRequest(("context", 'The context is an object, such as {"userId": "7"}.'))

@@ -66,13 +66,13 @@ def all_view() -> ResponseReturnValue:
 @bp.route("/evaluate/flags", methods=["OPTIONS"])
 @bp.route("/evaluate/flags/<path:key>", methods=["OPTIONS"])
 def preflight_view(key: str = "") -> ResponseReturnValue:  # noqa: ARG001 - any flag
-    """A browser asks whether it may ask."""
+    """Answer a browser's preflight request."""
     return preflight()
 
 
 @bp.after_request
 def add_cors_headers(answer: Response) -> Response:
-    """Every answer may be read by pages of other sites, refusals too."""
+    """Let pages of other sites read every answer, refusals too."""
     cors_headers(answer.headers)
     return answer
 
@@ -80,12 +80,12 @@ def add_cors_headers(answer: Response) -> Response:
 @bp.get("/events")
 @openapi_doc(query={"channel": "What the evaluation of all flags returned."}, answers={200: "text/event-stream"})
 def events_view() -> ResponseReturnValue:
-    """A stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
+    """Return a stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
     return ofrep_events.events()
 
 
 def one(key: str, body: bytes, asker: Token) -> RawResponse:
-    """The evaluation of one flag."""
+    """Return the evaluation of one flag."""
     try:
         context = with_directory(_context(body), asker)
     except InvalidRequest as unusable:
@@ -102,7 +102,7 @@ def one(key: str, body: bytes, asker: Token) -> RawResponse:
 
 
 def bulk(body: bytes, asker: Token, if_none_match: str | None) -> RawResponse:
-    """The evaluation of every flag, named by its result: it depends on all that was said of the user."""
+    """Return the evaluation of every flag, named by its result: it depends on all that was said of the user."""
     try:
         context = with_directory(_context(body), asker)
     except InvalidRequest as unusable:
@@ -135,7 +135,7 @@ def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, o
 
 
 def _context(body: bytes) -> Context:
-    """The context of a body; none at all is nobody in particular."""
+    """Return the context of a body; none at all is nobody in particular."""
     try:
         value = loads(body) if body.strip() else {}
     except MalformedJSON as malformed:

@@ -17,7 +17,7 @@ from flags.unleash.feature_payload import encode
 
 
 def events() -> ResponseReturnValue:
-    """A stream of what changes in the environment of the channel in the address."""
+    """Return a stream of what changes in the environment of the channel in the address."""
     channel = stream_tokens.verify(request.args.get("channel", ""))
     if channel is None or not accounts.is_in_force(channel.selector, clock.now()):
         raise Problem(403, "CHANNEL_CLOSED", "This channel is not open any more; evaluate all flags for a new one.")

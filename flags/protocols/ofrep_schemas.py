@@ -12,7 +12,10 @@ REASONS = {Reason.DEFAULT: Reason.TARGETING_MATCH}
 
 
 def success(answer: FlagResult, *, stale_seconds: float = 0.0) -> dict[str, Any]:
-    """The document of an evaluation. A flag with variants that gives none has no value: the code's default holds."""
+    """Return the document of an evaluation.
+
+    A flag with variants that gives none has no value: the code's default holds.
+    """
     metadata: dict[str, object] = {"phase": answer.phase} if answer.phase else {}
     reason = REASONS.get(answer.reason, answer.reason)
     if stale_seconds:
@@ -32,7 +35,7 @@ def success(answer: FlagResult, *, stale_seconds: float = 0.0) -> dict[str, Any]
 
 
 def failure(key: str, code: str, sentence: str) -> dict[str, object]:
-    """The document of an evaluation that gave no value."""
+    """Return the document of an evaluation that gave no value."""
     return {"key": key, "errorCode": code, "errorDetails": sentence}
 
 

@@ -35,7 +35,7 @@ class RawResponse:
 
 
 def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[str, str]) -> RawResponse:
-    """The payload, or 304 for a caller who has it."""
+    """Return the payload, or 304 for a caller who has it."""
     headers = (("ETag", payload.etag), ("Cache-Control", "no-cache"), *extra)
     if if_none_match and matches(if_none_match, payload.etag):
         return RawResponse(304, headers)
@@ -44,7 +44,7 @@ def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[s
 
 
 def compressed_or(payload: Payload, headers: Headers, *extra: tuple[str, str]) -> RawResponse:
-    """The payload as small as the caller takes it, compressed once for all; or 304 for one who has it."""
+    """Return the payload as small as the caller takes it, compressed once for all; or 304 for one who has it."""
     plain = not_modified_or(payload, headers.get("If-None-Match"), *extra, VARY)
     encoding = _encoding(headers.get("Accept-Encoding"))
     if plain.status != OK or len(payload.body) < BYTES_MIN or not encoding:
@@ -57,7 +57,7 @@ def compressed_or(payload: Payload, headers: Headers, *extra: tuple[str, str]) -
 
 
 def staleness() -> tuple[tuple[str, str], ...]:
-    """The header that says for how long the database has not confirmed what is served; none while it does."""
+    """Return the header that says for how long the database has not confirmed what is served; none while it does."""
     seconds = refresher().stale_seconds
     return ((STALE_HEADER, str(int(seconds))),) if seconds else ()
 
@@ -71,13 +71,13 @@ def matches(if_none_match: str, etag: str) -> bool:
 
 
 def response(reply: RawResponse) -> Response:
-    """The reply as Flask wants it."""
+    """Return the reply as Flask wants it."""
     return Response(reply.body, reply.status, reply.headers)
 
 
 @lru_cache(maxsize=256)
 def _encoding(accept_encoding: str | None) -> str:
-    """The encoding that the caller likes best, of equals the smaller; empty for none."""
+    """Return the encoding that the caller likes best, of equals the smaller; empty for none."""
     accepted = parse_accept_header(accept_encoding, Accept)
     liked = {name: float(accepted[name]) for name in ENCODINGS}
     best = max(liked, key=lambda name: liked[name])

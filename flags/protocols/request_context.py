@@ -17,13 +17,13 @@ def payloads_for(token: Token) -> PreparedPayloads:
 
 
 def with_directory(context: Context, token: Token) -> Context:
-    """The context with what our directory knows of the user, as far as the token's word doesn't outweigh it."""
+    """Return the context with what our directory knows of the user, as far as the token's word doesn't outweigh it."""
     trusted = [name for name in ATTRIBUTES if token.trusts(name)]
     return enrich_context(context, user_directory().find(context.user_id), trusted)
 
 
 def with_connection(context: Context, address: str | None) -> Context:
-    """The context with what the connection itself tells: an address, and a session of one request's length."""
+    """Return the context with what the connection itself tells: an address, and a session of one request's length."""
     if context.session_id and context.remote_address:
         return context
     return replace(

@@ -108,7 +108,7 @@ STREAMS = AppState[SseConnections]("flag_streams")
 
 
 def streams() -> SseConnections:
-    """The streams of this process."""
+    """Return the streams of this process."""
     return STREAMS.get()
 
 
@@ -125,7 +125,7 @@ def allowed_by(selector: str) -> Callable[[], bool]:
 
 
 def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
-    """The response that sends `frames`; the place is given back when it is over, begun or not."""
+    """Return the response that sends `frames`; the place is given back when it is over, begun or not."""
     cache, writer = refresher().cache, shared_streams.writer(request.environ)
     body = _waiting(cache, frames)
     if writer is not None:
@@ -180,7 +180,7 @@ def _waiting(cache: FeatureCache, frames: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def event(name: str, feature_set_tag: str, document: bytes) -> bytes:
-    """A server-sent event whose id is the tag of the feature set it leads to."""
+    """Return a server-sent event whose id is the tag of the feature set it leads to."""
     return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), feature_set_tag.encode(), document)
 
 

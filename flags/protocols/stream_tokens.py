@@ -22,12 +22,12 @@ class StreamToken:
 
 
 def sign(channel: StreamToken) -> str:
-    """The channel as part of an address, for an hour."""
+    """Return the channel as part of an address, for an hour."""
     return _signer().dumps(astuple(channel))
 
 
 def verify(text: str) -> StreamToken | None:
-    """The channel behind an address; None for one that is forged or too old."""
+    """Return the channel behind an address; None for one that is forged or too old."""
     try:
         return StreamToken(*_signer().loads(text, max_age=int(VALID_FOR.total_seconds())))
     except BadData:

@@ -35,7 +35,7 @@ CONNECTED, UPDATED = "unleash-connected", "unleash-updated"
 @require_token("client", unleash=True)
 @openapi_doc(answers={200: "text/event-stream"})
 def stream_view() -> ResponseReturnValue:
-    """Every change of the token's environment as it happens, beginning with what the caller missed."""
+    """Return every change of the token's environment as it happens, beginning with what the caller missed."""
     stream = sse.streams().enter(sse.allowed_by(token().selector))
     if stream is None:
         return _refused()
@@ -66,7 +66,7 @@ def init_app(app: Flask) -> None:
 
 
 def _first(published: PreparedPayloads, last_event_id: str | None) -> bytes:
-    """The opening event: what was missed since the last one seen, or everything where that is not remembered."""
+    """Return the opening event: what was missed since the last one seen, or everything where that is not remembered."""
     known = _feature_set(last_event_id)
     missed = published.since(known) if known is not None else None
     return event(CONNECTED, published.feature_set.tag, missed or published.hydration)
@@ -102,13 +102,13 @@ def _update(published: PreparedPayloads, known_tag: str) -> bytes:
 
 
 def _feature_set(text: str | None) -> str | None:
-    """The tag that a caller knows; None for none, and for what only an earlier version of this program gave."""
+    """Return the tag that a caller knows; None for none, and for what only an earlier version of this program gave."""
     found = REVISION_ID.fullmatch((text or "").strip())
     return found[1] if found else None
 
 
 def _refused() -> Response:
-    """No place is free: SDKs that can are sent to poll, the others come back."""
+    """Refuse a stream for want of a place: SDKs that can are sent to poll, the others come back."""
     falls_back = FALL_BACK.match(request.headers.get("unleash-sdk", "")) is not None
     _record_connection(0, Mode.SHED)
     detail = f"This process holds {sse.streams().limit} streams already; poll /api/client/features instead."

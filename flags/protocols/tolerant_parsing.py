@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 def parse_readable(model: type[M]) -> M:
-    """The readable part of the request's body; raises BadRequest where nothing is left of it.
+    """Return the readable part of the request's body; raises BadRequest where nothing is left of it.
 
     What is dropped is named in a log line.
     """

@@ -34,14 +34,14 @@ def unleash_error_handler(view: Callable[P, object]) -> Callable[P, Any]:
 
 
 def error_response(status: int, name: str, message: str, details: tuple[tuple[str, str], ...] = ()) -> Response:
-    """The document of a refusal."""
+    """Return the document of a refusal."""
     named = [{"message": text, **({"path": path} if path else {})} for path, text in details] or [{"message": message}]
     document = {"id": str(uuid.uuid4()), "name": name, "message": message, "details": named}
     return Response(json.dumps(document), status, content_type="application/json")
 
 
 def parse_body(model: type[M]) -> M:
-    """The request's body; raises BadRequest naming the fields that don't fit."""
+    """Return the request's body; raises BadRequest naming the fields that don't fit."""
     value = request.get_json(force=True)
     try:
         return model.model_validate(value)

@@ -69,7 +69,7 @@ class FastPath:
         return [reply.body]
 
     def _thread_context(self) -> contextvars.Context:
-        """A context of this thread in which the application's stays open."""
+        """Return a context of this thread in which the application's stays open."""
         # To open one costs as much as an answer, and no lane leaves anything behind for the end of a request to close.
         context: contextvars.Context | None = getattr(self._threads, "context", None)
         if context is None:
@@ -145,7 +145,7 @@ def _all_flags(environ: Environ, token: Token) -> RawResponse | None:
 
 
 def _body(environ: Environ) -> bytes | None:
-    """The body, put back for whoever reads it after us; None for one that is long, or of unknown length."""
+    """Return the body, put back for whoever reads it after us; None for one that is long, or of unknown length."""
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
         return None

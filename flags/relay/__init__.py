@@ -70,7 +70,7 @@ class Relay:
 
 
 def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Relay:
-    """A relay of `url` for the environments of its own tokens, keeping what it knows in the instance folder."""
+    """Return a relay of `url` for the environments of its own tokens, keeping what it knows in the instance folder."""
     app = Application("relay", static_folder=None)
     folder = settings.instance_dir / FOLDER
     # The platform wants an engine. Nothing a relay does ever connects to it, so the file is never made.
@@ -97,7 +97,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
 
 
 def _environment(token: str) -> str:
-    """The environment that a token names: `project:environment.secret`."""
+    """Return the environment that a token names: `project:environment.secret`."""
     found = TOKEN.match(token)
     if found is None:
         raise SettingsError(f"{token[:12]!r}… is no token of an SDK; it looks like `*:production.…`.")

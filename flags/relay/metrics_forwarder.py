@@ -60,7 +60,7 @@ class MetricsForwarder:
 
 
 def _of(environment: str, report: Report) -> Report:
-    """The part of a report that is about one environment."""
+    """Return the part of a report that is about one environment."""
     return Report(
         {series: count for series, count in report.answers.items() if series.environment == environment},
         {series: value for series, value in report.increments.items() if series.environment == environment},

@@ -29,7 +29,7 @@ def serve(settings: Settings, url: str, tokens: Sequence[str]) -> None:
 
 
 def application() -> Flask:
-    """The application of one worker, following already."""
+    """Return the application of one worker, following already."""
     order = _worker_settings[-1]
     relay = create_relay(order.settings, order.url, order.tokens)
     relay.start()

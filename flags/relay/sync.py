@@ -155,7 +155,7 @@ class _EnvironmentSync:
 
 
 def _number(event_id: str) -> int:
-    """The number that an event's id begins with: Unleash's ids are numbers, ours name the contents as well."""
+    """Return the number that an event's id begins with: Unleash's ids are numbers, ours name the contents as well."""
     found = NUMBER.match(event_id)
     return int(found[0]) if found else 0
 

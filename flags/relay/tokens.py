@@ -45,7 +45,7 @@ class RelayTokens:
         self._load_backup()
 
     def check(self, text: str, _now: datetime) -> Token | TokenRefusal:
-        """The token this text proves. Raises Problem while upstream can't be asked about one that is new."""
+        """Return the token this text proves. Raises Problem while upstream can't be asked about one that is new."""
         digest = sha256(text.encode()).hexdigest()
         known = self._known.get(digest)
         # After a restart only digests are known; the text comes back with its first use, and can then be confirmed
@@ -136,7 +136,7 @@ class RelayTokens:
 
 
 def _token(document: dict[str, Any]) -> Token | None:
-    """A token as upstream describes it; None for a type that opens nothing here."""
+    """Return a token as upstream describes it; None for a type that opens nothing here."""
     kind = TYPES.get(document.get("type", ""))
     if kind is None:
         return None

@@ -60,13 +60,13 @@ class Upstream:
         self.url = url.rstrip("/").removesuffix("/api")
 
     def follow(self, token: str, last_id: str | None) -> Iterator[Event]:
-        """The events of the stream from there on, until it ends. Raises UpstreamError."""
+        """Yield the events of the stream from there on, until it ends. Raises UpstreamError."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         with self._open("GET", "/api/client/streaming", token, headers=headers, seconds=SILENCE_SECONDS) as answer:
             yield from _events(answer)
 
     def poll(self, token: str, etag: str) -> Poll:
-        """The flags, if they are other than those with this entity tag. Raises UpstreamError."""
+        """Return the flags, if they are other than those with this entity tag. Raises UpstreamError."""
         headers = {"If-None-Match": etag} if etag else {}
         try:
             with self._open("GET", "/api/client/features", token, headers=headers) as answer, _reading():
@@ -77,7 +77,7 @@ class Upstream:
             raise
 
     def validate(self, tokens: list[str]) -> list[dict[str, object]]:
-        """Those of the tokens that open something, each with type and environment. Raises UpstreamError."""
+        """Return those of the tokens that open something, each with type and environment. Raises UpstreamError."""
         with self._open("POST", "/edge/validate", "", body={"tokens": tokens}) as answer, _reading():
             found: list[dict[str, object]] = json.load(answer)["tokens"]
             return found

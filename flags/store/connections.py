@@ -34,7 +34,7 @@ def put_connections(session: Session, connections: Collection[Connection]) -> No
 
 
 def connections(session: Session, *, since: datetime, environment: str | None = None) -> list[Connection]:
-    """The instances heard of since then, by application, the longest connected first."""
+    """Return the instances heard of since then, by application, the longest connected first."""
     query = select(ConnectedClient).where(ConnectedClient.seen_at >= since)
     if environment is not None:
         query = query.where(ConnectedClient.environment == environment)

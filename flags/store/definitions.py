@@ -33,7 +33,7 @@ class StoredSegment:
 
 
 def stored_definitions(session: Session, name: str) -> dict[str, StoredDefinition]:
-    """The feature called `name` in each environment that has it, with its version."""
+    """Return the feature called `name` in each environment that has it, with its version."""
     table = FlagDefinition
     query = select(table.environment, table.feature, table.version, table.updated_at, table.updated_by)
     rows = session.execute(query.where(table.name == name).order_by(table.environment))
@@ -61,7 +61,7 @@ def replace_definition(
 
 
 def segment_versions(session: Session, environment: str) -> dict[int, int]:
-    """The version of each segment of `environment`."""
+    """Return the version of each segment of `environment`."""
     query = select(FlagSegment.id, FlagSegment.version).where(FlagSegment.environment == environment)
     return {number: version for number, version in session.execute(query)}  # noqa: C416 - rows are no pairs
 
@@ -85,19 +85,19 @@ def replace_segment(session: Session, environment: str, wire: Wire, *, expected_
 
 
 def definitions(session: Session, environment: str) -> list[Wire]:
-    """The features of `environment`, by name."""
+    """Return the features of `environment`, by name."""
     query = select(FlagDefinition.feature).where(FlagDefinition.environment == environment)
     return list(session.scalars(query.order_by(FlagDefinition.name)))
 
 
 def segments(session: Session, environment: str) -> list[Wire]:
-    """The segments of `environment`, by id."""
+    """Return the segments of `environment`, by id."""
     query = select(FlagSegment.segment).where(FlagSegment.environment == environment).order_by(FlagSegment.id)
     return list(session.scalars(query))
 
 
 def stored_segments(session: Session, environment: str | None = None) -> list[StoredSegment]:
-    """The segments of `environment`, or of all, with their versions; by environment and id."""
+    """Return the segments of `environment`, or of all, with their versions; by environment and id."""
     query = select(FlagSegment.environment, FlagSegment.segment, FlagSegment.version)
     if environment is not None:
         query = query.where(FlagSegment.environment == environment)
@@ -112,13 +112,13 @@ def delete_segment(session: Session, environment: str, number: int, *, version: 
 
 
 def segment_names(session: Session) -> dict[tuple[str, int], str]:
-    """The name of every segment by its environment and id."""
+    """Return the name of every segment by its environment and id."""
     rows = session.execute(select(FlagSegment.environment, FlagSegment.id, FlagSegment.segment))
     return {(row.environment, row.id): str(row.segment.get("name") or "") for row in rows}
 
 
 def every_segment(session: Session) -> dict[str, list[Wire]]:
-    """Every segment, by its environment."""
+    """Return every segment, by its environment."""
     found: dict[str, list[Wire]] = {}
     query = select(FlagSegment.environment, FlagSegment.segment).order_by(FlagSegment.environment, FlagSegment.id)
     for environment, wire in session.execute(query):
@@ -127,7 +127,9 @@ def every_segment(session: Session) -> dict[str, list[Wire]]:
 
 
 def definitions_of(session: Session, name: str, *, lock: bool = False) -> dict[str, Wire]:
-    """The feature called `name` in each environment that has it; with `lock` nobody else changes it meanwhile."""
+    """Return the feature called `name` in each environment that has it; with `lock`
+    nobody else changes it meanwhile.
+    """
     query = select(FlagDefinition.environment, FlagDefinition.feature).where(FlagDefinition.name == name)
     query = query.order_by(FlagDefinition.environment)
     rows = session.execute(query.with_for_update() if lock else query)
@@ -135,14 +137,14 @@ def definitions_of(session: Session, name: str, *, lock: bool = False) -> dict[s
 
 
 def every_definition(session: Session) -> dict[tuple[str, str], Wire]:
-    """Every feature by its environment and name."""
+    """Return every feature by its environment and name."""
     query = select(FlagDefinition.environment, FlagDefinition.name, FlagDefinition.feature)
     rows = session.execute(query.order_by(FlagDefinition.environment, FlagDefinition.name))
     return {(environment, name): feature for environment, name, feature in rows}
 
 
 def features_by_name(session: Session) -> dict[str, dict[str, Wire]]:
-    """Every feature by name, in each environment that has it."""
+    """Return every feature by name, in each environment that has it."""
     found: dict[str, dict[str, Wire]] = {}
     for (environment, name), feature in every_definition(session).items():
         found.setdefault(name, {})[environment] = feature
@@ -150,13 +152,13 @@ def features_by_name(session: Session) -> dict[str, dict[str, Wire]]:
 
 
 def changed_at(session: Session) -> dict[str, datetime]:
-    """Every feature by name, and when it was last changed in any environment."""
+    """Return every feature by name, and when it was last changed in any environment."""
     query = select(FlagDefinition.name, func.max(FlagDefinition.updated_at)).group_by(FlagDefinition.name)
     return {name: at for name, at in session.execute(query)}  # noqa: C416 - rows are no pairs to the types
 
 
 def switches(session: Session) -> dict[str, dict[str, bool]]:
-    """Every feature by name, and in which environments it is on."""
+    """Return every feature by name, and in which environments it is on."""
     query = select(FlagDefinition.name, FlagDefinition.environment, FlagDefinition.feature)
     found: dict[str, dict[str, bool]] = {}
     for name, environment, feature in session.execute(query.order_by(FlagDefinition.name, FlagDefinition.environment)):

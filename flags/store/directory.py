@@ -48,7 +48,7 @@ class UserAttributes:
 
 
 def beta_members(session: Session) -> frozenset[str]:
-    """Everybody on the beta allowlist."""
+    """Return everybody on the beta allowlist."""
     return frozenset(session.scalars(select(DirectoryUser.user_id).where(ON_THE_LIST)))
 
 

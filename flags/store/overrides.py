@@ -41,7 +41,7 @@ class StoredOverride:
 
 
 def overrides(session: Session, flag: str, effect: Effect) -> dict[str, Override]:
-    """The users `flag` treats by name, the earliest first, including those whose override has expired."""
+    """Return the users `flag` treats by name, the earliest first, including those whose override has expired."""
     rows = session.execute(
         select(FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at)
         .where(FlagOverride.flag == flag, FlagOverride.effect == effect)
@@ -51,7 +51,7 @@ def overrides(session: Session, flag: str, effect: Effect) -> dict[str, Override
 
 
 def overrides_by_flag(session: Session) -> dict[tuple[str, Effect], dict[str, Override]]:
-    """The same of every flag, in one query."""
+    """Return the active overrides of every flag, in one query."""
     columns = FlagOverride.flag, FlagOverride.effect, FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at
     found: dict[tuple[str, Effect], dict[str, Override]] = {}
     for flag, effect, user_id, reason, expires_at in session.execute(
@@ -69,7 +69,7 @@ def count_overrides(session: Session, flag: str, now: datetime, effect: Effect |
 
 
 def list_overrides(session: Session, flag: str, *, after: str = "", limit: int | None = None) -> list[StoredOverride]:
-    """The overrides of `flag` by user, of those `after` a user at most so many."""
+    """Return the overrides of `flag` by user, of those `after` a user at most so many."""
     query = select(FlagOverride).where(FlagOverride.flag == flag).order_by(FlagOverride.user_id, FlagOverride.effect)
     if after:
         query = query.where(FlagOverride.user_id > after)
@@ -78,13 +78,13 @@ def list_overrides(session: Session, flag: str, *, after: str = "", limit: int |
 
 
 def every_override(session: Session) -> list[StoredOverride]:
-    """Every override of every flag."""
+    """Return every override of every flag."""
     query = select(FlagOverride).order_by(FlagOverride.flag, FlagOverride.user_id, FlagOverride.effect)
     return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
 
 
 def find_override(session: Session, flag: str, user_id: str, effect: Effect) -> StoredOverride | None:
-    """One override as it is kept."""
+    """Return one override as it is kept."""
     row = session.get(FlagOverride, (flag, user_id, effect.value), populate_existing=True)
     return _stored(row) if row else None
 

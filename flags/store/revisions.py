@@ -23,30 +23,37 @@ ROUTING_STATE = CompiledStatement(select(NEWEST_CHANGE.label("revision"), WATCHE
 
 
 def routing_state(session: Session) -> tuple[int, datetime | None]:
-    """The revision and the end of the guard's lease, in one round trip: all that each evaluation must know afresh."""
+    """Return the revision and the end of the guard's lease, in one round trip: all that each
+    evaluation must know afresh.
+    """
     revision, expires_at = ROUTING_STATE.fetch_one(session)
     return revision or 0, expires_at
 
 
 def flags_revision(session: Session) -> int:
-    """The newest change that can have changed a flag: the same in every process, and unmoved by all other changes."""
+    """Return the newest change that can have changed a flag: the same in every process, and
+    unmoved by all other changes.
+    """
     # One look-up in the index (topic, id) each.
     newest = union_all(*map(_newest, TOPICS)).subquery()
     return session.scalar(select(func.max(newest.c.id))) or 0
 
 
 def directory_revision(session: Session) -> int:
-    """The newest change of who is on a beta allowlist."""
+    """Return the newest change of who is on a beta allowlist."""
     return session.scalar(_newest(DIRECTORY)) or 0
 
 
 def restore_revision(session: Session) -> int:
-    """The latest restore from a backup: what was read before it may be of a time that never was. 0 before the first."""
+    """Return the latest restore from a backup: what was read before it may be of a time that never was.
+
+    0 before the first.
+    """
     return session.scalar(_newest(RESTORE)) or 0
 
 
 def forget_revision(session: Session) -> int:
-    """The latest restore or erasure of a person: of both, who was in the directory may be there no longer."""
+    """Return the latest restore or erasure of a person: of both, who was in the directory may be there no longer."""
     newest = FORGET_REVISIONS.fetch_one(session)
     return max(newest.restored or 0, newest.erased or 0)
 

@@ -47,7 +47,7 @@ class LastRequest(NamedTuple):
 
 
 def last_requests(session: Session, *, since: datetime) -> dict[str, LastRequest]:
-    """Every flag that some SDK reported since then, whether or not there is such a flag."""
+    """Return every flag that some SDK reported since then, whether or not there is such a flag."""
     series = FlagUsage.flag, FlagUsage.environment, FlagUsage.app_name
     query = select(*series, func.max(FlagUsage.hour)).where(FlagUsage.hour >= _hour(since)).group_by(*series)
     found: dict[str, list[tuple[str, str, int]]] = {}
@@ -57,7 +57,7 @@ def last_requests(session: Session, *, since: datetime) -> dict[str, LastRequest
 
 
 def measurements(session: Session, environment: str) -> list[tuple[Measurement, float]]:
-    """Everything measured in `environment`, added up since the beginning."""
+    """Return everything measured in `environment`, added up since the beginning."""
     query = select(ImpactMetric).where(ImpactMetric.environment == environment)
     rows = session.scalars(query.order_by(ImpactMetric.name, ImpactMetric.labels, ImpactMetric.part))
     return [(Measurement(row.name, row.environment, row.labels, row.part, row.type), row.value) for row in rows]

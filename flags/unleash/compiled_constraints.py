@@ -46,7 +46,7 @@ class EngineNeeded(Exception):  # noqa: N818 - not an error either
 
 
 def compile_constraint(wire: Wire) -> Rule:
-    """The constraint as a function, which may raise EngineNeeded. Raises NotCompiled."""
+    """Return the constraint as a function, which may raise EngineNeeded. Raises NotCompiled."""
     rule = _condition(wire)
     return (lambda fields: not rule(fields)) if wire.get("inverted") else rule
 
@@ -57,7 +57,7 @@ def may_need_engine(wire: Wire) -> bool:
 
 
 def within(field: str, texts: Sequence[str]) -> Rule:
-    """The condition that an address is in one of these networks; may raise EngineNeeded. Raises NotCompiled."""
+    """Return the condition that an address is in one of these networks; may raise EngineNeeded. Raises NotCompiled."""
     try:
         found = [ip_network(text.strip(), strict=False) for text in texts]
     except ValueError as error:
@@ -144,7 +144,7 @@ def _version(field: str, holds: Callable[[Any, Any], bool], value: tuple[Any, ..
 
 
 def _precedence(text: str) -> tuple[Any, ...]:
-    """A version as a value that compares as semver.org says: a number below a word, a label below none."""
+    """Return a version as a value that compares as semver.org says: a number below a word, a label below none."""
     found = VERSION.fullmatch(text)
     assert found is not None
     major, minor, patch, labels = found.groups()

@@ -102,7 +102,7 @@ def _after(parents: Strategy, own: Strategy) -> Strategy:
 
 
 def _variant(after: Strategy, strategies: Sequence[Strategy], choices: Sequence[Choice]) -> Choice:
-    """The first strategy that lets somebody in chooses, by its own variants or by the flag's."""
+    """Choose as the first strategy that lets somebody in does, by its own variants or by the flag's."""
 
     def variant(fields: Fields) -> Wire | None:
         found = after(fields)
@@ -116,7 +116,10 @@ def _variant(after: Strategy, strategies: Sequence[Strategy], choices: Sequence[
 
 
 def _parent(wire: Wire, segments: Mapping[int, Sequence[Wire]], features: Wires) -> Strategy:
-    """A dependency as the condition that it is. A parent that is missing, or has parents itself, fulfils none."""
+    """Return a dependency as the condition that it is.
+
+    A parent that is missing, or has parents itself, fulfils none.
+    """
     parent = features.get(wire["feature"])
     if parent is None or parent.get("dependencies"):
         return lambda _fields: False
@@ -206,7 +209,7 @@ def _flexible(parameters: Wire) -> Strategy:
 
 
 def _random_share(percentage: int) -> Strategy:
-    """A share that is drawn anew each time is left to the engine, unless it is nobody or everybody."""
+    """Leave a share that is drawn anew each time to the engine, unless it is nobody or everybody."""
     if percentage not in (0, 100):
         raise NotCompiled
     return lambda _fields: percentage == 100

@@ -21,7 +21,10 @@ OFF: Wire = {"name": "disabled", "enabled": False, "featureEnabled": False}
 
 
 def compile_choice(feature: Wire, strategy: Wire) -> Choice:
-    """The choice of a strategy that let somebody in: among its own variants, or the flag's. Raises NotCompiled."""
+    """Return the choice of a strategy that let somebody in: among its own variants, or the flag's.
+
+    Raises NotCompiled.
+    """
     group = (strategy.get("parameters") or {}).get("groupId")
     if strategy.get("variants"):
         # The engine draws everybody here, whatever a variant says of names.

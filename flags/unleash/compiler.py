@@ -54,7 +54,7 @@ class CompiledFlag:
 
 
 def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
-    """The feature that SDKs in the flag's environment should hold at `now`; see `next_change_at`."""
+    """Return the feature that SDKs in the flag's environment should hold at `now`; see `next_change_at`."""
     denied, allowed = (ordered_active_users(each, now) for each in (flag.denied, flag.allowed))
     given = {
         SegmentKind.DENIED: denied,
@@ -83,14 +83,16 @@ def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
 
 
 def next_change_at(flag: RolloutFlag, now: datetime) -> datetime | None:
-    """When what `compile_flag` gives changes by itself: the next end of an override or of the lease; None if never."""
+    """Return when what `compile_flag` gives changes by itself: the next end of an override or of
+    the lease; None if never.
+    """
     overrides = (*flag.denied.values(), *flag.allowed.values())
     ends = [override.expires_at for override in overrides if override.expires_at] + [flag.guard_expires_at]
     return min((end for end in ends if end and end > now), default=None)
 
 
 def segment_id(key: str, kind: SegmentKind) -> int:
-    """The id of a flag's segment, the same in every process and at every revision."""
+    """Return the id of a flag's segment, the same in every process and at every revision."""
     return SEGMENT_IDS_FROM + crc32(key.encode()) % FLAG_SLOTS * SEGMENT_IDS_PER_FLAG + kind
 
 
@@ -122,7 +124,7 @@ def _segments(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> list[Wi
 
 
 def _part_id(key: str, bits: str) -> int:
-    """The id of a part of the users kept out: the flag's own where there is one part alone."""
+    """Return the id of a part of the users kept out: the flag's own where there is one part alone."""
     first = segment_id(key, SegmentKind.DENIED)
     return PART_IDS_FROM + crc32(f"{key}/{bits}".encode()) % PART_IDS if bits else first
 
@@ -139,7 +141,7 @@ def _is_enabled(flag: RolloutFlag, now: datetime, *, is_open: bool) -> bool:
 
 
 def _strategies(flag: RolloutFlag, segments: Mapping[SegmentKind, list[Wire]]) -> list[Wire]:
-    """The strategies that are open, in the order in which `evaluate` asks."""
+    """Return the strategies that are open, in the order in which `evaluate` asks."""
     exposure = flag.exposure
     denied = [wire["id"] for wire in segments.get(SegmentKind.DENIED, ())]
     strategies = [
@@ -177,7 +179,7 @@ def _rollout(key: str, percentage: int, *, constraints: Iterable[Wire] = (), seg
 
 
 def _signed_up_after(instant: datetime) -> list[Wire]:
-    """A signup date in any other spelling, or none, is not later in any engine."""
+    """Return what is met by a later signup; a date in any other spelling, or none, is not later in any engine."""
     return [
         wire_constraint(SIGNUP_DATE, "STR_STARTS_WITH", later_prefixes(instant)),
         wire_constraint(SIGNUP_DATE, "STR_ENDS_WITH", [ZULU]),

@@ -47,7 +47,7 @@ class FeatureState:
 
 
 def apply_events(document: object) -> object:
-    """A document of events as the features and segments they lead to; any other document as it is."""
+    """Return a document of events as the features and segments they lead to; any other document as it is."""
     if not isinstance(document, Mapping) or not isinstance(document.get("events"), list):
         return document
     state = FeatureState()

@@ -56,7 +56,7 @@ class FlagExplainer:
         self._engine = Engine(_state(contents, self._wire, self._parts))
 
     def explain(self, context: Context, document: Mapping[str, Any]) -> FlagExplanation:
-        """The answer for this user and how it came about; `document` is the context as engines read it."""
+        """Return the answer for this user and how it came about; `document` is the context as engines read it."""
         asked = EngineContext(document)
         # The answer is the whole flag's; the parts only say why, and never decide it.
         value = self._flag.is_on(asked)
@@ -89,7 +89,7 @@ class FlagExplainer:
         yield Step(Question.DEFAULT, RuleOutcome.DECIDED, "No strategy of the flag lets this user in.")
 
     def _entries(self, context: Context, met: Mapping[str, bool]) -> Iterator[tuple[int, int]]:
-        """The bucket in each gradual rollout whose conditions this user meets, and which strategy that is."""
+        """Yield the bucket in each gradual rollout whose conditions this user meets, and which strategy that is."""
         for number, strategy in enumerate(self._wire["strategies"], start=1):
             percentage, stickiness = SHARES.get(strategy["name"], ("", "-"))
             given = strategy.get("parameters") or {}
@@ -101,7 +101,7 @@ class FlagExplainer:
 
 
 def _state(contents: FeaturePayload, wire: Wire, parts: Iterable[Probe]) -> bytes:
-    """A state in which each part is a flag, beside the flags and segments that they refer to."""
+    """Return a state in which each part is a flag, beside the flags and segments that they refer to."""
     probes = [part.wire for part in parts]
     parents = {each["feature"] for each in wire.get("dependencies") or ()}
     # The parents as they are served: the probe of a dependency asks them.

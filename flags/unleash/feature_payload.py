@@ -44,7 +44,7 @@ class FeaturePayload:
         return replace(encoded, digest=_digest(encoded))
 
     def only(self, is_wanted: Callable[[Wire], bool]) -> "FeaturePayload":
-        """The features that are wanted, with every segment."""
+        """Return the features that are wanted, with every segment."""
         remaining = FeaturePayload(
             {name: item for name, item in self.features.items() if is_wanted(item.wire)}, self.segments
         )
@@ -52,7 +52,9 @@ class FeaturePayload:
 
 
 def encode(value: object) -> bytes:
-    """The JSON of a value, as compact as it gets; valid whatever is in it, or one flag would spoil every answer."""
+    """Return the JSON of a value, as compact as it gets; valid whatever is in it, or one flag
+    would spoil every answer.
+    """
     try:
         text = ENCODER.encode(value)
     except ValueError:
@@ -71,7 +73,7 @@ def _finite(value: object) -> object:
 
 
 def join(items: Iterable[EncodedFeature]) -> bytes:
-    """The JSON array of items that are encoded already."""
+    """Return the JSON array of items that are encoded already."""
     return b"[" + b",".join(item.encoded for item in items) + b"]"
 
 

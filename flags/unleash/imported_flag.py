@@ -59,7 +59,7 @@ class ImportedFlag:
         return Reason.DISABLED if self.constant is False else Reason.DEFAULT
 
     def variant(self, context: EngineContext) -> Mapping[str, Any] | None:
-        """The variant in the engine's words; None for a flag that has none."""
+        """Return the variant in the engine's words; None for a flag that has none."""
         if not self.has_variants:
             return None
         # The rules say which variant of a flag that is on; an engine says none of one that is off.
@@ -71,7 +71,7 @@ class ImportedFlag:
 
 
 def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, ImportedFlag]:
-    """The flags of `contents` with these names."""
+    """Return the flags of `contents` with these names."""
     wires = {name: contents.features[name].wire for name in names}
     if not wires:
         return {}
@@ -104,7 +104,7 @@ def _depends_on_user(strategy: Wire, segments: Mapping[int, Sequence[Wire]]) -> 
 
 
 def _state(contents: FeaturePayload, wires: Mapping[str, Wire]) -> bytes:
-    """The engine's state: these flags, those they depend on, and the segments that any of them names."""
+    """Return the engine's state: these flags, those they depend on, and the segments that any of them names."""
     parents = {parent["feature"] for wire in wires.values() for parent in wire.get("dependencies") or ()}
     features = [contents.features[name] for name in sorted(wires.keys() | parents) if name in contents.features]
     segments = [contents.segments[key] for key in sorted(_segments(features)) if key in contents.segments]

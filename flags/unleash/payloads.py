@@ -13,7 +13,7 @@ class UnreadablePayload(ValueError):  # noqa: N818 - what the payload is
 
 
 def value_of(kind: str, text: str) -> object:
-    """The value that a payload of this type stands for. Raises UnreadablePayload."""
+    """Return the value that a payload of this type stands for. Raises UnreadablePayload."""
     if len(text) > LENGTH_MAX:
         raise UnreadablePayload(f"it has {len(text):,} characters, and {LENGTH_MAX:,} are allowed")
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):

@@ -77,7 +77,9 @@ class Probe:
 
 
 def probes_of(feature: Wire) -> Iterator[Probe]:
-    """The parts in the order in which they are asked: dependencies, then each strategy after its own conditions."""
+    """Yield the parts in the order in which they are asked: dependencies, then each strategy
+    after its own conditions.
+    """
     for number, dependency in enumerate(feature.get("dependencies") or (), start=1):
         wire = {**_probe(f"dependency {number}", OPEN), "dependencies": [dependency]}
         yield Probe(Question.DEPENDENCY, wire, dependency_text(dependency))

@@ -80,7 +80,7 @@ class UsageBuffer:
                     self._measure(series, value)
 
     def take(self) -> Report:
-        """Everything reported so far; nothing is left afterwards."""
+        """Return everything reported so far; nothing is left afterwards."""
         with self._lock:
             report = Report(self._answers, self._increments, self._levels)
             self._answers, self._increments, self._levels = Counter(), {}, {}

@@ -39,7 +39,7 @@ class OutcomeBuffer:
                     self._counts[name] = _sum(self._counts.get(name), count)
 
     def take(self) -> dict[str, Count]:
-        """Everything told so far; nothing is left afterwards."""
+        """Return everything told so far; nothing is left afterwards."""
         with self._lock:
             taken, self._counts = self._counts, {}
         return taken

@@ -69,7 +69,7 @@ def test_every_name_that_we_deliver_has_words() -> None:
 
 
 def test_every_text_of_a_plan_that_we_deliver_is_in_each_language_and_a_text_of_ones_own_stays() -> None:
-    plans = [make(NOW) for make in TEMPLATES.values()]
+    plans = [template.make(NOW) for template in TEMPLATES.values()]
     checklists = [checklist for plan in plans for checklist in plan.checklists]
     texts = {
         *(str(make.__doc__) for make in TEMPLATES.values()),

@@ -167,7 +167,7 @@ def test_an_emergency_in_the_middle_leaves_the_second_flag_alone(guide: Guide) -
     guide.step()
     guide.step()
     with transaction() as session:
-        plan = TEMPLATES["percentage-ramp"](guide.now)
+        plan = TEMPLATES["percentage-ramp"].make(guide.now)
         rollouts.plan(session, "SEARCH_V2", plan, ChangeContext(guide.now, OWNER, "The next one."))
         emergency = ChangeContext(guide.now, "olga", "Customers see wrong balances.")
         assert isinstance(rollouts.roll_back(session, FLAG, emergency), Transition)

@@ -67,7 +67,7 @@ def _allow_roles(roles: tuple[str, ...], before: tuple[str, ...]) -> None:
 
 
 def _person(roles: tuple[str, ...]) -> sa.Table:
-    """The table as the versions before have it."""
+    """Return the table as the versions before have it."""
     return sa.Table(
         "person",
         sa.MetaData(),

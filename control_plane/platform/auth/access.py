@@ -22,7 +22,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def rows(session: Session, table: Table) -> Rows:
-    """Everybody who signs in, or every token, as they stand now."""
+    """Return everybody who signs in, or every token, as they stand now."""
     return [dict(row) for row in session.execute(select(table).order_by(table.c.id)).mappings()]
 
 

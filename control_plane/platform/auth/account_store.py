@@ -77,13 +77,13 @@ def add_person(session: Session, *, username: str, password_hash: str, role: Rol
 
 
 def person(session: Session, person_id: int) -> Person | None:
-    """The person with this id."""
+    """Return the person with this id."""
     row = session.scalars(PEOPLE.where(PersonRow.id == person_id)).one_or_none()
     return _person(row) if row else None
 
 
 def credentials(session: Session, username: str) -> tuple[Person, str] | None:
-    """The person with this username and their password hash."""
+    """Return the person with this username and their password hash."""
     row = session.scalars(PEOPLE.where(PersonRow.username == username)).one_or_none()
     return (_person(row), row.password_hash) if row else None
 
@@ -184,18 +184,18 @@ def add_token(session: Session, **columns: object) -> Token:
 
 
 def tokens(session: Session) -> list[Token]:
-    """Every token, the newest first, revoked ones too."""
+    """Return every token, the newest first, revoked ones too."""
     return [_token(row) for row in session.scalars(TOKENS.order_by(ApiTokenRow.id.desc()))]
 
 
 def token(session: Session, token_id: int) -> Token | None:
-    """The token with this id."""
+    """Return the token with this id."""
     row = session.scalars(TOKENS.where(ApiTokenRow.id == token_id)).one_or_none()
     return _token(row) if row else None
 
 
 def tokens_by_selector(session: Session, selectors: Collection[str]) -> dict[str, Token]:
-    """The tokens with these selectors, as the database has them now; the unknown are left out."""
+    """Return the tokens with these selectors, as the database has them now; the unknown are left out."""
     rows = session.scalars(TOKENS.where(ApiTokenRow.selector.in_(selectors)))
     return {row.selector: _token(row) for row in rows}
 

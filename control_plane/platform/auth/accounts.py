@@ -112,20 +112,20 @@ def ensure_first_owner(session: Session, now: datetime) -> str | None:
 
 
 def claimed(session: Session, username: str) -> tuple[Person | None, str]:
-    """The person who is said to sign in, and the hash that their password has to fit."""
+    """Return the person who is said to sign in, and the hash that their password has to fit."""
     name = account_name(username)
     return (account_store.credentials(session, name) if USERNAME.fullmatch(name) else None) or (None, NOBODY)
 
 
 def prove(person: Person | None, password_hash: str, password: str) -> Person | None:
-    """The person, where the password proves it; this takes its time and needs no database."""
+    """Return the person, where the password proves it; this takes its time and needs no database."""
     # Checked for nobody too, before anything else is looked at: the time that it takes tells nobody which names exist.
     proved = is_password(password_hash, password)
     return person if person and proved and person.disabled_at is None else None
 
 
 def account_name(username: str) -> str:
-    """The username as it is stored, whichever way it was typed."""
+    """Return the username as it is stored, whichever way it was typed."""
     return username.strip().lower()
 
 

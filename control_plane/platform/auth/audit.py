@@ -153,7 +153,7 @@ def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
 
 
 def every(session: Session, *, after: int = 0) -> Iterator[AuditEntry]:
-    """Every entry after the one with this id, oldest first, in batches."""
+    """Yield every entry after the one with this id, oldest first, in batches."""
     last_id = after
     while batch := session.scalars(
         select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
@@ -188,7 +188,7 @@ def latest(
 
 
 def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
-    """An entry as JSON."""
+    """Return an entry as JSON."""
     return {
         "id": entry.id,
         "at": entry.at.isoformat(),

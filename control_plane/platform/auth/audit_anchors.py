@@ -147,7 +147,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _line(text: str, number: int, path: Path) -> End | None:
-    """The anchor of a line; None for the half of one that a power cut left."""
+    """Return the anchor of a line; None for the half of one that a power cut left."""
     if not text.startswith("{"):
         return parse(text)
     try:

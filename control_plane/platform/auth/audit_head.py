@@ -86,18 +86,18 @@ def problem(session: Session, found: End) -> str:
 
 
 def sealed_from(session: Session) -> int:
-    """The first entry that was sealed when it was written; 0 where none is yet."""
+    """Return the first entry that was sealed when it was written; 0 where none is yet."""
     return session.scalar(select(AuditHead.sealed_from)) or 0
 
 
 def read(session: Session) -> End | None:
-    """The end as the record has it; None where it was removed."""
+    """Return the end as the record has it; None where it was removed."""
     head = session.get(AuditHead, HEAD, populate_existing=True)
     return _end(head) if head else None
 
 
 def sealed_end(session: Session) -> End | None:
-    """The end as the record has it, if its seal says that nobody but this program wrote it."""
+    """Return the end as the record has it, if its seal says that nobody but this program wrote it."""
     head = session.get(AuditHead, HEAD, populate_existing=True)
     return _end(head) if head and is_sealed(head) else None
 

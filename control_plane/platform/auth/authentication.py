@@ -61,7 +61,7 @@ def init_app(app: Flask) -> None:
 
 
 def presented_token() -> str:
-    """The token of the request: raw or Bearer in `Authorization`, else `X-API-Key`; empty without one."""
+    """Return the token of the request: raw or Bearer in `Authorization`, else `X-API-Key`; empty without one."""
     found = environ()
     authorization: str = found.get("HTTP_AUTHORIZATION", "")
     scheme, _, rest = authorization.strip().partition(" ")

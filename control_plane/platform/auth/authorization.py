@@ -121,13 +121,13 @@ def actor() -> str:
 
 
 def person() -> Person | None:
-    """The person signed in, if one is."""
+    """Return the person signed in, if one is."""
     caller = authentication.current_principal()
     return caller.person if isinstance(caller, Principal) else None
 
 
 def token() -> Token:
-    """The token that opened this view; only for views under `require_token`."""
+    """Return the token that opened this view; only for views under `require_token`."""
     caller = authentication.current_principal()
     if not isinstance(caller, Principal) or caller.token is None:
         raise LookupError("No token opened this view; put require_token over it.")

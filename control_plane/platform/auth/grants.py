@@ -37,12 +37,12 @@ def parse_role(role: Role | str) -> Role:
 
 
 def grant_document(grant: Grant) -> dict[str, str]:
-    """A grant as it is stored and shown."""
+    """Return a grant as it is stored and shown."""
     return {"role": grant.role.value, "flag": grant.flag, "environment": grant.environment}
 
 
 def person_document(person: Person) -> dict[str, object]:
-    """A person as JSON."""
+    """Return a person as JSON."""
     return {
         "id": person.id,
         "username": person.username,

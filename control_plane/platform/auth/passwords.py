@@ -29,7 +29,10 @@ RETRY_SECONDS = 2
 
 @contextmanager
 def queue(places: int) -> Iterator[None]:
-    """A place in the queue of those whose password is checked. Raises a 503 Problem where all `places` are taken."""
+    """Provide a place in the queue of those whose password is checked.
+
+    Raises a 503 Problem where all `places` are taken.
+    """
     with _queue:
         if _queued[0] >= places:
             detail = f"Too many people sign in at this moment; try again in {RETRY_SECONDS} seconds."
@@ -43,7 +46,10 @@ def queue(places: int) -> Iterator[None]:
 
 
 def hash_password(password: str, *, username: str) -> str:
-    """The text to store. Raises Problem for a password that is too short, too long or guessed among the first."""
+    """Return the text to store.
+
+    Raises Problem for a password that is too short, too long or guessed among the first.
+    """
     if len(password) not in CHARACTERS:
         limits = f"{CHARACTERS[0]} to {CHARACTERS[-1]} characters"
         raise Problem(422, "WEAK_PASSWORD", f"The password has {len(password)} characters; use {limits}.")

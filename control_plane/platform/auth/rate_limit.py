@@ -79,7 +79,10 @@ class Attempt:
 
 @contextmanager
 def attempt(*limits: tuple[RateLimitItem, str]) -> Iterator[Attempt]:
-    """An attempt under these limits, each with whom it counts against. Raises a 429 Problem beyond any of them."""
+    """Provide an attempt under these limits, each with whom it counts against.
+
+    Raises a 429 Problem beyond any of them.
+    """
     made, failures = Attempt(), FAILURES.get()
 
     def end(limit: RateLimitItem, name: str) -> None:

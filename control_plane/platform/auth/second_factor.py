@@ -110,7 +110,7 @@ def reset(session: Session, person: Person, *, now: datetime, actor: str, reason
 
 
 def _step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None:
-    """The step that a code belongs to, among those near now and after the last one used."""
+    """Return the step that a code belongs to, among those near now and after the last one used."""
     present = int(now.timestamp()) // STEP_SECONDS
     for step in range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1):
         if step > after and secret and hmac.compare_digest(pyotp.HOTP(secret).at(step).encode(), code.encode()):
@@ -119,7 +119,7 @@ def _step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None
 
 
 def _secret(sealed: str) -> str:
-    """The secret itself; empty where it was sealed with a key that is known no more."""
+    """Return the secret itself; empty where it was sealed with a key that is known no more."""
     try:
         return _cipher().decrypt(sealed.encode()).decode()
     except InvalidToken:

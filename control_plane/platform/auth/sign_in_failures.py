@@ -43,7 +43,7 @@ class Limit:
 
 @contextmanager
 def attempt(limits: tuple[Limit, ...], made: Attempt, now: datetime) -> Iterator[None]:
-    """An attempt under these limits, taken back unless `made` says at the end that it failed.
+    """Provide an attempt under these limits, taken back unless `made` says at the end that it failed.
 
     Raises a 429 Problem beyond any limit, and then counts it against none.
     """

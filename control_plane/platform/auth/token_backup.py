@@ -29,7 +29,7 @@ def write(path: Path, tokens: Collection[Token]) -> None:
 
 
 def read(path: Path) -> Mapping[str, Token]:
-    """The tokens by selector; none where the file is missing, torn or from another version."""
+    """Return the tokens by selector; none where the file is missing, torn or from another version."""
     try:
         tokens = CODEC.validate_json(path.read_bytes())
     except FileNotFoundError:

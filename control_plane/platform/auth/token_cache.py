@@ -55,7 +55,7 @@ class TokenCache:
         self._changing = threading.Lock()
 
     def find(self, selector: str) -> Token | None:
-        """The token as it stood less than a second ago, or longer ago while the database can't answer.
+        """Return the token as it stood less than a second ago, or longer ago while the database can't answer.
 
         Raises what the fetch raised for a token that neither this process nor an earlier one knew.
         """
@@ -82,7 +82,7 @@ class TokenCache:
         self._uses[token_id] = now
 
     def take_uses(self) -> dict[int, datetime]:
-        """When each token was last used since the last call."""
+        """Return when each token was last used since the last call."""
         taken, self._uses = self._uses, {}
         return taken
 
@@ -91,7 +91,10 @@ class TokenCache:
         return now - self._confirmed_at <= TTL_SECONDS or now < self._paused_until
 
     def _confirm_if_free(self) -> None:
-        """One request asks for all. The others wait a moment for its answer, then go on with what is known."""
+        """Confirm the tokens, one request for all.
+
+        The others wait a moment for its answer, then go on with what is known.
+        """
         if not self._asking.acquire(timeout=MAX_WAIT_SECONDS):
             self._pause("slow")
             return

@@ -104,7 +104,7 @@ def create_token(
 
 
 def list_tokens(session: Session) -> list[Token]:
-    """Every token, the newest first, those that have ended too."""
+    """Return every token, the newest first, those that have ended too."""
     return account_store.tokens(session)
 
 
@@ -162,7 +162,7 @@ def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, 
 
 
 def check_token(text: str, now: datetime) -> Token | TokenRefusal:
-    """The token this text proves, or why it opens nothing.
+    """Return the token this text proves, or why it opens nothing.
 
     Raises the database's error for a token this process doesn't know yet while the database can't answer.
     """

@@ -114,7 +114,10 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """A unit of work: committed when the block ends, rolled back when it raises. SQLite takes its write lock first."""
+    """Provide a unit of work: committed when the block ends, rolled back when it raises.
+
+    SQLite takes its write lock first.
+    """
     hooks: Hooks = {AFTER_COMMIT: [], AFTER_ROLLBACK: []}
     with WRITE_LOCK.get():
         try:
@@ -132,7 +135,9 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def read_only() -> Iterator[Session]:
-    """A view that writes nothing and waits for no writer; of one instant on SQLite, of one a query on PostgreSQL."""
+    """Provide a view that writes nothing and waits for no writer; of one instant on SQLite, of
+    one a query on PostgreSQL.
+    """
     with _session(READ_ENGINE.get(), {}) as session:
         yield session
 
@@ -165,7 +170,7 @@ def after_commit(session: Session, action: Callable[[], None]) -> None:
 
 
 def dialect_insert(session: Session, table: Any) -> Any:
-    """The dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    """Return the dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
     return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
 
 
@@ -184,7 +189,9 @@ def after_rollback(session: Session, action: Callable[[], None]) -> None:
 
 
 def per_dialect(build: Callable[[Any], Executable]) -> Statements:
-    """A statement for each dialect, built once; `build` is given the dialect's INSERT with `on_conflict_do_…`."""
+    """Return a statement for each dialect, built once; `build` is given the dialect's
+    INSERT with `on_conflict_do_…`.
+    """
     return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
 
 

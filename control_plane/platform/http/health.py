@@ -45,7 +45,7 @@ def register(name: str, ping: Ping) -> None:
 @bp.get("/healthz")
 @openapi_doc(answers={200: Liveness})
 def alive() -> ResponseReturnValue:
-    """The process answers. Nothing else is touched, so that an outage elsewhere restarts nobody."""
+    """Answer that the process runs. Nothing else is touched, so that an outage elsewhere restarts nobody."""
     return jsonify(status="alive")
 
 
@@ -68,7 +68,7 @@ def checks() -> dict[str, str]:
 @bp.get("/metrics")
 @openapi_doc(answers={200: "text/plain"})
 def metrics() -> ResponseReturnValue:
-    """Every metric, for a client on this machine or with an admin or service token."""
+    """Return every metric, for a client on this machine or with an admin or service token."""
     return _exposition() if _is_local() else require_token("admin", "service")(_exposition)()
 
 
@@ -102,7 +102,7 @@ def _ping_database() -> None:
 
 
 def _ping_writes() -> None:
-    """A disk without room and a standby answer every query, and take no change."""
+    """Write and take back: a disk without room and a standby answer every query, and take no change."""
     # The heartbeat writes every second anyway, so no check has to write.
     failure = jobs_of(current_app).lead_failure
     if failure is not None:
@@ -110,13 +110,13 @@ def _ping_writes() -> None:
 
 
 def _ping_requests() -> None:
-    """A crowd of requests is no outage: what waits for a thread is answered later."""
+    """Fail while requests can't begin. A crowd is no outage: what waits for a thread is answered later."""
     if found := saturation.REQUESTS.get().saturated:
         raise Busy(found)
 
 
 def _ping_stop() -> None:
-    """A balancer that goes by this sends the next requests elsewhere."""
+    """Fail once the process is stopping: a balancer that goes by this sends the next requests elsewhere."""
     if STOPPING.get().is_set():
         raise NotReady("This process is about to stop.")
 

@@ -114,12 +114,12 @@ class Description(BaseModel):
 @bp.get("/openapi.json")
 @openapi_doc(answers={200: Description})
 def show() -> ResponseReturnValue:
-    """This description."""
+    """Return this description."""
     return jsonify(document(current_app))
 
 
 def document(app: Flask) -> dict[str, object]:
-    """The OpenAPI 3.1 description of the application's routes for programs."""
+    """Return the OpenAPI 3.1 description of the application's routes for programs."""
     paths: dict[str, dict[str, object]] = {}
     described = [(rule, method) for rule in app.url_map.iter_rules() for method in _methods(rule)]
     for rule, method in sorted(described, key=lambda each: (each[0].rule, each[1])):

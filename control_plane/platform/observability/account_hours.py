@@ -107,7 +107,7 @@ class AccountBuffer:
             self._seen[key] = bad or self._seen.get(key, False)
 
     def take(self) -> dict[tuple[Side, str], bool]:
-        """Everything seen so far; the buffer is empty afterwards."""
+        """Return everything seen so far; the buffer is empty afterwards."""
         with self._lock:
             seen, self._seen = self._seen, {}
         return seen

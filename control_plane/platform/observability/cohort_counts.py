@@ -167,7 +167,7 @@ class CohortBuffer:
         return float(FLUSH_SECONDS) if self._good or self._failures else None
 
     def take(self, now: datetime) -> Taken:
-        """Everything counted so far; the buffer is empty afterwards."""
+        """Return everything counted so far; the buffer is empty afterwards."""
         with self.known.lock:
             good: Counter[CohortSeries] = Counter()
             for (signal, engine, cohorts), number in self._good.items():
@@ -218,7 +218,7 @@ def write(session: Session, buffer: CohortBuffer, now: datetime) -> None:
 
 
 def read(session: Session) -> dict[CohortSeries, CohortCount]:
-    """All counts since the beginning."""
+    """Return all counts since the beginning."""
     rows = ALL.fetch_all(session)
     return {
         CohortSeries(signal, engine, Cohort(dimension, name)): CohortCount(bad, total, accounts)

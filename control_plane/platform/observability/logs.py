@@ -76,7 +76,7 @@ def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, objec
 
 
 def as_json(_logger: object, _method: str, event: MutableMapping[str, object]) -> str:
-    """One line; what JSON doesn't know is written as text."""
+    """Return one line; what JSON doesn't know is written as text."""
     return ENCODER.encode(event)
 
 

@@ -37,7 +37,7 @@ SLICES_KEPT_SECONDS = 3600
 
 
 def _add_counts(table: Table) -> CompiledStatement:
-    """The INSERT that adds its counts to those stored; the database adds, so processes merge in any order."""
+    """Return the INSERT that adds its counts to those stored; the database adds, so processes merge in any order."""
 
     def build(insert: Any) -> Executable:
         statement = insert(table)
@@ -134,7 +134,7 @@ class SignalBuffer:
             self.counted.set()
 
     def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], Counter[Failure]]:
-        """Everything counted so far; the buffer is empty afterwards."""
+        """Return everything counted so far; the buffer is empty afterwards."""
         with self._lock:
             counts, failures = (self._good, self._bad), self._failures
             self._good, self._bad, self._failures = Counter(), Counter(), Counter()
@@ -270,7 +270,7 @@ def add_hour(session: Session, series: SeriesKey, count: Count, *, began_at: dat
 
 
 def totals(session: Session) -> dict[SeriesKey, Count]:
-    """All counts since the beginning; differences between two readings are the increments."""
+    """Return all counts since the beginning; differences between two readings are the increments."""
     rows = TOTALS.fetch_all(session)
     return {SeriesKey(signal, engine, role): Count(bad, total) for signal, engine, role, bad, total in rows}
 

@@ -118,7 +118,7 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def exposition() -> bytes:
-    """Every metric of every process, in Prometheus' text format."""
+    """Return every metric of every process, in Prometheus' text format."""
     _create_series()
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
@@ -204,7 +204,7 @@ def _log(found: Environ, route: str, status: int, seconds: float) -> None:
 
 
 def _observe_statements(engine: Engine) -> None:
-    """Only while a request waits: the guard's own statements are no evidence of what users wait for."""
+    """Time statements while a request waits: the guard's own statements are no evidence of what users wait for."""
     event.listen(engine, "before_cursor_execute", _statement_starts)
     event.listen(engine, "after_cursor_execute", _statement_ends)
     event.listen(engine, "handle_error", _statement_fails)
@@ -254,7 +254,9 @@ def _slow_after() -> float:
 
 
 def _observe_errors(engine: Engine, app: Flask) -> None:
-    """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
+    """Count what the database refused: the connection, a lock, a deadlock or a time-out; what is the statement's own
+    mistake is no such error.
+    """
     event.listen(engine, "handle_error", lambda context: _record_database_failure(context.sqlalchemy_exception))
     BEGIN_ERROR_HOOK.set(app, _record_database_failure)
 

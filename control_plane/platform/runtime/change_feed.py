@@ -66,7 +66,7 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
 
 
 def revision(session: Session) -> int:
-    """The newest published change; 0 before the first."""
+    """Return the newest published change; 0 before the first."""
     found: int = execute_core(session, NEWEST).scalar_one()
     return found
 
@@ -206,7 +206,7 @@ FEED = AppState[ChangeFeed]("change_feed")
 
 
 def feed() -> ChangeFeed:
-    """The change feed of the running application."""
+    """Return the change feed of the running application."""
     return FEED.get()
 
 

@@ -151,7 +151,7 @@ class Jobs:
             self._call(name, lambda now: job(now, term))
 
     def _call(self, name: str, job: Callable[[datetime], None]) -> None:
-        """One poisonous run is logged and does not end the schedule."""
+        """Run the job; a run that fails is logged and does not end the schedule."""
         with self._app.app_context():
             try:
                 if name == LEAD:
@@ -196,7 +196,7 @@ def run_on_leader(app: Flask, seconds: float, name: str, job: Job, *, alone: boo
 
 
 def jobs_of(app: Flask) -> Jobs:
-    """The jobs of the application."""
+    """Return the jobs of the application."""
     return JOBS.get(app)
 
 

@@ -80,7 +80,7 @@ def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
 
 
 def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> int | None:
-    """The guard judges: exposure is allowed for `ttl_seconds`. None when a newer leader has beaten since.
+    """Record that the guard judges: exposure is allowed for `ttl_seconds`. None when a newer leader has beaten since.
 
     Otherwise the revision of the change feed, which whoever judges would ask for next; 0 before the first change.
     """
@@ -92,7 +92,7 @@ def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float)
 
 
 def rows(session: Session) -> list[dict[str, object]]:
-    """Every lease as it stands, for whoever replaces the database."""
+    """Return every lease as it stands, for whoever replaces the database."""
     return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
 
 

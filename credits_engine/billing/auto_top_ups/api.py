@@ -95,7 +95,7 @@ def delete_view() -> ResponseReturnValue:
 
 
 def _account(now: datetime) -> str:
-    """The account that this is about. Raises Problem for a member, who does not pay for their organisation."""
+    """Return the account that this is about. Raises Problem for a member, who does not pay for their organisation."""
     user_id = acting_user()
     if found := membership(user_id, now):
         sentence = f"Your credits are those of {found.account_id}; whoever pays for it has a service of yours ask."

@@ -75,7 +75,7 @@ def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catal
 
 
 def without_subscription(plan: CreditPlan) -> Entitlement:
-    """The entitlement of a user whose last subscription became another's: the plan from before the first."""
+    """Return the entitlement of a user whose last subscription became another's: the plan from before the first."""
     return Entitlement(
         plan=plan,
         anchor=None,
@@ -127,7 +127,8 @@ def limits(
     catalogue: Catalogue,
     merged: Merged = NEVER_MERGED,
 ) -> ChangeLimits | None:
-    """The limits that the running period should have, where it has others: raised at once, lowered by the next period.
+    """Return the limits that the running period should have, where it has others: raised at once,
+    lowered by the next period.
 
     Lowered at once only where rights ended, or where a late event tells that the period began with a lower plan.
     """
@@ -142,7 +143,7 @@ def limits(
 def plan_within(
     span: Period, histories: Iterable[History], catalogue: Catalogue, now: datetime, merged: Merged = NEVER_MERGED
 ) -> CreditPlan | None:
-    """The highest plan that any subscription granted within `span`, as of `now`; None where none did.
+    """Return the highest plan that any subscription granted within `span`, as of `now`; None where none did.
 
     One that came with a merge granted its plan to somebody else before that.
     """

@@ -75,7 +75,7 @@ class _Charge:
 
 
 def coverages(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> list[Coverage]:
-    """Everything that is paid for. A service period ends early where the anchor moved and the next one began."""
+    """Return everything that is paid for. A service period ends early where the anchor moved and the next one began."""
     # A period that nobody paid ends none that was paid: the customer still has what they bought before it.
     starts = sorted(
         {period.start for each in granting if (period := service_period(each, catalogue))} - _unpaid(granting, payments)
@@ -85,7 +85,7 @@ def coverages(granting: list[Snapshot], payments: Payments, catalogue: Catalogue
 
 
 def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalogue: Catalogue) -> CreditPlan | None:
-    """The plan that a line is for; lines of newer generations name only the price's id."""
+    """Return the plan that a line is for; lines of newer generations name only the price's id."""
     return bought(
         Item(line.price_id, line.lookup_key, None, keys.get(line.price_id, ()), quantity=line.quantity), catalogue
     )
@@ -206,7 +206,7 @@ def _is_paid_later(snapshot: Snapshot) -> bool:
 
 
 def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:
-    """The part from the start on that the kept share of the money pays for, `end` at the latest."""
+    """Return the part from the start on that the kept share of the money pays for, `end` at the latest."""
     # In whole microseconds and fractions: floats would round, and an end must not depend on how it was reached.
     whole = (period.end - period.start) // INSTANT
     paid_until = period.start + INSTANT * int(whole * paid_share)

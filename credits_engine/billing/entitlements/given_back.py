@@ -68,7 +68,9 @@ NO_NOTES = CreditedByNotes()
 
 
 def charges_given_back(facts: Iterable[Fact], policy: DisputePolicy) -> list[GivenBack]:
-    """Every charge of which something was refunded or lost in a dispute; with `FREEZE` an open one counts as lost."""
+    """Return every charge of which something was refunded or lost in a dispute; with `FREEZE` an
+    open one counts as lost.
+    """
     known = list(facts)
     refunds = {each.charge_id: each for each in _latest_refunds(known)}
     disputes = disputes_by_charge(known)
@@ -129,7 +131,7 @@ def _pays(charge: GivenBack, paid: PackPaid) -> bool:
 
 
 def disputed_invoices(facts: Iterable[Fact], status: DisputeStatus) -> dict[str, datetime]:
-    """The invoices whose payment is in a dispute of this status, by the moment since which it is."""
+    """Return the invoices whose payment is in a dispute of this status, by the moment since which it is."""
     known = list(facts)
     invoices = invoices_by_payment(known)
     of_charges = {each.charge_id: each.invoice_id for each in known if isinstance(each, Refund)}
@@ -142,7 +144,9 @@ def disputed_invoices(facts: Iterable[Fact], status: DisputeStatus) -> dict[str,
 
 
 def invoices_by_payment(known: Iterable[Fact]) -> dict[str, str]:
-    """The invoice that each payment settled, as the invoice itself says, or since 2025-03-31.basil its payment."""
+    """Return the invoice that each payment settled, as the invoice itself says, or since
+    2025-03-31.basil its payment.
+    """
     return {
         each.payment_intent: each.invoice_id
         for each in known
@@ -151,7 +155,7 @@ def invoices_by_payment(known: Iterable[Fact]) -> dict[str, str]:
 
 
 def _sum_of(charges: list[GivenBack], total: int | None) -> GivenBack:
-    """One invoice may be paid by several charges, and what counts is the share of their sum."""
+    """Add up what was given back: one invoice may be paid by several charges, and their sum's share counts."""
     amounts = [each.amount for each in charges if each.amount]
     # Charges of which nothing was given back are not known here, and a balance pays without one: the total has all.
     known = max(sum(amounts), total or 0)
@@ -175,7 +179,7 @@ def _latest_refunds(known: Iterable[Fact]) -> Iterable[Refund]:
 
 
 def _first_failures(known: Iterable[Fact]) -> list[RefundFailed]:
-    """Each refund that failed, once: several events tell of it."""
+    """Return each refund that failed, once: several events tell of it."""
     first: dict[str, RefundFailed] = {}
     failures = [each for each in known if isinstance(each, RefundFailed)]
     for each in sorted(failures, key=lambda one: (one.at, one.identity), reverse=True):
@@ -184,7 +188,7 @@ def _first_failures(known: Iterable[Fact]) -> list[RefundFailed]:
 
 
 def _refunded(refund: Refund, failed: Iterable[RefundFailed]) -> int:
-    """The total stated last, without the refunds that failed since."""
+    """Return the total stated last, without the refunds that failed since."""
     since = (each for each in failed if each.at >= refund.at and _is_of(each, refund))
     return max(0, refund.amount_refunded - sum(each.amount for each in since))
 
@@ -196,7 +200,7 @@ def _is_of(failed: RefundFailed, refund: Refund) -> bool:
 
 
 def disputes_by_charge(known: Iterable[Fact]) -> dict[str, list[Dispute]]:
-    """The latest word on each dispute, by charge: once decided it stays so, however late its opening is told."""
+    """Return the latest word on each dispute, by charge: once decided it stays so, however late its opening is told."""
     latest: dict[str, Dispute] = {}
     for each in (each for each in known if isinstance(each, Dispute)):
         before = latest.get(each.dispute_id)

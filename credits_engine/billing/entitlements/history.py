@@ -68,7 +68,7 @@ class History:
 
 
 def histories(facts: Iterable[Fact], policy: DisputePolicy = DisputePolicy.FREEZE) -> list[History]:
-    """The facts of one user by subscription; a subscription is known from its first snapshot on."""
+    """Return the facts of one user by subscription; a subscription is known from its first snapshot on."""
     known = set(facts)
     snapshots = [each for each in known if isinstance(each, Snapshot)]
     keys = _former_keys(known)
@@ -98,7 +98,9 @@ def _unpaid_starts(facts: Iterable[Fact], paid: Iterable[InvoicePaid]) -> frozen
 def _unpaid(
     facts: Sequence[Fact], snapshots: Sequence[Snapshot]
 ) -> tuple[tuple[InvoiceFailed, ...], tuple[InvoiceVoided, ...]]:
-    """The invoices that nobody paid, failed and voided, without those that Stripe was told to ask no money for."""
+    """Return the invoices that nobody paid, failed and voided, without those that
+    Stripe was told to ask no money for.
+    """
     paid = {each.invoice_id for each in facts if isinstance(each, InvoicePaid)}
     voided = [each for each in facts if isinstance(each, InvoiceVoided) and each.invoice_id not in paid]
     tried = {each.invoice_id for each in facts if isinstance(each, InvoiceFailed) and not each.is_final}
@@ -125,7 +127,7 @@ def order(snapshot: Snapshot) -> tuple[object, ...]:
 
 
 def state_at(snapshots: Iterable[Snapshot], moment: datetime) -> Snapshot | None:
-    """The state that a subscription was in at `moment`; None before its first."""
+    """Return the state that a subscription was in at `moment`; None before its first."""
     return next((each for each in reversed(tuple(snapshots)) if each.at <= moment), None)
 
 
@@ -153,7 +155,9 @@ def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
 
 
 def _former_keys(facts: Iterable[Fact]) -> dict[str, tuple[str, ...]]:
-    """The lookup keys by which each price was known: a key is moved to the successor, and old customers renew by id."""
+    """Return the lookup keys by which each price was known: a key is moved to the successor, and
+    old customers renew by id.
+    """
     found: dict[str, set[str]] = {}
     for each in facts:
         for named in _named(each):

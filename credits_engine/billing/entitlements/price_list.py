@@ -45,7 +45,7 @@ PRICE_LIST = AppState[PriceList]("price_list")
 
 
 def catalogue() -> Catalogue:
-    """The plans, found by every price in force."""
+    """Return the plans, found by every price in force."""
     return PRICE_LIST.get().catalogue
 
 
@@ -55,7 +55,7 @@ def find_offer(price: str) -> PackPrice | None:
 
 
 def price_list(added: Iterable[AddedPrice], now: datetime) -> PriceList:
-    """The prices in force at `now`."""
+    """Return the prices in force at `now`."""
     known = tuple(added)
     begun = [each for each in known if each.starts_at <= now]
     return PriceList(
@@ -67,7 +67,7 @@ def price_list(added: Iterable[AddedPrice], now: datetime) -> PriceList:
 
 
 def mistakes(wanted: Iterable[AddedPrice], known: Iterable[AddedPrice]) -> list[str]:
-    """Why these prices can't be added, a sentence each; one that is known already may be repeated as it is."""
+    """Return why these prices can't be added, a sentence each; one that is known already may be repeated as it is."""
     before = {each.price: each for each in known}
     found: list[str] = []
     seen: set[str] = set()

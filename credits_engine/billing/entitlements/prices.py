@@ -38,7 +38,7 @@ def check_prices(catalogue: Catalogue) -> None:
 
 
 def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
-    """The highest plan that its items buy. Raises UnmappedPriceError when none of them is in the catalogue.
+    """Return the highest plan that its items buy. Raises UnmappedPriceError when none of them is in the catalogue.
 
     During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
     """
@@ -55,7 +55,7 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
 
 
 def bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
-    """The plan that one item buys; None where it is none of the catalogue's."""
+    """Return the plan that one item buys; None where it is none of the catalogue's."""
     # A lookup key moves on to the price's successor; whoever bought before goes on with the price that lost it.
     names = (item.lookup_key, item.price_id, *item.former_keys)
     found = next((plan for name in names if name and (plan := _find(name, catalogue))), None)
@@ -63,12 +63,12 @@ def bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
 
 
 def highest(plans: list[CreditPlan], catalogue: Catalogue) -> CreditPlan:
-    """The one that stands highest in the catalogue."""
+    """Return the one that stands highest in the catalogue."""
     return max(plans, key=lambda plan: rank(plan, catalogue))
 
 
 def rank(plan: CreditPlan | None, catalogue: Catalogue) -> tuple[int, int]:
-    """The place of a plan in the catalogue; that of none is below all."""
+    """Return the place of a plan in the catalogue; that of none is below all."""
     return (-1, 0) if plan is None else catalogue.place(plan)
 
 
@@ -78,7 +78,7 @@ def is_mapped(price: str, catalogue: Catalogue) -> bool:
 
 
 def service_period(snapshot: Snapshot, catalogue: Catalogue) -> Period | None:
-    """The period of the item that decides the plan: items of one subscription may be in different ones."""
+    """Return the period of the item that decides the plan: items of one subscription may be in different ones."""
     dated = [(rank(bought(item, catalogue), catalogue), item.period) for item in snapshot.items if item.period]
     return max(dated)[1] if dated else None
 

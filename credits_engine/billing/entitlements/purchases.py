@@ -72,7 +72,7 @@ def without_repeats(bought: Iterable[PackPaid], granted: AbstractSet[str]) -> li
 
 
 def key_of(paid: PackPaid) -> str:
-    """The key under which a pack is granted once."""
+    """Return the key under which a pack is granted once."""
     return f"{KEY_PREFIX}{paid.identity}"
 
 

@@ -68,7 +68,9 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
 
 
 def _ends_at(history: History, period: Period, paid: list[Coverage]) -> datetime | None:
-    """When its rights end: with the period where that was paid for, at the cancellation itself where it was not."""
+    """Return when its rights end: with the period where that was paid for, at the cancellation
+    itself where it was not.
+    """
     newest = history.newest
     if newest.status in TERMINAL:
         return max([newest.ended_at or newest.at, *(each.period.end for each in paid)])
@@ -89,7 +91,7 @@ def _is_given_back(history: History, period: Period) -> bool:
 
 
 def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetime) -> CreditPlan | None:
-    """The highest plan in force within `span`, as of `now`; None where none was. Raises UnmappedPriceError."""
+    """Return the highest plan in force within `span`, as of `now`; None where none was. Raises UnmappedPriceError."""
     if not history.grants:
         return None
     paid = _paid_for(history, catalogue)
@@ -117,7 +119,9 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
 
 
 def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Period]]:
-    """Each granting snapshot with the period it speaks of, which a later one cuts short where the anchor moved."""
+    """Return each granting snapshot with the period it speaks of, which a later one
+    cuts short where the anchor moved.
+    """
     dated = [(each, _period_of(each, catalogue)) for each in history.grants]
     starts = {period.start for _, period in dated}
     return [
@@ -127,7 +131,9 @@ def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Perio
 
 
 def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
-    """The plan of the last of these states; the highest of those of one second that don't say which came first."""
+    """Return the plan of the last of these states; the highest of those of one second
+    that don't say which came first.
+    """
     rivals = [each for each in granting if order(each)[:3] == order(granting[-1])[:3]]
     replaced = {each.replaces for each in rivals if each.replaces != each.content}
     last = [each for each in rivals if each.content not in replaced] or granting[-1:]
@@ -163,7 +169,7 @@ def _effective_at(snapshot: Snapshot, period: Period) -> datetime:
 
 
 def _anchor(history: History, period: Period) -> datetime:
-    """The subscription's anchor; where the service period does not fit it, that period's own start."""
+    """Return the subscription's anchor; where the service period does not fit it, that period's own start."""
     anchor = history.newest.anchor or period.start
     if anchor <= period.start and period.end - period.start < SHORT:
         return anchor

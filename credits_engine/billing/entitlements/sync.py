@@ -123,7 +123,7 @@ def _corrected_since(run: SyncRun, entitlement: Entitlement) -> datetime:
 
 
 def _update_directory(run: SyncRun, entitlement: Entitlement) -> list[str]:
-    """The directory is what the engines, the flags and the page read."""
+    """Write the directory, which the engines, the flags and the page read."""
     account, plan, anchor = run.account, entitlement.plan.name, entitlement.anchor
     if (account.plan, account.anchor) == (plan, anchor):
         return []

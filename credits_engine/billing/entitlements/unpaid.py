@@ -28,7 +28,7 @@ class Refusal:
 
 
 def refusal(history: History, plan: CreditPlan, period: Period, catalogue: Catalogue) -> Refusal | None:
-    """The first thing that ends the trust in a payment to come for `plan` in this service period."""
+    """Return the first thing that ends the trust in a payment to come for `plan` in this service period."""
     found = [
         *_failing(history, plan),
         *_given_up(history, plan, period, catalogue),
@@ -113,7 +113,7 @@ def _charges_for(
 
 
 def failing_since(history: History) -> datetime | None:
-    """The first failure since the subscription was last in good standing; None while it is."""
+    """Return the first failure since the subscription was last in good standing; None while it is."""
     newest = history.newest
     failures = [each.at for each in history.failed]
     match newest.status:

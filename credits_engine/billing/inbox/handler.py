@@ -89,7 +89,7 @@ def handle(
 
 
 def parked_for(error: UnmappedPriceError) -> Outcome:
-    """The outcome of an event about a price that buys nothing we know: parked until the catalogue has it."""
+    """Return the outcome of an event about a price that buys nothing we know: parked until the catalogue has it."""
     return Outcome(State.PARKED, str(error), f"{PRICE}{error.price}")
 
 
@@ -247,7 +247,7 @@ def _outcome(stated: Sequence[Fact], state: SyncState, user_id: str) -> Outcome:
 
 
 def _newer(stated: Sequence[Fact], state: SyncState) -> Snapshot | None:
-    """The snapshot that stands above the one of this event, if it tells something else."""
+    """Return the snapshot that stands above the one of this event, if it tells something else."""
     own = next((f for f in stated if isinstance(f, Snapshot) and f.source is not Source.BEFORE), None)
     if own is None:
         return None

@@ -25,7 +25,7 @@ SIGNATURES_MAX = 10
 
 
 def refusal(body: bytes, header: str | None, secrets: Sequence[str], now: datetime) -> str | None:
-    """Why this delivery is not believed, as a sentence; None when one of the secrets signed it just now."""
+    """Return why this delivery is not believed, as a sentence; None when one of the secrets signed it just now."""
     if not header:
         return "There is no Stripe-Signature header."
     parts = header.split(",") if len(header) <= HEADER_CHARACTERS_MAX else []
@@ -44,7 +44,9 @@ def refusal(body: bytes, header: str | None, secrets: Sequence[str], now: dateti
 
 
 def _is_sound(parts: list[str], times: list[str], signatures: list[str]) -> bool:
-    """One time, some signatures, each as Stripe writes it; other schemes may stand beside them."""
+    """Return whether it has one time and some signatures, each as Stripe writes it;
+    other schemes may stand beside them.
+    """
     marked = [part for part in parts if part.startswith(("t=", "v1="))]
     complete = len(times) == 1 and 1 <= len(signatures) <= SIGNATURES_MAX
     return complete and len(marked) == 1 + len(signatures) and all(PART.fullmatch(part) for part in parts)

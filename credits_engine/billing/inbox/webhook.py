@@ -127,7 +127,10 @@ class InboxWriter:
                 ticket.is_done = True
 
     def _explain(self, group: Sequence[_Ticket], error: Exception) -> None:
-        """An outage concerns everybody; anything else only the delivery that caused it, so each is tried alone."""
+        """Log why.
+
+        An outage concerns everybody; anything else only the delivery that caused it, so each is tried alone.
+        """
         for ticket in group:
             ticket.error = error
         if is_transient(error) or len(group) == 1:
@@ -181,7 +184,7 @@ def receive() -> ResponseReturnValue:
 
 
 def intake() -> InboxWriter:
-    """The intake of the running application."""
+    """Return the intake of the running application."""
     return INBOX_WRITER.get()
 
 

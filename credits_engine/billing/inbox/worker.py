@@ -79,7 +79,7 @@ class Worker:
         return done
 
     def _process(self, claim: Claim) -> None:
-        """One event to its end. Only an error of the database leaves it claimed, until the lease runs out."""
+        """Take one event to its end. Only an error of the database leaves it claimed, until the lease runs out."""
         # Each attempt before ended with its worker, without an error to show: this event may be what kills them.
         if claim.attempt > ATTEMPTS_MAX:
             self._end(claim, Outcome(State.DEAD, f"Given up: {ATTEMPTS_MAX} attempts ended with their worker."))
@@ -154,12 +154,14 @@ class Worker:
         )
 
     def _report(self, claim: Claim, *, failed: bool) -> None:
-        """One event counts once, by its first attempt, however often it is tried."""
+        """Count one event once, by its first attempt, however often it is tried."""
         if claim.attempt == 1:
             metrics.report(claim.event_id, failed=failed)
 
     def _backoff(self, attempt: int) -> float:
-        """A second, doubled with each attempt up to an hour, half of it at random so that a crowd spreads out."""
+        """Return a second, doubled with each attempt up to an hour, half of it at
+        random so that a crowd spreads out.
+        """
         seconds: float = min(2.0 ** (attempt - 1), BACKOFF_SECONDS_MAX)
         return seconds * (0.5 + 0.5 * self.chance())
 
@@ -176,7 +178,7 @@ class StripeLookup:
     gateway: StripeGateway
 
     def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
-        """The facts that settle what this event leaves open; a thin event can't do without."""
+        """Return the facts that settle what this event leaves open; a thin event can't do without."""
         thin = thin_event(claim)
         if thin is not None:
             return follow(self.gateway, thin)
@@ -189,7 +191,7 @@ class StripeLookup:
         return found
 
     def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
-        """The packs of a checkout and how many of them were bought, where the event does not say."""
+        """Return the packs of a checkout and how many of them were bought, where the event does not say."""
         event = loads(claim.body or b"{}")
         is_untold = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
         if not is_untold and (stated or not checkouts.is_sale(event)):
@@ -203,7 +205,7 @@ class StripeLookup:
             return ()
 
     def _lines(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
-        """The payment of an invoice with all its lines, where the event shows only the first of them."""
+        """Return the payment of an invoice with all its lines, where the event shows only the first of them."""
         event = loads(claim.body or b"{}")
         if not hides_lines(event):
             return ()
@@ -219,7 +221,7 @@ class StripeLookup:
 
 
 def thin_event(claim: Claim) -> Json | None:
-    """The thin event that a claim is for; None for events that carry their object."""
+    """Return the thin event that a claim is for; None for events that carry their object."""
     event = loads(claim.body) if claim.body and events.thin_type(claim.type) else {}
     return event if isinstance(event, dict) and event.get("object") == events.THIN else None
 

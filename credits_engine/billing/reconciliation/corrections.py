@@ -77,7 +77,7 @@ def _take_in(gateway: StripeGateway, found: ResultRow, change: ChangeContext) ->
 
 
 def delivery_of(event: Json, now: datetime) -> Delivery:
-    """An event that Stripe's API answered, as one that was delivered."""
+    """Return an event that Stripe's API answered, as one that was delivered."""
     customer_id, object_id = events.subject(event)
     return Delivery(
         event_id=str(event["id"]),

@@ -23,7 +23,7 @@ MISSED_OBJECT = {INVOICE: "missed_invoice", CHARGE: "missed_refund", CHECKOUT: "
 
 
 def missed_events(gateway: StripeGateway, since: datetime | None, *, now: datetime) -> Iterator[Finding]:
-    """Every event that was missed since a moment; since the oldest that Stripe still lists where none was read.
+    """Yield every event that was missed since a moment; since the oldest that Stripe still lists where none was read.
 
     Raises StripeUnavailableError and BreakerOpenError.
     """
@@ -36,7 +36,7 @@ def missed_events(gateway: StripeGateway, since: datetime | None, *, now: dateti
 
 
 def missed_objects(gateway: StripeGateway, kind: str, since: datetime | None, *, now: datetime) -> Iterator[Finding]:
-    """Every paid invoice, refund or sale since a moment that we do not know. Raises likewise."""
+    """Yield every paid invoice, refund or sale since a moment that we do not know. Raises likewise."""
     oldest = now - EVENTS_KEPT
     for page in created_since(gateway, kind, max(since or oldest, oldest)):
         yield from _objects(kind, [_charge(each) if kind == CHARGE else each for each in page], now)
@@ -87,7 +87,7 @@ def _is_known(session: Session, fact: Fact) -> bool:
 
 
 def _charge(refund: Json) -> Json:
-    """The charge of a refund, which says how much of it was given back in all."""
+    """Return the charge of a refund, which says how much of it was given back in all."""
     charge = refund.get("charge")
     return charge if isinstance(charge, dict) else {"id": identifier(charge), "created": refund.get("created")}
 

@@ -79,7 +79,7 @@ OPEN = insert_if_absent(OPENINGS)
 
 
 def lock_customer(session: Session, customer_id: str) -> str | None:
-    """The user that a customer is, locked; None for a customer whose user is not known yet."""
+    """Return the user that a customer is, locked; None for a customer whose user is not known yet."""
     found = execute_core(session, CUSTOMER, {"customer_id": customer_id}).one_or_none()
     if found is None:
         inserted(session, ADD_CUSTOMER, {"customer_id": customer_id})
@@ -103,7 +103,7 @@ def merged_customers(session: Session, user_id: str) -> dict[str, datetime]:
 
 
 def lock_account(session: Session, user_id: str, *, now: datetime, default_plan: str) -> BillingAccount:
-    """A user's account and directory entry, locked; both are made when missing."""
+    """Return a user's account and directory entry, locked; both are made when missing."""
     found = execute_core(session, LOCK_ACCOUNT, {"user_id": user_id}).one_or_none()
     if found is None:
         _add_account(session, user_id, now=now, default_plan=default_plan)
@@ -166,7 +166,7 @@ def forget_openings(session: Session, openings: Collection[tuple[str, datetime]]
 
 
 def user_of(session: Session, customer_id: str) -> str | None:
-    """The user that a customer is, without a lock."""
+    """Return the user that a customer is, without a lock."""
     return session.scalar(select(CUSTOMERS.c.user_id).where(CUSTOMERS.c.customer_id == customer_id))
 
 
@@ -184,13 +184,13 @@ def known_users(session: Session, user_ids: Collection[str]) -> list[str]:
 
 
 def live_subscriptions(session: Session) -> dict[str, str]:
-    """The subscriptions that somebody's rights rest on, with that user."""
+    """Return the subscriptions that somebody's rights rest on, with that user."""
     query = select(ACCOUNTS.c.subscription_id, ACCOUNTS.c.user_id).where(ACCOUNTS.c.service_end.is_not(None))
     return {row.subscription_id: row.user_id for row in session.execute(query)}
 
 
 def customers_of(session: Session, user_id: str) -> list[str]:
-    """The customers that a user is known as."""
+    """Return the customers that a user is known as."""
     query = select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.user_id == user_id).order_by(CUSTOMERS.c.customer_id)
     return list(session.scalars(query))
 
@@ -246,7 +246,7 @@ LAST_USE = (
 
 
 def lock_periods(session: Session, user_id: str, since: datetime) -> list[PeriodRow]:
-    """A user's periods that had not ended at `since`, in order, locked."""
+    """Return a user's periods that had not ended at `since`, in order, locked."""
     found = execute_core(session, PERIODS, {"user_id": user_id, "since": since})
     return [PeriodRow(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
 
@@ -266,7 +266,7 @@ def move_period(session: Session, user_id: str, period: Period, to: Period) -> N
 
 
 def last_used_at(session: Session, user_id: str) -> datetime | None:
-    """When the user's newest operation was decided; call it with their counters locked."""
+    """Return when the user's newest operation was decided; call it with their counters locked."""
     moment: datetime | None = execute_core(session, LAST_USE, {"user_id": user_id}).scalar()
     return moment
 

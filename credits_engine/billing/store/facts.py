@@ -79,7 +79,7 @@ def _payment_name(fact: Fact) -> str | None:
 
 
 def of_user(session: Session, user_id: str) -> list[Fact]:
-    """Everything known about a user's customers, with the payments that tell which invoice a refund is about."""
+    """Return everything known about a user's customers, with the payments that tell which invoice a refund is about."""
     found = [_read(row) for row in execute_core(session, OF_USER, {"user_id": user_id})]
     returned = [each for each in found if isinstance(each, Refund | RefundFailed | Dispute) and each.payment_intent]
     intents = {each.payment_intent for each in returned if getattr(each, "invoice_id", None) is None}
@@ -87,19 +87,19 @@ def of_user(session: Session, user_id: str) -> list[Fact]:
 
 
 def of_customer(session: Session, customer_id: str) -> list[Fact]:
-    """Everything known about one customer."""
+    """Return everything known about one customer."""
     return [_read(row) for row in execute_core(session, OF_CUSTOMER, {"customer_id": customer_id})]
 
 
 def by_identity(session: Session, identities: Sequence[str]) -> list[Fact]:
-    """The facts that are known under these identities."""
+    """Return the facts that are known under these identities."""
     if not identities:
         return []
     return [_read(row) for row in execute_core(session, BY_IDENTITY, {"identities": list(identities)})]
 
 
 def payer(session: Session, fact: Fact) -> str | None:
-    """The customer whose payment a fact is about; None while that is not known."""
+    """Return the customer whose payment a fact is about; None while that is not known."""
     if isinstance(fact, Payment):
         return _customer_of_invoice(session, fact.invoice_id)
     intent = getattr(fact, "payment_intent", None)
@@ -107,13 +107,13 @@ def payer(session: Session, fact: Fact) -> str | None:
 
 
 def reference(session: Session, payment_intent: str) -> str:
-    """The name under which a payment becomes known next: its invoice's once that is known, else its own."""
+    """Return the name under which a payment becomes known next: its invoice's once that is known, else its own."""
     known = by_identity(session, [f"payment:{payment_intent}"])
     return next((each.invoice_id for each in known if isinstance(each, Payment)), payment_intent)
 
 
 def payer_of(session: Session, payment_intent: str) -> str | None:
-    """The customer of a payment, or of an invoice; None while nothing that was bought with it is known."""
+    """Return the customer of a payment, or of an invoice; None while nothing that was bought with it is known."""
     known = [_read(row) for row in execute_core(session, OF_PAYMENT, {"payment_intent": payment_intent})]
     found = [name for each in known if (name := getattr(each, "customer_id", None))]
     found += [
@@ -130,7 +130,7 @@ def _customer_of_invoice(session: Session, invoice_id: str) -> str | None:
 
 
 def sources(session: Session, identities: Sequence[str]) -> set[str]:
-    """The events that told these facts first."""
+    """Return the events that told these facts first."""
     return {row.event_id for row in execute_core(session, SOURCES, {"identities": list(identities)})}
 
 
@@ -147,7 +147,7 @@ BOUGHT = (
 
 
 def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
-    """The pack that was granted under a key, locked; None before."""
+    """Return the pack that was granted under a key, locked; None before."""
     pack_id = execute_core(session, BOUGHT, {"user_id": user_id, "key": key}).scalar_one_or_none()
     return None if pack_id is None else packs.lock(session, user_id, pack_id)
 

@@ -82,12 +82,12 @@ def listed(session: Session, *, limit: int) -> list[ResultRow]:
 
 
 def lock(session: Session, finding_id: int) -> ResultRow | None:
-    """One finding, locked, so that two people don't correct it at once."""
+    """Return one finding, locked, so that two people don't correct it at once."""
     return session.execute(select(FINDINGS).where(FINDINGS.c.id == finding_id).with_for_update()).one_or_none()
 
 
 def unknown_events(session: Session, event_ids: Sequence[str]) -> set[str]:
-    """Those of these events that the inbox has never had."""
+    """Return those of these events that the inbox has never had."""
     found = session.scalars(select(EVENTS.c.event_id).where(EVENTS.c.event_id.in_(event_ids)))
     return set(event_ids) - set(found)
 

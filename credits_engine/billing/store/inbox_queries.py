@@ -69,7 +69,7 @@ def page(
 
 
 def event(session: Session, event_id: str) -> ResultRow | None:
-    """One event with its body."""
+    """Return one event with its body."""
     return session.execute(select(EVENTS).where(EVENTS.c.event_id == event_id)).one_or_none()
 
 
@@ -79,19 +79,19 @@ def attempts(session: Session, event_id: str) -> list[ResultRow]:
 
 
 def stuck(session: Session, state: State) -> list[str]:
-    """The ids of all parked or all dead events, oldest first."""
+    """Return the ids of all parked or all dead events, oldest first."""
     query = select(EVENTS.c.event_id).where(IS_STUCK, EVENTS.c.state == state.value).order_by(EVENTS.c.id)
     return list(session.scalars(query))
 
 
 def facts_of_event(session: Session, event_id: str) -> list[ResultRow]:
-    """The facts that an event told first."""
+    """Return the facts that an event told first."""
     query = select(FACTS.c.identity, FACTS.c.kind, FACTS.c.document).where(FACTS.c.event_id == event_id)
     return list(session.execute(query.order_by(FACTS.c.identity)))
 
 
 def of_customers(session: Session, customers: list[str], limit: int = 50) -> list[ResultRow]:
-    """The newest events about these customers."""
+    """Return the newest events about these customers."""
     if not customers:
         return []
     about = or_(*(EVENTS.c.customer_id == customer for customer in customers))

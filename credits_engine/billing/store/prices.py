@@ -14,7 +14,7 @@ ADD = insert_if_absent(PRICES)
 
 
 def every(session: Session) -> list[ResultRow]:
-    """Every price that was added, in that order."""
+    """Return every price that was added, in that order."""
     return list(execute_core(session, ALL, {}))
 
 

@@ -67,12 +67,12 @@ class Breaker:
             self._again_at = self._clock() + PAUSE_SECONDS
 
     def succeeded(self) -> None:
-        """The call got an answer."""
+        """Note that the call got an answer."""
         with self._lock:
             self._failures = 0
 
     def failed(self) -> None:
-        """The call got none."""
+        """Note that the call got none."""
         with self._lock:
             self._failures += 1
             self._again_at = self._clock() + PAUSE_SECONDS
@@ -113,7 +113,7 @@ class StripeGateway:
     breaker: Breaker = field(default_factory=lambda: Breaker(time.monotonic))
 
     def subscription(self, subscription_id: str) -> tuple[Fact, ...]:
-        """The subscription as it is now, with its latest invoice; empty where Stripe has none of that id.
+        """Return the subscription as it is now, with its latest invoice; empty where Stripe has none of that id.
 
         Raises StripeUnavailableError and BreakerOpenError.
         """
@@ -143,7 +143,7 @@ class StripeGateway:
         return {**event, "data": {"object": {**stated, name: {"data": [each for page in found for each in page]}}}}
 
     def pages(self) -> Iterator[list[tuple[Fact, ...]]]:
-        """Every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
+        """Yield every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
         wanted = {"status": "all", "expand": [f"data.{EXPAND}"]}
         for page, at in self.listed(self.client.v1.subscriptions.list, wanted):
             yield [facts_of(each, at=at) for each in page]
@@ -172,12 +172,12 @@ class StripeGateway:
         return found
 
     def prices(self) -> Iterator[Json]:
-        """Every price that a subscription can be sold at now. Raises as `subscription` does."""
+        """Yield every price that a subscription can be sold at now. Raises as `subscription` does."""
         for page, _ in self.listed(self.client.v1.prices.list, {"active": True, "type": "recurring"}):
             yield from page
 
     def listed(self, ask: Callable[[Any], Any], wanted: Json) -> Iterator[tuple[list[Json], datetime]]:
-        """The pages of a list, each with the moment of its answer."""
+        """Yield the pages of a list, each with the moment of its answer."""
         after: dict[str, str] = {}
         while True:
             params = {"limit": PAGE, **wanted, **after}
@@ -217,7 +217,7 @@ STRIPE_GATEWAY = AppState[StripeGateway | None]("stripe_gateway")
 
 
 def connect(api_key: str, *, base_url: str | None = None) -> StripeGateway:
-    """A way to ask Stripe, or whoever serves its API at `base_url`."""
+    """Return a way to ask Stripe, or whoever serves its API at `base_url`."""
     import stripe  # noqa: PLC0415 - heavy, and nothing is asked without an API key
 
     http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
@@ -233,7 +233,7 @@ def connect(api_key: str, *, base_url: str | None = None) -> StripeGateway:
 
 
 def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
-    """A fetched subscription as facts: its state, and the payment of its latest invoice if there was one."""
+    """Return a fetched subscription as facts: its state, and the payment of its latest invoice if there was one."""
     found: list[Fact] = []
     seconds = int(at.timestamp())
     try:
@@ -255,7 +255,7 @@ def price_names(price: Json) -> list[str]:
 
 
 def _answered_at(answer: "stripe.StripeObject") -> datetime:
-    """When Stripe gave this answer, by its own clock: ours may differ, and events are dated by Stripe's."""
+    """Return when Stripe gave this answer, by its own clock: ours may differ, and events are dated by Stripe's."""
     response = answer.last_response
     date = response.headers.get("date") or response.headers.get("Date") if response else None
     return parsedate_to_datetime(date).astimezone(UTC) if date else clock.now()

@@ -60,7 +60,7 @@ def facts(event: Json) -> tuple[Fact, ...]:
 
 
 def snapshot(subscription: Json, *, at: datetime, source: Source, identity: str) -> Snapshot:
-    """A subscription object of any API generation as a fact. Raises UnreadableEventError."""
+    """Return a subscription object of any API generation as a fact. Raises UnreadableEventError."""
     status = _status(subscription)
     items = tuple(_items(subscription))
     if status not in TERMINAL and not any(item.period for item in items):
@@ -87,7 +87,7 @@ def snapshot(subscription: Json, *, at: datetime, source: Source, identity: str)
 
 
 def subject(event: Json) -> tuple[str | None, str | None]:
-    """The customer and the object that an event is about, as far as it says; for listing, never for deciding."""
+    """Return the customer and the object that an event is about, as far as it says; for listing, never for deciding."""
     stated = value_at(event, "related_object") or value_at(event, "data", "object")
     own = identifier(stated)
     is_customer = stated.get("object") == "customer" or stated.get("type") == "customer"
@@ -108,7 +108,7 @@ def _subscription(event: Json, source: Source) -> Iterator[Snapshot]:
 
 
 def _before(event: Json, stated: Json, after: Snapshot) -> Snapshot | None:
-    """The state that an update says it replaced, as far as it can be read."""
+    """Return the state that an update says it replaced, as far as it can be read."""
     previous = value_at(event, "data", "previous_attributes")
     if not previous:
         return None

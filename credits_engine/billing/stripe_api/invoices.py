@@ -36,7 +36,7 @@ PAID = ("invoice.paid", "invoice.payment_succeeded")
 
 
 def paid(event: Json) -> Iterator[InvoicePaid]:
-    """The payment of a subscription's invoice. Two types of event announce it, and both state the same fact."""
+    """Yield the payment of a subscription's invoice. Two types of event announce it, and both state the same fact."""
     invoice = required_object(event)
     for common in _of_subscription(invoice):
         yield InvoicePaid(
@@ -87,7 +87,7 @@ def _paid_at(event: Json, invoice: Json) -> datetime:
 
 
 def failed(event: Json) -> Iterator[InvoiceFailed]:
-    """A failed attempt to collect a subscription's invoice, or the end of all attempts."""
+    """Yield a failed attempt to collect a subscription's invoice, or the end of all attempts."""
     invoice = required_object(event)
     for common in _of_subscription(invoice):
         identity = f"{required_id(event, 'id')}:failed"
@@ -102,7 +102,7 @@ def failed(event: Json) -> Iterator[InvoiceFailed]:
 
 
 def voided(event: Json) -> Iterator[InvoiceVoided]:
-    """A subscription's invoice that nobody has to pay any more."""
+    """Yield a subscription's invoice that nobody has to pay any more."""
     invoice = required_object(event)
     for common in _of_subscription(invoice):
         identity = f"{common['invoice_id']}:voided"
@@ -122,7 +122,7 @@ def payment(event: Json) -> Iterator[Payment]:
 
 
 def item(event: Json) -> Iterator[InvoiceItem]:
-    """A proration for a subscription that waits for the next invoice; nothing for what is paid once."""
+    """Yield a proration for a subscription that waits for the next invoice; nothing for what is paid once."""
     stated = required_object(event)
     details = value_at(stated, "parent", "subscription_details")
     subscription_id = identifier(stated.get("subscription")) or identifier(details.get("subscription"))
@@ -165,7 +165,7 @@ def _subscription_id(invoice: Json) -> str | None:
 
 
 def _served_period(invoice: Json) -> Period | None:
-    """The service period of the subscription's own lines: never `period_start` of the invoice, which looks back.
+    """Return the service period of the subscription's own lines: never `period_start` of the invoice, which looks back.
 
     None where it asks for no whole period: only for prorations, or for something that is paid once. Stripe gives a line
     that is paid once a period that begins and ends in the same second.
@@ -189,7 +189,7 @@ def _latest(lines: Iterable[Json]) -> Period | None:
 
 
 def _lines(invoice: Json) -> Iterator[InvoiceLine]:
-    """The lines for prices of the subscription, prorations and credits too."""
+    """Return the lines for prices of the subscription, prorations and credits too."""
     prorations = [line for line in _of_its_subscription(invoice) if _is_proration(line)]
     return _priced([*_own(invoice), *prorations])
 
@@ -209,7 +209,7 @@ def _price_of(line: Json) -> object:
 
 
 def _own(invoice: Json) -> list[Json]:
-    """The lines for whole periods of the subscription's items, without prorations and without what is paid once.
+    """Return the lines for whole periods of the subscription's items, without prorations and without what is paid once.
 
     Where no line says that it is for an item, those are taken that say nothing else.
     """
@@ -218,7 +218,7 @@ def _own(invoice: Json) -> list[Json]:
 
 
 def _of_its_subscription(invoice: Json) -> list[Json]:
-    """The lines without those of other subscriptions, which are put on the same invoice sometimes."""
+    """Return the lines without those of other subscriptions, which are put on the same invoice sometimes."""
     subscription_id = _subscription_id(invoice)
     return [line for line in list_at(invoice.get("lines")) if _subscription_of(line) in (None, subscription_id)]
 

@@ -42,14 +42,14 @@ def _storable(value: Any) -> Any:
 
 
 def identifier(value: object) -> str | None:
-    """The id of an object that is given as its id or expanded."""
+    """Return the id of an object that is given as its id or expanded."""
     if isinstance(value, Mapping):
         value = value.get("id")
     return value if isinstance(value, str) and value else None
 
 
 def required_id(stated: Json, name: str) -> str:
-    """The id under `name`. Raises UnreadableEventError."""
+    """Return the id under `name`. Raises UnreadableEventError."""
     found = identifier(stated.get(name))
     if found is None:
         raise UnreadableEventError("no_id", f"A {stated.get('object', 'thing')} comes without its {name}.")
@@ -57,7 +57,7 @@ def required_id(stated: Json, name: str) -> str:
 
 
 def instant(value: object) -> datetime | None:
-    """A time in seconds of the epoch; None for anything else."""
+    """Return a time in seconds of the epoch; None for anything else."""
     if type(value) is not int:
         return None
     try:
@@ -67,13 +67,13 @@ def instant(value: object) -> datetime | None:
 
 
 def span(stated: object, start: str, end: str) -> Period | None:
-    """The period between two times of an object; None where it lacks either."""
+    """Return the period between two times of an object; None where it lacks either."""
     first, last = instant(object_at(stated, start, None)), instant(object_at(stated, end, None))
     return Period(first, last) if first and last and first < last else None
 
 
 def integer(value: object) -> int:
-    """An amount in the currency's smallest unit. Raises UnreadableEventError."""
+    """Return an amount in the currency's smallest unit. Raises UnreadableEventError."""
     if type(value) is not int:
         raise UnreadableEventError("bad_amount", f"{value!r} is no amount in whole units.")
     return value
@@ -96,28 +96,28 @@ def object_at(stated: object, name: str, default: Any = ()) -> Any:
 
 
 def value_at(stated: object, *names: str) -> Json:
-    """The object at the end of a path of names; empty where the path breaks off."""
+    """Return the object at the end of a path of names; empty where the path breaks off."""
     for name in names:
         stated = object_at(stated, name)
     return stated if isinstance(stated, Mapping) else {}
 
 
 def list_at(value: object) -> Iterator[Json]:
-    """The objects of a Stripe list."""
+    """Yield the objects of a Stripe list."""
     found = object_at(value, "data")
     if isinstance(found, list):
         yield from (each for each in found if isinstance(each, Mapping))
 
 
 def named_user(stated: object) -> str | None:
-    """The user of ours that an object's metadata names."""
+    """Return the user of ours that an object's metadata names."""
     metadata = value_at(stated, "metadata")
     found = (metadata.get(key) for key in USER_KEYS)
     return next((each for each in found if isinstance(each, str) and each), None)
 
 
 def required_object(event: Json) -> Json:
-    """The object an event is about. Raises UnreadableEventError."""
+    """Return the object an event is about. Raises UnreadableEventError."""
     stated = value_at(event, "data", "object")
     if not stated:
         raise UnreadableEventError("no_object", f"Event {event.get('id')} carries no object.")
@@ -125,7 +125,10 @@ def required_object(event: Json) -> Json:
 
 
 def created(event: Json) -> datetime:
-    """When Stripe made the event: seconds in snapshot events, ISO 8601 in thin ones. Raises UnreadableEventError."""
+    """Return when Stripe made the event: seconds in snapshot events, ISO 8601 in thin ones.
+
+    Raises UnreadableEventError.
+    """
     given = event.get("created")
     moment = _iso(given) if isinstance(given, str) else instant(given)
     if moment is None:
@@ -142,5 +145,5 @@ def _iso(text: str) -> datetime | None:
 
 
 def guest(reference: str) -> str:
-    """The customer of whoever paid without becoming one of Stripe's; charge and checkout share the payment."""
+    """Return the customer of whoever paid without becoming one of Stripe's; charge and checkout share the payment."""
     return f"guest:{reference}"

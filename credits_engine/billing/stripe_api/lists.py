@@ -103,7 +103,7 @@ def _raw(client: "StripeClient", url: str) -> Json:
 
 
 def as_event(kind: str, stated: Json, now: datetime) -> Json:
-    """An object as the event that would have told of it."""
+    """Return an object as the event that would have told of it."""
     seconds = int(now.timestamp())
     event: dict[str, object] = {
         "id": f"reconcile:{stated.get('id')}:{seconds}",

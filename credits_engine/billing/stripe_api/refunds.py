@@ -26,7 +26,7 @@ DISPUTED = {
 
 
 def refund_failed(event: Json) -> Iterator[RefundFailed]:
-    """A refund that did not arrive; nothing for one that goes its way, which its charge tells."""
+    """Yield a refund that did not arrive; nothing for one that goes its way, which its charge tells."""
     stated = required_object(event)
     if stated.get("status") in FAILED:
         refund_id = required_id(stated, "id")

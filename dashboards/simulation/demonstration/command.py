@@ -102,7 +102,7 @@ def _greet(settings: Settings, password: str | None) -> None:
 
 @contextmanager
 def _served(environment: Mapping[str, str], settings: Settings) -> Iterator[None]:
-    """A server of its own on the demonstration's database; it has no fault in it, those are in our traffic."""
+    """Provide a server of its own on the demonstration's database; it has no fault in it, those are in our traffic."""
     command = [sys.executable, "-m", "dashboards.simulation.demonstration.server"]
     log = Path(environment["INSTANCE_DIR"]) / "server.log"
     with log.open("wb") as output:

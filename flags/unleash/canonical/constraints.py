@@ -31,7 +31,7 @@ NEVER: Wire = {"contextName": "userId", "operator": "IN", "inverted": False, "ca
 
 
 def canonical_constraint(raw: object, where: str, findings: Issues) -> Wire:
-    """The constraint as SDKs are given it; what no engine can meet is said as a list without entries."""
+    """Return the constraint as SDKs are given it; what no engine can meet is said as a list without entries."""
     given = findings.record(raw, where, FIELDS)
     constraint: Wire = {
         "contextName": context_name(given.get("contextName"), f"{where}.contextName", findings),
@@ -56,7 +56,7 @@ def canonical_constraint(raw: object, where: str, findings: Issues) -> Wire:
 
 
 def context_name(raw: object, where: str, findings: Issues) -> str:
-    """The name of a context field that every engine can look up."""
+    """Return the name of a context field that every engine can look up."""
     name = findings.text(raw, where)
     if not CONTEXT_NAME.fullmatch(name):
         findings.refuse(where, f"A context field has up to 100 of A-Z a-z 0-9 _ . : @ ~ -, unlike {truncate(name)}.")
@@ -85,7 +85,7 @@ def _with_values(constraint: Wire, raw: object, where: str, findings: Issues) ->
 
 
 def networks(values: list[str], where: str, findings: Issues) -> list[str]:
-    """The addresses and networks among `values`, as every engine writes them."""
+    """Return the addresses and networks among `values`, as every engine writes them."""
     for value in values:
         if _network(value) is None:
             findings.repair(where, f"{value!r} is no address or network, so that no engine matches it; it is left out.")
@@ -165,7 +165,7 @@ SINGLES: dict[str, Callable[[str, Wire, str, Issues], str | PatternIssue]] = {
 
 
 def _never(constraint: Wire, where: str, because: str, findings: Issues) -> Wire:
-    """A constraint that nobody meets, which is what engines make of this one; they differ on its opposite."""
+    """Return a constraint that nobody meets, which is what engines make of this one; they differ on its opposite."""
     if constraint["inverted"]:
         findings.refuse(where, f"{because} Engines differ on the opposite of that.")
     else:

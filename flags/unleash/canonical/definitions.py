@@ -36,7 +36,7 @@ class Definitions:
 
 
 def canonical_definitions(raw: object) -> Definitions | InvalidDefinition:
-    """All of an export, `{"features": […], "segments": […]}`, or every reason why it is not taken."""
+    """Return all of an export, `{"features": […], "segments": […]}`, or every reason why it is not taken."""
     taken = acceptable_definitions(raw, confirm_moving=True)
     if isinstance(taken, Definitions) and taken.refusals:
         return InvalidDefinition(tuple(mistake for refusal in taken.refusals for mistake in refusal.mistakes))
@@ -78,7 +78,9 @@ def _with_placeholders(
 
 
 def placeholders(features: Iterable[Wire], segments: Iterable[Wire]) -> list[Wire]:
-    """A segment that nobody is in for each one that is not there: without it some engines drop the whole feature."""
+    """Return a segment that nobody is in for each one that is not there: without it
+    some engines drop the whole feature.
+    """
     wanted = {number for feature in features for number in _segment_ids(feature)}
     missing = wanted - {segment["id"] for segment in segments}
     return [_placeholder(number) for number in sorted(missing)]

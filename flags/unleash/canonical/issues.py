@@ -51,7 +51,7 @@ class Issues:
         self.mistakes.append(Issue(where, sentence))
 
     def record(self, raw: object, where: str, known: Iterable[str]) -> Mapping[str, object]:
-        """The object at `where`, reporting what in it is not among the `known` fields and so is left out."""
+        """Return the object at `where`, reporting what in it is not among the `known` fields and so is left out."""
         if not isinstance(raw, Mapping):
             self.refuse(where, f"An object is needed, not {truncate(raw)}.")
             return {}
@@ -60,7 +60,7 @@ class Issues:
         return raw
 
     def entries(self, raw: object, where: str) -> Iterator[tuple[object, str]]:
-        """The entries of a list with the path of each; none where it is missing."""
+        """Yield the entries of a list with the path of each; none where it is missing."""
         if raw is None:
             return
         if not isinstance(raw, list | tuple):
@@ -70,7 +70,7 @@ class Issues:
             yield entry, f"{where}[{number}]"
 
     def switch(self, raw: object, where: str, *, default: bool | None = False) -> bool:
-        """A boolean; without a default it must be there."""
+        """Read a boolean; without a default it must be there."""
         if raw is None and default is not None:
             return default
         if not isinstance(raw, bool):
@@ -98,7 +98,7 @@ def trim(text: str) -> str:
 
 
 def truncate(raw: object) -> str:
-    """A value as an error sentence shows it, however long it is."""
+    """Return a value as an error sentence shows it, however long it is."""
     text = repr(raw)
     return text if len(text) <= QUOTED_LENGTH_MAX else f"{text[:QUOTED_LENGTH_MAX]}…"
 

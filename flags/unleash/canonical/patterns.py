@@ -51,7 +51,7 @@ class PatternIssue:
 
 
 def canonical_pattern(pattern: str) -> str | PatternIssue:
-    """The pattern as every engine reads it, or the first flaw found in it."""
+    """Return the pattern as every engine reads it, or the first flaw found in it."""
     if len(pattern) > PATTERN_LENGTH_MAX:
         return PatternIssue(
             PatternFeature.DIVERGENT, f"A pattern has at most {PATTERN_LENGTH_MAX} characters, this one {len(pattern)}."

@@ -30,7 +30,7 @@ NOBODY: Wire = EVERYBODY | {"constraints": [NEVER]}
 
 
 def canonical_strategies(raw: object, where: str, findings: Issues, *, feature: str) -> list[Wire]:
-    """The strategies that count, never none: an empty list would mean on for everybody."""
+    """Return the strategies that count, never none: an empty list would mean on for everybody."""
     entries = list(findings.entries(raw, where))
     strategies = [
         _strategy(entry, place, findings, feature=feature)
@@ -47,7 +47,7 @@ def canonical_strategies(raw: object, where: str, findings: Issues, *, feature: 
 
 
 def segment_id(raw: object, where: str, findings: Issues) -> int:
-    """The id of an imported segment, below those of the flags under a rollout."""
+    """Return the id of an imported segment, below those of the flags under a rollout."""
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < SEGMENT_IDS_FROM:
         return raw
     findings.refuse(where, f"A segment id is a whole number from 0 to {SEGMENT_IDS_FROM - 1}, not {truncate(raw)}.")

@@ -16,7 +16,7 @@ PAYLOAD_TYPES = ("string", "json", "csv", "number")
 
 
 def canonical_variants(raw: object, where: str, findings: Issues) -> list[Wire]:
-    """The variants, all with the stickiness of the first, which is the one that engines go by."""
+    """Return the variants, all with the stickiness of the first, which is the one that engines go by."""
     variants: list[Wire] = []
     for entry, place in findings.entries(raw, where):
         variant = _variant(entry, place, findings)
@@ -32,7 +32,7 @@ def canonical_variants(raw: object, where: str, findings: Issues) -> list[Wire]:
 def with_stickiness(
     stickiness: str, variants: list[Wire], where: str, findings: Issues, *, moves: bool = True
 ) -> list[Wire]:
-    """The variants with this stickiness; it moves users where any has one of its own that it was drawn by."""
+    """Return the variants with this stickiness; it moves users where any has one of its own that it was drawn by."""
     if any(variant["stickiness"] != stickiness for variant in variants):
         sentence = f"Some engines go by another stickiness than {stickiness!r}, so all variants have it."
         findings.repair(where, sentence, moves=moves)
@@ -40,7 +40,7 @@ def with_stickiness(
 
 
 def without_overrides(variants: list[Wire], where: str, findings: Issues) -> list[Wire]:
-    """The variants of a strategy, in which one engine draws everybody and another one lets names choose."""
+    """Return the variants of a strategy, in which one engine draws everybody and another one lets names choose."""
     if any(variant.get("overrides") for variant in variants):
         sentence = "Engines differ on overrides in a strategy's variants; a strategy of their own says it to all."
         findings.repair(where, sentence, moves=True)
@@ -64,7 +64,7 @@ def _variant(raw: object, where: str, findings: Issues) -> Wire:
 
 
 def choice(raw: object, choices: tuple[str, ...], where: str, findings: Issues) -> str:
-    """One of the choices; the first where none is named."""
+    """Return one of the choices; the first where none is named."""
     chosen = findings.text(raw, where, default=choices[0])
     if chosen not in choices:
         findings.refuse(where, f"One of {', '.join(choices)} is needed, not {chosen!r}.")

@@ -96,10 +96,10 @@ def test_what_is_written_is_read_back_the_same_and_fits_the_schema(plan: Plan) -
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_every_template_can_be_run_and_each_copy_is_its_own(name: str) -> None:
-    made = TEMPLATES[name](NOW)
+    made = TEMPLATES[name].make(NOW)
     assert plan_errors(made) == []
-    assert document.parse(document.to_yaml(made)).plan == made == TEMPLATES[name](NOW)
-    assert (TEMPLATES[name].__doc__ or "").strip().endswith(".")
+    assert document.parse(document.to_yaml(made)).plan == made == TEMPLATES[name].make(NOW)
+    assert TEMPLATES[name].description.endswith(".")
 
 
 def test_the_times_of_day_and_days_that_people_write_are_taken_as_they_stand() -> None:

@@ -63,7 +63,7 @@ def _linked(each: str, name: str) -> bool:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_template_can_be_edited_in_the_form_alone(template: str) -> None:
-    shown = form.read(document.to_yaml(TEMPLATES[template](NOW)))
+    shown = form.read(document.to_yaml(TEMPLATES[template].make(NOW)))
     assert shown is not None
     assert None not in shown.named().values()
 

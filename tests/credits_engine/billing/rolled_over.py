@@ -20,7 +20,7 @@ def left_over(billing: Billing, user_id: str = "ada") -> dict[str, int]:
 
 
 def rolled_over(billing: Billing, user_id: str) -> list[dict[str, Any]]:
-    """The packs of what rolled over and can still be spent, here or where that was before a merge."""
+    """Return the packs of what rolled over and can still be spent, here or where that was before a merge."""
     rows = billing.rows(PACKS, user_id=user_id)
     return [row for row in rows if (row["rolled_from"] or row["merged_from"]) and row["expires_at"] > billing.now]
 

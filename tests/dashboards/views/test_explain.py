@@ -78,7 +78,7 @@ def test_attributes_can_be_tried_and_asked_again_on_the_command_line(
     app: Flask, explain_page: Callable[[str], str]
 ) -> None:
     now = datetime.now(UTC)
-    europe = replace(TEMPLATES["region-by-region"](now).phases[1], steps=(100,))
+    europe = replace(TEMPLATES["region-by-region"].make(now).phases[1], steps=(100,))
     with write_session(app) as session:
         rollouts.plan(session, "europe", Plan((europe,), now), ChangeContext(now, "test"))
     query = "user=u-1&flag=europe&environment=production"
