@@ -120,8 +120,9 @@ class CreditsGuard:
             log.warning("credits.not_committed", user=user_id, key=key, reason=problem.detail)
 
     def _give_back(self, user_id: str, key: str, reason: str) -> None:
-        """Release the reservation; one that can't be released expires, and the caller gets the outcome of the work
-        either way.
+        """Release the reservation.
+
+        One that can't be released expires, and the caller gets the outcome of the work either way.
         """
         try:
             self._counter.release(user_id, key, reason)

@@ -224,8 +224,9 @@ def _by_source(minutes: Minutes) -> Sources:
 def _history(
     rule: Rule, sources: Sources, *, scale: TimeScale, changes: Sequence[tuple[datetime, str]], frame: Frame
 ) -> Chart:
-    """Return the bad rate over the alert's own window, or a step where that is longer, as the
-    guard would have read it.
+    """Return the bad rate over the alert's own window, as the guard would have read it.
+
+    A step that is longer takes the window's place.
     """
     width = scale.points(timedelta(seconds=rule.window_seconds))
     series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, sources)]

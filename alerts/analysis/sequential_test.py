@@ -155,8 +155,9 @@ def log_start(bet: SequentialTest, counts: Counts) -> float:
 
 
 def failures_needed(bet: SequentialTest, total: int, *, log_bar: float) -> int | None:
-    """Return the fewest bad outcomes among the first `total` that reach `log_bar`; None where
-    even all of them do not.
+    """Return the fewest bad outcomes among the first `total` that reach `log_bar`.
+
+    None where even all of them do not.
     """
     return next((bad for bad in range(total + 1) if first_window_log_e(bet, Counts(bad, total)) >= log_bar), None)
 

@@ -28,7 +28,8 @@ class KnownMetrics:
         return cls(metrics_with(known.values()), known, owners)
 
     def metric(self, name: str, values: Mapping[str, Any]) -> Metric | None:
-        """Return a built-in measurement, or a signal of the users' own where `metric` names one;
+        """Return a built-in measurement, or a signal of the users' own where `metric` names one.
+
         None where none is named.
         """
         named = values.get("metric", name)
@@ -38,9 +39,7 @@ class KnownMetrics:
         return Metric(named, values["threshold"].unit, compare=compare)
 
     def flag(self, name: str, values: Mapping[str, Any]) -> str:
-        """Return the flag that an alert names, else that of the migration that its
-        metric belongs to, else the credits'.
-        """
+        """Return the flag that an alert names, else that of its metric's migration, else the credits'."""
         owner = self.owners.get(values.get("metric", name), CREDITS)
         flag: str = values.get("flag", owner.flag)
         return flag

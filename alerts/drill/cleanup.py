@@ -52,8 +52,9 @@ def close_abandoned(now: datetime) -> None:
 
 
 def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, Any]:
-    """Return the guard's verdict that rolled this attempt of the drill's flag back;
-    empty where it was somebody else.
+    """Return the guard's verdict that rolled this attempt of the drill's flag back.
+
+    Empty where it was somebody else.
     """
     for entry in audit.latest(session, subject=f"rollout:{FLAG}"):
         before, after = entry.before or {}, entry.after or {}

@@ -50,8 +50,9 @@ def plain(rule: Rule) -> Document:
 
 
 def evidence(rule: Rule) -> Document:
-    """Return the alert for the guard's route: the evidence is there and stands; it comes with the
-    guard's own label `flag`.
+    """Return the alert for the guard's route: the evidence is there and stands.
+
+    It comes with the guard's own label `flag`.
     """
     of_rule = f'flag="{rule.flag}", alert="{rule.name}"'
     return {

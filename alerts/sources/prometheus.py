@@ -26,8 +26,9 @@ class Source:
     url: str
 
     def total(self, query: str, *, at: float) -> float:
-        """Return the value of `query` at the instant `at` (seconds of the epoch): one finite
-        number that is not negative.
+        """Return the value of `query` at the instant `at` (seconds of the epoch).
+
+        It is one finite number that is not negative.
         """
         document = self._ask(query, at)
         if document.get("status") != "success":

@@ -107,9 +107,7 @@ def decide_advance(
 ) -> Decision:
     """Decide the next step, or completion after the last one.
 
-    `approval` opens gates that are unknown, never closed ones.
-
-    `unconfirmed` is what users would lose by the step without anybody having confirmed it.
+    `approval` opens unknown gates, never closed ones; `unconfirmed` is what users lose by it and nobody confirmed.
     """
     reasons = stale(rollout, expected_version) + _not_running(rollout)
     if unconfirmed:
@@ -205,9 +203,7 @@ def decide_rollback(
 def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
     """Decide the latch after a restore.
 
-    The attempt is a new one: what the guard saw of earlier ones never counts for it.
-
-    `replaced` is the same rollout in the database that was replaced, whose version people may still have before them.
+    The attempt is a new one, without evidence of earlier ones. `replaced` is the rollout in the database given up.
     """
     before = replaced or rollout
     after = replace(

@@ -94,8 +94,7 @@ class Connections:
         """When the files were gone through, and the name of each connection among them."""
 
     def find(self, peer: Peer, since: float) -> socket.socket | None:
-        """Return a handle of our own on the connection from `peer` that was open at `since`; None
-        where it is closed by now.
+        """Return a handle of our own on the connection from `peer` that was open at `since`; None where it is closed.
 
         The handle stays the same whatever the server closes meanwhile.
         """

@@ -114,8 +114,9 @@ def _defects(observation: Observation, book: Book, request: Request) -> list[str
 def _policy_difference(
     expected: Outcome, served_book: Book, engine: EngineName, shadow_book: Book, request: Request
 ) -> str:
-    """Return the fewest declared policy differences that, once neutralised, turn the shadow's
-    verdict into the served one.
+    """Return the fewest declared policy differences that explain the shadow's verdict.
+
+    Once they are neutralised, it is the served one's.
 
     Each is neutralised by judging again with the served book's own limits, window (period and usage) or state.
     `|` separates differences of which each suffices, `+` those that are needed together. Empty when none explains.

@@ -68,8 +68,9 @@ Engine = Callable[[Book, Request], Decision]
 
 
 def remaining(limits: Limits, used: Amounts, *, bought: Amounts = NOTHING, charged: Amounts = NOTHING) -> Limits:
-    """Return the credits left of each kind after `charged`, plan and packs together, never below 0; None stays
-    unlimited.
+    """Return the credits left of each kind after `charged`, plan and packs together, never below 0.
+
+    None stays unlimited.
     """
     from_packs = map(sub, bought.in_order, charged.in_order)
     return Limits(*map(_left, limits.in_order, used.in_order, from_packs))

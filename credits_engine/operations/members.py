@@ -54,8 +54,9 @@ def place_of(member: Membership | None, user_id: str, key: str) -> tuple[str, st
 
 
 def reservation_place(session: Session, user_id: str, key: str) -> tuple[str, str]:
-    """Return the account and the key that a reservation of this user is under, also after they
-    joined or left meanwhile.
+    """Return the account and the key that a reservation of this user is under.
+
+    It stays there when they join or leave meanwhile.
     """
     found = MEMBERS.get().get(user_id)
     for each in found.earlier() if found else ():

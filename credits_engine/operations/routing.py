@@ -38,8 +38,9 @@ UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned
 
 
 def evaluate_flag(session: Session, now: datetime) -> Evaluate:
-    """Return the evaluation that routes an operation; the guard learns of it and waits for what
-    becomes of the operation.
+    """Return the evaluation that routes an operation.
+
+    The guard learns of it and waits for what becomes of the operation.
     """
     look_up = flag_lookup(session, now)
 

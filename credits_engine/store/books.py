@@ -250,8 +250,9 @@ VIEW_WITH_KEY = CompiledStatement(
 def view_account(
     session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str | None = None
 ) -> AccountView | None:
-    """Return the user as they stand, and what is known of `key` if one is given, without any
-    lock; None for a stranger.
+    """Return the user as they stand, and what is known of `key` if one is given, without any lock.
+
+    None for a stranger.
     """
     params = {"user_id": user_id, "now": now, "month_start": month_start}
     row = VIEW.fetch_one(session, params) if key is None else VIEW_WITH_KEY.fetch_one(session, {**params, "key": key})

@@ -53,8 +53,9 @@ class ChainCheck:
         self._checking = threading.Lock()
 
     def current(self, session: Session, now: datetime) -> tuple[Verification | None, datetime]:
-        """Return the outcome and its time: at most VALID long ago for a short trail, of
-        the last pass for a long one.
+        """Return the outcome and its time.
+
+        It is at most VALID old for a short trail, of the last pass for a long one.
         """
         if not audit_check.is_short(session):
             return audit_check.last(session) or (None, now)

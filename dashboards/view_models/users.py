@@ -45,8 +45,9 @@ class UsersScreen:
 
 
 def read(session: Session, *, flag: str, now: datetime, after: str = "", beta_after: str = "") -> UsersScreen:
-    """Return the screen of `flag`, or of the first flag where it is none: overrides and the
-    allowlist behind these users.
+    """Return the screen of `flag`, or of the first flag where it is none.
+
+    It shows overrides and the allowlist behind these users.
     """
     flags = tuple(dict.fromkeys(flag_of(name) for name in rollout_store.names(session)))
     flag = flag if flag in flags else next(iter(flags), "")

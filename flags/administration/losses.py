@@ -74,8 +74,9 @@ def _count(session: Session, rollout: Rollout, there: RolloutFlag, now: datetime
 
 
 def _flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
-    """Return the flag as the plan has it there, with nobody named and no lease: enough for a
-    proof that holds for all.
+    """Return the flag as the plan has it there, with nobody named and no lease.
+
+    That is enough for a proof that holds for all.
     """
     return RolloutFlag(
         key=key,

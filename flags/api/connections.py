@@ -27,9 +27,7 @@ USAGE_WITHIN = timedelta(days=7)
 @require_role("viewer")
 @openapi_doc(query={"environment": "Default: every environment."}, answers={200: usage_responses.ConnectedInstanceList})
 def index() -> ResponseReturnValue:
-    """Return the SDK instances heard of in the last ten minutes, and whether each has what its
-    environment is given now.
-    """
+    """Return the SDK instances heard of in the last ten minutes, and whether each is up to date."""
     environment = request.args.get("environment")
     with read_only() as session:
         found = store.connections(session, since=clock.now() - CONNECTED_WITHIN, environment=environment)

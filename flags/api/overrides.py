@@ -28,8 +28,9 @@ bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
     answers={200: responses.OverrideList},
 )
 def index(flag: str) -> ResponseReturnValue:
-    """Return the overrides of the flag by user, a page at a time, and what to know
-    where not all travel to SDKs.
+    """Return the overrides of the flag by user, a page at a time.
+
+    The answer says so where not all of them travel to SDKs.
     """
     limit = _limit()
     with read_only() as session:

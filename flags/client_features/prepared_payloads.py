@@ -56,7 +56,8 @@ class PreparedPayloads:
         return _events([hydration(self.feature_set.id, self.feature_set.contents)])
 
     def since(self, feature_set_tag: str) -> bytes | None:
-        """Return the events that lead here from that feature set, as a JSON document;
+        """Return the events that lead here from that feature set, as a JSON document.
+
         None when it is not remembered.
         """
         if feature_set_tag not in self._since:

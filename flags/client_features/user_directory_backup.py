@@ -61,8 +61,9 @@ def load(folder: Path) -> dict[str, Entry]:
 
 @contextmanager
 def _open(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Provide the file in a transaction of its own; one that is damaged is removed, for
-    the next attempt to begin anew.
+    """Provide the file in a transaction of its own.
+
+    One that is damaged is removed, for the next attempt to begin anew.
     """
     private_files.make_folder(folder)
     path = folder / NAME

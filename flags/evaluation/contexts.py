@@ -78,8 +78,9 @@ def from_fields(fields: Mapping[str, object]) -> Context:
 
 
 def from_nested(value: Mapping[str, object]) -> Context:
-    """Return a context as Unleash nests it, with `properties` of their own; what is
-    beside them counts as property too.
+    """Return a context as Unleash nests it, with `properties` of their own.
+
+    What is beside them counts as property too.
     """
     properties = value.get("properties")
     inner = properties if isinstance(properties, Mapping) else {}
@@ -98,8 +99,9 @@ def from_query(arguments: Mapping[str, str]) -> Context:
 
 
 def enrich_context(context: Context, known: KnownAttributes | None, trusts: Collection[str]) -> Context:
-    """Return the context with what we know of the user; the caller's word outweighs
-    that only for attributes in `trusts`.
+    """Return the context with what we know of the user.
+
+    The caller's word outweighs that only for attributes in `trusts`.
     """
     given = context.properties
     properties = {name: text for name, text in given.items() if name in trusts or name not in ATTRIBUTES}

@@ -27,8 +27,9 @@ def is_superset_of(after: Exposure, before: Exposure) -> bool:
 
 
 def violations(before: RolloutFlag, after: RolloutFlag, *, now: datetime) -> list[str]:
-    """Return every reason why somebody might lose the flag at `now`, as sentences;
-    empty is a proof that nobody does.
+    """Return every reason why somebody might lose the flag at `now`, as sentences.
+
+    Empty is a proof that nobody does.
     """
     if _stopped(before, now) or after.forced:
         return []

@@ -16,8 +16,9 @@ HIGHEST_DIGITS = "9999-19-39T29:59:59.999"
 
 
 def format_timestamp(instant: datetime) -> str:
-    """Return the instant as the wire spells it: `2026-07-01T00:00:00.000Z`, what is
-    finer than a millisecond cut off.
+    """Return the instant as the wire spells it: `2026-07-01T00:00:00.000Z`.
+
+    Whatever is finer than a millisecond is cut off.
     """
     return floor_millisecond(instant).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + ZULU
 

@@ -127,8 +127,9 @@ def every_segment(session: Session) -> dict[str, list[Wire]]:
 
 
 def definitions_of(session: Session, name: str, *, lock: bool = False) -> dict[str, Wire]:
-    """Return the feature called `name` in each environment that has it; with `lock`
-    nobody else changes it meanwhile.
+    """Return the feature called `name` in each environment that has it.
+
+    With `lock` nobody else changes it meanwhile.
     """
     query = select(FlagDefinition.environment, FlagDefinition.feature).where(FlagDefinition.name == name)
     query = query.order_by(FlagDefinition.environment)

@@ -23,16 +23,18 @@ ROUTING_STATE = CompiledStatement(select(NEWEST_CHANGE.label("revision"), WATCHE
 
 
 def routing_state(session: Session) -> tuple[int, datetime | None]:
-    """Return the revision and the end of the guard's lease, in one round trip: all that each
-    evaluation must know afresh.
+    """Return the revision and the end of the guard's lease, in one round trip.
+
+    Each evaluation must know both afresh.
     """
     revision, expires_at = ROUTING_STATE.fetch_one(session)
     return revision or 0, expires_at
 
 
 def flags_revision(session: Session) -> int:
-    """Return the newest change that can have changed a flag: the same in every process, and
-    unmoved by all other changes.
+    """Return the newest change that can have changed a flag.
+
+    It is the same in every process, and unmoved by all other changes.
     """
     # One look-up in the index (topic, id) each.
     newest = union_all(*map(_newest, TOPICS)).subquery()

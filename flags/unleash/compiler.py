@@ -83,8 +83,9 @@ def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
 
 
 def next_change_at(flag: RolloutFlag, now: datetime) -> datetime | None:
-    """Return when what `compile_flag` gives changes by itself: the next end of an override or of
-    the lease; None if never.
+    """Return when what `compile_flag` gives changes by itself: the next end of an override or of the lease.
+
+    None if never.
     """
     overrides = (*flag.denied.values(), *flag.allowed.values())
     ends = [override.expires_at for override in overrides if override.expires_at] + [flag.guard_expires_at]

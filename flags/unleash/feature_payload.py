@@ -52,8 +52,9 @@ class FeaturePayload:
 
 
 def encode(value: object) -> bytes:
-    """Return the JSON of a value, as compact as it gets; valid whatever is in it, or one flag
-    would spoil every answer.
+    """Return the JSON of a value, as compact as it gets.
+
+    Valid whatever is in it, or one flag would spoil every answer.
     """
     try:
         text = ENCODER.encode(value)

@@ -77,8 +77,9 @@ class Probe:
 
 
 def probes_of(feature: Wire) -> Iterator[Probe]:
-    """Yield the parts in the order in which they are asked: dependencies, then each strategy
-    after its own conditions.
+    """Yield the parts in the order in which they are asked.
+
+    Dependencies come first, then each strategy after its own conditions.
     """
     for number, dependency in enumerate(feature.get("dependencies") or (), start=1):
         wire = {**_probe(f"dependency {number}", OPEN), "dependencies": [dependency]}

@@ -72,7 +72,7 @@ def test_every_text_of_a_plan_that_we_deliver_is_in_each_language_and_a_text_of_
     plans = [template.make(NOW) for template in TEMPLATES.values()]
     checklists = [checklist for plan in plans for checklist in plan.checklists]
     texts = {
-        *(str(make.__doc__) for make in TEMPLATES.values()),
+        *(template.description for template in TEMPLATES.values()),
         *(phase.title for plan in plans for phase in plan.phases if not phase.constraints),
         *(checklist.title for checklist in checklists),
         *(item.title for checklist in checklists for item in checklist.items),

@@ -135,8 +135,9 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def read_only() -> Iterator[Session]:
-    """Provide a view that writes nothing and waits for no writer; of one instant on SQLite, of
-    one a query on PostgreSQL.
+    """Provide a view that writes nothing and waits for no writer.
+
+    It is of one instant on SQLite, of one for each query on PostgreSQL.
     """
     with _session(READ_ENGINE.get(), {}) as session:
         yield session
@@ -189,8 +190,9 @@ def after_rollback(session: Session, action: Callable[[], None]) -> None:
 
 
 def per_dialect(build: Callable[[Any], Executable]) -> Statements:
-    """Return a statement for each dialect, built once; `build` is given the dialect's
-    INSERT with `on_conflict_do_…`.
+    """Return a statement for each dialect, built once.
+
+    `build` is given the dialect's INSERT with `on_conflict_do_…`.
     """
     return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
 

@@ -254,8 +254,9 @@ def _slow_after() -> float:
 
 
 def _observe_errors(engine: Engine, app: Flask) -> None:
-    """Count what the database refused: the connection, a lock, a deadlock or a time-out; what is the statement's own
-    mistake is no such error.
+    """Count what the database refused: the connection, a lock, a deadlock or a time-out.
+
+    What is the statement's own mistake is no such error.
     """
     event.listen(engine, "handle_error", lambda context: _record_database_failure(context.sqlalchemy_exception))
     BEGIN_ERROR_HOOK.set(app, _record_database_failure)

@@ -127,8 +127,9 @@ def limits(
     catalogue: Catalogue,
     merged: Merged = NEVER_MERGED,
 ) -> ChangeLimits | None:
-    """Return the limits that the running period should have, where it has others: raised at once,
-    lowered by the next period.
+    """Return the limits that the running period should have, where it has others.
+
+    They are raised at once, and lowered by the next period.
 
     Lowered at once only where rights ended, or where a late event tells that the period began with a lower plan.
     """

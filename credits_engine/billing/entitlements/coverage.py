@@ -182,8 +182,9 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
 
 
 def _is_free(invoice: InvoicePaid) -> bool:
-    """Return whether the invoice asks for nothing, as for a trial; one with a coupon for all of it names what it is
-    worth.
+    """Return whether the invoice asks for nothing, as for a trial.
+
+    One with a coupon for all of it names what it is worth.
     """
     return invoice.total == 0 and bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
 

@@ -68,8 +68,9 @@ NO_NOTES = CreditedByNotes()
 
 
 def charges_given_back(facts: Iterable[Fact], policy: DisputePolicy) -> list[GivenBack]:
-    """Return every charge of which something was refunded or lost in a dispute; with `FREEZE` an
-    open one counts as lost.
+    """Return every charge of which something was refunded or lost in a dispute.
+
+    With `FREEZE` an open one counts as lost.
     """
     known = list(facts)
     refunds = {each.charge_id: each for each in _latest_refunds(known)}
@@ -144,8 +145,9 @@ def disputed_invoices(facts: Iterable[Fact], status: DisputeStatus) -> dict[str,
 
 
 def invoices_by_payment(known: Iterable[Fact]) -> dict[str, str]:
-    """Return the invoice that each payment settled, as the invoice itself says, or since
-    2025-03-31.basil its payment.
+    """Return the invoice that each payment settled.
+
+    The invoice itself says so, or since 2025-03-31.basil its payment.
     """
     return {
         each.payment_intent: each.invoice_id

@@ -98,8 +98,9 @@ def _unpaid_starts(facts: Iterable[Fact], paid: Iterable[InvoicePaid]) -> frozen
 def _unpaid(
     facts: Sequence[Fact], snapshots: Sequence[Snapshot]
 ) -> tuple[tuple[InvoiceFailed, ...], tuple[InvoiceVoided, ...]]:
-    """Return the invoices that nobody paid, failed and voided, without those that
-    Stripe was told to ask no money for.
+    """Return the invoices that nobody paid, failed and voided.
+
+    Those that Stripe was told to ask no money for are left out.
     """
     paid = {each.invoice_id for each in facts if isinstance(each, InvoicePaid)}
     voided = [each for each in facts if isinstance(each, InvoiceVoided) and each.invoice_id not in paid]
@@ -155,8 +156,9 @@ def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
 
 
 def _former_keys(facts: Iterable[Fact]) -> dict[str, tuple[str, ...]]:
-    """Return the lookup keys by which each price was known: a key is moved to the successor, and
-    old customers renew by id.
+    """Return the lookup keys by which each price was known.
+
+    A key is moved to the successor, and old customers renew by id.
     """
     found: dict[str, set[str]] = {}
     for each in facts:

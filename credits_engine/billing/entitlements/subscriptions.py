@@ -68,8 +68,9 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
 
 
 def _ends_at(history: History, period: Period, paid: list[Coverage]) -> datetime | None:
-    """Return when its rights end: with the period where that was paid for, at the cancellation
-    itself where it was not.
+    """Return when its rights end.
+
+    They end with the period where that was paid for, at the cancellation itself where it was not.
     """
     newest = history.newest
     if newest.status in TERMINAL:
@@ -119,8 +120,9 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
 
 
 def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Period]]:
-    """Return each granting snapshot with the period it speaks of, which a later one
-    cuts short where the anchor moved.
+    """Return each granting snapshot with the period it speaks of.
+
+    A later one cuts it short where the anchor moved.
     """
     dated = [(each, _period_of(each, catalogue)) for each in history.grants]
     starts = {period.start for _, period in dated}
@@ -131,8 +133,9 @@ def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Perio
 
 
 def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
-    """Return the plan of the last of these states; the highest of those of one second
-    that don't say which came first.
+    """Return the plan of the last of these states.
+
+    Of those of one second that don't say which came first, it is the highest.
     """
     rivals = [each for each in granting if order(each)[:3] == order(granting[-1])[:3]]
     replaced = {each.replaces for each in rivals if each.replaces != each.content}

@@ -44,8 +44,9 @@ def refusal(body: bytes, header: str | None, secrets: Sequence[str], now: dateti
 
 
 def _is_sound(parts: list[str], times: list[str], signatures: list[str]) -> bool:
-    """Return whether it has one time and some signatures, each as Stripe writes it;
-    other schemes may stand beside them.
+    """Return whether it has one time and some signatures, each as Stripe writes it.
+
+    Other schemes may stand beside them.
     """
     marked = [part for part in parts if part.startswith(("t=", "v1="))]
     complete = len(times) == 1 and 1 <= len(signatures) <= SIGNATURES_MAX

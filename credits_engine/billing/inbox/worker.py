@@ -159,8 +159,9 @@ class Worker:
             metrics.report(claim.event_id, failed=failed)
 
     def _backoff(self, attempt: int) -> float:
-        """Return a second, doubled with each attempt up to an hour, half of it at
-        random so that a crowd spreads out.
+        """Return a second, doubled with each attempt up to an hour.
+
+        Half of it is at random, so that a crowd spreads out.
         """
         seconds: float = min(2.0 ** (attempt - 1), BACKOFF_SECONDS_MAX)
         return seconds * (0.5 + 0.5 * self.chance())

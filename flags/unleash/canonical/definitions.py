@@ -78,8 +78,9 @@ def _with_placeholders(
 
 
 def placeholders(features: Iterable[Wire], segments: Iterable[Wire]) -> list[Wire]:
-    """Return a segment that nobody is in for each one that is not there: without it
-    some engines drop the whole feature.
+    """Return a segment that nobody is in for each one that is not there.
+
+    Without it some engines drop the whole feature.
     """
     wanted = {number for feature in features for number in _segment_ids(feature)}
     missing = wanted - {segment["id"] for segment in segments}
