@@ -1,6 +1,7 @@
 """The operator's page holds nothing that doesn't work: its commands are run as they stand there."""
 
 import re
+import secrets
 import shlex
 from datetime import UTC, datetime
 from importlib import import_module
@@ -42,6 +43,7 @@ def test_every_command_of_the_page_runs_in_its_order(
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "test", "test"))
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
+    monkeypatch.setenv("SECRET_KEY", secrets.token_urlsafe(32))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "alerts.yaml").write_text((ROOT / "alerts.yaml").read_text())
     for package in PACKAGES:
