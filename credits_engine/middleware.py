@@ -100,7 +100,7 @@ class CreditsGuard:
         return decorate
 
     def _hold(self, user_id: str, key: str, amounts: Amounts) -> str:
-        """Return the key under which credits are held; one whose work failed before is followed by a numbered one."""
+        """Hold the credits and return their key; one whose work failed before is followed by a numbered one."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             numbered = key if attempt == 1 else f"{key}#{attempt}"
             if self._counter.reserve(user_id, numbered, amounts) in (

@@ -145,7 +145,7 @@ def sentence_case(text: str) -> str:
 
 
 def stored_sentence(text: str) -> str:
-    """Name what is stored with its count, which is English in every language."""
+    """Do the same with a sentence that is stored: it is English in every language, and so are its names."""
     return figures_in(IDENTIFIER.sub(lambda found: in_english(found[0]), text))
 
 

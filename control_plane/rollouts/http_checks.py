@@ -57,7 +57,7 @@ def poll(now: datetime) -> None:
 
 
 def ask_all(wanted: Iterable[Question]) -> dict[Question, tuple[bool, str]]:
-    """Return whether each address answered as it should, and how, as the end of a sentence."""
+    """Ask all addresses at once; return whether each answered as it should, and how, as the end of a sentence."""
     answered: SimpleQueue[tuple[Question, tuple[bool, str]]] = SimpleQueue()
     waiting = set(wanted)
     for question in waiting:

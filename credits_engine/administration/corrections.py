@@ -54,7 +54,7 @@ class CorrectionRefused(ValueError):  # noqa: N818 - named after what the caller
 
 
 def reset(session: Session, user_id: str, change: ChangeContext) -> Correction:
-    """Return nothing used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
+    """Post back everything used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
     account, _ = _find_account(session, user_id)
     loaded, _ = load_for_update(session, account, key="", now=change.now)
     posted = {name: NOTHING - loaded.of(name).used for name in EngineName}

@@ -170,7 +170,7 @@ def _last_backup(session: Session) -> dict[str, Any] | None:
 
 
 def _backup(session: Session, known: Safeguards, *, now: datetime, actor: str) -> None:
-    """Record the backup. That record is written after it, so no backup knows of itself."""
+    """Record the last backup again: its record was written after it, so no backup knows of itself."""
     if known.backup is None or known.backup == _last_backup(session):
         return
     audit.record(

@@ -197,7 +197,7 @@ def _without(moved: Amounts, loaded: Books) -> Books:
 
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
-    """Return the row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    """Open the period that runs now, with nothing used. Of two first requests one opens it and both get its row."""
     # Before the lock on openings, as whoever applies events holds periods first, too.
     ended = lock_ended(session, [account.user_id], now).get(account.user_id)
     # A row that does not exist can't be locked, so an advisory lock stands in for it. While we waited for that, another
@@ -219,7 +219,7 @@ def _next_period(session: Session, account: Account, now: datetime) -> Period:
 
 
 def _in_force(row: CounterRow, plan: CreditPlan, moved: Amounts = NOTHING) -> CounterRow:
-    """Apply an upgrade at once and keep what was used; a downgrade waits for the next period.
+    """Return the row with an upgrade applied, which keeps what was used; a downgrade waits for the next period.
 
     `moved` has rolled over: it is in packs by now, for whoever's clock is behind.
     """

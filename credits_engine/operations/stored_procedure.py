@@ -55,7 +55,7 @@ MATCH, UNASKED = Comparison(Variance.MATCH), Comparison(Variance.RETIRED)
 
 
 def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receipt | None:
-    """Return the receipt, committed; None where only `consume` can answer: on SQLite, or in a state of `PYTHON_ONLY`.
+    """Answer and commit in the database; None where only `consume` can: on SQLite, or in a state of `PYTHON_ONLY`.
 
     Raises what `consume` raises.
     """

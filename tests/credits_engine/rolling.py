@@ -9,8 +9,10 @@ from credits_engine.administration import plan_catalogue
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.plans import CATALOGUE
+from credits_engine.engines.receipts import Receipt
 from credits_engine.engines.rollovers import Rollover, Rollovers
 from credits_engine.store import plan_versions
+from tests.credits_engine.conftest import Consumer
 
 RULE: Rollovers = {"analysis": Rollover(max=60), "roast": Rollover(max_percent=50, periods=2)}
 """Of 100 analysis credits 60 at most; of 10 for roasts five, for two periods."""
@@ -32,3 +34,9 @@ def rolling(plan: str, now: datetime, rule: Rollovers = RULE) -> Iterator[None]:
         yield
     finally:
         vars(CATALOGUE).update(catalogue)
+
+
+def take(consumer: Consumer, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
+    """Let ada consume at an instant, from which on it is that time."""
+    consumer.now = at
+    return consumer.take("ada", key, analysis, roast)

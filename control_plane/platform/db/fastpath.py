@@ -80,7 +80,7 @@ class CompiledStatement:
         return rows[0] if rows else None
 
     def execute(self, session: Session, values: Values) -> int:
-        """Return the number of rows that were changed."""
+        """Execute the statement; return the number of rows that were changed."""
         connection: Connection = session.info[CONNECTION]
         compiled = self._compile(connection.dialect, values)
         return _execute(connection, connection.connection, compiled.sql, compiled.bind(values), _rows)[1]

@@ -102,7 +102,7 @@ def _ping_database() -> None:
 
 
 def _ping_writes() -> None:
-    """Write and take back: a disk without room and a standby answer every query, and take no change."""
+    """Fail while the leader can't write: a disk without room and a standby answer every query, and take no change."""
     # The heartbeat writes every second anyway, so no check has to write.
     failure = jobs_of(current_app).lead_failure
     if failure is not None:

@@ -22,7 +22,7 @@ ASKED_AFTER = timedelta(hours=1)
 def advance(
     gateway: StripeGateway, order: Order, others: Sequence[Order], now: datetime, *, blocked: str | None = None
 ) -> Order:
-    """Return the order as it stands after the next steps. Raises StripeUnavailableError and BreakerOpenError.
+    """Take the next steps; return the order as it stands then. Raises StripeUnavailableError and BreakerOpenError.
 
     For whom is `blocked` nothing is paid that is not paid already. An order that took more than GIVE_UP_AFTER is looked
     up and not sent: Stripe may have forgotten its keys.

@@ -127,7 +127,7 @@ class InboxWriter:
                 ticket.is_done = True
 
     def _explain(self, group: Sequence[_Ticket], error: Exception) -> None:
-        """Log why.
+        """Give each delivery the error that is its own.
 
         An outage concerns everybody; anything else only the delivery that caused it, so each is tried alone.
         """

@@ -192,7 +192,10 @@ class StripeGateway:
             after = {"starting_after": objects[-1]["id"]}
 
     def ask(self, call: Callable[[], Any]) -> Any:
-        """Return the answer. Raises BreakerOpenError, StripeUnavailableError, InvalidRequestError and CardError."""
+        """Make the call unless the breaker is open, and return its answer.
+
+        Raises BreakerOpenError, StripeUnavailableError, InvalidRequestError and CardError.
+        """
         import stripe  # noqa: PLC0415 - heavy, and nothing is asked without an API key
 
         self.breaker.enter()

@@ -1,6 +1,5 @@
 """Whoever decides in a period that has rolled over, with a dearer plan by then, spends nothing in both places."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,30 +8,15 @@ from sqlalchemy import select
 from control_plane.platform.db.database import read_only
 from credits_engine.engines.amounts import Limits
 from credits_engine.engines.decisions import Outcome
-from credits_engine.engines.receipts import Receipt
-from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.conftest import Consumer
-from tests.credits_engine.rolling import rolling
+from tests.credits_engine.rolling import take
 
 MARCH, APRIL = (datetime(2027, month, 1, tzinfo=UTC) for month in (3, 4))
 INSTANT = timedelta(microseconds=1)
 
 
-@pytest.fixture(autouse=True)
-def rule(consumer: Consumer) -> Iterator[None]:
-    """60 of 100 analysis credits, and half of ten roasts for two periods, roll over of `free`; v2 serves."""
-    consumer.user("ada")
-    consumer.v2 = True
-    with rolling("free", MARCH):
-        yield
-    with read_only() as session:
-        assert reconcile(session).clean
-
-
-def take(consumer: Consumer, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
-    consumer.now = at
-    return consumer.take("ada", key, analysis, roast)
+pytestmark = pytest.mark.usefixtures("rollover_of_free")
 
 
 def test_whoever_is_late_and_gets_a_dearer_plan_spends_nothing_in_both_places(consumer: Consumer) -> None:

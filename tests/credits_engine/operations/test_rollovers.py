@@ -1,7 +1,6 @@
 """What a period left unused can be spent in the next one, once, whoever serves and however it is opened."""
 
 import itertools
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
@@ -20,14 +19,13 @@ from credits_engine.expiry_jobs import sweep_packs
 from credits_engine.operations import period_openings, reservations, rollovers
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
-from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import plan_versions
 from credits_engine.store import rollovers as store
 from credits_engine.store.tables import COUNTERS, PACKS
 from flags.store import UserAttributes
 from tests.credits_engine import organisation
 from tests.credits_engine.conftest import LEGACY_SERVES, Consumer
-from tests.credits_engine.rolling import RULE, rolling
+from tests.credits_engine.rolling import RULE, rolling, take
 from tests.installation import Installation
 from tests.statements import wait_until_somebody_waits
 
@@ -36,20 +34,7 @@ DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 
 
-@pytest.fixture(autouse=True)
-def rule(consumer: Consumer) -> Iterator[None]:
-    """60 of 100 analysis credits, and half of ten roasts for two periods, roll over of `free`; v2 serves."""
-    consumer.user("ada")
-    consumer.v2 = True
-    with rolling("free", MARCH):
-        yield
-    with read_only() as session:
-        assert reconcile(session).clean
-
-
-def take(consumer: Consumer, at: datetime, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
-    consumer.now = at
-    return consumer.take("ada", key, analysis, roast)
+pytestmark = pytest.mark.usefixtures("rollover_of_free")
 
 
 def left_over(consumer: Consumer, user: str = "ada") -> list[tuple[str, int, int, datetime]]:

@@ -10,7 +10,29 @@ import pytest
 from flask import Flask, request
 from werkzeug.serving import make_server
 
+from flags.client.comparison import Comparisons
+from flags.client.reporter import Reporter
+
 PATIENCE_SECONDS = 30
+LIMIT_SECONDS = 0.2
+"""How long a shadow may take."""
+Results = list[dict[str, Any]]
+
+
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch) -> Results:
+    """Results in the order in which they are reported; nothing is sent."""
+    found: Results = []
+    monkeypatch.setattr(Reporter, "add", lambda _self, _flag, result: found.append(result))
+    return found
+
+
+@pytest.fixture
+def comparisons(results: Results) -> Iterator[Comparisons]:
+    """Comparisons of this process, of which `results` is what they report."""
+    made = Comparisons("http://127.0.0.1:9", "-", LIMIT_SECONDS)
+    yield made
+    made.close()
 
 
 @dataclass

@@ -9,26 +9,7 @@ import pytest
 
 from flags.client import comparison, shadows
 from flags.client.comparison import CANDIDATE, CONTROL, Comparison, Comparisons
-from flags.client.reporter import Reporter
-
-LIMIT_SECONDS = 0.2
-Results = list[dict[str, Any]]
-
-
-@pytest.fixture
-def results(monkeypatch: pytest.MonkeyPatch) -> Results:
-    """Return the list of results that are reported, in their order; nothing is sent."""
-    found: Results = []
-    monkeypatch.setattr(Reporter, "add", lambda _self, _flag, result: found.append(result))
-    return found
-
-
-@pytest.fixture
-def comparisons(results: Results) -> Iterator[Comparisons]:
-    made = Comparisons("http://127.0.0.1:9", "-", LIMIT_SECONDS)
-    yield made
-    made.close()
-
+from tests.flags.client.conftest import LIMIT_SECONDS, Results
 
 Run = Callable[..., Any]
 

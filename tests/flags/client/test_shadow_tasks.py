@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -12,27 +12,10 @@ import pytest
 
 from flags.client import connection, shadow_tasks
 from flags.client.comparison import CANDIDATE, CONTROL, Comparison, Comparisons
-from flags.client.reporter import Reporter
+from tests.flags.client.conftest import LIMIT_SECONDS, Results
 
-LIMIT_SECONDS = 0.2
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
-Results = list[dict[str, Any]]
 Answer = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture
-def results(monkeypatch: pytest.MonkeyPatch) -> Results:
-    """Results in the order in which they are reported; nothing is sent."""
-    found: Results = []
-    monkeypatch.setattr(Reporter, "add", lambda _self, _flag, result: found.append(result))
-    return found
-
-
-@pytest.fixture
-def comparisons(results: Results) -> Iterator[Comparisons]:
-    made = Comparisons("http://127.0.0.1:9", "-", LIMIT_SECONDS)
-    yield made
-    made.close()
 
 
 @pytest.fixture

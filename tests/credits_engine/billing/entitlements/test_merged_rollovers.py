@@ -1,44 +1,26 @@
 """What rolled over moves with a merge, and stays as long as the period that it comes from is paid for."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.inbox import merges
 from credits_engine.billing.store import accounts
-from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.rolled_over import left_over, process_until, rolled_over
 from tests.credits_engine.billing.virtual_collection import dispute
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.credits_engine.conftest import Consumer
-from tests.credits_engine.rolling import rolling
 
 HOUR = timedelta(hours=1)
 NEXT = START.replace(month=12)
 AFTERWARDS = START.replace(year=2027, month=1)
 
 
-@pytest.fixture(autouse=True)
-def rule(billing: Billing) -> Iterator[None]:
-    """60 analysis credits of `pro`, and half its limit for roasts, roll over."""
-    with rolling("pro", START):
-        yield
-    with read_only() as session:
-        assert reconcile(session).clean
-
-
-@pytest.fixture
-def stripe(billing: Billing) -> VirtualStripe:
-    """Return a Stripe where ada has subscribed to pro, which was delivered at once."""
-    stripe = VirtualStripe()
-    stripe.checkout("ada", "pro_monthly")
-    billing.process(stripe.events, at=START)
-    return stripe
+pytestmark = pytest.mark.usefixtures("rollover_of_pro")
 
 
 def merged(billing: Billing, user_id: str, into: str) -> None:

@@ -1,12 +1,11 @@
 """What rolled over from a period that is sold stays while all of that period is paid for, in whatever order told."""
 
 import random
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.store import accounts
 from credits_engine.engines.amounts import Amounts, Limits
@@ -14,7 +13,6 @@ from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
-from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS, PACKS
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.rolled_over import held, left_over, process_until
@@ -22,7 +20,6 @@ from tests.credits_engine.billing.two_accounts import spendable
 from tests.credits_engine.billing.virtual_collection import dispute, refund_fails
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.credits_engine.conftest import Consumer
-from tests.credits_engine.rolling import rolling
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NEXT = START.replace(month=12)
@@ -30,22 +27,7 @@ AFTERWARDS = START.replace(year=2027, month=1)
 V2_SERVES = FlagEvaluation(enabled=True, reason="test", revision=1)
 
 
-@pytest.fixture(autouse=True)
-def rule(billing: Billing) -> Iterator[None]:
-    """60 analysis credits of `pro`, and half its limit for roasts, roll over."""
-    with rolling("pro", START):
-        yield
-    with read_only() as session:
-        assert reconcile(session).clean
-
-
-@pytest.fixture
-def stripe(billing: Billing) -> VirtualStripe:
-    """A Stripe where ada has subscribed to pro, which was told at once."""
-    stripe = VirtualStripe()
-    stripe.checkout("ada", "pro_monthly")
-    billing.process(stripe.events, at=START)
-    return stripe
+pytestmark = pytest.mark.usefixtures("rollover_of_pro")
 
 
 def take(at: datetime, key: str, analysis: int) -> Receipt:
