@@ -50,16 +50,20 @@ def test_nobody_is_merged_into_a_member_whose_own_account_nobody_spends(billing:
     assert refused.value.code == "IS_MEMBER"
 
 
-def test_nobody_is_merged_while_credits_are_reserved_that_may_be_given_back(billing: Billing) -> None:
+@pytest.mark.parametrize(("who", "reserved"), [("ada", 9_000), ("old", 900)])
+def test_nobody_is_merged_while_credits_are_reserved_that_may_be_given_back(
+    billing: Billing, who: str, reserved: int
+) -> None:
+    """Of either: old's own plan does not go on, so what was reserved of it could be given back to nothing."""
     two_accounts(billing)
-    reserved = Operation("ada", "k1", Amounts(9_000), "test", EntryType.RESERVE)
+    held = Operation(who, "k1", Amounts(reserved), "test", EntryType.RESERVE)
     with transaction() as session:
-        assert reservations.reserve(session, reserved, now=billing.now, evaluate=lambda _: V2_SERVES).granted
+        assert reservations.reserve(session, held, now=billing.now, evaluate=lambda _: V2_SERVES).granted
     with pytest.raises(Problem) as refused:
         merge(billing, "ada", "old")
     assert refused.value.code == "RESERVATION_OPEN"
     with transaction() as session:
-        reservations.release(session, "ada", "k1", now=billing.now, actor="test", reason="It failed.")
+        reservations.release(session, who, "k1", now=billing.now, actor="test", reason="It failed.")
     merge(billing, "ada", "old")
     assert take(billing, "old", "k2", 11_000), "nothing was used"
     assert_whole(billing.app)
