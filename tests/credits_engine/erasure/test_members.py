@@ -50,6 +50,16 @@ def test_what_a_member_has_reserved_is_settled_first() -> None:
     assert differences() == 0
 
 
+def test_what_another_member_has_reserved_keeps_nobody_from_being_erased() -> None:
+    join("ada")
+    join("adam")
+    hold("adam", "k1", analysis=20)
+    leave("ada", LATER)
+    service.erase("ada", change(now=GONE))
+    release("adam", "k1")
+    assert differences() == 0
+
+
 def test_an_organisation_is_not_erased_from_under_its_members() -> None:
     join("ada")
     hold("ada", "k1", analysis=20)
