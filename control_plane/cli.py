@@ -69,11 +69,14 @@ def rollout() -> None:
 @rollout.command("serve")
 def serve_command() -> None:
     """Serve the page and the API; makes database, rollout and first owner if there are none."""
-    from control_plane.server import check_port, serve  # noqa: PLC0415 - the server, which no other command needs
+    # The servers, which no other command needs.
+    from control_plane.command_server import server as command_server, wire  # noqa: PLC0415
+    from control_plane.server import check_port, serve  # noqa: PLC0415
 
     settings = Settings.from_env()
     check_port(settings)
     prometheus_multiprocess.set_up(settings)
+    command_server.start(wire.address(os.environ), run)
     lines = [f"Page      http://{settings.host}:{settings.port}", *_prepare(settings), "Stop      Ctrl-C"]
     click.echo("\n".join(lines))
     sys.stdout.flush()
@@ -167,7 +170,7 @@ def run() -> None:
         # As an exception, so that temporary folders go and what a command started ends. `serve` has its own handlers.
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
-        rollout()
+        rollout(prog_name="rollout")
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
     except DBAPIError as error:
