@@ -70,7 +70,8 @@ def rollout() -> None:
 def serve_command() -> None:
     """Serve the page and the API; makes database, rollout and first owner if there are none."""
     # The servers, which no other command needs.
-    from control_plane.command_server import server as command_server, wire  # noqa: PLC0415
+    from control_plane.command_server import server as command_server  # noqa: PLC0415
+    from control_plane.command_server import wire  # noqa: PLC0415
     from control_plane.server import check_port, serve  # noqa: PLC0415
 
     settings = Settings.from_env()

@@ -28,11 +28,12 @@ def run(arguments: list[str]) -> int | None:
 
 def _begin(connection: socket.socket, arguments: list[str]) -> bool:
     connection.connect(str(wire.address(os.environ)))
-    if not wire.peer_is_this_user(connection):  # the request carries this user's secrets
+    # The request carries this user's secrets.
+    if not wire.peer_is_this_user(connection) or connection.recv(1) != wire.READY:
         return False
     wire.send(
         connection,
-        wire.Request(arguments, dict(os.environ), os.getcwd(), sys.stdout.encoding, wire.program()),  # noqa: PTH109
+        wire.Request(arguments, dict(os.environ), os.getcwd(), sys.stdout.encoding, wire.program()),
     )
     if connection.recv(1) != wire.BEGIN:
         return False

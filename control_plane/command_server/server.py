@@ -38,8 +38,11 @@ def start(path: Path, run: Callable[[], None]) -> None:
         return
     reader, writer = os.pipe()
     if os.fork() == 0:
-        os.close(writer)
-        CommandServer(run).serve(listener, reader)
+        try:
+            os.close(writer)
+            CommandServer(run).serve(listener, reader)
+        finally:
+            os._exit(FAILED)
     listener.close()
     os.close(reader)
     # The pipe ends when this process does, so no worker may hold it open.
@@ -62,20 +65,19 @@ class CommandServer:
         self._modules = _modules()
         self._counts_in_files = prometheus_multiprocess.VARIABLE in os.environ
 
-    def serve(self, listener: socket.socket, server: int) -> NoReturn:
+    def serve(self, listener: socket.socket, server: int) -> None:
         """Run commands until the server has ended, which is when its end of the pipe `server` closes."""
         os.setsid()  # a Ctrl-C in the server's terminal is not meant for a command that runs
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # each client is told how its command ended
-        while server not in select.select([listener, server], [], [])[0]:
+        while server not in select.select([listener.fileno(), server], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
                 os.close(server)
                 self._answer(connection)
             connection.close()
-        os._exit(0)
 
     def _answer(self, connection: socket.socket) -> NoReturn:
         code = FAILED
@@ -87,7 +89,7 @@ class CommandServer:
                 connection.sendall(bytes([code]))
         except BrokenPipeError:
             pass  # the client hung up
-        except Exception:  # noqa: BLE001 - nothing may lead this process back into the loop of its parent
+        except Exception:
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -101,6 +103,7 @@ class CommandServer:
         with suppress(OSError, ValueError):
             if not wire.peer_is_this_user(connection):
                 return None
+            connection.sendall(wire.READY)
             request, streams = wire.receive(connection)
             if request.program == wire.program() and _modules() == self._modules:
                 connection.sendall(wire.BEGIN)
@@ -122,6 +125,7 @@ def _take_place(request: wire.Request, streams: list[int]) -> None:
     """Make this process the caller's: its streams, its folder, its environment, and nobody's terminal."""
     os.setsid()  # or a password would be asked for in the terminal of the server
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -129,9 +133,9 @@ def _take_place(request: wire.Request, streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     sys.argv = ["rollout", *request.arguments]
-    sys.stdin = open(0, encoding=request.encoding, closefd=False)  # noqa: SIM115, PTH123 - for the rest of its life
-    sys.stdout = open(1, "w", encoding=request.encoding, closefd=False)  # noqa: SIM115, PTH123
-    sys.stderr = open(2, "w", 1, request.encoding, "backslashreplace", closefd=False)  # noqa: SIM115, PTH123
+    sys.stdin = open(0, encoding=request.encoding, closefd=False)  # noqa: SIM115 - for the rest of its life
+    sys.stdout = open(1, "w", encoding=request.encoding, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, request.encoding, "backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _exit_code(run: Callable[[], None]) -> int:
@@ -141,7 +145,7 @@ def _exit_code(run: Callable[[], None]) -> int:
         sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception:  # noqa: BLE001 - whatever the program raised, as the interpreter does
+    except Exception:
         traceback.print_exc()
         return FAILED
     finally:

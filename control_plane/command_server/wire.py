@@ -1,4 +1,4 @@
-"""The words between a command and the command server: one request with three descriptors, then single bytes."""
+"""The words between a command and the command server: READY, a request with its streams, BEGIN twice, an exit code."""
 
 import json
 import os
@@ -13,7 +13,9 @@ from typing import cast
 SOCKET = "commands.sock"
 ANSWER_SECONDS = 1.0
 """How long either side waits for the other's next word before a command has begun."""
-BEGIN = b"\x01"
+READY = b"\x01"
+"""The server's first word. Streams that nobody takes would be kept open for as long as a server hangs."""
+BEGIN = b"\x02"
 """The server says it when it can run the command, and the client when it still wants that: nothing is run twice."""
 LENGTH = struct.Struct("!I")
 STANDARD_STREAMS = 3

@@ -28,6 +28,8 @@ sys.stdin.read()
 CLIENT = """
 import sys
 from control_plane.__main__ import main
+from control_plane.command_server import wire
+{patch}
 try:
     main()
 finally:
@@ -42,11 +44,13 @@ class Commands:
 
     environment: Environment
     folder: Path
+    patch: str = ""
+    """Python that a command runs before it begins."""
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command and return its process; the last line of its errors says where the command ran."""
         return subprocess.Popen(
-            [sys.executable, "-c", CLIENT, *arguments],
+            [sys.executable, "-c", CLIENT.format(patch=self.patch), *arguments],
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -100,11 +104,11 @@ def command_server(environment: Environment, patch: str = "") -> Iterator[subpro
         preexec_fn=dies_with_us(signal.SIGTERM),  # noqa: PLW1509 - no thread of ours forks at this moment
     )
     with process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         yield process
         process.stdin.close()
-
 
 
 @pytest.fixture(scope="module")
