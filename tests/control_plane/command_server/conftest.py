@@ -76,7 +76,7 @@ def instance_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server_environment(instance_dir: Path) -> Environment:
-    """What a server sees that was started for the folder."""
+    """The environment of a server for the folder."""
     return {"INSTANCE_DIR": str(instance_dir), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
 
 
@@ -120,5 +120,5 @@ def running(server_environment: Environment) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def socket_path(server_environment: Environment) -> Path:
-    """Where the command server of the folder listens."""
+    """The path at which the command server of the folder listens."""
     return wire.address(server_environment)
