@@ -1,6 +1,5 @@
 """The alerts over JSON."""
 
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
@@ -40,7 +39,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
-def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, Any]:
+def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, object]:
     return {
         "name": rule.name,
         "threshold": rule.threshold_text,
@@ -56,5 +55,5 @@ def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict(verdict: Verdict) -> dict[str, object]:
     return to_json(verdict) | {"per": verdict.per, "rate": verdict.rate, "reason": verdict.reason}

@@ -49,7 +49,7 @@ def forget(session: Session, now: datetime) -> None:
     execute_core(session, TABLE.delete().where(TABLE.c.changed_at < now - timedelta(seconds=ATTEMPT_SECONDS)))
 
 
-def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, Any]:
+def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, object]:
     counts, evidence = cohort_to_json(update.memory)
     return {
         "flag": flag,

@@ -1,6 +1,5 @@
 """OpenAPI models of the alerts' routes."""
 
-from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel
@@ -42,8 +41,8 @@ class AlertVerdict(BaseModel):
     status: str
     cause: str
     at: str
-    counts: dict[str, Any]
-    window: dict[str, Any]
+    counts: dict[str, object]
+    window: dict[str, object]
     window_seconds: float
     threshold: float
     threshold_text: str
@@ -143,7 +142,7 @@ class Experiments(ResponseModel):
 class NoticesListed(ResponseModel):
     """The newest notices, and how many deliveries stand where."""
 
-    notices: list[dict[str, Any]]
+    notices: list[dict[str, object]]
     deliveries: dict[str, int]
 
 

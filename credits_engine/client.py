@@ -82,7 +82,7 @@ class RemoteBackend:
             message = f"The credits did not answer in {limit_seconds * 1000:.0f} ms; repeat the request with its key."
             raise Problem(503, "CREDITS_UNREACHABLE", message, headers={"Retry-After": "1"}) from error
         if response.status == 200:
-            found: dict[str, Any] = answer
+            found: dict[str, object] = answer
             return found
         members = {name: value for name, value in answer.items() if name not in STANDARD}
         raise Problem(response.status, answer.get("code", "CREDITS_REFUSED"), answer.get("detail", ""), **members)

@@ -238,7 +238,7 @@ def weigh(
     return (grown if learnt.size == size else restart(grown, still_good)), learnt
 
 
-def bursts_to_json(bursts: Bursts) -> dict[str, Any]:
+def bursts_to_json(bursts: Bursts) -> dict[str, object]:
     """Return `bursts` as plain JSON values, each history as long as a worker of the version before reads it."""
     histories = bursts.candidate, bursts.control, bursts.apart
     candidate, control, apart = (list(each[:STORED_FIELDS]) for each in histories)

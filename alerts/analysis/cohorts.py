@@ -171,7 +171,7 @@ def _of_dimension(memories: Memories, cohort: Cohort) -> Counts:
     )
 
 
-def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, Any], dict[str, Any]]:
+def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, object], dict[str, object]]:
     """Return counts and evidence as plain JSON values."""
     seen = memory.seen
     counts = {

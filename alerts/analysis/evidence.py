@@ -91,7 +91,7 @@ def restart(evidence: Evidence, still_good: int = 0) -> Evidence:
     return Evidence(*counts, evidence.window if still_good else None, 0, still_good)
 
 
-def to_json(evidence: Evidence) -> dict[str, Any]:
+def to_json(evidence: Evidence) -> dict[str, object]:
     """`evidence` as plain JSON values."""
     return evidence._asdict()
 

@@ -39,7 +39,7 @@ def update_gap(before: DataGap, *, due: int, counted: int, now: datetime) -> Dat
     return DataGap(before.heard, due, before.began, before.until)
 
 
-def to_json(silence: DataGap) -> dict[str, Any]:
+def to_json(silence: DataGap) -> dict[str, object]:
     """`silence` as plain JSON values."""
     return {
         "heard": silence.heard,

@@ -155,7 +155,7 @@ def judge(
 FIELDS = Verdict._fields
 
 
-def to_json(verdict: Verdict) -> dict[str, Any]:
+def to_json(verdict: Verdict) -> dict[str, object]:
     """`verdict` as plain JSON values, its unit only where that is news to a worker of the version before."""
     values = verdict._asdict()
     if verdict.per is Per.OPERATION:

@@ -106,7 +106,7 @@ def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError], kno
     if not re.fullmatch(NAME_PATTERN, name):
         mistakes.append(RuleError(line, path, "a name is lower case letters, digits and _, starting with a letter."))
     children = children_of(node, path, mistakes)
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, (key_line, value) in children.items():
         if key not in FIELDS:
             mistakes.append(RuleError(key_line, f"{path}.{key}", _unknown(key)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -51,7 +50,7 @@ def close_abandoned(now: datetime) -> None:
         leases.release(session, LEASE, LEADER, now=now)
 
 
-def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, Any]:
+def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, object]:
     """Return the guard's verdict that rolled this attempt of the drill's flag back.
 
     Empty where it was somebody else.
@@ -60,7 +59,7 @@ def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, Any]:
         before, after = entry.before or {}, entry.after or {}
         was_latched = before.get("state") == RolloutState.ROLLED_BACK  # such an entry adds a cause and changes nothing
         if entry.action == "rollout.roll_back" and after.get("attempt") == attempt and not was_latched:
-            verdicts: list[Mapping[str, Any]] = after.get("evidence", {}).get("verdicts", [])
+            verdicts: list[Mapping[str, object]] = after.get("evidence", {}).get("verdicts", [])
             return verdicts[0] if entry.actor == GUARD and verdicts else {}
     return {}
 

@@ -87,7 +87,7 @@ def _action(rollout: Rollout, course: Course) -> DrillAction:
     return DrillAction.HOLD if rollout.state is RolloutState.HELD or course.acted_at is not None else DrillAction.NONE
 
 
-def _problem(course: Course, rollout: Rollout, cause: Mapping[str, Any], action: DrillAction) -> str:
+def _problem(course: Course, rollout: Rollout, cause: Mapping[str, object], action: DrillAction) -> str:
     """Return why the drill did not pass, or proves nothing; empty where the guard did what it should."""
     if rollout.attempt != course.attempt:
         return "Its flag was changed by somebody else meanwhile."

@@ -1,7 +1,6 @@
 """All SQL of the drills."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,7 +10,7 @@ from control_plane.core.gates.recency import LastRun
 
 
 def add(
-    session: Session, *, now: datetime, actor: str, passed: bool, milliseconds: int | None, report: dict[str, Any]
+    session: Session, *, now: datetime, actor: str, passed: bool, milliseconds: int | None, report: dict[str, object]
 ) -> None:
     """Record a drill."""
     session.add(GuardDrill(at=now, actor=actor, passed=passed, milliseconds=milliseconds, report=report))

@@ -1,6 +1,5 @@
 """The outbox over JSON: what was told to whom, and what could not be."""
 
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
@@ -28,7 +27,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
-def _document(notice: Notice, deliveries: list[NoticeDelivery]) -> dict[str, Any]:
+def _document(notice: Notice, deliveries: list[NoticeDelivery]) -> dict[str, object]:
     return {
         "id": notice.id,
         "at": notice.at.isoformat(),

@@ -1,6 +1,5 @@
 """Overrides over JSON: owners grant them, operators end them, for that is the safer side."""
 
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -73,7 +72,7 @@ def _body() -> Body:
     return Body.model_validate(request.get_json() if request.data else {})
 
 
-def _to_json(override: Override) -> dict[str, Any]:
+def _to_json(override: Override) -> dict[str, object]:
     return {
         "alert": override.alert,
         "actor": override.actor,
@@ -83,7 +82,7 @@ def _to_json(override: Override) -> dict[str, Any]:
     }
 
 
-def _pending_to_json(asked: PendingOverride) -> dict[str, Any]:
+def _pending_to_json(asked: PendingOverride) -> dict[str, object]:
     return {
         "alert": asked.alert,
         "askedBy": asked.actor,

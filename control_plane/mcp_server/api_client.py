@@ -37,7 +37,7 @@ class APIClient:
         known = {name: str(value) for name, value in query.items() if value not in (None, "")}
         return self._request("GET", path, params=known)
 
-    def post(self, *path: str, **body: object) -> dict[str, Any]:
+    def post(self, *path: str, **body: object) -> dict[str, object]:
         """Ask for a change, and give what became of it. Raises RefusedByServer."""
         return self._request("POST", path, json=body)
 
@@ -68,7 +68,7 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _document(answer: requests.Response, host: str, unsure: str) -> dict[str, Any]:
+def _document(answer: requests.Response, host: str, unsure: str) -> dict[str, object]:
     body = b""
     for chunk in answer.iter_content(CHUNK_BYTES):
         body += chunk

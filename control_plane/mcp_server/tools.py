@@ -1,7 +1,7 @@
 """The tools of an assistant, as functions of a server's API: reads for everybody, moves where they were asked for."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ Version = Annotated[
     int, Field(ge=1, description="`version` of the rollout as you read it; refused if it was changed since.")
 ]
 Limit = Annotated[int, Field(ge=1, le=100, description="At most so many.")]
-Document = dict[str, Any]
+Document = dict[str, object]
 Tool = Callable[..., Document]
 UNKNOWN = "unknown"
 

@@ -118,7 +118,7 @@ def to_yaml(plan: Plan, flag: str | None = None) -> str:
     return yaml_text.dump(to_value(plan, flag))
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """Return the JSON Schema of a document."""
     found = PLAN.json_schema()
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -19,7 +18,7 @@ class PlanRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    plan: dict[str, Any] | None = None
+    plan: dict[str, object] | None = None
     template: str | None = Field(default=None, max_length=100)
     newSignupsAfter: AwareDatetime | None = None  # noqa: N815 - the JSON name
 
@@ -55,7 +54,7 @@ class CreateRequest(PlanRequest):
 class EditRequest(ChangeRequest):
     """The whole plan as it should be."""
 
-    plan: dict[str, Any]
+    plan: dict[str, object]
 
 
 class PreviewRequest(PlanRequest):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from control_plane.platform import group_roles
 from control_plane.platform.group_roles import GroupRolesError
@@ -14,7 +13,7 @@ class ProviderSettingsError(ValueError):
     """They can't be used; the message names the setting and what to write."""
 
 
-def read(env: Mapping[str, str], issuer: str) -> dict[str, Any]:
+def read(env: Mapping[str, str], issuer: str) -> dict[str, object]:
     """Read what belongs to the provider at `issuer`, by the names of the settings. Raises ProviderSettingsError."""
     client_id, secret = env.get("OIDC_CLIENT_ID", ""), _secret(env)
     entries = [part.strip() for part in env.get("OIDC_ROLES", "").split(",") if part.strip()]

@@ -75,7 +75,7 @@ def stream(rows: Iterable[Columns], flat: Flat) -> Iterator[bytes]:
 
 def _schema(pyarrow: Any, flat: Flat) -> Any:
     """Return the schema of every row: the columns of one that says nothing, whatever others leave out."""
-    blank: dict[str, Any] = {column.name: None for column in JOURNAL.c}
+    blank: dict[str, object] = {column.name: None for column in JOURNAL.c}
     blank |= {"occurred_at": datetime.fromtimestamp(0, UTC), "type": "", "requested": Amounts(), "charged": Amounts()}
     blank |= {"v2_posted": Amounts(), "legacy_posted": Amounts()}
     return pyarrow.schema([(name, _type(pyarrow, name)) for name in flat(blank)])

@@ -60,7 +60,7 @@ def _known_kind(name: str) -> str:
     return name
 
 
-def _kind_schema(schema: dict[str, Any]) -> None:
+def _kind_schema(schema: dict[str, object]) -> None:
     schema["enum"] = [*KINDS]
 
 

@@ -7,7 +7,7 @@ its place. Where both say something, the newer word counts; nothing that was clo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -41,7 +41,7 @@ class Safeguards:
     leases: Rows | None
     definitions: Mapping[tuple[str, str], Wire] | None
     segments: Mapping[str, Sequence[Wire]] | None
-    backup: Mapping[str, Any] | None
+    backup: Mapping[str, object] | None
     unreadable: Sequence[str] = field(default_factory=tuple)
 
 
@@ -163,7 +163,7 @@ def _define_as_last(session: Session, known: Safeguards, *, now: datetime, actor
     return done
 
 
-def _last_backup(session: Session) -> dict[str, Any] | None:
+def _last_backup(session: Session) -> dict[str, object] | None:
     for entry in audit.latest(session, subject=BACKUP_SUBJECT, limit=1):
         return {"made_at": entry.at.isoformat(), **(entry.after or {})}
     return None

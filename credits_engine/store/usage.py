@@ -213,7 +213,7 @@ def _between(session: Session, by: frozenset[Segment], since: datetime, until: d
 
 def _merge(rows: Iterable[ResultRow]) -> list[UsageRow]:
     """Rows of the same segment as one."""
-    sums: dict[tuple[str, ...], list[Any]] = {}
+    sums: dict[tuple[str, ...], list[object]] = {}
     for row in rows:
         # PostgreSQL adds bigints up to numeric, which arrives as Decimal.
         key, counts = tuple(row[:SEGMENTS]), [*map(int, row[SEGMENTS:KINDS_BEGIN]), *row[KINDS_BEGIN:]]

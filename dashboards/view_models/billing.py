@@ -22,10 +22,10 @@ class BillingScreen:
 
     now: datetime
     state: State | None
-    summary: Mapping[str, Any]
-    events: Sequence[Any]
+    summary: Mapping[str, object]
+    events: Sequence[object]
     next_before: int | None
-    findings: Mapping[str, Any]
+    findings: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class EventScreen:
 
     now: datetime
     event: Any
-    document: Mapping[str, Any]
+    document: Mapping[str, object]
 
     @property
     def may_replay(self) -> bool:

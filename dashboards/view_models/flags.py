@@ -27,7 +27,7 @@ class FlagsScreen:
 
     now: datetime
     wanted: FlagQuery
-    flags: Sequence[Mapping[str, Any]]
+    flags: Sequence[Mapping[str, object]]
     total: int
     page: int
 
@@ -56,7 +56,7 @@ class FlagScreen:
 
     now: datetime
     name: str
-    detail: Mapping[str, Any]
+    detail: Mapping[str, object]
     environments: Sequence[EnvironmentView]
     versions: Sequence[FlagVersion]
 

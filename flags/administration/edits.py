@@ -4,7 +4,6 @@ Whatever an edit leaves out stays. The audit trail has all of it before and afte
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -131,7 +130,7 @@ def _elsewhere(found: Mapping[str, store.StoredDefinition]) -> Wire:
     return {**_shared(shared), "name": shared["name"], "enabled": False, "strategies": [{"name": "default"}]}
 
 
-def _shared(wire: Wire) -> dict[str, Any]:
+def _shared(wire: Wire) -> dict[str, object]:
     return {name: wire[name] for name in SHARED if name in wire}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -51,7 +50,7 @@ def segment_uses(session: Session, environment: str | None = None) -> list[Segme
     return [SegmentUse(each, tuple(users.get((each.environment, each.wire["id"]), ()))) for each in found]
 
 
-def list_segments(session: Session, environment: str) -> list[dict[str, Any]]:
+def list_segments(session: Session, environment: str) -> list[dict[str, object]]:
     """Return the segments of an environment as JSON."""
     return [
         {**each.stored.wire, "version": each.stored.version, "flags": list(each.flags)}

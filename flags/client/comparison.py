@@ -34,7 +34,7 @@ class Comparison(Generic[Decision]):
 
     control: Callable[..., Any]
     candidate: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
+    arguments: tuple[object, ...] = ()
     equal: Callable[[Decision, Decision], bool] = eq
     """Whether the control's answer and the candidate's are the same."""
     copy: Callable[[Any], Any] = deepcopy
@@ -50,7 +50,7 @@ class Sides(Generic[Decision]):
     comparison: Comparison[Decision]
     serving: str
     other: str
-    copied: Observation[str, tuple[Any, ...]]
+    copied: Observation[str, tuple[object, ...]]
     """The shadow's arguments, copied before the serving side can change them."""
     cohorts: dict[str, str]
 

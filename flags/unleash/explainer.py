@@ -6,7 +6,7 @@ flag of its own in a state beside the one that is served. What it says of those 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.contexts import Context
@@ -55,7 +55,7 @@ class FlagExplainer:
         self._parts = tuple(probes.probes_of(self._wire))
         self._engine = Engine(_state(contents, self._wire, self._parts))
 
-    def explain(self, context: Context, document: Mapping[str, Any]) -> FlagExplanation:
+    def explain(self, context: Context, document: Mapping[str, object]) -> FlagExplanation:
         """Return the answer for this user and how it came about; `document` is the context as engines read it."""
         asked = EngineContext(document)
         # The answer is the whole flag's; the parts only say why, and never decide it.

@@ -17,7 +17,7 @@ OF_FEATURE = ("name", "type", "project", "stale", "impressionData", "description
 OF_STRATEGY = ("name", "parameters", "constraints", "segments", "variants", "disabled", "title", "sortOrder")
 OF_VARIANT = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
 
-Record = Mapping[str, Any]
+Record = Mapping[str, object]
 
 
 class MalformedExport(ValueError):  # noqa: N818 - the word for it
@@ -154,7 +154,7 @@ def _records(raw: object, where: str) -> Iterator[Record]:
         yield each
 
 
-def _only(raw: Record, names: Iterable[str]) -> dict[str, Any]:
+def _only(raw: Record, names: Iterable[str]) -> dict[str, object]:
     return {name: raw[name] for name in names if name in raw}
 
 

@@ -18,7 +18,7 @@ BY_USER = ("userWithId", "gradualRolloutUserId")
 class EngineContext:
     """A context as a flag reads it: by its fields, or as the JSON of engines, written when needed."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, object]) -> None:
         self._document = document
         self.fields = context_fields(document)
         self.engine_asked = False

@@ -78,7 +78,7 @@ def sign_out_address(back: str) -> str:
     return f"{place}?{urlencode(parameters)}" if place else ""
 
 
-def _proved_claims() -> Mapping[str, Any]:
+def _proved_claims() -> Mapping[str, object]:
     claims, more = _provider().claims()
     # The subject of both must be the same.
     subject = claims.get("sub")
@@ -91,7 +91,7 @@ def _proved_claims() -> Mapping[str, Any]:
     return {**more, **claims}
 
 
-def _withdraw(database_session: Session, claims: Mapping[str, Any], now: datetime) -> None:
+def _withdraw(database_session: Session, claims: Mapping[str, object], now: datetime) -> None:
     """Take away what earlier groups gave: sessions, tokens and approvals of before must not outlive it."""
     found = account_store.person_by_identity(database_session, _identity(claims))
     if found is None:
@@ -102,12 +102,12 @@ def _withdraw(database_session: Session, claims: Mapping[str, Any], now: datetim
         accounts.change_grants(database_session, found.id, grants=(), now=now, actor=ACTOR)
 
 
-def _identity(claims: Mapping[str, Any]) -> str:
+def _identity(claims: Mapping[str, object]) -> str:
     return f"{claims['iss']} {claims['sub']}"
 
 
 def _person_of(
-    database_session: Session, claims: Mapping[str, Any], role: Role, grants: Sequence[Grant], now: datetime
+    database_session: Session, claims: Mapping[str, object], role: Role, grants: Sequence[Grant], now: datetime
 ) -> Person:
     """Find or add the person of an identity, and let them have what their groups give."""
     identity = _identity(claims)

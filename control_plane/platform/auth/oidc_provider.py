@@ -41,7 +41,7 @@ class Provider:
             raise _unreachable(error) from error
         return response
 
-    def claims(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    def claims(self) -> tuple[Mapping[str, object], Mapping[str, object]]:
         """Return the claims of the id token, and what the provider says besides. Raises a 401 Problem without proof."""
         try:
             token = self._client.authorize_access_token()

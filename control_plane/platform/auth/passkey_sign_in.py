@@ -1,7 +1,6 @@
 """Signing in by a passkey, instead of by a password or after one."""
 
 from datetime import datetime
-from typing import Any
 
 import structlog
 from flask import request, session
@@ -18,7 +17,7 @@ PASSKEY = "passkey"
 log = structlog.get_logger()
 
 
-def question(*, now: datetime) -> dict[str, Any]:
+def question(*, now: datetime) -> dict[str, object]:
     """Return what this browser is asked: for a passkey of whoever proved their password, else for anybody's."""
     options, state = passkeys.question(authentication.proved_person(), request.host)
     session[PASSKEY] = {**state, "at": now.timestamp()}

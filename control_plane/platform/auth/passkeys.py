@@ -48,7 +48,7 @@ State = Mapping[str, Any]
 """What the server remembers of a question that it asked: its challenge."""
 
 
-def registration(person: Person, host: str) -> tuple[dict[str, Any], State]:
+def registration(person: Person, host: str) -> tuple[dict[str, object], State]:
     """Return what the browser is asked in order to make a passkey for `host`, and what must be remembered of it."""
     user = PublicKeyCredentialUserEntity(name=person.username, id=_handle(person), display_name=person.username)
     options, state = _server(host).register_begin(
@@ -93,7 +93,7 @@ def add(
     return made
 
 
-def question(person: Person | None, host: str) -> tuple[dict[str, Any], State]:
+def question(person: Person | None, host: str) -> tuple[dict[str, object], State]:
     """Return what a browser is asked to prove who somebody is: `person`, or whoever the device says that they are."""
     options, state = _server(host).authenticate_begin(
         _credentials(person) if person else None, user_verification=UserVerificationRequirement.REQUIRED
@@ -177,7 +177,7 @@ def _data(passkey: Passkey) -> AttestedCredentialData:
     return AttestedCredentialData(b64decode(passkey.public_key))
 
 
-def _parsed(credential: str) -> dict[str, Any]:
+def _parsed(credential: str) -> dict[str, object]:
     if len(credential) > CREDENTIAL_CHARACTERS:
         raise ValueError("That is too long for a passkey's answer.")
     found = json.loads(credential)

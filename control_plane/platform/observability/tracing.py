@@ -69,7 +69,7 @@ class Tracing:
             self._context.detach(token)
 
     @contextmanager
-    def span(self, name: str) -> Iterator[Any]:
+    def span(self, name: str) -> Iterator[object]:
         """Run the block within a span below the current one."""
         # OpenTelemetry would write the exception's message, and its trace with messages, which name users and values.
         whole = {"record_exception": False, "set_status_on_exception": False}

@@ -27,7 +27,7 @@ from credits_engine.engines.packs import Pack
 from credits_engine.store import packs
 from credits_engine.store.tables import KEYS, PACK_ENTRIES, ResultRow, execute_core, insert_if_absent, inserted
 
-KINDS: Mapping[str, type[Any]] = {
+KINDS: Mapping[str, type[object]] = {
     each.__name__: each
     for each in (
         Snapshot,

@@ -164,7 +164,7 @@ class StripeGateway:
             params["subscription_details"] = {"items": items, "proration_behavior": "create_prorations"}
         return self._answer(partial(self.client.v1.invoices.create_preview, params))
 
-    def _answer(self, call: Callable[[], Any]) -> Json:
+    def _answer(self, call: Callable[[], object]) -> Json:
         try:
             found: Json = self.ask(call).to_dict()
         except InvalidRequestError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from credits_engine.engines.periods import Period
 
-Json = Mapping[str, Any]
+Json = Mapping[str, object]
 
 USER_KEYS = ("user_id", "userId")
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -24,7 +24,7 @@ class Listed:
 
     event_type: str
     list: Callable[["StripeClient"], Callable[[Any], Any]]
-    fetch: Callable[["StripeClient"], Callable[[str], Any]]
+    fetch: Callable[["StripeClient"], Callable[[str], object]]
     wanted: Mapping[str, object]
 
 

@@ -97,7 +97,7 @@ def _made(gateway: StripeGateway, create: Callable[..., Any], params: Mapping[st
     return _answer(gateway, lambda: create(params, {"idempotency_key": key}))
 
 
-def _answer(gateway: StripeGateway, call: Callable[[], Any]) -> Json:
+def _answer(gateway: StripeGateway, call: Callable[[], object]) -> Json:
     try:
         found: Json = gateway.ask(call).to_dict()
     except CardError as error:

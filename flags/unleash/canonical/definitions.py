@@ -110,8 +110,8 @@ def _read_each(
     confirm_moving: bool = True,
 ) -> tuple[dict[Any, Wire], dict[Any, Refusal]]:
     """Return the entries that can be taken and the refusals of the others, each by its key."""
-    taken: dict[Any, Wire] = {}
-    refused: dict[Any, Refusal] = {}
+    taken: dict[object, Wire] = {}
+    refused: dict[object, Refusal] = {}
     for entry, place in findings.entries(raw, where):
         own = Issues()
         wire = read(entry, place, own)

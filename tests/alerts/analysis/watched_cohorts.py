@@ -37,10 +37,9 @@ class WatchedCohorts:
         self.budget = ALL_ALERTS[rule.name]
         self.counts: dict[Cohort, CohortCounts] = {}
         self.memories: Mapping[Cohort, CohortMemory] = {}
-        self.evidence, self.verdict = Evidence(), None
+        self.evidence = Evidence()
+        self.verdict: Verdict | None = None
         self.weigh(begins=True)
-
-    verdict: Verdict | None
 
     def weigh(self, *, begins: bool = False) -> None:
         self.memories = update(self.rule, self.memories, self.counts, at=self.at, burst_size=1.0, begins=begins)
