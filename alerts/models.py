@@ -1,7 +1,6 @@
 """The guard's memory: evidence and verdicts per flag and alert, what others told it, and what it told others."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import JSON, Boolean, Float, ForeignKey, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,10 +21,10 @@ class AlertState(Base):
     alert: Mapped[str] = mapped_column(Text, primary_key=True)
     attempt: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(Text)
-    seen: Mapped[dict[str, Any]] = mapped_column(JSON)
-    evidence: Mapped[dict[str, Any]] = mapped_column(JSON)
-    pairs: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    verdict: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    seen: Mapped[dict[str, object]] = mapped_column(JSON)
+    evidence: Mapped[dict[str, object]] = mapped_column(JSON)
+    pairs: Mapped[dict[str, object] | None] = mapped_column(JSON)
+    verdict: Mapped[dict[str, object] | None] = mapped_column(JSON)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -40,8 +39,8 @@ class CohortState(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     attempt: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(Text)
-    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
-    evidence: Mapped[dict[str, Any]] = mapped_column(JSON)
+    counts: Mapped[dict[str, object]] = mapped_column(JSON)
+    evidence: Mapped[dict[str, object]] = mapped_column(JSON)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -153,4 +152,4 @@ class GuardDrill(Base):
     actor: Mapped[str] = mapped_column(Text)
     passed: Mapped[bool] = mapped_column(Boolean)
     milliseconds: Mapped[int | None] = mapped_column(Integer)
-    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, object]] = mapped_column(JSON)

@@ -208,7 +208,7 @@ def _pair(counts: Counts) -> list[int]:
     return [counts.bad, counts.total]
 
 
-def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
+def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, object]:
     memory = judged.memory
     return {
         "flag": flag,

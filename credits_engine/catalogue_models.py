@@ -1,7 +1,6 @@
 """The tables of the catalogue as data: kinds, and versions of plans; rows are only ever added."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import JSON, Boolean, Integer, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -29,13 +28,13 @@ class CreditPlanVersion(Base):
     plan: Mapped[str] = mapped_column(Text)
     title: Mapped[str] = mapped_column(Text)
     above: Mapped[str | None] = mapped_column(Text)
-    limits: Mapped[dict[str, Any]] = mapped_column(JSON)
+    limits: Mapped[dict[str, object]] = mapped_column(JSON)
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
     added_by: Mapped[str] = mapped_column(Text)
     grace_days: Mapped[int | None] = mapped_column(Integer)
     per_seat: Mapped[bool] = mapped_column(Boolean, default=False)
-    rollovers: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    rollovers: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class AddedCreditKind(Base):
@@ -45,7 +44,7 @@ class AddedCreditKind(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
-    limits: Mapped[dict[str, Any]] = mapped_column(JSON)
+    limits: Mapped[dict[str, object]] = mapped_column(JSON)
     packs: Mapped[list[int]] = mapped_column(JSON)
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)

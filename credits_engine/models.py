@@ -6,7 +6,6 @@ on the other.
 """
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, PrimaryKeyConstraint, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -106,7 +105,7 @@ class JournalEntry(Base):
     retry_of: Mapped[int | None] = mapped_column(BigInteger)
     corrects: Mapped[int | None] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(Text)
-    context: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    context: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
 
     v2_period_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
     v2_period_end: Mapped[datetime | None] = mapped_column(UtcDateTime)

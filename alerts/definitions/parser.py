@@ -153,7 +153,7 @@ def _contradictions(name: str, values: Mapping[str, Any], known: KnownMetrics) -
 
 
 def _metric_contradictions(
-    metric: Metric, values: Mapping[str, Any], *, is_built_in: bool
+    metric: Metric, values: Mapping[str, object], *, is_built_in: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield (key, sentence) for what the metric can't provide."""
     if "query" in values and is_built_in:
@@ -249,7 +249,7 @@ def _unknown(key: str) -> str:
     return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known are {', '.join(FIELDS)}."
 
 
-FIELDS: Mapping[str, Callable[[yaml.Node], Any]] = {
+FIELDS: Mapping[str, Callable[[yaml.Node], object]] = {
     "threshold": lambda node: quantities.threshold(value_parsers.text(node)),
     "window": lambda node: quantities.duration(value_parsers.text(node)),
     "severity": value_parsers.one_of(Severity),

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
 
 import jwt
 import structlog
@@ -33,7 +32,7 @@ class PublishedKeys:
         self._fetching = threading.Lock()
         self._away_until = 0.0
 
-    def find(self, kid: str, algorithm: str) -> Any:
+    def find(self, kid: str, algorithm: str) -> object:
         """Return the key of this name for this algorithm.
 
         Raises UnusableKeyError, or a 503 Problem without any keys.

@@ -98,7 +98,7 @@ def list_environments(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _definition(stored: store.StoredDefinition) -> dict[str, Any]:
+def _definition(stored: store.StoredDefinition) -> dict[str, object]:
     feature = stored.feature
     return {
         "version": stored.version,

@@ -1,6 +1,6 @@
 """Request models of SDKs, read leniently: only the fields used must fit."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -8,18 +8,18 @@ from pydantic.alias_generators import to_camel
 NAME_LENGTH_MAX = 500
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     """Read what some SDKs write for a count: nothing at all, or a number with a point."""
     return 0 if value is None else int(value) if isinstance(value, float) and abs(value) < 2**53 else value
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     """Read a number as the text that an SDK meant, and no more of a long one than is stored."""
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     return text[:NAME_LENGTH_MAX] if isinstance(text, str) else text
 
 
-def _or_empty(value: Any) -> Any:
+def _or_empty(value: object) -> object:
     return {} if value is None else value
 
 

@@ -68,9 +68,9 @@ def _drop(value: Any, place: Sequence[int | str]) -> None:
         del holder[key]
 
 
-def _has_key(value: Any, key: int | str) -> bool:
+def _has_key(value: object, key: int | str) -> bool:
     return isinstance(value, dict) and key in value
 
 
-def _has_index(value: Any, key: int | str) -> bool:
+def _has_index(value: object, key: int | str) -> bool:
     return isinstance(value, list) and isinstance(key, int) and key < len(value)

@@ -29,7 +29,7 @@ def loads(body: bytes) -> Any:
     return _storable(value) if UNSTORABLE_ESCAPE.search(body) else value
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: object) -> object:
     match value:
         case str():
             return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
@@ -90,7 +90,7 @@ def quantity_of(stated: Json) -> int:
     return quantity if type(quantity) is int and quantity >= 0 else 1
 
 
-def object_at(stated: object, name: str, default: Any = ()) -> Any:
+def object_at(stated: object, name: str, default: object = ()) -> object:
     """Return `stated[name]` if it is an object."""
     return stated.get(name, default) if isinstance(stated, Mapping) else default
 
