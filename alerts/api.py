@@ -1,6 +1,5 @@
 """The alerts over JSON."""
 
-
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 

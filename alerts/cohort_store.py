@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from alerts.analysis.cohorts import Cohort, CohortMemory, cohort_from_json, coho
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.models import CohortState
-from control_plane.platform.db.database import execute_core, per_dialect
+from control_plane.platform.db.database import DialectInsert, execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 
 TABLE = cast(Table, CohortState.__table__)
@@ -64,11 +64,10 @@ def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, object]:
     }
 
 
-def _remembering(insert: Any) -> Executable:
+def _remembering(insert: DialectInsert) -> Executable:
     statement = insert(TABLE)
     changed = {column.name: statement.excluded[column.name] for column in TABLE.columns if not column.primary_key}
-    remembering: Executable = statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
-    return remembering
+    return statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
 
 
 REMEMBER = CompiledStatement(per_dialect(_remembering))

@@ -1,6 +1,5 @@
 """OpenAPI models of the alerts' routes."""
 
-
 from flask import Flask
 from pydantic import BaseModel
 

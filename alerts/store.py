@@ -21,7 +21,7 @@ from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict
 from alerts.models import AlertState
 from control_plane.core.phases import RolloutState
-from control_plane.platform.db.database import execute_core, per_dialect
+from control_plane.platform.db.database import DialectInsert, execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import AuditEntry, SignalMinute
 
@@ -29,11 +29,10 @@ ROLLBACKS_READ = 10
 TABLE = cast(Table, AlertState.__table__)
 
 
-def _remembering(insert: Any) -> Executable:
+def _remembering(insert: DialectInsert) -> Executable:
     statement = insert(TABLE)
     changed = {column.name: statement.excluded[column.name] for column in TABLE.columns if not column.primary_key}
-    remembering: Executable = statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
-    return remembering
+    return statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
 
 
 REMEMBER = CompiledStatement(per_dialect(_remembering))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Executable, Table, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from alerts.inbound.decision import ACTING, Reply, Response
 from alerts.inbound.payload import Alert
 from alerts.models import ReceivedAlert, SignalBatch
-from control_plane.platform.db.database import dialect_insert, execute_core, per_dialect
+from control_plane.platform.db.database import DialectInsert, dialect_insert, execute_core, per_dialect
 from control_plane.platform.models import AuditEntry
 
 RECEIVED = cast(Table, ReceivedAlert.__table__)
@@ -31,7 +31,7 @@ class Known:
         return self.response in ACTING and self.attempt == attempt
 
 
-def _upsert(insert: Any) -> Executable:
+def _upsert(insert: DialectInsert) -> Executable:
     statement = insert(RECEIVED)
     repeated = {
         "deliveries": RECEIVED.c.deliveries + 1,
@@ -39,10 +39,9 @@ def _upsert(insert: Any) -> Executable:
         "last_seen_at": statement.excluded.last_seen_at,
     }
     # The row is locked from here to the commit: of identical posts at once, the second sees what the first one did.
-    receiving: Executable = statement.on_conflict_do_update(
-        index_elements=list(RECEIVED.primary_key), set_=repeated
-    ).returning(RECEIVED.c.action, RECEIVED.c.attempt, RECEIVED.c.deliveries)
-    return receiving
+    return statement.on_conflict_do_update(index_elements=list(RECEIVED.primary_key), set_=repeated).returning(
+        RECEIVED.c.action, RECEIVED.c.attempt, RECEIVED.c.deliveries
+    )
 
 
 RECEIVE = per_dialect(_upsert)

@@ -1,6 +1,5 @@
 """The outbox over JSON: what was told to whom, and what could not be."""
 
-
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 

@@ -1,6 +1,5 @@
 """Overrides over JSON: owners grant them, operators end them, for that is the safer side."""
 
-
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import Base, Statements, execute_core, per_dialect
+from control_plane.platform.db.database import Base, DialectInsert, Statements, execute_core, per_dialect
 from credits_engine.amount_types import amount_of, per_kinds
 from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.store import running_totals
@@ -147,8 +147,8 @@ def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def _roll_up(kind: str) -> Statements:
-    def build(dialect: str) -> Callable[[Any], Any]:
-        def made(insert_into: Any) -> Any:
+    def build(dialect: str) -> Callable[[DialectInsert], Executable]:
+        def made(insert_into: DialectInsert) -> Executable:
             fresh = JOURNAL.c.id.between(bindparam("after") + 1, bindparam("reached"))
             rows = _added_up(JOURNAL, kind, WRITTEN[dialect]).where(fresh)
             statement = insert_into(ACCOUNTS).from_select([*KEY, *COUNTS], rows)

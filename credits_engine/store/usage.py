@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import Base, Statements, execute_core, per_dialect
+from control_plane.platform.db.database import Base, DialectInsert, Statements, execute_core, per_dialect
 from credits_engine.amount_types import AmountsType, amount_of, amounts_of, per_kinds, sum_of, summed
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.store import running_totals
@@ -138,8 +138,8 @@ MOVE_MARK = update(MARK).values(
 )
 
 
-def _roll_up(dialect: str) -> Any:
-    def build(insert_into: Any) -> Any:
+def _roll_up(dialect: str) -> Callable[[DialectInsert], Executable]:
+    def build(insert_into: DialectInsert) -> Executable:
         fresh = JOURNAL.c.id.between(bindparam("after") + 1, bindparam("reached"))
         rows = group_by(frozenset(Segment), WRITTEN[dialect], JOURNAL).where(fresh)
         statement = insert_into(DAYS).from_select([*KEY, *COUNTS], rows)

@@ -176,9 +176,9 @@ def put_definitions(session: Session, environment: str, features: Iterable[Wire]
     if rows:
         statement = dialect_insert(session, FlagDefinition.__table__)
         changed = {name: statement.excluded[name] for name in ("feature", "updated_at", "updated_by")}
-        changed["version"] = FlagDefinition.version + 1
+        again = {**changed, "version": FlagDefinition.version + 1}
         keys = ["environment", "name"]
-        session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+        session.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
 
 
 def put_segments(session: Session, environment: str, wires: Iterable[Wire]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Executable, Integer, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from flags.models import DirectoryUser
 
@@ -17,12 +17,11 @@ ROWS_AT_ONCE = 5000
 ON_THE_LIST = text("beta")  # as written in the partial index: SQLite finds it by nothing else
 
 
-def _upserting(insert: Any) -> Executable:
+def _upserting(insert: DialectInsert) -> Executable:
     statement = insert(DirectoryUser.__table__)
     columns = [column.name for column in DirectoryUser.__table__.columns if not column.primary_key]
     changed = {name: statement.excluded[name] for name in columns}
-    upserting: Executable = statement.on_conflict_do_update(index_elements=["user_id"], set_=changed)
-    return upserting
+    return statement.on_conflict_do_update(index_elements=["user_id"], set_=changed)
 
 
 UPSERT = CompiledStatement(per_dialect(_upserting))

@@ -57,6 +57,11 @@ Hooks = dict[str, list[Callable[[], None]]]
 Statements = Mapping[str, Executable]
 """One statement in the words of each dialect."""
 
+InsertStatement = sqlite.Insert | postgresql.Insert
+"""An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+DialectInsert = Callable[[Any], InsertStatement]
+"""A dialect's function that begins an INSERT into a table or a model."""
+
 
 class Base(DeclarativeBase):
     """The one registry of tables."""
@@ -170,8 +175,8 @@ def after_commit(session: Session, action: Callable[[], None]) -> None:
     session.info[AFTER_COMMIT].append(action)
 
 
-def dialect_insert(session: Session, table: Any) -> Any:
-    """Return the dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+def dialect_insert(session: Session, table: Any) -> InsertStatement:
+    """Return the dialect's INSERT."""
     return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
 
 
@@ -189,7 +194,7 @@ def after_rollback(session: Session, action: Callable[[], None]) -> None:
     session.info[AFTER_ROLLBACK].append(action)
 
 
-def per_dialect(build: Callable[[Any], Executable]) -> Statements:
+def per_dialect(build: Callable[[DialectInsert], Executable]) -> Statements:
     """Return a statement for each dialect, built once.
 
     `build` is given the dialect's INSERT with `on_conflict_do_…`.

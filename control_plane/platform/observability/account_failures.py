@@ -11,13 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import Executable, Table, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
-from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import SignalAccount
 from control_plane.signal_names import ACCOUNTS, SHARES
@@ -36,11 +36,10 @@ SERVED = "served"
 TABLE = cast(Table, SignalAccount.__table__)
 
 
-def _add(insert: Any) -> Executable:
+def _add(insert: DialectInsert) -> Executable:
     statement = insert(TABLE)
     added = {"bad": TABLE.c.bad + statement.excluded.bad}
-    adding: Executable = statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=added)
-    return adding
+    return statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=added)
 
 
 ADD = CompiledStatement(per_dialect(_add))

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import Executable, Table, case, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
-from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import Change, SignalCohort
 from control_plane.platform.observability import account_failures
@@ -269,10 +269,10 @@ def _stored_name(cohort: Cohort) -> str:
     return hashed(cohort.name)[:HASH_CHARACTERS] + "…" if cohort.dimension == ACCOUNT else cohort.name
 
 
-def _add(insert: Any) -> Executable:
+def _add(insert: DialectInsert) -> Executable:
     statement = insert(TABLE)
     excluded = statement.excluded
-    added: Executable = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=list(TABLE.primary_key),
         set_={
             "bad": TABLE.c.bad + excluded.bad,
@@ -281,7 +281,6 @@ def _add(insert: Any) -> Executable:
             "at": excluded.at,
         },
     )
-    return added
 
 
 ADD = CompiledStatement(per_dialect(_add))

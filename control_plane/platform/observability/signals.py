@@ -10,14 +10,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from flask import Flask, current_app
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
-from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import SignalMinute, SignalSlice, SignalTotal
@@ -39,11 +39,10 @@ SLICES_KEPT_SECONDS = 3600
 def _add_counts(table: Table) -> CompiledStatement:
     """Return the INSERT that adds its counts to those stored; the database adds, so processes merge in any order."""
 
-    def build(insert: Any) -> Executable:
+    def build(insert: DialectInsert) -> Executable:
         statement = insert(table)
         increments = {name: table.c[name] + statement.excluded[name] for name in ("bad", "total")}
-        added: Executable = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=increments)
-        return added
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=increments)
 
     return CompiledStatement(per_dialect(build))
 

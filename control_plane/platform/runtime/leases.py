@@ -7,12 +7,11 @@ Leadership is a hint that keeps work from being done twice; what must not happen
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Executable, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import dialect_insert, per_dialect
+from control_plane.platform.db.database import DialectInsert, dialect_insert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import Change, Lease
 
@@ -20,13 +19,12 @@ GUARD = "guard"
 NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
 
 
-def _beating(insert: Any) -> Executable:
+def _beating(insert: DialectInsert) -> Executable:
     statement = insert(Lease.__table__)
     renewed = {"term": statement.excluded.term, "expires_at": statement.excluded.expires_at}
     # A leader whose term is over renews nothing: its heartbeat touches no row.
     current = Lease.term <= statement.excluded.term
-    beating: Executable = statement.on_conflict_do_update(index_elements=["name"], set_=renewed, where=current)
-    return beating
+    return statement.on_conflict_do_update(index_elements=["name"], set_=renewed, where=current)
 
 
 BEAT = CompiledStatement(per_dialect(_beating))

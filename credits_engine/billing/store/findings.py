@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Executable, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import execute_core, per_dialect
+from control_plane.platform.db.database import DialectInsert, execute_core, per_dialect
 from credits_engine.billing.models import CHECKS, EVENTS, FINDINGS
 from credits_engine.store.tables import ResultRow, insert_if_absent, inserted
 
@@ -25,7 +25,7 @@ class Finding:
     sentence: str
 
 
-def _upsert(insert_into: Any) -> Any:
+def _upsert(insert_into: DialectInsert) -> Executable:
     statement = insert_into(FINDINGS)
     again = {
         "sentence": statement.excluded.sentence,

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Integer, bindparam, func, insert, select, update
+from sqlalchemy import Executable, Integer, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import execute_core, per_dialect, rowcount_of
+from control_plane.platform.db.database import DialectInsert, execute_core, per_dialect, rowcount_of
 from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.billing.models import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
 
@@ -63,7 +62,7 @@ class Outcome:
     waiting_for: str | None = None
 
 
-def _upsert(insert_into: Any) -> Any:
+def _upsert(insert_into: DialectInsert) -> Executable:
     statement = insert_into(EVENTS)
     again = {"deliveries": EVENTS.c.deliveries + 1, "delivered_at": statement.excluded.delivered_at}
     return statement.on_conflict_do_update(index_elements=["event_id"], set_=again)
