@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from sqlalchemy import inspect, text
@@ -87,7 +86,8 @@ def replace(session: Session, path: Path) -> None:
 
 
 def _replace_sqlite(session: Session, path: Path) -> None:
-    target: Any = session.connection().connection.driver_connection
+    target = session.connection().connection.driver_connection
+    assert isinstance(target, sqlite3.Connection)
     with closing(backup.open_copy(path)) as source:
         if not _objects(source, "table", "name = 'alembic_version'"):
             raise CopyError(f"{path} holds no rollout database.")
@@ -111,18 +111,18 @@ def _replace_sqlite(session: Session, path: Path) -> None:
                 target.execute(ddl)
 
 
-def _objects(database: Any, kind: str, condition: str = "true") -> list[tuple[str, str]]:
+def _objects(database: sqlite3.Connection, kind: str, condition: str = "true") -> list[tuple[str, str]]:
     """Name and definition of each; what SQLite makes by itself has no definition or a name of its own."""
     query = "SELECT name, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%'"
     return list(database.execute(f"{query} ESCAPE '\\' AND {condition} ORDER BY rowid", (kind,)))
 
 
-def _children_first(database: Any, objects: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _children_first(database: sqlite3.Connection, objects: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Tables that refer to others before those: a table that is referred to can't be dropped."""
     return sorted(objects, key=lambda each: not database.execute(f'PRAGMA foreign_key_list("{each[0]}")').fetchall())
 
 
-def _copy_rows(source: sqlite3.Connection, target: Any, table: str) -> None:
+def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
     rows = source.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - names from the schema
     places = ", ".join("?" * len(rows.description))
     while batch := rows.fetchmany(ROWS_AT_ONCE):
@@ -131,7 +131,8 @@ def _copy_rows(source: sqlite3.Connection, target: Any, table: str) -> None:
 
 def _replace_postgresql(session: Session, path: Path) -> None:
     """Play what pg_restore would do on this connection, since it can't be given a transaction of ours."""
-    driver: Any = session.connection().connection.driver_connection
+    driver = session.connection().connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
     with driver.cursor() as cursor:
         _drop_own(session)
         with backup.script(path) as lines:
@@ -139,7 +140,7 @@ def _replace_postgresql(session: Session, path: Path) -> None:
         # pg_dump's script empties it, and every later statement of this transaction would find no table.
         cursor.execute("RESET search_path")
         cursor.execute("SELECT to_regclass('alembic_version')")
-        if cursor.fetchone()[0] is None:
+        if cursor.fetchone() == (None,):
             raise CopyError(f"{path} holds no rollout database.")
 
 
@@ -158,7 +159,7 @@ def _drop_own(session: Session) -> None:
         session.execute(text(f"DROP FUNCTION IF EXISTS {signature} CASCADE"))
 
 
-def _play(cursor: Any, lines: Iterator[bytes]) -> None:
+def _play(cursor: psycopg.Cursor[tuple[object, ...]], lines: Iterator[bytes]) -> None:
     statements: list[bytes] = []
     for line in lines:
         if COPY.fullmatch(line):
@@ -173,7 +174,7 @@ def _play(cursor: Any, lines: Iterator[bytes]) -> None:
     _execute(cursor, statements)
 
 
-def _execute(cursor: Any, statements: list[bytes]) -> None:
+def _execute(cursor: psycopg.Cursor[tuple[object, ...]], statements: list[bytes]) -> None:
     if statements:
         cursor.execute(b"".join(statements))
         statements.clear()
