@@ -83,6 +83,14 @@ class Attributes(ConstraintAudience):
         """Return those that the plan gives the phase."""
         return phase.constraints
 
+    def sentence(self, phase: Opening, cutover: str) -> str:
+        """Name the segment, where the conditions are one's; else name the conditions."""
+        return f"Customers of {_segment(phase)}" if phase.segment else super().sentence(phase, cutover)
+
+    def reach(self, phase: Opening, share: str) -> str:
+        """Name the share, and the segment or the conditions."""
+        return f"{share} of customers of {_segment(phase)}" if phase.segment else super().reach(phase, share)
+
     def entry(self, percentage: int | None) -> str:
         """Name no attribute: they are in the trace."""
         return f"at {percentage} % of customers with these attributes"
@@ -104,3 +112,8 @@ class Everyone(Audience):
     def reach(self, phase: Opening, share: str) -> str:  # noqa: ARG002 - it is all of them
         """Name the share."""
         return f"{share} of everyone"
+
+
+def _segment(phase: Opening) -> str:
+    count = len(phase.constraints)
+    return f"segment {phase.segment} ({count} {'condition' if count == 1 else 'conditions'})"

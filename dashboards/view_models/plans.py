@@ -98,7 +98,7 @@ def preview_text(session: Session, flag: str, text: str, change: ChangeContext, 
     templates = () if found else _templates()
     screen = PlanScreen(change.now, flag, text, found, versions, templates, seen_version=seen_version)
     try:
-        flag, plan = document.of_rollout(flag, document.parse(text).plan)
+        flag, plan = administration.read_text(session, flag, text)
     except InvalidPlan as invalid:
         return replace(screen, mistakes=invalid.mistakes)
     return replace(screen, preview=_preview(session, flag, found, plan, change))
