@@ -67,6 +67,7 @@ SENTENCES: Mapping[str, str] = {
     "OVERRIDE_NOT_FOUND": N_("There is no such override any more."),
     "SEGMENT_NOT_FOUND": N_("There is no segment of this number here."),
     "SEGMENT_IN_USE": N_("Flags refer to this segment: %(flags)s. Change those first."),
+    "SEGMENT_IN_PLANS": N_("Plans name this segment: %(plans)s. Write its conditions into those first."),
     "FLAG_IN_USE": N_("Flags depend on this flag: %(flags)s. Change those first."),
     "FLAG_EXISTS": N_("There is a flag of this name already."),
     "INVALID_USER_ID": N_("The user id can't be used."),

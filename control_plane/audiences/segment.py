@@ -19,6 +19,29 @@ class Segment:
     refusal: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentNotice:
+    """A segment that is no longer what the plan took from it; `is_there` where it still can be taken."""
+
+    phase: str
+    segment: str
+    environment: str
+    is_there: bool
+
+    @property
+    def sentence(self) -> str:
+        """Say what became of it, and what that means."""
+        if self.is_there:
+            return (
+                f"Segment {self.segment} was changed since; phase {self.phase} keeps the conditions that it had until "
+                "the plan is applied again."
+            )
+        return (
+            f"Segment {self.segment} of {self.environment} can't be taken any more; phase {self.phase} keeps the "
+            "conditions that it had."
+        )
+
+
 Segments = Callable[[], Sequence[Segment]]
 """Returns the segments of every environment; called where a plan names one."""
 

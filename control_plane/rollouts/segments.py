@@ -1,12 +1,11 @@
 """The segments that a phase may name: found by the package that stores flags, and compared with what a plan took."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from control_plane.audiences.segment import Segment, UnusableSegmentError, chosen_segment, is_same
+from control_plane.audiences.segment import Segment, SegmentNotice, UnusableSegmentError, chosen_segment, is_same
 from control_plane.core.phases import Plan
 from control_plane.platform.extensions import AppState
 from control_plane.rollouts import store
@@ -15,29 +14,6 @@ SegmentQuery = Callable[[Session], Sequence[Segment]]
 """Returns the segments of every environment, as the audiences that they would be."""
 
 SEGMENT_QUERY = AppState[SegmentQuery | None]("segment_query", lambda: None)
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentNotice:
-    """A segment that is no longer what the plan took from it; `is_there` where it still can be taken."""
-
-    phase: str
-    segment: str
-    environment: str
-    is_there: bool
-
-    @property
-    def sentence(self) -> str:
-        """Say what became of it, and what that means."""
-        if self.is_there:
-            return (
-                f"Segment {self.segment} was changed since; phase {self.phase} keeps the conditions that it had until "
-                "the plan is applied again."
-            )
-        return (
-            f"Segment {self.segment} of {self.environment} can't be taken any more; phase {self.phase} keeps the "
-            "conditions that it had."
-        )
 
 
 def register_segment_query(query: SegmentQuery) -> None:

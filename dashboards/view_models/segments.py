@@ -31,6 +31,8 @@ class SegmentView:
     version: int
     conditions: Sequence[str]
     flags: Sequence[str]
+    plans: Sequence[str]
+    """Rollouts whose plans name it; they keep the conditions that they took."""
     missing: bool
     """Whether it only stands where one is missing, so that nobody is in it."""
 
@@ -96,7 +98,7 @@ class SegmentForm:
 
 
 def read_list(session: Session, *, text: str, environment: str, page: int, now: datetime) -> SegmentsScreen:
-    """Return a page of the segments whose name, attributes or flags hold `text`."""
+    """Return a page of the segments whose name, attributes, flags or rollouts hold `text`."""
     wanted = text.casefold()
     found = [each for each in segment_uses(session, environment or None) if wanted in _searched(each).casefold()]
     last = max(1, -(-len(found) // PAGE_SEGMENTS))
@@ -153,6 +155,7 @@ def _view(use: SegmentUse) -> SegmentView:
         version=use.stored.version,
         conditions=_conditions(wire),
         flags=use.flags,
+        plans=use.plans,
         missing=is_placeholder(wire),
     )
 
@@ -163,4 +166,4 @@ def _conditions(wire: Wire) -> list[str]:
 
 def _searched(use: SegmentUse) -> str:
     names = (each["contextName"] for each in use.stored.wire["constraints"])
-    return " ".join((use.stored.wire["name"], str(use.stored.wire["id"]), *names, *use.flags))
+    return " ".join((use.stored.wire["name"], str(use.stored.wire["id"]), *names, *use.flags, *use.plans))

@@ -28,7 +28,8 @@ FIRST_TEMPLATE = "guide"
 def new_rollout() -> ResponseReturnValue:
     """Begin with a template."""
     template = request.args.get("template", FIRST_TEMPLATE)
-    return _page(screens.new(request.args.get("flag", ""), template, clock.now()))
+    with read_only() as session:
+        return _page(screens.new(session, request.args.get("flag", ""), template, clock.now()))
 
 
 @bp.post("/new-rollout")

@@ -176,7 +176,7 @@ def _check_plans(session: Session, environment: str, name: str) -> None:
         return
     if plans := plans_by_segment(session).get((environment, name)):
         detail = f"Plans name {name!r}: {listed(plans)}. Write its conditions into those first."
-        raise Problem(409, "SEGMENT_IN_USE", detail, plans=plans)
+        raise Problem(409, "SEGMENT_IN_PLANS", detail, plans=plans)
 
 
 def _in_use(name: str, environment: str, flags: Iterable[str]) -> Problem:
