@@ -64,7 +64,7 @@ class Audience(ABC):
             yield f"an audience of {self.name} has the one step 100."
         if self.takes_environments != bool(phase.environments):
             yield "a phase names environments if its audience is environments, and only then."
-        if self.takes_constraints != bool(phase.constraints) or (phase.segment and not self.takes_constraints):
+        if self.takes_constraints != bool(phase.constraints):
             yield "a phase has constraints or a segment if its audience is attributes, and only then."
         for constraint in phase.constraints:
             yield from constraint.errors()

@@ -170,3 +170,17 @@ def test_of_two_segments_with_one_name_either_may_go_and_none_is_taken_meanwhile
     assert "can't be taken any more" in detail(call)["segment_notices"][0]
     assert call("DELETE", other, kind="admin", json={"version": 1, **WHY}).status_code == 204
     assert detail(call)["segment_notices"] == []
+
+
+def test_the_same_conditions_by_name_are_the_same_step(call: Call) -> None:
+    apply(call, plan(constraints("pro", "team")))
+    begun = detail(call)["entered_at"]
+    assert apply(call, plan(BETA)).get_json()["plan"]["phases"][1]["segment"] == "beta"
+    assert detail(call)["entered_at"] == begun
+    assert detail(call)["plan_version"] == 3
+
+
+def test_a_plan_without_segments_is_stored_as_before(call: Call) -> None:
+    """A process of an older release, which knows no segments in plans, goes on reading it."""
+    apply(call, plan(constraints("pro", "team")))
+    assert all("segment" not in each for each in detail(call)["plan"]["phases"])
