@@ -49,8 +49,8 @@ def segment_sentence(notice: SegmentNotice) -> str:
     named = {"segment": notice.segment, "phase": delivered(notice.phase), "environment": notice.environment}
     if notice.is_there:
         return gettext(
-            "Segment %(segment)s was changed since; phase %(phase)s keeps the conditions that it had until the plan is "
-            "applied again.",
+            "Segment %(segment)s was changed after the plan took its conditions; phase %(phase)s keeps those until the "
+            "plan is applied again.",
             **named,
         )
     return gettext(
@@ -73,16 +73,14 @@ def conditions_sentence(phase: Phase) -> str:
 
 def _customers(phase: Phase) -> str:
     if phase.segment:
-        return gettext("Customers of %(segment)s", segment=_segment(phase))
+        conditions = pluralize(len(phase.constraints), "condition")
+        return gettext(
+            "Customers of segment %(segment)s (%(conditions)s)", segment=phase.segment, conditions=conditions
+        )
     return gettext("Customers whose %(conditions)s", conditions=conditions_sentence(phase))
 
 
 def _share_of_customers(phase: Phase, share: str) -> str:
     if phase.segment:
-        return gettext("%(share)s of customers of %(segment)s", share=share, segment=_segment(phase))
+        return gettext("%(share)s of segment %(segment)s", share=share, segment=phase.segment)
     return gettext("%(share)s of customers whose %(conditions)s", share=share, conditions=conditions_sentence(phase))
-
-
-def _segment(phase: Phase) -> str:
-    conditions = pluralize(len(phase.constraints), "condition")
-    return gettext("segment %(segment)s (%(conditions)s)", segment=phase.segment, conditions=conditions)

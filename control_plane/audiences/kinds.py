@@ -85,11 +85,14 @@ class Attributes(ConstraintAudience):
 
     def sentence(self, phase: Opening, cutover: str) -> str:
         """Name the segment, where the conditions are one's; else name the conditions."""
-        return f"Customers of {_segment(phase)}" if phase.segment else super().sentence(phase, cutover)
+        if not phase.segment:
+            return super().sentence(phase, cutover)
+        count = len(phase.constraints)
+        return f"Customers of segment {phase.segment} ({count} {'condition' if count == 1 else 'conditions'})"
 
     def reach(self, phase: Opening, share: str) -> str:
         """Name the share, and the segment or the conditions."""
-        return f"{share} of customers of {_segment(phase)}" if phase.segment else super().reach(phase, share)
+        return f"{share} of segment {phase.segment}" if phase.segment else super().reach(phase, share)
 
     def entry(self, percentage: int | None) -> str:
         """Name no attribute: they are in the trace."""
@@ -112,8 +115,3 @@ class Everyone(Audience):
     def reach(self, phase: Opening, share: str) -> str:  # noqa: ARG002 - it is all of them
         """Name the share."""
         return f"{share} of everyone"
-
-
-def _segment(phase: Opening) -> str:
-    count = len(phase.constraints)
-    return f"segment {phase.segment} ({count} {'condition' if count == 1 else 'conditions'})"

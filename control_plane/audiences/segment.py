@@ -33,8 +33,8 @@ class SegmentNotice:
         """Say what became of it, and what that means."""
         if self.is_there:
             return (
-                f"Segment {self.segment} was changed since; phase {self.phase} keeps the conditions that it had until "
-                "the plan is applied again."
+                f"Segment {self.segment} was changed after the plan took its conditions; phase {self.phase} keeps "
+                "those until the plan is applied again."
             )
         return (
             f"Segment {self.segment} of {self.environment} can't be taken any more; phase {self.phase} keeps the "

@@ -80,6 +80,8 @@ class PreviewView:
     changes: Sequence[FlagChange]
     unknown: Sequence[str]
     """Attributes that the directory does not know, so that nobody could be counted by them."""
+    plans: Sequence[str]
+    """Rollouts whose plans keep the conditions that they took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,11 @@ def read_form(session: Session, environment: str, number: int, *, entry: int | N
 
 def read_preview(session: Session, environment: str, wire: Wire, now: datetime) -> PreviewView:
     """Say what a segment would be, and whom the flags that refer to it would gain and lose."""
-    before = [each.stored.wire for each in segment_uses(session, environment) if each.stored.wire["id"] == wire["id"]]
+    uses = [each for each in segment_uses(session, environment) if each.stored.wire["id"] == wire["id"]]
+    before = [each.stored.wire for each in uses]
     changes = segment_changes(session, SNAPSHOTS.get(), environment, wire, now)
-    return PreviewView(_conditions(wire), changes, unknown_attributes([*before, wire]) if changes else ())
+    unknown = unknown_attributes([*before, wire]) if changes else ()
+    return PreviewView(_conditions(wire), changes, unknown, [name for each in uses for name in each.plans])
 
 
 def environments(session: Session) -> list[str]:

@@ -88,7 +88,10 @@ def test_a_segment_that_is_narrowed_moves_nobody_until_the_loss_is_confirmed(cal
     put_segment(call, 1, "pro")
     assert exposed(call) == {"pro", "team"}
     assert detail(call)["segment_notices"] == [
-        "Segment beta was changed since; phase Part-0 keeps the conditions that it had until the plan is applied again."
+        (
+            "Segment beta was changed after the plan took its conditions; phase Part-0 keeps those until the plan is "
+            "applied again."
+        )
     ]
     preview = call("POST", f"{ROLLOUT_PATH}/plan/preview", kind="admin", json={"plan": plan(BETA)}).get_json()
     lost = "Customers of segment beta, whose plan is pro or team: from 100 % to 0 %."

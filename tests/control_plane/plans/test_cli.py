@@ -150,7 +150,10 @@ def test_the_segment_that_a_file_names_is_looked_up_and_what_became_of_it_is_sai
         assert imported.returncode == 0, imported.stderr
         if plan == "pro":
             assert rollout("plan", "apply", str(path)).returncode == 0
-    told = "Segment beta was changed since; phase All keeps the conditions that it had until the plan is applied again."
+    told = (
+        "Segment beta was changed after the plan took its conditions; phase All keeps those until the plan is applied "
+        "again."
+    )
     assert told in rollout("status", "--flag", "SEARCH").stdout.splitlines()
     compared = rollout("plan", "diff", str(path)).stdout.splitlines()
     assert ("-    - pro" in compared, "+    - team" in compared, compared[-1]) == (True, True, told)

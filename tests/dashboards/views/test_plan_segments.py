@@ -22,7 +22,10 @@ new_signups_after: 2026-07-01T00:00:00Z
 phases:
   - {name: beta, title: Beta, audience: attributes, segment: beta, steps: [10, 100], soak: P1D}
 """
-CHANGED = "Segment beta was changed since; phase Beta keeps the conditions that it had until the plan is applied again."
+CHANGED = (
+    "Segment beta was changed after the plan took its conditions; phase Beta keeps those until the plan is applied "
+    "again."
+)
 
 
 def put_segment(app: Flask, name: str, number: int, version: int, *plans: str, environment: str = "production") -> None:
@@ -81,9 +84,12 @@ def test_pages_name_the_segment_and_say_when_it_was_changed(app: Flask, alice: F
     put_segment(app, "beta", 3, 1, "pro")
     for path in ("/rollouts/SEARCH", PAGE):
         assert CHANGED in page_text(alice.get(path).text)
+    assert "Change the plan takes them." in page_text(alice.get(PAGE).text)
     spanish = page_text(alice.get("/rollouts/SEARCH", headers=SPANISH).text)
     assert "Clientes del segmento beta (1 condición)" in spanish
-    assert "El segmento beta ha cambiado desde entonces; la fase Beta conserva las condiciones" in spanish
+    assert (
+        "El segmento beta cambió después de que el plan tomara sus condiciones; la fase Beta conserva esas" in spanish
+    )
 
 
 @pytest.mark.usefixtures("planned")
@@ -103,6 +109,9 @@ def test_the_page_of_the_segment_leads_to_the_plan_and_keeps_it(app: Flask, alic
     assert f'href="{PAGE}"' in page
     assert "It can be removed once no flag refers to it and no plan names it." in page_text(page)
     assert "plan of SEARCH" in page_text(alice.get("/segments").text)
+    form = {"version": "1", "name": "beta", "text": "[]", "do": "preview"}
+    preview = page_text(alice.post("/segments/production/3/edit", data=form, headers=HEADERS).text)
+    assert "The plan of SEARCH keeps the conditions that it took until it is applied again." in preview
     form = {"version": "1", "reason": "Away.", "form": "remove"}
     refused = alice.post("/segments/production/3/remove", data=form, headers=HEADERS)
     assert "Plans name 'beta': SEARCH. Write its conditions into those first." in page_text(refused.text)
