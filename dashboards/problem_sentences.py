@@ -138,6 +138,9 @@ SENTENCES: Mapping[str, str] = {
     "REQUEST_TIMEOUT": N_("The form did not arrive in time; send it again."),
     "ROLLOUT_ARCHIVED": N_("The rollout is archived; revive it first."),
     "SECOND_FACTOR_EXISTS": N_("A device is set up already; remove it first, with one of its codes."),
+    "SEGMENT_CHANGED": N_(
+        "A segment was changed since you saw it; look at what the plan would change, then save again."
+    ),
     "SEGMENT_IDS_CONFLICT": N_(
         "SDKs could not tell the user lists of this flag from those of another; choose another name."
     ),

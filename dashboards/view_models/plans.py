@@ -1,13 +1,15 @@
 """The page of a plan: the text that somebody edits, what is wrong with it, and what it would change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.audiences.base import KINDS, AudienceKind
+from control_plane.audiences.constraint import Constraint
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import PRODUCTION, Plan, Rollout
 from control_plane.core.transitions import LOSES_USERS
@@ -25,6 +27,8 @@ from dashboards.language import N_, gettext
 from dashboards.problem_sentences import reason_sentence
 from dashboards.stored_sentences import localized_text
 
+DIGEST = "segment_digest."
+"""Begins the names of the fields in which a form brings back what somebody saw."""
 AUDIENCES: Mapping[str, str] = {
     AudienceKind.ENVIRONMENTS: N_("Everybody in some environments"),
     AudienceKind.ALLOWLIST: N_("The beta allowlist"),
@@ -72,6 +76,8 @@ class PlanScreen:
     segments: Sequence[tuple[str, str]] = ()
     """Names of the segments that a phase can have, twice each: as they are written and as they are shown."""
     taken: Sequence[TakenConditions] = ()
+    segment_digests: Mapping[str, str] = field(default_factory=dict)
+    """What tells the conditions of each segment that the plan names, as it would take them now, by a form's field."""
 
     @property
     def form(self) -> PlanForm | None:
@@ -104,7 +110,16 @@ def read(session: Session, flag: str, now: datetime) -> PlanScreen:
     found = rollouts.find(session, flag)
     versions = store.plan_versions(session, flag)
     offered, taken = _offered(session, flag), _taken(session, found.plan)
-    return PlanScreen(now, flag, document.to_yaml(found.plan), found, versions, segments=offered, taken=taken)
+    return PlanScreen(
+        now,
+        flag,
+        document.to_yaml(found.plan),
+        found,
+        versions,
+        segments=offered,
+        taken=taken,
+        segment_digests=_segment_digests(session, found.plan),
+    )
 
 
 def preview_text(session: Session, flag: str, text: str, change: ChangeContext, *, seen_version: int = 0) -> PlanScreen:
@@ -120,7 +135,14 @@ def preview_text(session: Session, flag: str, text: str, change: ChangeContext, 
         flag, plan = administration.read_text(session, flag, text)
     except InvalidPlan as invalid:
         return replace(screen, mistakes=invalid.mistakes)
-    return replace(screen, preview=_preview(session, flag, found, plan, change))
+    shown = _preview(session, flag, found, plan, change)
+    return replace(screen, preview=shown, segment_digests=_segment_digests(session, plan))
+
+
+def changed_segments(plan: Plan, seen: Mapping[str, str]) -> list[str]:
+    """Return the segments of the plan that are others than those that somebody saw, who saves it now."""
+    named = {phase.segment: _digest(phase.constraints) for phase in plan.phases if phase.segment}
+    return sorted(name for name, digest in named.items() if seen.get(f"{DIGEST}{name}", digest) != digest)
 
 
 def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, change: ChangeContext) -> PreviewView:
@@ -139,6 +161,18 @@ def _offered(session: Session, rollout: str) -> list[tuple[str, str]]:
     environment = environment_of(rollout) or PRODUCTION
     names = {each.name for each in segments(session) if each.environment == environment and not each.refusal}
     return [(name, name) for name in sorted(names)]
+
+
+def _segment_digests(session: Session, plan: Plan) -> dict[str, str]:
+    named = {(plan.environment, phase.segment) for phase in plan.phases if phase.segment}
+    found = segments(session) if named else ()
+    return {
+        f"{DIGEST}{each.name}": _digest(each.constraints) for each in found if (each.environment, each.name) in named
+    }
+
+
+def _digest(constraints: tuple[Constraint, ...]) -> str:
+    return sha256(repr(constraints).encode()).hexdigest()[:16]
 
 
 def _taken(session: Session, plan: Plan) -> list[TakenConditions]:

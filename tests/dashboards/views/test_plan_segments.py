@@ -1,5 +1,6 @@
 """A segment in the plan of a rollout, on pages: chosen in the form, shown with its conditions, told when it changed."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -101,6 +102,21 @@ def test_saving_the_plan_again_takes_the_conditions_once_the_loss_is_confirmed(a
     assert alice.post(PAGE, data=form | {"confirm": "yes"}, headers=HEADERS).status_code == 303
     with read_session(app) as session:
         assert rollouts.find(session, "SEARCH").plan.phases[0].constraints[0].values == ("pro",)
+
+
+@pytest.mark.usefixtures("planned")
+def test_a_loss_that_was_confirmed_is_confirmed_for_the_conditions_that_were_shown(
+    app: Flask, alice: FlaskClient
+) -> None:
+    form = {"text": PLAN, "version": "1", "reason": "Fewer.", "confirm": "yes"}
+    seen = dict(re.findall(r'name="(segment_digest\.beta)" value="(\w+)"', alice.get(PAGE).text))
+    put_segment(app, "beta", 3, 1, "pro")
+    refused = alice.post(PAGE, data=form | seen | {"do": "save"}, headers=HEADERS)
+    assert (refused.status_code, "Segment beta was changed since you saw it" in page_text(refused.text)) == (409, True)
+    with read_session(app) as session:
+        assert rollouts.find(session, "SEARCH").plan.phases[0].constraints[0].values == ("pro", "team")
+    again = dict(re.findall(r'name="(segment_digest\.beta)" value="(\w+)"', refused.text))
+    assert alice.post(PAGE, data=form | again | {"do": "save"}, headers=HEADERS).status_code == 303
 
 
 @pytest.mark.usefixtures("planned")
