@@ -56,7 +56,7 @@ def plans_with_segments(draw: st.DrawFn) -> tuple[Plan, list[Segment]]:
     return replace(made, phases=tuple(phases)), found
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(plans_with_segments())
 def test_a_plan_is_read_back_from_its_file_where_the_segments_are_as_they_were(
     drawn: tuple[Plan, list[Segment]],
