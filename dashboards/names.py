@@ -202,6 +202,7 @@ NOUNS: Mapping[str, tuple[str, str]] = {
     "approval": NN_("%(count)s approval", "%(count)s approvals"),
     "book": NN_("%(count)s book", "%(count)s books"),
     "check": NN_("%(count)s check", "%(count)s checks"),
+    "condition": NN_("%(count)s condition", "%(count)s conditions"),
     "delivery": NN_("%(count)s delivery", "%(count)s deliveries"),
     "entry": NN_("%(count)s entry", "%(count)s entries"),
     "flag": NN_("%(count)s flag", "%(count)s flags"),

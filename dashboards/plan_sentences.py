@@ -64,7 +64,17 @@ SENTENCES = (
     ),
     N_("an audience of %(audience)s has the one step 100."),
     N_("a phase names environments if its audience is environments, and only then."),
-    N_("a phase has constraints if its audience is attributes, and only then."),
+    N_("a phase has constraints or a segment if its audience is attributes, and only then."),
+    # of a segment that a phase names
+    N_("stands beside constraints; keep one of the two."),
+    N_("names one of %(count)s segments of %(environment)s with this name; rename the others."),
+    N_("names a segment that can't be an audience: %(mistake)s Name another one, or write constraints."),
+    N_("names a segment of %(others)s, which %(environment)s does not have; make it there too, or write constraints."),
+    N_("names no segment of %(environment)s, which has none to be named; make one, or write constraints."),
+    N_("names no segment of %(environment)s; did you mean %(segment)s."),
+    N_("names no segment of %(environment)s; there are %(segments)s."),
+    N_("it stands where one is missing, and nobody is in it."),
+    N_("it has no condition, so that everybody is in it."),
     # of what a phase asks for
     N_("a schedule has 1 to %(most)s times."),
     N_("the times of a schedule ascend, each once."),

@@ -67,6 +67,7 @@ SENTENCES: Mapping[str, str] = {
     "OVERRIDE_NOT_FOUND": N_("There is no such override any more."),
     "SEGMENT_NOT_FOUND": N_("There is no segment of this number here."),
     "SEGMENT_IN_USE": N_("Flags refer to this segment: %(flags)s. Change those first."),
+    "SEGMENT_IN_PLANS": N_("Plans name this segment: %(plans)s. Write its conditions into those first."),
     "FLAG_IN_USE": N_("Flags depend on this flag: %(flags)s. Change those first."),
     "FLAG_EXISTS": N_("There is a flag of this name already."),
     "INVALID_USER_ID": N_("The user id can't be used."),
@@ -137,6 +138,9 @@ SENTENCES: Mapping[str, str] = {
     "REQUEST_TIMEOUT": N_("The form did not arrive in time; send it again."),
     "ROLLOUT_ARCHIVED": N_("The rollout is archived; revive it first."),
     "SECOND_FACTOR_EXISTS": N_("A device is set up already; remove it first, with one of its codes."),
+    "SEGMENT_CHANGED": N_(
+        "A segment was changed since you saw it; look at what the plan would change, then save again."
+    ),
     "SEGMENT_IDS_CONFLICT": N_(
         "SDKs could not tell the user lists of this flag from those of another; choose another name."
     ),

@@ -70,6 +70,8 @@ class Phase:
     """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
     constraints: tuple[Constraint, ...] = ()
     """What a customer has to be, in a phase of attributes: every one of these."""
+    segment: str = ""
+    """Name of the segment whose conditions the constraints are, as they were when the plan was applied."""
     planned_start: Day | None = None
     """The day on which the phase should begin; later than that is late."""
     advance: AdvanceMode | Schedule = AdvanceMode.BY_HAND

@@ -22,6 +22,7 @@ PHASE_FIELDS: tuple[FormField, ...] = (
     form_fields.text("name", required=True),
     form_fields.text("audience", required=True),
     form_fields.text_list("environments"),
+    form_fields.text("segment"),
     form_fields.constraints("constraints"),
     form_fields.whole_numbers("steps"),
     form_fields.duration("soak"),

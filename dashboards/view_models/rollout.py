@@ -18,7 +18,9 @@ from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store
+from control_plane.rollouts.segments import segment_notices
 from dashboards import guardrails, summaries
+from dashboards.audience_sentences import segment_sentence
 from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
 from dashboards.engine_counts import EngineCounts, engine_counts, served_share
@@ -60,6 +62,8 @@ class RolloutScreen:
     """How much time the charts show."""
     remediation: RemediationView | None
     """What the rollback that ended this attempt left behind."""
+    segments: Sequence[str]
+    """What became of segments that the plan names, in sentences."""
     others: Sequence[str]
     """The names of the flag's other rollouts: its own, and those of single environments."""
 
@@ -188,6 +192,7 @@ def read(
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
         remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        segments=[segment_sentence(each) for each in segment_notices(session, rollout.plan)],
         others=sorted(of_flag),
     )
 

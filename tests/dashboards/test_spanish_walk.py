@@ -25,6 +25,7 @@ OTHERS = {
     "attempt": f"/rollouts/{FLAG}/rollbacks/1",
     "attributes": "/rollouts/PRO_ONLY",
     "attributes-plan": "/rollouts/PRO_ONLY/plan",
+    "segment-of-plan": "/segments/production/8",
     "search": "/flag/search",
     "both": "/credits?user=u-18",
     "day": f"/rollouts/{FLAG}?window=24h",
