@@ -195,10 +195,7 @@ def after_rollback(session: Session, action: Callable[[], None]) -> None:
 
 
 def per_dialect(build: Callable[[DialectInsert], Executable]) -> Statements:
-    """Return a statement for each dialect, built once.
-
-    `build` is given the dialect's INSERT with `on_conflict_do_…`.
-    """
+    """Return a statement for each dialect, built once from the dialect's INSERT."""
     return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
 
 
