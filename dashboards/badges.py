@@ -140,14 +140,14 @@ STYLES = {
     "served": BadgeStyle(N_("Serves"), Tone.ACCENT, "play"),
     "shadow": BadgeStyle(N_("Shadow"), Tone.QUIET, "ring"),
     "frozen": BadgeStyle(N_("Frozen"), Tone.CAUTION, "lock"),
-    "credits.report_rollback": BadgeStyle(N_("Effects counted"), Tone.QUIET, "question"),
+    "credits.report_rollback": BadgeStyle(N_("Effects counted"), Tone.QUIET, "dot"),
     "credits.approve_corrections": BadgeStyle(N_("Corrections approved"), Tone.CAUTION, "check"),
     # what a rollback left behind
     "prepared": BadgeStyle(N_("Waits for approval"), Tone.CAUTION, "pause"),
     "approved": BadgeStyle(N_("Being posted"), Tone.ACCENT, "play"),
     "settled": BadgeStyle(N_("Settled"), Tone.GOOD, "check"),
     "none": BadgeStyle(N_("Owed nothing"), Tone.QUIET, "ring"),
-    "proposed": BadgeStyle(N_("Proposed"), Tone.QUIET, "question"),
+    "proposed": BadgeStyle(N_("Proposed"), Tone.QUIET, "ring"),
     "posted": BadgeStyle(N_("Given back"), Tone.GOOD, "check"),
     "refused": BadgeStyle(N_("Not possible"), Tone.BAD, "alarm"),
     # what became of an alert of Alertmanager's, and of a notice

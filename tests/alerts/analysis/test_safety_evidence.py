@@ -24,14 +24,14 @@ def test_the_certificate_says_how_much_is_missing() -> None:
     missing, granted = certificate(FAILURE, Counts(0, 20)), certificate(FAILURE, Counts(0, 367))
 
     assert (missing.granted, missing.clean_outcomes_needed) == (False, 347)
-    assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
+    assert missing.reason == "Not shown yet to be below 1%: 0 of 20 (0%) were bad; 347 more good ones would show it."
     assert (granted.granted, granted.clean_outcomes_needed) == (True, 0)
-    assert granted.reason == "Shown to be below 1%: bad were 0 of 367 (0%)."
+    assert granted.reason == "Shown to be below 1%: 0 of 367 (0%) were bad."
 
 
 def test_of_an_alert_per_account_it_speaks_of_users() -> None:
     by_account = replace(FAILURE, per=Per.ACCOUNT)
-    assert "bad were 0 of 20 users (0%)" in certificate(by_account, Counts(0, 20)).reason
+    assert "0 of 20 users (0%) were bad" in certificate(by_account, Counts(0, 20)).reason
 
 
 def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
@@ -41,7 +41,7 @@ def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
 def test_it_says_when_the_certificate_is_due_as_the_traffic_is() -> None:
     found = evidence_of(Counts(0, 67), days=2)
     assert not found.is_sufficient
-    assert "300 more good ones would. At 34 a day that is about 10 December 2026." in found.reason
+    assert "300 more good ones would show it. At 34 a day that is about 2026-12-10." in found.reason
 
 
 def test_a_date_too_far_away_is_said_as_such_and_none_is_made_up() -> None:

@@ -30,8 +30,8 @@ def test_five_failures_in_twenty_roll_back() -> None:
 
     assert verdict.status is Status.ROLLBACK
     assert verdict.reason == (
-        "Over its threshold; whether legacy would do better is not known. Bad were 5 of 20 (25%) in the last 5m and "
-        "5 of 20 (25%) since the attempt began; allowed are 1%. "
+        "Over its threshold; whether legacy would do better is not known. 5 of 20 (25%) were bad in the last 5m, and "
+        "5 of 20 (25%) since the attempt began; 1% is allowed. "
         "Chance alone gets this far in at most 1 of 10,000 attempts; a rollback takes 1 of 500."
     )
 
