@@ -112,7 +112,7 @@ NAMES: Mapping[str, str] = {
     "database": N_("Database"),
     "writes": N_("Writes"),
     "requests": N_("Requests"),
-    "stop": N_("Keeps running"),
+    "stop": N_("Stop"),
     # notifications
     "advance": N_("Advance"),
     "step_back": N_("Step back"),

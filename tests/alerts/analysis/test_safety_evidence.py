@@ -64,8 +64,8 @@ def test_an_owner_may_take_a_risk_in_the_plan() -> None:
 
 
 def test_a_risk_is_due_sooner_than_the_certificate() -> None:
-    assert "about 5 December 2026" in evidence_of(Counts(0, 40), days=1, risk=0.05).reason
-    assert "about 9 December 2026" in evidence_of(Counts(0, 40), days=1).reason
+    assert "about 2026-12-05" in evidence_of(Counts(0, 40), days=1, risk=0.05).reason
+    assert "about 2026-12-09" in evidence_of(Counts(0, 40), days=1).reason
 
 
 @pytest.mark.parametrize(("bad", "worse"), [(0, False), (2, False), (9, True), (14, True)])
@@ -98,6 +98,6 @@ def test_a_step_that_is_likely_above_by_itself_is_not_left(during: Counts, above
 def test_nothing_counted_is_said_as_such() -> None:
     found = evidence_of(Counts())
     assert found.reason == (
-        "credit_consumption_failure: Not shown yet to be below 1%: nothing was counted; 367 good ones would."
+        "credit_consumption_failure: Not shown yet to be below 1%: nothing was counted; 367 good ones would show it."
     )
     assert not found.is_sufficient
