@@ -102,7 +102,12 @@ class Verdict(NamedTuple):
 
     @property
     def conclusion(self) -> str:
-        """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
+        """The cause with every figure behind it, if there are any.
+
+        Composed when read: a tick that changes nothing must cost nothing.
+        """
+        if not self.counts.total:
+            return self.cause
         window = f"{bad_of(self.window, self.per)} were bad in the last {duration_text(self.window_seconds)}"
         whole = f"{bad_of(self.counts)} since the attempt began{EACH_ONCE[self.per]}"
         evidence = chance_sentence(self.evidence_log10, self.rollback_log10)
