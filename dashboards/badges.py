@@ -96,7 +96,7 @@ STYLES = {
     "rollout.delete": BadgeStyle(N_("Deleted"), Tone.CAUTION, "alarm"),
     "billing.replay": BadgeStyle(N_("Event applied again"), Tone.QUIET, "forward"),
     "billing.price": BadgeStyle(N_("Price added"), Tone.QUIET, "dot"),
-    "credits.plan": BadgeStyle(N_("Plan of credits changed"), Tone.CAUTION, "dot"),
+    "credits.plan": BadgeStyle(N_("Credit plan changed"), Tone.CAUTION, "dot"),
     "credits.kind": BadgeStyle(N_("Kind of credits added"), Tone.QUIET, "dot"),
     "person.create": BadgeStyle(N_("Person added"), Tone.QUIET, "person"),
     "person.change_role": BadgeStyle(N_("Role changed"), Tone.QUIET, "person"),
