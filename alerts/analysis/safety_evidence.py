@@ -94,11 +94,11 @@ def certificate(rule: Rule, counts: Counts) -> Certificate:
         case None:
             reason = "A threshold of zero can't be shown to hold; it only trips."
         case 0:
-            reason = f"Shown to be below {rule.allowed}: bad were {bad_of(counts, rule.per)}."
+            reason = f"Shown to be below {rule.allowed}: {bad_of(counts, rule.per)} were bad."
         case more:
-            seen = f"bad were {bad_of(counts, rule.per)}; {more:,} more good ones would"
+            seen = f"{bad_of(counts, rule.per)} were bad; {more:,} more good ones would show it"
             if not counts.total:
-                seen = f"nothing was counted; {more:,} good ones would"
+                seen = f"nothing was counted; {more:,} good ones would show it"
             reason = f"Not shown yet to be below {rule.allowed}: {seen}."
     return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
 
@@ -118,4 +118,4 @@ def _due(rule: Rule, counts: Counts, shown: Certificate, risk: float | None, *, 
     if days > LONGEST_DAYS:
         return f" At {per_day:,.0f} a day that takes more than ten years."
     due = now + timedelta(days=days)
-    return f" At {per_day:,.0f} a day that is about {due.day} {due:%B %Y}."
+    return f" At {per_day:,.0f} a day that is about {due:%Y-%m-%d}."

@@ -102,12 +102,17 @@ class Verdict(NamedTuple):
 
     @property
     def conclusion(self) -> str:
-        """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
-        window = f"{bad_of(self.window, self.per)} in the last {duration_text(self.window_seconds)}"
+        """The cause with every figure behind it, if there are any.
+
+        Composed when read: a tick that changes nothing must cost nothing.
+        """
+        if not self.counts.total:
+            return self.cause
+        window = f"{bad_of(self.window, self.per)} were bad in the last {duration_text(self.window_seconds)}"
         whole = f"{bad_of(self.counts)} since the attempt began{EACH_ONCE[self.per]}"
         evidence = chance_sentence(self.evidence_log10, self.rollback_log10)
         bursts = f" Failures come in bursts of about {self.burst_size:.2g} here." if self.burst_size > 1 else ""
-        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
+        return f"{self.cause} {window}, and {whole}; {self.threshold_text} is allowed. {evidence}{bursts}"
 
 
 def judge(

@@ -214,7 +214,7 @@ def test_n_which_sdks_are_connected(visit: Visit) -> None:
     victor = visit("victor")
     victor.link("System")
     victor.link("Connected SDKs")
-    victor.expect("No SDK was heard of in ten minutes")
+    victor.expect("No SDK has asked for its flags in ten minutes")
     assert victor.clicks == 2
 
 

@@ -157,7 +157,7 @@ def test_every_verdict_is_told(status: Status, attribution: Attribution, since: 
     assert verdict_cause(made, CREDITS) == "Why."
     told = verdict_reason(made, CREDITS)
     assert told == figures_in(made.reason)
-    assert "26 of 7 010 (0.371 %) in the last 5 min and" in told.replace(NARROW, " ")
+    assert "26 of 7 010 (0.371 %) were bad in the last 5 min, and" in told.replace(NARROW, " ")
     with use_language("es"):
         assert not re.search(r"\b(the|threshold|over)\b", verdict_reason(made, CREDITS))
         assert "26 de 7\u202f010 (0,37\u202f%)" in verdict_reason(made, CREDITS)
