@@ -11,7 +11,7 @@ from control_plane.platform.problems import Problem
 from credits_engine.administration import pack_transfers
 from credits_engine.billing.entitlements import plan_transfers, purchases, rollovers
 from credits_engine.billing.entitlements.plan_transfers import CurrentPlan
-from credits_engine.billing.entitlements.prices import FREE
+from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE
 from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.entitlements.sync_run import MERGED
 from credits_engine.billing.store import accounts, auto_top_ups, inbox, inbox_queries, merges
@@ -24,9 +24,16 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
     """Make every customer of `user_id` one of `into`; returns a sentence for each change.
 
     What was paid for and is left can be spent by `into`: of plans, of packs, of what rolled over. Raises Problem: 404
-    for somebody unknown, 409 for one user, for members and accounts that have some, for whoever is frozen, and while
-    credits are reserved.
+    for somebody unknown, 409 for one user, for members and accounts that have some, for whoever is frozen, while
+    credits are reserved, and while the catalogue lacks the price or the plan of either.
     """
+    try:
+        return _merge(session, user_id, into, change)
+    except NOT_IN_CATALOGUE as error:
+        raise Problem(409, "NOT_IN_CATALOGUE", str(error)) from error
+
+
+def _merge(session: Session, user_id: str, into: str, change: ChangeContext) -> list[str]:
     customers = _checked_customers(session, user_id, into, change.now)
     for customer_id in customers:
         accounts.lock_customer(session, customer_id)
