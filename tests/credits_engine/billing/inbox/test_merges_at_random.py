@@ -2,8 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
@@ -11,9 +11,11 @@ import pytest
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
+from control_plane.platform.settings import SETTINGS
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements import purchases
+from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.billing.entitlements.sync import open_running, sync_user
 from credits_engine.billing.entitlements.sync_run import CLOCK
@@ -22,7 +24,8 @@ from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.guard_counts import tripped
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.two_accounts import merge, paid_for, spendable, take
-from tests.credits_engine.billing.virtual_sales import give_back, sell
+from tests.credits_engine.billing.virtual_collection import dispute
+from tests.credits_engine.billing.virtual_sales import dispute_sale, give_back, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.rolling import rolling
@@ -32,6 +35,15 @@ USERS = ("ada", "old", "new")
 PRICES = ("starter_monthly", "pro_monthly", "pro_yearly")
 STEPS = 14
 SEEDS, SEEDS_LONG = 6, 2_000
+
+
+@dataclass(frozen=True)
+class OpenDispute:
+    """A dispute that is not decided yet: its payment, when it was opened, and how its next state is told."""
+
+    payment: Json
+    opened_at: datetime
+    tell: Callable[[VirtualStripe, Json, str, datetime], None]
 
 
 @dataclass
@@ -44,6 +56,9 @@ class Life:
     held: dict[str, Subscription] = field(default_factory=dict)
     """The subscription that each customer has."""
     sales: list[Json] = field(default_factory=list)
+    disputes: list[OpenDispute] = field(default_factory=list)
+    disputed: set[str] = field(default_factory=set)
+    """The payments that were disputed; each is once."""
     told: int = 0
     keys: Iterator[int] = field(default_factory=count)
 
@@ -55,6 +70,7 @@ class Life:
         acts: list[Callable[[str], object]] = [
             *(self.use, self.use, self.subscribe, self.change, self.leave),
             *(self.buy, self.return_money, self.give, self.sweep, self.merge, self.merge),
+            *(self.dispute, self.dispute_sale, self.decide, self.decide),
         ]
         self.choose.choice(acts)(user_id)
         self.process()
@@ -91,6 +107,26 @@ class Life:
     def return_money(self, _user_id: str) -> None:
         if self.sales:
             give_back(self.stripe, self.choose.choice(self.sales), self.choose.choice((500, 1_000)))
+
+    def dispute(self, user_id: str) -> None:
+        held = self.held.get(user_id)
+        if held and held.last_invoice:
+            self.open_dispute(held.last_invoice, dispute)
+
+    def dispute_sale(self, _user_id: str) -> None:
+        if self.sales:
+            self.open_dispute(self.choose.choice(self.sales), dispute_sale)
+
+    def open_dispute(self, payment: Json, tell: Callable[[VirtualStripe, Json, str, datetime], None]) -> None:
+        if payment["id"] not in self.disputed:
+            self.disputed.add(payment["id"])
+            self.disputes.append(OpenDispute(payment, self.stripe.now, tell))
+            tell(self.stripe, payment, "needs_response", self.stripe.now)
+
+    def decide(self, _user_id: str) -> None:
+        if self.disputes:
+            decided = self.disputes.pop(self.choose.randrange(len(self.disputes)))
+            decided.tell(self.stripe, decided.payment, self.choose.choice(("won", "lost")), decided.opened_at)
 
     def give(self, user_id: str) -> None:
         until = self.stripe.now + timedelta(days=self.choose.uniform(1, 60))
@@ -131,6 +167,8 @@ class Life:
 def live(billing: Billing, seed: int) -> None:
     """Live one life to its end."""
     life = Life(billing, random.Random(seed))
+    disputes = DisputePolicy.KEEP if seed % 2 else DisputePolicy.FREEZE
+    SETTINGS.set(billing.app, replace(SETTINGS.get(), stripe_disputes=disputes))
     billing.now = START
     for user_id in USERS:
         Consumer(billing.app).user(user_id)
