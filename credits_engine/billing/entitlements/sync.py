@@ -153,7 +153,8 @@ def _correct_ended(run: SyncRun, stated: Sequence[Fact], rows: Sequence[PeriodRo
         if row.period.end <= run.now:
             # Judged as of its last instant: a fact of the next period says nothing about the limits of this one.
             last = row.period.end - INSTANT
-            known = histories(fact for fact in stated if fact.at <= last)
+            # An open dispute refuses what is asked for, and lowers no limits that were in force.
+            known = histories((fact for fact in stated if fact.at <= last), DisputePolicy.KEEP)
             entitlement = entitlement_at(known, last, catalogue())
             changes += _limit(replace(run, now=last), entitlement, known, row) if entitlement else []
     return changes

@@ -19,7 +19,7 @@ from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.billing.entitlements.sync import open_running, sync_user
 from credits_engine.billing.entitlements.sync_run import CLOCK
-from credits_engine.engines.amounts import KINDS, Kind
+from credits_engine.engines.amounts import KINDS, Amounts, Kind
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.guard_counts import tripped
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
@@ -68,9 +68,9 @@ class Life:
         self.process()
         user_id = self.choose.choice(USERS)
         acts: list[Callable[[str], object]] = [
-            *(self.use, self.use, self.subscribe, self.change, self.leave),
-            *(self.buy, self.return_money, self.give, self.sweep, self.merge, self.merge),
-            *(self.dispute, self.dispute_sale, self.decide, self.decide),
+            *(self.use, self.use, self.subscribe, self.subscribe, self.change, self.leave),
+            *(self.buy, self.return_money, self.give, self.sweep, self.merge, self.merge, self.merge),
+            *(self.dispute, self.dispute, self.dispute_sale, self.decide, self.win),
         ]
         self.choose.choice(acts)(user_id)
         self.process()
@@ -108,10 +108,10 @@ class Life:
         if self.sales:
             give_back(self.stripe, self.choose.choice(self.sales), self.choose.choice((500, 1_000)))
 
-    def dispute(self, user_id: str) -> None:
-        held = self.held.get(user_id)
-        if held and held.last_invoice:
-            self.open_dispute(held.last_invoice, dispute)
+    def dispute(self, _user_id: str) -> None:
+        paid = [held.last_invoice for held in self.held.values() if held.last_invoice]
+        if paid:
+            self.open_dispute(self.choose.choice(paid), dispute)
 
     def dispute_sale(self, _user_id: str) -> None:
         if self.sales:
@@ -122,6 +122,22 @@ class Life:
             self.disputed.add(payment["id"])
             self.disputes.append(OpenDispute(payment, self.stripe.now, tell))
             tell(self.stripe, payment, "needs_response", self.stripe.now)
+
+    def win(self, _user_id: str) -> None:
+        """Let a dispute be opened and won: everybody has again what they had."""
+        before, number = self.all_spendable(), len(self.disputes)
+        self.choose.choice((self.dispute, self.dispute_sale))(self.choose.choice(USERS))
+        if len(self.disputes) > number:
+            self.process()
+            opened = self.disputes.pop()
+            self.stripe.now += timedelta(hours=1)
+            opened.tell(self.stripe, opened.payment, "won", opened.opened_at)
+            self.process()
+            assert self.all_spendable() == before
+
+    def all_spendable(self) -> dict[str, Amounts]:
+        self.settle(*USERS)
+        return {user_id: spendable(self.billing, user_id) for user_id in USERS}
 
     def decide(self, _user_id: str) -> None:
         if self.disputes:
@@ -145,7 +161,8 @@ class Life:
         try:
             merge(self.billing, user_id, into)
         except Problem as problem:
-            assert problem.code in {"NO_BILLING", "MERGED_ALREADY"}  # noqa: PT017 - a merge may also be made
+            # A merge may also be made.
+            assert problem.code in {"NO_BILLING", "MERGED_ALREADY", "PAYMENT_DISPUTED"}  # noqa: PT017
             return
         after, left = spendable(self.billing, into), paid_for(self.billing, user_id)
         wanted = before[user_id] + before[into]
