@@ -55,11 +55,12 @@ def find_offer(price: str) -> PackPrice | None:
 
 
 def price_list(added: Iterable[AddedPrice], now: datetime) -> PriceList:
-    """Return the prices in force at `now`."""
+    """Return the prices in force at `now`; one whose plan has left the catalogue buys nothing."""
     known = tuple(added)
     begun = [each for each in known if each.starts_at <= now]
+    names = {plan.name for plan in CATALOGUE}
     return PriceList(
-        CATALOGUE.with_prices({each.price: each.plan for each in begun if each.plan}),
+        CATALOGUE.with_prices({each.price: each.plan for each in begun if each.plan in names}),
         {each.price: _pack(each) for each in begun if each.plan is None},
         known,
         min((each.starts_at for each in known if each.starts_at > now), default=None),
