@@ -6,6 +6,7 @@ from difflib import get_close_matches, unified_diff
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from control_plane.audiences.constraint import Constraint
 from control_plane.audiences.segment import Segments, no_segments
@@ -161,7 +162,7 @@ def _dump(plan: Plan) -> dict[str, object]:
     return written
 
 
-def _mistake(error: Any, lines: Mapping[Place, int]) -> Mistake:
+def _mistake(error: ErrorDetails, lines: Mapping[Place, int]) -> Mistake:
     # What pydantic calls the members of a union is no place in the document.
     place: Place = tuple(
         each for each in error["loc"] if isinstance(each, int) or each in KNOWN or each in _last(error)
@@ -180,11 +181,11 @@ def _specific(mistakes: list[Mistake]) -> list[Mistake]:
     ]
 
 
-def _last(error: Any) -> tuple[object, ...]:
+def _last(error: ErrorDetails) -> tuple[object, ...]:
     return error["loc"][-1:] if error["type"] in ("unexpected_keyword_argument", "extra_forbidden") else ()
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: ErrorDetails) -> str:
     match error["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
             name = str(error["loc"][-1])
