@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches, unified_diff
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -142,7 +141,7 @@ def without_segments(plan: Plan) -> Plan:
     return replace(plan, phases=tuple(replace(each, segment="") for each in plan.phases))
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """Return the JSON Schema of a document."""
     found = PLAN.json_schema()
     found["$defs"]["Phase"]["not"] = {"required": [SEGMENT, CONSTRAINTS]}

@@ -1,7 +1,6 @@
 """The conditions of the segments that a document names, put in their place before it is read as a plan. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from control_plane.audiences.segment import Segments, UnusableSegmentError, chosen_segment
 from control_plane.plans.yaml_text import Place
@@ -10,8 +9,8 @@ PHASES, SEGMENT, CONSTRAINTS = "phases", "segment", "constraints"
 
 
 def with_conditions(
-    value: Mapping[str, Any], environment: str, segments: Segments
-) -> tuple[Mapping[str, Any], dict[Place, str]]:
+    value: Mapping[str, object], environment: str, segments: Segments
+) -> tuple[Mapping[str, object], dict[Place, str]]:
     """Return the document with the conditions of the segments that it names, and by place what is wrong with those."""
     phases = value.get(PHASES)
     if not isinstance(phases, list) or not any(_names_segment(phase) for phase in phases):

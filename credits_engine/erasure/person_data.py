@@ -184,7 +184,7 @@ def _searched() -> list[Table]:
     return [table for table in db.metadata.sorted_tables if table.name not in excluded and _text_columns(table)]
 
 
-def _text_columns(table: Table) -> list[Column[Any]]:
+def _text_columns(table: Table) -> list[Column[object]]:
     return [
         column
         for column in table.c
