@@ -100,7 +100,7 @@ class WatchedRule(NamedTuple):
     is_overridden: bool
 
     @property
-    def judged(self) -> Rule:
+    def acting(self) -> Rule:
         """Return the rule as it may act now; a tripwire always may."""
         may_only_notify = self.is_overridden and not self.rule.tripwire
         return replace(self.rule, action=Action.NOTIFY) if may_only_notify else self.rule
@@ -126,7 +126,7 @@ def _judge_rollout(
         if rule.has_cohorts and (begins or _has_counted(before, after)):
             after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
         facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
-        cases.append(Case(watched.judged, _evidence(rule, after), facts, budget, after.verdict))
+        cases.append(Case(watched.acting, _evidence(rule, after), facts, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []
