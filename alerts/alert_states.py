@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from alerts.analysis.bursts import Bursts, learn, weigh
+from alerts.analysis.bursts import Bursts, Increment, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Rule, rule_test
@@ -55,10 +55,9 @@ def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetim
         return before
     control_seen = counters.control_of(rule)
     control = _increment(before.seen_control, control_seen)
-    evidence, increment = _with_earlier_hours(rule, before, _counted_since(rule, before, seen), counters, now)
-    evidence, bursts = weigh(
-        rule, evidence, before.bursts, increment, control, operations=operations, at=now, learning=not exposed
-    )
+    evidence, counted = _with_earlier_hours(rule, before, _counted_since(rule, before, seen), counters, now)
+    increment = Increment(counted, control, operations)
+    evidence, bursts = weigh(rule, evidence, before.bursts, increment, at=now, learning=not exposed)
     served_seen = counters.served_of(rule)
     served = step(
         rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_seen), at=now

@@ -4,10 +4,11 @@ A tick is a function of what is stored and of `now`: run twice, or by two leader
 heartbeat comes first, so that a leader whose term is over is turned away before it writes anything.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.orm import Session
@@ -78,8 +79,10 @@ def tick(
         return []
     done = []
     for rollout, overridden in zip(decided.rollouts, asked.overridden, strict=True):
-        ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
-        verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
+        ours = [
+            WatchedRule(rule, budgets[rule.name], rule.name in overridden) for rule in applicable(rules, rollout.flag)
+        ]
+        verdicts = _judge_rollout(session, rollout, ours, counters, now=now, term=term)
         decision = _act(session, rollout, verdicts, watching, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
@@ -89,22 +92,30 @@ def tick(
     return done
 
 
+class WatchedRule(NamedTuple):
+    """A rule of a rollout, its share of the error budget, and whether somebody lets it only notify for the moment."""
+
+    rule: Rule
+    budget: ErrorBudget
+    is_overridden: bool
+
+    @property
+    def acting(self) -> Rule:
+        """Return the rule as it may act now; a tripwire always may."""
+        may_only_notify = self.is_overridden and not self.rule.tripwire
+        return replace(self.rule, action=Action.NOTIFY) if may_only_notify else self.rule
+
+
 def _judge_rollout(
-    session: Session,
-    rollout: Rollout,
-    rules: Sequence[tuple[Rule, ErrorBudget]],
-    counters: Counters,
-    *,
-    overridden: Set[str],
-    now: datetime,
-    term: int,
+    session: Session, rollout: Rollout, rules: Sequence[WatchedRule], counters: Counters, *, now: datetime, term: int
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
     exposed = not exposure(rollout, rollout.plan.environment).empty
-    missing = any((rule.name, rule.fingerprint) not in remembered for rule, _ in rules)
+    missing = any((each.rule.name, each.rule.fingerprint) not in remembered for each in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
-    for rule, budget in rules:
+    for watched in rules:
+        rule, budget, _ = watched
         before = remembered.get((rule.name, rule.fingerprint)) or first_state(
             session, rule, counters, earlier.get(rule.name), now
         )
@@ -114,9 +125,8 @@ def _judge_rollout(
         begins = (rule.name, rule.fingerprint) not in remembered
         if rule.has_cohorts and (begins or _has_counted(before, after)):
             after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
-        judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
         facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
-        cases.append(Case(judged, _evidence(rule, after), facts, budget, after.verdict))
+        cases.append(Case(watched.acting, _evidence(rule, after), facts, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []

@@ -74,14 +74,14 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
     return _run(operation, decide, now)
 
 
-def run_settlement(user_id: str, key: str, settle: Callable[[Session], T], *, now: datetime) -> T:
-    """Run what ends a reservation in a transaction of its own. Raises KeyBusyError and what `settle` raises."""
+def run_finalization(user_id: str, key: str, finalize: Callable[[Session], T], *, now: datetime) -> T:
+    """Run what ends a reservation in a transaction of its own. Raises KeyBusyError and what `finalize` raises."""
     account = account_of(user_id, now)
     try:
         with ACCOUNT_SEMAPHORE.get().hold(account):
-            return deadlocks.in_transaction(settle)
+            return deadlocks.in_transaction(finalize)
     except Exception as error:
-        check_control(account, error, partial(_settle_as_legacys, user_id, key, settle), now)
+        check_control(account, error, partial(_finalize_as_legacys, user_id, key, finalize), now)
         raise
 
 
@@ -145,7 +145,7 @@ def _as_legacys(session: Session, operation: Operation, *, now: datetime) -> obj
     return consume(session, operation, now=now, evaluate=lambda _: LEGACY_SERVES, policy=policy)
 
 
-def _settle_as_legacys(user_id: str, key: str, settle: Callable[[Session], object], session: Session) -> object:
+def _finalize_as_legacys(user_id: str, key: str, finalize: Callable[[Session], object], session: Session) -> object:
     """End a reservation as if legacy had granted it."""
     reservations.change_engine(session, *reservation_place(session, user_id, key), EngineName.LEGACY)
-    return settle(session)
+    return finalize(session)

@@ -21,7 +21,7 @@ from control_plane.rollouts import store
 from control_plane.rollouts.segments import segment_notices
 from dashboards import guardrails, summaries
 from dashboards.audience_sentences import segment_sentence
-from dashboards.chart_windows import ChartWindow
+from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD
 from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
@@ -174,6 +174,7 @@ def read(
     gates = rollouts.gates(session, rollout, now)
     entries = audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_READ)
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    scale = time_scale(window, now, rollout.entered_at)
     return RolloutScreen(
         now=now,
         rollout=rollout,
@@ -184,7 +185,7 @@ def read(
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
-        alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD, window=window, entries=entries),
+        alerts=alerts.views(session, rollout, minutes, scale=scale, frame=CARD, entries=entries),
         silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),

@@ -60,7 +60,7 @@ def disputed(billing: Billing) -> Disputed:
 def test_nobody_is_merged_while_a_dispute_freezes_a_subscription(
     billing: Billing, disputed: Disputed, payment: str, source: str, into: str
 ) -> None:
-    """What was frozen could be spent at once, and twice, or would be lost where the dispute is won."""
+    """A merge would let that be spent which is frozen, twice even, or lose it where the dispute is won."""
     disputed.tell(payment, "needs_response")
     before = billing.final_state()
     with pytest.raises(Problem) as refused:
