@@ -27,7 +27,7 @@ WIDE_FUNCTIONS_MAX = 12
 """Half of them are commands, with an argument for each of their options."""
 
 ANY_LINES = 191
-"""So many lines may say `Any`: half of those of the review. Values of the driver, of wires and of optional libraries."""
+"""So many lines may say `Any`: half of those of the review. What drivers, wires and optional libraries hold."""
 
 STATE_MODULE = "control_plane/platform/extensions.py"
 STATE_KEY = re.compile(r"= AppState\[.+\]\(\s*\"(\w+)\"")
