@@ -42,6 +42,8 @@ SENTENCES = (
     N_("tags are at most %(most)s, each once."),
     N_("A tag has 1 to %(most)s characters, not %(tag)s."),
     N_("notify names at most %(most)s targets, each once."),
+    N_("contacts are at most %(most)s, each once."),
+    N_("A contact has 1 to %(most)s characters, not %(contact)s."),
     N_("A target in notify has a name of 1 to %(most)s characters, not %(target)s."),
     N_("%(field)s has at most %(most)s characters."),
     N_("The rollout of production is the flag's own: leave out the environment, or name another one."),

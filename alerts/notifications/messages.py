@@ -140,6 +140,8 @@ def _lines(happening: ChangeDetails) -> Iterator[str]:
         yield f"{kept} A rollback everywhere takes it from there too."
     if happening.action in NEXT:
         yield f"Next: {happening.named(NEXT[happening.action])}"
+    if rollout.plan.contacts:
+        yield f"Contacts: {'; '.join(rollout.plan.contacts)}."
 
 
 def _verdict_lines(verdict: Mapping[str, Any], happening: ChangeDetails) -> Iterator[str]:

@@ -61,8 +61,7 @@ class Phase:
     served_minimum: WholeNumber = 0
     """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
     safety_risk: float | None = None
-    """The chance that a rate is above its threshold, at most 20 %, with which the step may still advance; None asks for
-    evidence that is wrong at most one time in twenty, whenever one looks."""
+    """How likely a rate may be above its threshold, at most 20 %; None asks for anytime evidence of 95 %."""
     users_maximum: WholeNumber | None = None
     """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
     operations_maximum: WholeNumber | None = None
@@ -98,6 +97,8 @@ class Plan:
     type: FlagType = FlagType.RELEASE
     notify: tuple[str, ...] = ()
     """Names of targets that hear of this rollout besides those that hear of all."""
+    contacts: tuple[str, ...] = ()
+    """Whom to ask during the rollout, as people read it, like `Technical Lead: Development Team`."""
     environment: str = PRODUCTION
     """Whose users its audiences are. A plan of any other environment than production opens that one alone."""
 

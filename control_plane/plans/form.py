@@ -16,6 +16,7 @@ PLAN_FIELDS: tuple[FormField, ...] = (
     form_fields.choice("type", "release"),
     form_fields.text("new_signups_after", required=True),
     form_fields.text_list("notify"),
+    form_fields.text_list("contacts"),
 )
 PHASE_FIELDS: tuple[FormField, ...] = (
     form_fields.text("title", required=True),

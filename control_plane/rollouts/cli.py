@@ -50,6 +50,8 @@ def status_command(*, flag: str, as_json: bool) -> None:
     }
     notices = [*([notice] if notice else []), *changed]
     lines = [line(found), *notices, *map(_gate_line, gates), f"Next      {move.sentence}"]
+    if found.plan.contacts:
+        lines.append(f"Contacts  {'; '.join(found.plan.contacts)}")
     echo_result(document, "\n".join(lines), as_json=as_json)
 
 

@@ -140,6 +140,8 @@ def plan_to_json(plan: Plan) -> dict[str, object]:
     # A process of an older release reads the plan as well.
     if not plan.is_of_one_environment:
         del encoded["environment"]
+    if not plan.contacts:
+        del encoded["contacts"]
     for phase in encoded["phases"]:
         if not phase["segment"]:
             del phase["segment"]
