@@ -76,6 +76,7 @@ def test_every_text_of_a_plan_that_we_deliver_is_in_each_language_and_a_text_of_
         *(phase.title for plan in plans for phase in plan.phases if not phase.constraints),
         *(checklist.title for checklist in checklists),
         *(item.title for checklist in checklists for item in checklist.items),
+        *(contact for plan in plans for contact in plan.contacts),
     }
     assert texts == DELIVERED
     with use_language("es"):
