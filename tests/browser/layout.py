@@ -35,10 +35,18 @@ TOUCHING_BOXES = """() => {
 """Boxes whose next one begins where they end."""
 
 
+FOUND = (
+    "() => ({"
+    + ", ".join(
+        f"{name}: ({script})()"
+        for name, script in {"broken": BROKEN_WORDS, "cut": CUT_TEXTS, "touching": TOUCHING_BOXES}.items()
+    )
+    + "})"
+)
+"""All of them in one question to the browser."""
+
+
 def assert_tidy(page: Page) -> None:
     """Fail with what is broken, cut or touching in the page as it stands."""
-    found = {name: page.evaluate(script) for name, script in SCRIPTS.items()}
+    found = page.evaluate(FOUND)
     assert not any(found.values()), (page.url, page.viewport_size, found)
-
-
-SCRIPTS = {"broken": BROKEN_WORDS, "cut": CUT_TEXTS, "touching": TOUCHING_BOXES}
