@@ -64,8 +64,8 @@ def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetim
     )
     pairs = before.pairs
     if rule.attributable:
-        bet = discordant_test(window_seconds=rule.window_seconds)
-        pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
+        paired_test = discordant_test(window_seconds=rule.window_seconds)
+        pairs = step(paired_test, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
     return replace(
         before,
         seen=seen,

@@ -225,11 +225,11 @@ def _next(rule: Rule, before: CohortMemory, counts: CohortCounts, *, at: datetim
     waits = not increment.bad and window == before.evidence.window and before.evidence.log_e < QUIET_LOG_E
     if waits or counts == before.seen:
         return before
-    bet, control = rule_test(rule, burst_size=burst_size), _increment(before.seen.control, counts.control)
+    test, control = rule_test(rule, burst_size=burst_size), _increment(before.seen.control, counts.control)
     return CohortMemory(
         before.weight,
         counts,
-        step(bet, before.evidence, increment, at=at),
+        step(test, before.evidence, increment, at=at),
         before.control + control,
         before.recent.add(control, window),
     )

@@ -83,10 +83,10 @@ def _to_json(override: Override) -> dict[str, Any]:
     }
 
 
-def _pending_to_json(asked: PendingOverride) -> dict[str, Any]:
+def _pending_to_json(pending: PendingOverride) -> dict[str, Any]:
     return {
-        "alert": asked.alert,
-        "askedBy": asked.actor,
-        "reason": asked.reason,
-        "secondOwnerUntil": asked.until.isoformat(),
+        "alert": pending.alert,
+        "askedBy": pending.actor,
+        "reason": pending.reason,
+        "secondOwnerUntil": pending.until.isoformat(),
     }
