@@ -123,9 +123,9 @@ def pluralize(number: int, noun: str) -> str:
     return ngettext(*NOUNS[noun], number, count=count(number))
 
 
-def joined(words: Sequence[str]) -> str:
+def joined(texts: Sequence[str]) -> str:
     """Join words as a sentence lists them: `a, b and c`."""
-    *others, last = words
+    *others, last = texts
     return gettext("%(others)s and %(last)s", others=", ".join(others), last=last) if others else last
 
 

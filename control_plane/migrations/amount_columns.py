@@ -87,9 +87,9 @@ def _type() -> sa.types.TypeEngine[object]:
     return sa.JSON() if _on_sqlite() else sa.ARRAY(sa.BigInteger)  # type: ignore[return-value]
 
 
-def _checks(table: str, checks: Checks, words: str) -> dict[str, str | None]:
+def _checks(table: str, checks: Checks, condition: str) -> dict[str, str | None]:
     columns = {"used": "used", "limit": "limits"}
-    return {f"ck_{table}_{what}": words.format(columns[what]) for what in checks.get(table, ())}
+    return {f"ck_{table}_{what}": condition.format(columns[what]) for what in checks.get(table, ())}
 
 
 def _kind_checks(table: str, kinds: Sequence[str], checks: Checks) -> dict[str, str | None]:
@@ -137,8 +137,8 @@ def _split_arrays(table: str, figures: Sequence[Figure], kinds: Sequence[str], c
         op.create_check_constraint(check, table, str(words))
 
 
-def _element(figure: Figure, place: int, words: str) -> str:
-    value = words.format(figure.name, place)
+def _element(figure: Figure, place: int, condition: str) -> str:
+    value = condition.format(figure.name, place)
     return value if figure.given or figure.is_limit else f"coalesce({value}, 0)"
 
 

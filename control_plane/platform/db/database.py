@@ -220,10 +220,10 @@ def current_time(session: Session) -> datetime:
     """Return PostgreSQL's clock, the one that all hosts share; with SQLite there is one host, and its own clock."""
     if not is_postgresql(session):
         return datetime.now(UTC)
-    asked = time.monotonic()
+    asked_at = time.monotonic()
     found = session.scalar(select(func.clock_timestamp()))
     assert isinstance(found, datetime)
-    clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
+    clock.DATABASE_CLOCK.observe(found, asked=asked_at, answered=time.monotonic())
     return found.astimezone(UTC)
 
 

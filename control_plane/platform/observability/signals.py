@@ -127,8 +127,8 @@ class SignalBuffer:
     def add_counts(self, counts: Iterable[tuple[SeriesKey, Count]]) -> None:
         """Add what was counted elsewhere."""
         with self._lock:
-            for (asked, *engine_and_role), count in counts:
-                series = SeriesKey(self.names.get(asked, asked), *engine_and_role)
+            for (signal, *engine_and_role), count in counts:
+                series = SeriesKey(self.names.get(signal, signal), *engine_and_role)
                 self._good[series] += count.total - count.bad
                 self._bad[series] += count.bad
             self.counted.set()
