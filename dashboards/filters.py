@@ -192,8 +192,8 @@ def plain(name: str) -> str:
 def in_english(name: str) -> str:
     """Return a name as a label in its own words."""
     first, *rest = name.removesuffix("_seconds").replace("_", " ").split(" ")
-    words = [first.capitalize(), *rest]
-    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)
+    parts = [first.capitalize(), *rest]
+    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in parts)
 
 
 def sentence(text: str) -> str:

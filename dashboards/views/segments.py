@@ -181,8 +181,8 @@ def _again(
     # The version that was seen stays: a second try must not overwrite what somebody else did meanwhile.
     version, mistakes = form.get("version", 0, type=row_id), mistakes_of(refusal) if refusal else ()
     name, text = form.get("name", "")[:TEXT_CHARACTERS], form.get("text", "")
-    shown = offered or ((environment,) if number is None else ())
-    return SegmentForm(clock.now(), environment, number, version, name, text, shown, mistakes, preview)
+    environments = offered or ((environment,) if number is None else ())
+    return SegmentForm(clock.now(), environment, number, version, name, text, environments, mistakes, preview)
 
 
 def _form(form: SegmentForm) -> str:

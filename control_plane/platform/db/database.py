@@ -220,10 +220,10 @@ def current_time(session: Session) -> datetime:
     """Return PostgreSQL's clock, the one that all hosts share; with SQLite there is one host, and its own clock."""
     if not is_postgresql(session):
         return datetime.now(UTC)
-    asked_at = time.monotonic()
+    sent_at = time.monotonic()
     found = session.scalar(select(func.clock_timestamp()))
     assert isinstance(found, datetime)
-    clock.DATABASE_CLOCK.observe(found, asked=asked_at, answered=time.monotonic())
+    clock.DATABASE_CLOCK.observe(found, sent=sent_at, answered=time.monotonic())
     return found.astimezone(UTC)
 
 
@@ -252,9 +252,9 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
 def _read_clock_on_connect(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def read(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        asked = time.monotonic()
+        sent_at = time.monotonic()
         (found,) = connection.execute("SELECT clock_timestamp()").fetchone()
-        clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
+        clock.DATABASE_CLOCK.observe(found, sent=sent_at, answered=time.monotonic())
         connection.rollback()
 
 

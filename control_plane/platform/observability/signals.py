@@ -107,11 +107,11 @@ class SignalBuffer:
         """Count outcomes, those with cohorts of one operation."""
         in_cohorts = []
         with self._lock:
-            for asked, bad, engine, role, account, operation, cohorts in observations:
-                signal = self.names.get(asked, asked)
+            for name, bad, engine, role, account, operation, cohorts in observations:
+                signal = self.names.get(name, name)
                 if cohorts:
                     in_cohorts.append(CohortSample(signal, bad, engine, account, operation, cohorts))
-                if account is not None and asked in self.accounts.signals:
+                if account is not None and name in self.accounts.signals:
                     self.accounts.add(signal, engine, account, bad=bad)
                 if not bad:
                     self._good[signal, engine, role] += 1
