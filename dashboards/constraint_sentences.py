@@ -58,11 +58,11 @@ def dependency_sentence(dependency: Wire) -> str:
 def _quoted(values: Sequence[str]) -> str:
     if not values:
         return gettext("nothing")
-    quoted = ", ".join(f"“{_shortened(value)}”" for value in values[:VALUES_MAX])
+    shown = ", ".join(f"“{_shortened(value)}”" for value in values[:VALUES_MAX])
     more = len(values) - VALUES_MAX
     if more <= 0:
-        return quoted
-    return ngettext("%(values)s and %(count)s more", "%(values)s and %(count)s more", more, values=quoted, count=more)
+        return shown
+    return ngettext("%(values)s and %(count)s more", "%(values)s and %(count)s more", more, values=shown, count=more)
 
 
 def _shortened(text: str) -> str:
