@@ -55,9 +55,9 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
     if problem := _without_rules():
         return GateResult("guardrails", GateStatus.CLOSED, problem)
     rules = applicable(rules_file.current().rules, rollout.flag)
-    telling = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
+    notifying = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
     found = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
-    verdicts = [verdict for verdict in found if verdict.alert not in telling]
+    verdicts = [verdict for verdict in found if verdict.alert not in notifying]
     alarming = [verdict for verdict in verdicts if is_alarming(verdict)]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
     if alarming:

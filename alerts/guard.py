@@ -74,11 +74,11 @@ def tick(
     watching = with_environments(rules, [rollout.flag for rollout in decided.rollouts])
     counters = Counters.read(session, watching, now)
     budgets = error_budgets(watching)
-    asked = TickInputs(watching, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
-    if not state_cache.is_news(session, asked, now=now, term=term):
+    inputs = TickInputs(watching, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
+    if not state_cache.is_news(session, inputs, now=now, term=term):
         return []
     done = []
-    for rollout, overridden in zip(decided.rollouts, asked.overridden, strict=True):
+    for rollout, overridden in zip(decided.rollouts, inputs.overridden, strict=True):
         ours = [
             WatchedRule(rule, budgets[rule.name], rule.name in overridden) for rule in applicable(rules, rollout.flag)
         ]
@@ -181,11 +181,11 @@ def _has_changed(before: AlertMemory, after: AlertMemory, verdict: Verdict) -> b
     if after is not before or before.verdict is None:
         return True
     # The counts are the same. What else a verdict says can differ in these alone; its sentence costs more to compose.
-    told, tells = (
+    earlier, current = (
         (each.status, each.cause, each.window, each.rollback_log10, each.calm_since)
         for each in (before.verdict, verdict)
     )
-    return told != tells
+    return earlier != current
 
 
 def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
@@ -201,10 +201,10 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
 
 def _notify_concern(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
     """Tell people, once an hour at most, of what is grave enough to act and may only be told."""
-    told = before is not None and before.notifies
-    if rule.tripwire and told and before:  # which fires again with each further bad outcome
-        told = before.counts.bad == verdict.counts.bad
-    if verdict.notifies and not told and rollout.flag != DRILL:
+    was_notified = before is not None and before.notifies
+    if rule.tripwire and was_notified and before:  # which fires again with each further bad outcome
+        was_notified = before.counts.bad == verdict.counts.bad
+    if verdict.notifies and not was_notified and rollout.flag != DRILL:
         sentence = incident_sentence(verdict, rule.own_migration)
         message = messages.of_concern(rollout.flag, rollout.attempt, verdict, sentence)
         outbox.enqueue(session, message, now=verdict.at)

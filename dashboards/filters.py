@@ -124,9 +124,9 @@ def pluralize(number: int, noun: str) -> str:
     return ngettext(*NOUNS[noun], number, count=count(number))
 
 
-def joined(words: Sequence[str]) -> str:
+def joined(texts: Sequence[str]) -> str:
     """Join words as a sentence lists them: `a, b and c`."""
-    *others, last = words
+    *others, last = texts
     return gettext("%(others)s and %(last)s", others=", ".join(others), last=last) if others else last
 
 
@@ -194,8 +194,8 @@ def plain(name: str) -> str:
 def in_english(name: str) -> str:
     """Return a name as a label in its own words."""
     first, *rest = name.removesuffix("_seconds").replace("_", " ").split(" ")
-    words = [first.capitalize(), *rest]
-    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)
+    parts = [first.capitalize(), *rest]
+    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in parts)
 
 
 def sentence(text: str) -> str:

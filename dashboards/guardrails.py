@@ -108,8 +108,8 @@ class AlertView:
     def idle(self) -> bool:
         """Return whether there is nothing to show but that nothing happened."""
         measured = self.verdict is not None and self.verdict.counts.total > 0
-        is_silent = self.status is Status.INSUFFICIENT and not self.rule.tripwire
-        return is_silent and not measured and not any(line.last for line in self.chart.lines)
+        has_no_data = self.status is Status.INSUFFICIENT and not self.rule.tripwire
+        return has_no_data and not measured and not any(line.last for line in self.chart.lines)
 
     @property
     def attempts_for_chance(self) -> int:

@@ -252,8 +252,8 @@ def _sentence(text: str) -> str | None:
     for each in TEMPLATES:
         values = each.values(text)
         if values is not None:
-            shown = {name: _value(name, value) for name, value in values.items()}
-            return gettext(each.message, **shown)
+            localized = {name: _value(name, value) for name, value in values.items()}
+            return gettext(each.message, **localized)
     return None
 
 
@@ -278,10 +278,10 @@ def localized_value(text: str) -> str:
     if length := LENGTH.fullmatch(text):
         return span(int(length[1]) * SECONDS[length[2]])
     named = IDENTIFIER.sub(lambda found: plain(found[0]) if found[0] in NAMES else found[0], text)
-    told = iso_day(_figure(named))
+    day = iso_day(_figure(named))
     for conjunction in CONJUNCTIONS:
-        told = told.replace(conjunction, gettext(conjunction))
-    return told
+        day = day.replace(conjunction, gettext(conjunction))
+    return day
 
 
 def _word_or_figure(text: str) -> str:

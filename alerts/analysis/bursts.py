@@ -161,13 +161,13 @@ def mean_runs(*histories: RunHistory) -> float:
     bursts = sum(each.outside_bad for each in begins)
     if not bursts:
         return 0.0
-    seen = sum(each.inside_bad for each in begins)
+    inside = sum(each.inside_bad for each in begins)
     by_chance = sum(
         each.begins.inside_total * each.begins.outside_bad / max(1, each.begins.outside_total + each.good)
         for each in histories
     )
     # The Poisson mean that is exceeded once in twenty; of none seen it is 3.
-    upper = 1 + max(0.0, seen + 1.35 + UPPER_DEVIATIONS * sqrt(seen + 1) - by_chance) / bursts
+    upper = 1 + max(0.0, inside + 1.35 + UPPER_DEVIATIONS * sqrt(inside + 1) - by_chance) / bursts
     return next((size for size in RUNS_SIZES if size >= upper), 0.0)
 
 

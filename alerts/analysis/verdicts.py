@@ -174,14 +174,14 @@ def from_json(stored: Mapping[str, Any]) -> Verdict:
     """Return the verdict that `to_json` wrote."""
     times = {name: datetime.fromisoformat(stored[name]) if stored[name] else None for name in TIMES}
     counts = {name: Counts(**stored[name]) for name in ("counts", "window")}
-    words = {
+    texts = {
         "status": Status(stored["status"]),
         "attribution": Attribution(stored["attribution"]),
         "per": Per(stored.get("per", Per.OPERATION)),  # verdicts of an earlier release don't say
     }
     # What a later release says besides is nothing that this one knows.
     known = {name: value for name, value in stored.items() if name in FIELDS}
-    return Verdict(**{**known, **times, **counts, **words})
+    return Verdict(**{**known, **times, **counts, **texts})
 
 
 def _gravity(concern: Concern) -> int:
@@ -214,8 +214,8 @@ def _breach(
 
 
 def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
-    telling = max(evidence, facts.served, key=lambda each: each.log_e)
-    found = attribute(rule, telling, facts.pairs, facts.arms, facts.arms_of_attempt)
+    strongest = max(evidence, facts.served, key=lambda each: each.log_e)
+    found = attribute(rule, strongest, facts.pairs, facts.arms, facts.arms_of_attempt)
     if found is not Attribution.UNKNOWN:
         return found
     return Attribution.LEGACY if faulted else facts.known_elsewhere or found

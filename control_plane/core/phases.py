@@ -247,8 +247,8 @@ def environments_of(*plans: Plan) -> tuple[str, ...]:
 
     What a plan of one environment is compared with concerns that environment alone.
     """
-    if alone := {plan.environment for plan in plans if plan.is_of_one_environment}:
-        return tuple(sorted(alone))
+    if environments := {plan.environment for plan in plans if plan.is_of_one_environment}:
+        return tuple(sorted(environments))
     named = {name for plan in plans for phase in plan.phases for name in phase.environments}
     return tuple(sorted({PRODUCTION, *PRE_PRODUCTION, *named}))
 

@@ -133,12 +133,12 @@ def version_errors(
     found: list[str] = []
     names = {name for plan in built_in for name in (plan.name, *plan.aliases)}
     main = {plan.name for plan in built_in} | {each.plan for each in known}
-    seen: set[tuple[str, datetime]] = set()
+    earlier: set[tuple[str, datetime]] = set()
     for each in sorted(wanted, key=lambda version: version.starts_at):
         sentences = _errors(each, main, names, kinds, coming)
-        sentences += ["it stands there twice with one start."] if (each.plan, each.starts_at) in seen else []
+        sentences += ["it stands there twice with one start."] if (each.plan, each.starts_at) in earlier else []
         found += [f"Plan {each.plan!r}: {sentence}" for sentence in sentences]
-        seen.add((each.plan, each.starts_at))
+        earlier.add((each.plan, each.starts_at))
         main.add(each.plan)
     return found
 

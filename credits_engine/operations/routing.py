@@ -42,10 +42,10 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
 
     The guard learns of it and waits for what becomes of the operation.
     """
-    look_up = flag_lookup(session, now)
+    lookup = flag_lookup(session, now)
 
     def evaluate(account: Account) -> FlagEvaluation:
-        found = look_up(account)
+        found = lookup(account)
         if found is not UNPLANNED:
             note_route(found.engine, account.user_id, _cohorts(account))
         return found

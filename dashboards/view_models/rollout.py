@@ -118,8 +118,8 @@ class RolloutScreen:
     def figures(self) -> str:
         """Return the whole reason of a hold or a rollback, where the sentence says only the first part of it."""
         reason = self.rollout.state_reason
-        told = self.rollout.latched or self.rollout.state is RolloutState.HELD
-        return reason if told and first_sentence(reason) != sentence(reason) else ""
+        has_reason = self.rollout.latched or self.rollout.state is RolloutState.HELD
+        return reason if has_reason and first_sentence(reason) != sentence(reason) else ""
 
     @property
     def running(self) -> bool:

@@ -104,9 +104,9 @@ def read_list(session: Session, *, text: str, environment: str, page: int, now: 
     wanted = text.casefold()
     found = [each for each in segment_uses(session, environment or None) if wanted in _searched(each).casefold()]
     last = max(1, -(-len(found) // PAGE_SEGMENTS))
-    shown = min(max(1, page), last)
-    listed = found[(shown - 1) * PAGE_SEGMENTS : shown * PAGE_SEGMENTS]
-    return SegmentsScreen(now, [_view(each) for each in listed], environments(session), len(found), shown)
+    page_number = min(max(1, page), last)
+    listed = found[(page_number - 1) * PAGE_SEGMENTS : page_number * PAGE_SEGMENTS]
+    return SegmentsScreen(now, [_view(each) for each in listed], environments(session), len(found), page_number)
 
 
 def read(session: Session, environment: str, number: int, now: datetime) -> SegmentScreen:

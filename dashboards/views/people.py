@@ -82,7 +82,7 @@ def change_grants(person_id: int) -> ResponseReturnValue:
     lines = [line.split() for line in request.form.get("grants", "").splitlines() if line.strip()]
 
     def change(session: Session, now: datetime) -> None:
-        grants = [accounts.parse_grant(":".join(words)) for words in lines]
+        grants = [accounts.parse_grant(":".join(fields)) for fields in lines]
         accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
 
     return _changed(change, gettext("The roles were changed, and the person was signed out."))

@@ -37,8 +37,8 @@ def without_archived(raw: object) -> tuple[object, Sequence[str]]:
     """Return a document without its archived features, and their names."""
     if not isinstance(raw, Mapping) or not isinstance(features := raw.get("features"), list):
         return raw, ()
-    kept = [each for each in features if not _is_archived(each)]
-    return {**raw, "features": kept}, [str(each.get("name")) for each in features if _is_archived(each)]
+    active = [each for each in features if not _is_archived(each)]
+    return {**raw, "features": active}, [str(each.get("name")) for each in features if _is_archived(each)]
 
 
 def client_features(raw: object, environment: str, known: Iterable[Wire]) -> object | ExportedFlags:
@@ -130,9 +130,9 @@ def _with_segments(
         wanted = [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
         lost = [number for number in wanted if number not in whole and number not in stored]
         if lost:
-            shown = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
+            named = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
             refused[str(feature.get("name"))] = (
-                f"The export leaves out whom segment {shown} holds; add it as GET /api/admin/segments has it."
+                f"The export leaves out whom segment {named} holds; add it as GET /api/admin/segments has it."
             )
     document["features"] = [each for each in document["features"] if str(each.get("name")) not in refused]
     document["segments"] = list(whole.values())

@@ -241,8 +241,8 @@ def _role_problem(caller: Principal, role: Role | None, needed: Role, place: tup
 
 def _place(flag: str, environment: str) -> str:
     """Return where a role counts, in words; nothing for everywhere."""
-    words = [] if flag == EVERY else [f"on {flag}"]
-    return " ".join([*words, *([] if environment == EVERY else [f"in {environment}"])])
+    places = [] if flag == EVERY else [f"on {flag}"]
+    return " ".join([*places, *([] if environment == EVERY else [f"in {environment}"])])
 
 
 def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:

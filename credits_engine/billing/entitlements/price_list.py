@@ -71,11 +71,11 @@ def mistakes(wanted: Iterable[AddedPrice], known: Iterable[AddedPrice]) -> list[
     """Return why these prices can't be added, a sentence each; one that is known already may be repeated as it is."""
     before = {each.price: each for each in known}
     found: list[str] = []
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for each in wanted:
         found += [f"Price {each.price!r}: {sentence}" for sentence in _mistakes(each, before.get(each.price))]
-        found += [f"Price {each.price!r} stands there twice."] if each.price in seen else []
-        seen.add(each.price)
+        found += [f"Price {each.price!r} stands there twice."] if each.price in earlier else []
+        earlier.add(each.price)
     return found
 
 
