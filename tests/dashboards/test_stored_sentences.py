@@ -208,8 +208,7 @@ def test_the_reason_of_a_rollback_is_told_with_its_figures(bar: float | None) ->
     ("said", "told"),
     [
         (
-            "Bad were 26 of 7,010 (0.371%) in the last 5m and 30 of 9,000 (0.333%) since the attempt began; "
-            "allowed are 1%.",
+            "Bad were 26 of 7,010 (0.371%) in the last 5m and 3 of 9 (33.3%) since the attempt began; allowed are 1%.",
             "Fueron erróneas 26 de 7\u202f010 (0,371\u202f%) en los últimos 5\u202fmin",
         ),
         ("Evidence 10^5.0; a rollback takes 10^2.8.", "Evidencia 10^5,0"),
