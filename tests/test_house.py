@@ -23,7 +23,7 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {"control_plane/platform/settings.py:from_env": "a line for each setting"}
 """Functions above the limit, as `file:name`, each with the reason why it stays whole."""
 PARAMETERS = 6
-WIDE_FUNCTIONS_MAX = 12
+WIDE_FUNCTIONS_MAX = 11
 """Half of them are commands, with an argument for each of their options."""
 
 ANY_LINES = 191

@@ -176,13 +176,7 @@ def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, object], dict[str, o
     totals = memory.seen
     counts = {
         "weight": memory.weight,
-        "seen": [
-            totals.candidate.bad,
-            totals.candidate.total,
-            totals.control.bad,
-            totals.control.total,
-            totals.accounts,
-        ],
+        "seen": [*_pair(totals.candidate), *_pair(totals.control), totals.accounts],
         "at_most": totals.at_most.value,
         "control": [memory.control.bad, memory.control.total],
         "recent": [memory.recent.window, *_pair(memory.recent.latest), *_pair(memory.recent.earlier)],

@@ -149,14 +149,16 @@ def add_token() -> ResponseReturnValue:
     def add(session: Session, now: datetime) -> str:
         return accounts.create_token(
             session,
-            form.get("name", ""),
-            form.get("type", ""),
-            environment=form.get("environment", ""),
-            role=form.get("role", ""),
-            flags=form.get("flags", "").split(),
+            accounts.NewToken(
+                form.get("name", ""),
+                form.get("type", ""),
+                environment=form.get("environment", ""),
+                role=form.get("role", ""),
+                flags=form.get("flags", "").split(),
+                expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
+            ),
             now=now,
             actor=authorization.actor(),
-            expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
         )
 
     def begin(secret: str) -> Sequence[Snippet]:
