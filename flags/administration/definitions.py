@@ -28,7 +28,7 @@ from flags.unleash.canonical import (
 )
 from flags.unleash.compiler import Wire
 
-FLAGS_MAX = 5000
+FLAGS_MAX = 10_000
 FLAGS_NAMED = 5
 
 
