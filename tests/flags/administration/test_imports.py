@@ -149,7 +149,8 @@ def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: C
 
 
 def test_a_dependency_on_a_variant_that_some_users_of_the_flag_lack_is_refused(call: Call) -> None:
-    drawn = {"name": "flexibleRollout", "parameters": {"rollout": "50", "stickiness": "userId"}, "variants": VARIANTS}
+    parameters = {"rollout": "50", "stickiness": "userId", "groupId": "good"}
+    drawn = {"name": "flexibleRollout", "parameters": parameters, "variants": VARIANTS}
     some = GOOD | {"strategies": [{"name": "default"}, drawn]}
     answer = imported(call, some, CHILD)
     assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})
