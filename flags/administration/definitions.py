@@ -19,16 +19,18 @@ from control_plane.rollouts.deleted import cooling_down
 from flags import store
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import (
+    CONFIRM,
     Definitions,
     InvalidDefinition,
     Issue,
     canonical_definitions,
     divergent_dependencies,
+    missing_parents,
     placeholders,
 )
 from flags.unleash.compiler import Wire
 
-FLAGS_MAX = 5000
+FLAGS_MAX = 10_000
 FLAGS_NAMED = 5
 
 
@@ -111,6 +113,20 @@ def dependency_refusals(
         detail = f"{name} depends on a variant of {parent}, which gives none to some users; engines differ on that."
         found[name if name in new else parent] = detail
     return {name: detail for name, detail in found.items() if name in new}
+
+
+def orphans(
+    session: Session, environment: str, features: Iterable[Wire], *, phased: Collection[str], replace: bool
+) -> dict[str, str]:
+    """Return why features can't be taken without a yes, by name: what they depend on is not there, so they are off.
+
+    `phased` are the flags under a rollout.
+    """
+    stored = () if replace else [wire["name"] for wire in store.definitions(session, environment)]
+    return {
+        name: f"It depends on {parent}, which is not here, so that it would be off for everybody. {CONFIRM}"
+        for name, parent in missing_parents(features, {*stored, *phased}).items()
+    }
 
 
 def check_dependencies(session: Session, environment: str, features: Iterable[Wire]) -> None:

@@ -20,12 +20,13 @@ from flags.administration.definitions import (
     check_room,
     dependency_refusals,
     findings,
+    orphans,
     refuse_planned,
     under_rollout,
 )
 from flags.administration.segment_clashes import segment_clashes
 from flags.store.revisions import FLAG
-from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, Refusal, acceptable_definitions
+from flags.unleash.canonical import CONFIRM, Definitions, InvalidDefinition, Issue, Refusal, acceptable_definitions
 from flags.unleash.compiler import Wire
 from flags.unleash.delta import MalformedEvent, apply_events
 from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features, without_archived
@@ -109,11 +110,18 @@ def _acceptable(
     refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in exported.refused.items()}
     refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in phased}
     clashing = {} if options.replace or options.confirm_moving else segment_clashes(session, environment, taken)
-    refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in clashing.items()}
+    unordered = (
+        {} if options.confirm_moving else {name: f"{each} {CONFIRM}" for name, each in exported.unordered.items()}
+    )
+    refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in (clashing | unordered).items()}
     features = tuple(wire for wire in taken.features if wire["name"] not in refused)
     divergent = dependency_refusals(session, environment, features, replace=options.replace)
     refused |= {name: Refusal(name, (Issue(f"{name}.dependencies", reason),)) for name, reason in divergent.items()}
     features = tuple(wire for wire in features if wire["name"] not in divergent)
+    if not options.confirm_moving:
+        lost = orphans(session, environment, features, phased=rollout_store.names(session), replace=options.replace)
+        refused |= {name: Refusal(name, (Issue(f"{name}.dependencies", reason),)) for name, reason in lost.items()}
+        features = tuple(wire for wire in features if wire["name"] not in lost)
     if refused and (options.whole or not features):
         if phased == refused.keys():
             raise under_rollout(min(phased))

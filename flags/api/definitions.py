@@ -1,6 +1,7 @@
 """Flags without a rollout: made, switched, removed; taken from Unleash and given back."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -23,7 +24,7 @@ from flags.administration.definitions import (
 )
 from flags.administration.imports import ImportOptions, import_definitions, refusals
 from flags.administration.queries import FlagQuery, list_flags
-from flags.api import requests, responses
+from flags.api import paging, requests, responses
 from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_body
 
 bp = Blueprint("definitions", __name__, url_prefix="/api")
@@ -40,11 +41,12 @@ IMPORT_BYTES_MAX = 16 * 1024 * 1024
         "tag": "Only flags with this tag, such as simple:checkout.",
         "stale": "true: only flags that are marked as stale; false: only others.",
         "q": "Only flags whose name has this in it.",
+        **paging.QUERY,
     },
     answers={200: responses.FlagList},
 )
 def index() -> ResponseReturnValue:
-    """Return every flag: those under a rollout, and the others with the environments that have them."""
+    """Return the flags by name, a page at a time: those under a rollout, and the others with their environments."""
     wanted = FlagQuery(
         project=request.args.get("project", ""),
         prefix=request.args.get("namePrefix", ""),
@@ -52,8 +54,12 @@ def index() -> ResponseReturnValue:
         text=request.args.get("q", ""),
         stale=_state_text("stale") if "stale" in request.args else None,
     )
+    limit, cursor = paging.page_limit(), paging.page_cursor()
     with read_only() as session:
-        return jsonify({"flags": [each for each in list_flags(session) if wanted.matches(each)]})
+        found = [each for each in list_flags(session) if each["name"] > cursor and wanted.matches(each)]
+    found.sort(key=itemgetter("name"))
+    more = {"next": found[limit - 1]["name"]} if len(found) > limit else {}
+    return jsonify({"flags": found[:limit], **more})
 
 
 @bp.post("/flags")

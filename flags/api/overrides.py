@@ -1,6 +1,6 @@
 """Let users in or keep them out by name. Keeping one out is safer than letting one in, and asks for less."""
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
@@ -12,11 +12,9 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from flags import store
 from flags.administration.overrides import put_override, remove_override, to_json, unsent_warning
-from flags.api import responses
+from flags.api import paging, responses
 from flags.api.requests import OverrideRequest, ReasonRequest, parse_body
 from flags.store import Effect
-
-LIMIT_MAX = 1_000
 
 bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 
@@ -24,7 +22,7 @@ bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 @bp.get("")
 @require_role("viewer")
 @openapi_doc(
-    query={"limit": f"At most so many users, up to {LIMIT_MAX}.", "cursor": "`next` of the page before."},
+    query=paging.QUERY,
     answers={200: responses.OverrideList},
 )
 def index(flag: str) -> ResponseReturnValue:
@@ -32,10 +30,10 @@ def index(flag: str) -> ResponseReturnValue:
 
     The answer says so where not all of them travel to SDKs.
     """
-    limit = _limit()
+    limit = paging.page_limit()
     with read_only() as session:
         rollouts.find(session, flag)
-        found = store.list_overrides(session, flag, after=request.args.get("cursor", ""), limit=2 * limit + 1)
+        found = store.list_overrides(session, flag, after=paging.page_cursor(), limit=2 * limit + 1)
         warning = unsent_warning(session, flag, clock.now())
     users = [*dict.fromkeys(override.user_id for override in found)]
     page = {*users[:limit]}
@@ -74,13 +72,6 @@ def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
 def end_deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was kept out by name."""
     return _remove(flag, user_id, Effect.DENY)
-
-
-def _limit() -> int:
-    text = request.args.get("limit", str(LIMIT_MAX))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIMIT_MAX:
-        raise Problem(422, "INVALID_PARAMETER", f"limit is {text[:40]!r}; write a number from 1 to {LIMIT_MAX}.")
-    return int(text)
 
 
 def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:

@@ -90,9 +90,10 @@ class SegmentList(ResponseModel):
 
 
 class FlagList(ResponseModel):
-    """Every flag."""
+    """Flags by name; `next` begins the next page."""
 
     flags: list[FlagSummary]
+    next: str | None = None
 
 
 class StaleFlag(ResponseModel):

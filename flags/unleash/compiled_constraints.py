@@ -4,7 +4,9 @@ Patterns are left to the engine; so are dates, versions and addresses of a conte
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
@@ -14,7 +16,9 @@ Fields = Mapping[str, str]
 """Every field of a context by the name that a constraint uses for it."""
 Rule = Callable[[Fields], bool]
 
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)", re.ASCII | re.IGNORECASE
+)
 """Numbers as the engine reads them; Python would also take blanks and underscores."""
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 """Instants in this spelling are in order as texts."""
@@ -35,6 +39,8 @@ ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "LT": lambda given, value: bool(given < value),
     "LTE": lambda given, value: bool(given <= value),
 }
+NUMERIC_ORDER = {**ORDER, "EQ": lambda given, value: abs(given - value) < sys.float_info.epsilon}
+"""Numbers are equal to the engine where it can't tell them apart around 1."""
 
 
 class NotCompiled(Exception):  # noqa: N818 - not an error: the engine answers then
@@ -89,7 +95,7 @@ def _condition(wire: Wire) -> Rule:
         return _text(field, TEXTS[operator], wire.get("values") or (), casefold=bool(wire.get("caseInsensitive")))
     value = str(wire.get("value"))
     if kind == "NUM" and order in ORDER and NUMBER.fullmatch(value):
-        return _number(field, ORDER[order], float(value))
+        return _number(field, NUMERIC_ORDER[order], float(value))
     if kind == "SEMVER" and order in ORDER and VERSION.fullmatch(value):
         return _version(field, ORDER[order], _precedence(value))
     if kind == "DATE" and DATE.fullmatch(value):
@@ -124,11 +130,19 @@ def _number(field: str, holds: Callable[[float, float], bool], value: float) -> 
 def _date(field: str, value: str, *, after: bool) -> Rule:
     def matches(fields: Fields) -> bool:
         text = fields.get(field)
-        if text is None or not DATE.fullmatch(text):
+        if text is None or not _is_instant(text):
             raise EngineNeeded
         return text > value if after else text < value
 
     return matches
+
+
+def _is_instant(text: str) -> bool:
+    """Return whether the text is of this spelling and there is such a day and such a time."""
+    try:
+        return bool(DATE.fullmatch(text) and datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _version(field: str, holds: Callable[[Any, Any], bool], value: tuple[Any, ...]) -> Rule:

@@ -14,7 +14,9 @@ from flags.evaluation.evaluator import Reason
 from flags.evaluation.trace import RuleOutcome
 from flags.evaluation.unleash_engine import Engine
 from flags.unleash import probes
+from flags.unleash.compiled_constraints import Fields
 from flags.unleash.compiler import Wire
+from flags.unleash.engine_differences import constraint_difference, share_difference, stickiness_difference
 from flags.unleash.feature_payload import FeaturePayload, encode, join
 from flags.unleash.imported_flag import EngineContext, ImportedFlag, imported_flags
 from flags.unleash.probes import Probe, Question
@@ -51,6 +53,7 @@ class FlagExplainer:
         self.name = name
         self.environment = environment
         self._wire = contents.features[name].wire
+        self._segments = {number: each.wire["constraints"] for number, each in contents.segments.items()}
         self._flag: ImportedFlag = imported_flags(contents, [name])[name]
         self._parts = tuple(probes.probes_of(self._wire))
         self._engine = Engine(_state(contents, self._wire, self._parts))
@@ -67,12 +70,12 @@ class FlagExplainer:
             value=value,
             variant=variant["name"] if value and variant.get("enabled") else ("on" if value else "off"),
             reason=self._flag.reason(value=value),
-            steps=tuple(self._steps(met, context)),
+            steps=tuple(self._steps(met, context, asked.fields)),
             bucket=entry[0] if entry else None,
             entry=(entry[1], entry[0]) if entry else None,
         )
 
-    def _steps(self, met: Mapping[str, bool], context: Context) -> Iterator[Step]:
+    def _steps(self, met: Mapping[str, bool], context: Context, fields: Fields) -> Iterator[Step]:
         if not self._wire["enabled"]:
             yield Step(Question.SWITCH, RuleOutcome.DECIDED, f"The flag is switched off in {self.environment}.")
             return
@@ -83,10 +86,25 @@ class FlagExplainer:
                 part.question is Question.STRATEGY and is_met
             )
             outcome = RuleOutcome.DECIDED if decides else RuleOutcome.MATCHED if is_met else RuleOutcome.PASSED
-            yield Step(part.question, outcome, part.sentence(context, is_met=is_met))
+            differences = dict.fromkeys(self._differences(part, fields, is_met=is_met))
+            yield Step(part.question, outcome, " ".join((part.sentence(context, is_met=is_met), *differences)))
             if decides:
                 return
         yield Step(Question.DEFAULT, RuleOutcome.DECIDED, "No strategy of the flag lets this user in.")
+
+    def _differences(self, part: Probe, fields: Fields, *, is_met: bool) -> Iterator[str]:
+        """Yield what SDKs read differently in this context, of what a part asks."""
+        strategy = part.wire["strategies"][0]
+        constraints = [*strategy.get("constraints", ())] if part.is_condition else []
+        for number in strategy.get("segments", ()) if part.is_condition else ():
+            constraints += self._segments.get(number, ())
+        found = [constraint_difference(each, fields.get(each["contextName"])) for each in constraints]
+        if part.question is Question.STRATEGY:
+            found.append(share_difference(strategy, fields))
+            variants = self._wire["strategies"][part.strategy - 1].get("variants") or self._wire.get("variants") or []
+            if is_met and len(variants) > 1:
+                found.append(stickiness_difference(variants[0].get("stickiness") or "default", fields))
+        yield from (each for each in found if each)
 
     def _entries(self, context: Context, met: Mapping[str, bool]) -> Iterator[tuple[int, int]]:
         """Yield the bucket in each gradual rollout whose conditions this user meets, and which strategy that is."""

@@ -6,7 +6,7 @@ here already, or be given beside it as `GET /api/admin/segments` lists them.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flags.unleash.canonical import is_placeholder
@@ -15,6 +15,11 @@ from flags.unleash.compiler import Wire
 PARTS = ("featureStrategies", "featureEnvironments")
 OF_FEATURE = ("name", "type", "project", "stale", "impressionData", "description", "dependencies")
 OF_STRATEGY = ("name", "parameters", "constraints", "segments", "variants", "disabled", "title", "sortOrder")
+DRAWN_BY = ("groupId", "stickiness")
+UNORDERED = (
+    "The export leaves out which of its strategies is asked first, and they give different variants; "
+    "GET /api/client/features says so."
+)
 OF_VARIANT = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
 
 Record = Mapping[str, object]
@@ -31,6 +36,8 @@ class ExportedFlags:
     document: dict[str, Any]
     tags: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    unordered: dict[str, str] = field(default_factory=dict)
+    """Why some would give users other variants if their strategies were asked in another order than it is here."""
 
 
 def without_archived(raw: object) -> tuple[object, Sequence[str]]:
@@ -88,7 +95,8 @@ def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedF
         listed = [one for one in strategies[name] if not several or one.get("environment") in (None, environment)]
         features.append(_feature(merged, listed))
     document = {"features": features, "segments": raw.get("segments") or []}
-    return _with_segments(document, known, {name: tuple(each) for name, each in tags.items()})
+    found = _with_segments(document, known, {name: tuple(each) for name, each in tags.items()})
+    return replace(found, unordered={name: UNORDERED for name in sorted(strategies) if _is_unordered(strategies[name])})
 
 
 def _of_environment(raw: Record, environment: str) -> Wire:
@@ -158,6 +166,18 @@ def _only(raw: Record, names: Iterable[str]) -> dict[str, object]:
     return {name: raw[name] for name in names if name in raw}
 
 
-def _sort_order(strategy: Record) -> float:
+def _sort_order(strategy: Record) -> tuple[float, str]:
+    """Return what Unleash sorts strategies by before SDKs are given them."""
     order = strategy.get("sortOrder")
-    return order if isinstance(order, int | float) else 0.0
+    return order if isinstance(order, int | float) else 0.0, str(strategy.get("id", ""))
+
+
+def _is_unordered(strategies: Sequence[Record]) -> bool:
+    """Return whether nothing says in which order these strategies are, and it decides who has which variant."""
+    strategies = [each for each in strategies if each.get("disabled") is not True]
+    if len(strategies) < 2 or all("sortOrder" in each for each in strategies):
+        return False
+    parameters = [each.get("parameters") for each in strategies]
+    drawn_by = [[each.get(name) for name in DRAWN_BY] if isinstance(each, Mapping) else [] for each in parameters]
+    chosen = [(each.get("variants") or [], *drawn) for each, drawn in zip(strategies, drawn_by, strict=True)]
+    return any(variants for variants, *_ in chosen) and any(each != chosen[0] for each in chosen)

@@ -55,6 +55,7 @@ def take(url: str, installation: Installation, tmp_path: Path) -> Iterator[Take]
     def take(environment: str, state: Any) -> UnleashClient:
         answer = requests.post(
             f"{url}/api/environments/{environment}/import",
+            params={"confirmMoving": "true"},
             json=state,
             headers={"Authorization": installation.token("admin")},
             timeout=30,

@@ -126,7 +126,9 @@ def test_a_draw_at_random_is_left_to_the_engine_only_where_nobody_is_known() -> 
     assert rules.is_on({"userId": "u1"}) is not None
 
 
-@pytest.mark.parametrize("text", ["2026-07-01", "2026-07-01T00:00:00Z", "2026-07-01T02:00:00.000+02:00", ""])
+@pytest.mark.parametrize(
+    "text", ["2026-07-01", "2026-07-01T00:00:00Z", "2026-07-01T02:00:00.000+02:00", "2026-02-30T00:00:00.000Z", ""]
+)
 def test_a_date_in_another_spelling_is_left_to_the_engine(text: str) -> None:
     after = {"contextName": "currentTime", "operator": "DATE_AFTER", "value": "2026-01-01T00:00:00.000Z"}
     rules = compile_rules({"name": "F", "strategies": [{"name": "default", "constraints": [after]}]}, {})
@@ -144,6 +146,38 @@ def test_versions_are_in_semvers_order(version: str, answer: bool | None) -> Non
     rules = compile_rules({"name": "F", "strategies": [{"name": "default", "constraints": [later]}]}, {})
     assert rules is not None
     assert rules.is_on({"v": version}) is answer
+
+
+NUMBERS = (
+    "5",
+    "5.0",
+    "inf",
+    "-Infinity",
+    "+INF",
+    "NaN",
+    "1e400",
+    "1e-17",
+    "-1e-17",
+    "3e-16",
+    "",
+    "0x10",
+    "\u0665",
+    " 5",
+    "1_0",
+)
+
+
+@pytest.mark.parametrize("order", ["EQ", "GT", "GTE", "LT", "LTE"])
+@pytest.mark.parametrize("value", ["0", "5"])
+def test_numbers_at_the_edge_compare_as_the_engine_compares_them(order: str, value: str) -> None:
+    compared = {"contextName": "n", "operator": f"NUM_{order}", "value": value}
+    feature = {"name": "F", "enabled": True, "strategies": [{"name": "default", "constraints": [compared]}]}
+    rules = compile_rules(feature, {})
+    assert rules is not None
+    engine = Engine(json.dumps({"version": 2, "features": [feature], "segments": []}).encode())
+    for number in NUMBERS:
+        context = {"properties": {"n": number}}
+        assert rules.is_on(context_fields(context)) is engine.is_enabled(b"F", json.dumps(context).encode()), number
 
 
 ADDRESSES = ("10.1.2.3", "10.0.0.0", "255.255.255.255", "192.168.1.77", "0.0.0.0", "172.16.0.1")  # noqa: S104

@@ -12,7 +12,7 @@ from flags.unleash.canonical.definitions import (
     is_placeholder,
     placeholders,
 )
-from flags.unleash.canonical.dependencies import divergent_dependencies
+from flags.unleash.canonical.dependencies import divergent_dependencies, missing_parents
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Refusal
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "canonical_definitions",
     "divergent_dependencies",
     "is_placeholder",
+    "missing_parents",
     "placeholders",
 ]

@@ -17,6 +17,16 @@ NUMBERS = frozenset({"NUM_EQ", "NUM_GT", "NUM_GTE", "NUM_LT", "NUM_LTE"})
 DATES = frozenset({"DATE_AFTER", "DATE_BEFORE"})
 VERSIONS = frozenset({"SEMVER_EQ", "SEMVER_GT", "SEMVER_GTE", "SEMVER_LT", "SEMVER_LTE"})
 
+RESERVED = frozenset(
+    {
+        *("__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
+        *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"),
+        *("toLocaleString", "toString", "valueOf"),
+    }
+)
+"""What every object of JavaScript has, so that the Node SDK finds it where nobody sent it."""
+PROPERTIES = "properties"
+"""The Node SDK finds all properties of a context under this name, others the one that is called so."""
 CONTEXT_NAME = re.compile(r"[A-Za-z0-9_.:@~-]{1,100}")
 CURRENT_TIME = "currentTime"
 NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
@@ -25,6 +35,13 @@ COUNT = r"(?:0|[1-9][0-9]{0,14})"
 LABEL = rf"(?:{COUNT}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 VERSION = re.compile(rf"{COUNT}\.{COUNT}\.{COUNT}(?:-{LABEL}(?:\.{LABEL})*)?")
 """Semantic versions without a build, which engines weigh differently; numbers are exact in every language."""
+VERSION_LENGTH_MAX = 256
+"""The Node SDK reads no longer one."""
+NEARLY_A_VERSION = re.compile(r"[vV=]?\s*[0-9]")
+"""How a text begins that some engine takes for a version, such as `v1.2.3` or `1.2`."""
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+"""The spellings of an instant that every engine reads."""
+NETWORK_MASK = re.compile(r"/.*[.:]")
 
 NEVER: Wire = {"contextName": "userId", "operator": "IN", "inverted": False, "caseInsensitive": False, "values": []}
 """What nobody meets, anonymous or not."""
@@ -60,6 +77,8 @@ def context_name(raw: object, where: str, findings: Issues) -> str:
     name = findings.text(raw, where)
     if not CONTEXT_NAME.fullmatch(name):
         findings.refuse(where, f"A context field has up to 100 of A-Z a-z 0-9 _ . : @ ~ -, unlike {truncate(name)}.")
+    if name in RESERVED or name == PROPERTIES:
+        findings.refuse(where, f"The Node SDK finds something else under {name}; choose another name.")
     return name
 
 
@@ -71,6 +90,14 @@ def plain_text(raw: object, where: str, findings: Issues) -> str:
     if text.endswith("\\"):
         findings.refuse(where, f"{text!r} ends in a backslash, which switches the whole flag off in some engines.")
     return text
+
+
+def plain_name(raw: object, where: str, findings: Issues) -> str:
+    """Return a name under which every engine finds, and counts, one thing."""
+    name = plain_text(raw, where, findings)
+    if name in RESERVED:
+        findings.refuse(where, f"Every object of JavaScript has something called {name}; choose another name.")
+    return name
 
 
 def _with_values(constraint: Wire, raw: object, where: str, findings: Issues) -> Wire:
@@ -87,7 +114,9 @@ def _with_values(constraint: Wire, raw: object, where: str, findings: Issues) ->
 def networks(values: list[str], where: str, findings: Issues) -> list[str]:
     """Return the addresses and networks among `values`, as every engine writes them."""
     for value in values:
-        if _network(value) is None:
+        if NETWORK_MASK.search(value):
+            findings.refuse(where, f"Engines differ on the mask of {value!r}; write its length, as in 10.0.0.0/8.")
+        elif _network(value) is None:
             findings.repair(where, f"{value!r} is no address or network, so that no engine matches it; it is left out.")
     return [network for value in values if (network := _network(value))]
 
@@ -114,8 +143,15 @@ def _with_value(constraint: Wire, raw: object, where: str, findings: Issues) -> 
     if isinstance(value, PatternIssue):
         return _never(constraint, where, value.sentence, findings)
     if value != text:
-        findings.repair(where, f"{text!r} is written as {value!r}, which every engine reads.")
+        sentence = f"{text!r} is written as {value!r}, which every engine reads."
+        findings.repair(where, sentence, moves=_is_read_differently(constraint["operator"], text))
     return constraint | {"value": value}
+
+
+def _is_read_differently(operator: str, text: str) -> bool:
+    """Return whether some engine answers otherwise with the text as it was than in its one spelling."""
+    # A number is the same in all its spellings. What is written out in a pattern is wider in some engines.
+    return operator == "REGEX" or (operator in DATES and not INSTANT.fullmatch(text))
 
 
 def _number(text: str, _constraint: Wire, where: str, findings: Issues) -> str:
@@ -136,12 +172,14 @@ def _date(text: str, _constraint: Wire, where: str, findings: Issues) -> str:
     return format_timestamp(instant)
 
 
-def _version(text: str, _constraint: Wire, _where: str, _findings: Issues) -> str | PatternIssue:
-    if VERSION.fullmatch(text):
+def _version(text: str, _constraint: Wire, where: str, findings: Issues) -> str | PatternIssue:
+    if VERSION.fullmatch(text) and len(text) <= VERSION_LENGTH_MAX:
         return text
-    return PatternIssue(
-        PatternFeature.INVALID, f"{text!r} is no semantic version without a build, such as 1.20.3 or 2.0.0-rc.1."
-    )
+    sentence = f"{truncate(text)} is no semantic version without a build, such as 1.20.3 or 2.0.0-rc.1."
+    if NEARLY_A_VERSION.match(text):
+        findings.refuse(where, f"{sentence} Engines differ on it.")
+        return text
+    return PatternIssue(PatternFeature.INVALID, sentence)
 
 
 def _pattern(text: str, _constraint: Wire, where: str, findings: Issues) -> str | PatternIssue:
@@ -169,5 +207,6 @@ def _never(constraint: Wire, where: str, because: str, findings: Issues) -> Wire
     if constraint["inverted"]:
         findings.refuse(where, f"{because} Engines differ on the opposite of that.")
     else:
-        findings.repair(where, f"{because} It matches nobody, and is sent as a list without entries.")
+        # One engine switches the whole flag off for some of these, whatever its other strategies say.
+        findings.repair(where, f"{because} It matches nobody, and is sent as a list without entries.", moves=True)
     return NEVER | {"contextName": constraint["contextName"]}

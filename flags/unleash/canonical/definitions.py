@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from control_plane.rollout_names import SEPARATOR
-from flags.unleash.canonical.constraints import NEVER, canonical_constraint, plain_text
+from flags.unleash.canonical.constraints import NEVER, canonical_constraint, plain_name, plain_text
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Issues, Refusal, truncate
 from flags.unleash.canonical.strategies import canonical_strategies, segment_id
 from flags.unleash.canonical.variants import canonical_variants, choice
@@ -51,7 +51,9 @@ def acceptable_definitions(raw: object, *, confirm_moving: bool) -> Definitions 
     if not isinstance(raw, Mapping):
         return InvalidDefinition((Issue("$", "An object with features and segments is needed."),))
     findings = Issues()
-    segments, refused_segments = _read_each(raw.get("segments"), "segments", "id", _segment, findings)
+    segments, refused_segments = _read_each(
+        raw.get("segments"), "segments", "id", _segment, findings, confirm_moving=confirm_moving
+    )
     features, refused = _read_each(
         raw.get("features"), "features", "name", _feature, findings, confirm_moving=confirm_moving
     )
@@ -107,7 +109,7 @@ def _read_each(
     read: Callable[[object, str, Issues], Wire],
     findings: Issues,
     *,
-    confirm_moving: bool = True,
+    confirm_moving: bool,
 ) -> tuple[dict[Any, Wire], dict[Any, Refusal]]:
     """Return the entries that can be taken and the refusals of the others, each by its key."""
     taken: dict[object, Wire] = {}
@@ -151,8 +153,8 @@ def _feature(raw: object, where: str, findings: Issues) -> Wire:
     return {
         "name": name,
         "type": choice(given.get("type"), TYPES, f"{where}.type", findings),
-        "project": findings.text(given.get("project"), f"{where}.project", default="default"),
-        "description": None if description is None else findings.text(description, f"{where}.description"),
+        "project": findings.text(given.get("project"), f"{where}.project", default="default", moves=False),
+        "description": None if description is None else findings.text(description, f"{where}.description", moves=False),
         "enabled": findings.switch(given.get("enabled"), f"{where}.enabled", default=None),
         "stale": findings.switch(given.get("stale"), f"{where}.stale"),
         "impressionData": findings.switch(given.get("impressionData"), f"{where}.impressionData"),
@@ -166,7 +168,7 @@ def _feature(raw: object, where: str, findings: Issues) -> Wire:
 
 
 def _name(raw: object, where: str, findings: Issues) -> str:
-    name = plain_text(raw, where, findings)
+    name = plain_name(raw, where, findings)
     if len(name) > NAME_LENGTH_MAX or not name.isprintable() or '"' in name:
         findings.refuse(
             where, f"A name has up to {NAME_LENGTH_MAX} visible characters and no quotes, unlike {truncate(raw)}."
@@ -195,6 +197,6 @@ def _segment(raw: object, where: str, findings: Issues) -> Wire:
     constraints = findings.entries(given.get("constraints"), f"{where}.constraints")
     return {
         "id": number,
-        "name": findings.text(given.get("name"), f"{where}.name") or f"segment {number}",
+        "name": findings.text(given.get("name"), f"{where}.name", moves=False) or f"segment {number}",
         "constraints": [canonical_constraint(entry, place, findings) for entry, place in constraints],
     }

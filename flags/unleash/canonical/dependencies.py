@@ -1,6 +1,6 @@
-"""Dependencies on a variant of a feature that gives some users none, which engines answer differently."""
+"""Dependencies on a feature that is not there, or on a variant of one that gives some users none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from flags.unleash.compiler import Wire
 
@@ -20,6 +20,26 @@ def divergent_dependencies(features: Mapping[str, Wire]) -> Iterator[tuple[str, 
             parent = features.get(dependency["feature"])
             wanted = set(dependency.get("variants") or ()) - {NO_VARIANT}
             if wanted and parent is not None and not always_has_variant(parent):
+                yield name, dependency["feature"]
+
+
+def missing_parents(features: Iterable[Wire], known: Collection[str]) -> dict[str, str]:
+    """Return the features that would be off for everybody, by name, each with the parent that is not there.
+
+    `known` are features beside these. What depends on one that is returned is returned too.
+    """
+    found: dict[str, str] = {}
+    remaining = {feature["name"]: feature for feature in features}
+    while lost := dict(_without_parent(remaining, known)):
+        found |= lost
+        remaining = {name: feature for name, feature in remaining.items() if name not in lost}
+    return found
+
+
+def _without_parent(features: Mapping[str, Wire], known: Collection[str]) -> Iterator[tuple[str, str]]:
+    for name, feature in features.items():
+        for dependency in feature.get("dependencies") or ():
+            if dependency["feature"] not in features and dependency["feature"] not in known:
                 yield name, dependency["feature"]
 
 

@@ -77,18 +77,21 @@ class Issues:
             self.refuse(where, f"true or false is needed, not {truncate(raw)}.")
         return raw is True
 
-    def text(self, raw: object, where: str, *, default: str = "") -> str:
-        """Text without white space around it, which the Node SDK trims and others keep; numbers are written out."""
+    def text(self, raw: object, where: str, *, default: str = "", moves: bool = True) -> str:
+        """Text without white space around it, which the Node SDK trims and others keep; numbers are written out.
+
+        Engines that took it as it was may have let others in; `moves` is False for what none of them evaluates.
+        """
         if raw is None:
             return default
         if isinstance(raw, bool | int | float):
-            self.repair(where, f"SDKs need text: {truncate(raw)} is sent as {_scalar(raw)!r}.")
+            self.repair(where, f"SDKs need text: {truncate(raw)} is sent as {_scalar(raw)!r}.", moves=moves)
             return _scalar(raw)
         if not isinstance(raw, str):
             self.refuse(where, f"Text is needed, not {truncate(raw)}.")
             return default
         if raw != (trimmed := trim(raw)):
-            self.repair(where, f"The white space around {trimmed!r} is left out.")
+            self.repair(where, f"The white space around {trimmed!r} is left out.", moves=moves)
         return trimmed
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flags.unleash.canonical.constraints import context_name, plain_text
+from flags.unleash.canonical.constraints import context_name, plain_name, plain_text
 from flags.unleash.canonical.issues import Issues, truncate
 from flags.unleash.compiler import Wire
 from flags.unleash.payloads import UnreadablePayload, value_of
@@ -24,7 +24,7 @@ def canonical_variants(raw: object, where: str, findings: Issues) -> list[Wire]:
             findings.refuse(f"{place}.name", f"Another variant is called {variant['name']!r}.")
         variants.append(variant)
     if variants and not any(variant["weight"] for variant in variants):
-        findings.repair(where, "Weights of 0 stop some engines; without any variant all answer the same.")
+        findings.repair(where, "Weights of 0 stop some engines; without any variant all answer the same.", moves=True)
         return []
     return with_stickiness(variants[0]["stickiness"] if variants else DEFAULT, variants, where, findings)
 
@@ -50,7 +50,7 @@ def without_overrides(variants: list[Wire], where: str, findings: Issues) -> lis
 def _variant(raw: object, where: str, findings: Issues) -> Wire:
     given = findings.record(raw, where, FIELDS)
     variant: Wire = {
-        "name": plain_text(given.get("name"), f"{where}.name", findings),
+        "name": plain_name(given.get("name"), f"{where}.name", findings),
         "weight": _weight(given.get("weight"), f"{where}.weight", findings),
         "weightType": choice(given.get("weightType"), WEIGHT_TYPES, f"{where}.weightType", findings),
         "stickiness": context_name(given.get("stickiness") or DEFAULT, f"{where}.stickiness", findings),
@@ -65,7 +65,7 @@ def _variant(raw: object, where: str, findings: Issues) -> Wire:
 
 def choice(raw: object, choices: tuple[str, ...], where: str, findings: Issues) -> str:
     """Return one of the choices; the first where none is named."""
-    chosen = findings.text(raw, where, default=choices[0])
+    chosen = findings.text(raw, where, default=choices[0], moves=False)
     if chosen not in choices:
         findings.refuse(where, f"One of {', '.join(choices)} is needed, not {chosen!r}.")
     return chosen

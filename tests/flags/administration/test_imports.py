@@ -11,12 +11,13 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from flags import store
-from tests.flags.unleash.exports import BATCH, SEGMENT, SINGLE
+from tests.flags.unleash.exports import BATCH, SEGMENT, SINGLE, feature
 
 Call = Callable[..., TestResponse]
 IMPORT = "/api/environments/production/import"
 STAGING_IMPORT = "/api/environments/staging/import"
 GOOD = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
+WITH_PLAIN = BATCH | {"features": [*BATCH["features"], feature("plain")]}
 BAD = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
 REDRAWN = {
     "name": "redrawn",
@@ -96,17 +97,17 @@ def test_unleashs_own_export_is_taken_with_its_tags(call: Call, app: Flask) -> N
 
 
 def test_an_export_without_its_segments_finds_those_that_are_here(call: Call) -> None:
-    assert refused(call("POST", IMPORT, kind="admin", json=BATCH)).keys() == {"checkout", "search"}
+    assert refused(call("POST", IMPORT, kind="admin", json=WITH_PLAIN)).keys() == {"checkout", "search", "child"}
     imported(call, segments=[SEGMENT])
-    assert refused(call("POST", IMPORT, kind="admin", json=BATCH)).keys() == {"search"}
+    assert refused(call("POST", IMPORT, kind="admin", json=WITH_PLAIN)).keys() == {"search"}
 
 
 def test_what_is_refused_leaves_nothing_behind_that_lets_it_in_the_next_time(call: Call) -> None:
     needs = GOOD | {"name": "needs", "strategies": [{"name": "default", "segments": [3]}]}
     imported(call, needs)  # its segment is missing, and one without anybody takes its place
     for _ in range(2):
-        answer = call("POST", IMPORT, kind="admin", json=BATCH)
-        assert refused(answer).keys() == {"checkout", "search"}
+        answer = call("POST", IMPORT, kind="admin", json=WITH_PLAIN)
+        assert refused(answer).keys() == {"checkout", "search", "child"}, "the child would be off without checkout"
         assert not [each for each in answer.get_json()["repairs"] if "missing" in each["message"]]
     assert call("GET", "/api/environments/production/export", kind="admin").get_json()["segments"][0]["id"] == 3
 
@@ -140,6 +141,29 @@ CHILD = GOOD | {"name": "child", "dependencies": [{"feature": "good", "enabled":
 VARIANTS = [{"name": "v0", "weight": 1000}]
 
 
+def test_what_depends_on_a_flag_that_is_not_taken_takes_a_yes_because_it_would_be_off(call: Call) -> None:
+    child = GOOD | {"name": "needs bad", "dependencies": [{"feature": "bad"}]}
+    grandchild = GOOD | {"name": "needs that", "dependencies": [{"feature": "needs bad", "enabled": False}]}
+    answer = imported(call, GOOD, BAD, child, grandchild)
+    assert (answer.get_json()["features"], set(refused(answer))) == (1, {"bad", "needs bad", "needs that"})
+    assert "off for everybody" in refused(answer)["needs bad"]
+    assert imported(call, child, query="?confirmMoving=true").get_json()["features"] == 1
+    here = [GOOD | {"name": f"needs {each}", "dependencies": [{"feature": each}]} for each in ("good", FLAG)]
+    assert imported(call, *here).get_json()["refused"] == []
+
+
+def test_a_strategy_whose_place_the_export_leaves_out_takes_a_yes_where_it_decides(call: Call) -> None:
+    named = {"featureName": "good", "name": "userWithId", "parameters": {"userIds": "a"}}
+    drawn = {"featureName": "good", "name": "flexibleRollout", "parameters": {"rollout": "50", "groupId": "good"}}
+    variants = [{"name": "blue", "weight": 1000, "stickiness": "default"}]
+    switched = {"featureName": "good", "environment": "production", "enabled": True}
+    batch = {"featureStrategies": [named, drawn | {"variants": variants}], "featureEnvironments": [switched]}
+    answer = imported(call, {"name": "good"}, GOOD | {"name": "other"}, **batch)
+    assert refused(answer).keys() == {"good"}
+    assert "which of its strategies is asked first" in refused(answer)["good"]
+    assert imported(call, {"name": "good"}, query="?confirmMoving=true", **batch).get_json()["refused"] == []
+
+
 def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: Call) -> None:
     answer = imported(call, GOOD, CHILD)
     assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})
@@ -149,7 +173,8 @@ def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: C
 
 
 def test_a_dependency_on_a_variant_that_some_users_of_the_flag_lack_is_refused(call: Call) -> None:
-    drawn = {"name": "flexibleRollout", "parameters": {"rollout": "50", "stickiness": "userId"}, "variants": VARIANTS}
+    parameters = {"rollout": "50", "stickiness": "userId", "groupId": "good"}
+    drawn = {"name": "flexibleRollout", "parameters": parameters, "variants": VARIANTS}
     some = GOOD | {"strategies": [{"name": "default"}, drawn]}
     answer = imported(call, some, CHILD)
     assert (answer.get_json()["features"], set(refused(answer))) == (1, {"child"})

@@ -21,7 +21,11 @@ GRADUAL = {
     "name": "gradual",
     "enabled": True,
     "strategies": [
-        {"name": "flexibleRollout", "parameters": {"rollout": "100", "stickiness": "userId"}, "segments": [7]}
+        {
+            "name": "flexibleRollout",
+            "parameters": {"rollout": "100", "stickiness": "userId", "groupId": "gradual"},
+            "segments": [7],
+        }
     ],
     "variants": [{"name": "blue", "weight": 1000, "payload": {"type": "number", "value": "5.0"}}],
 }
@@ -49,6 +53,20 @@ def test_a_flag_is_on_or_off_per_environment(call: Call) -> None:
     ]
     assert call("DELETE", "/api/flags/new-look", kind="admin", json={"reason": "Done."}).status_code == 204
     assert value(call, "new-look")["errorCode"] == "FLAG_NOT_FOUND"
+
+
+def test_flags_are_listed_a_page_at_a_time_by_name(call: Call) -> None:
+    for name in ("b", "a", "c"):
+        call("POST", "/api/flags", kind="admin", json={"name": name, "environments": {"staging": True}})
+    pages, more = [], ""
+    while True:
+        page = call("GET", f"/api/flags?limit=2&cursor={more}", kind="admin").get_json()
+        pages.append([each["name"] for each in page["flags"]])
+        more = page.get("next")
+        if not more:
+            break
+    assert pages == [[FLAG, "a"], ["b", "c"]]
+    assert call("GET", "/api/flags?limit=0", kind="admin").get_json()["code"] == "INVALID_PARAMETER"
 
 
 def test_definitions_are_taken_evaluated_and_given_back(call: Call, installation: Installation) -> None:

@@ -99,3 +99,21 @@ def test_a_flag_that_nobody_made_is_not_explained(call: Call) -> None:
     for query in ("", "&environment=staging", "&environment=../../etc"):
         answer = call("GET", f"/api/flags/NOT_THERE/explain?userId=7{query}", kind="admin")
         assert (answer.status_code, answer.get_json()["code"]) == (404, "FLAG_NOT_FOUND")
+
+
+def test_a_text_that_sdks_read_differently_is_said_beside_its_condition(call: Call, explained: Any) -> None:
+    above = {"contextName": "age", "operator": "NUM_GT", "value": "5"}
+    segment = {
+        "id": 5,
+        "name": "near",
+        "constraints": [{"contextName": "ip", "operator": "IN_CIDR", "values": ["::/0"]}],
+    }
+    strategy = {"name": "default", "constraints": [above], "segments": [5]}
+    body = {"features": [{"name": "grown-up", "enabled": True, "strategies": [strategy]}], "segments": [segment]}
+    assert call("POST", "/api/environments/production/import", kind="admin", json=body).status_code == 200
+    _, of_age, of_segment, _, _ = sentences(
+        explained("grown-up", "ann", "&properties[age]=0x10&properties[ip]=::1/128")
+    )
+    assert of_age.endswith("SDKs differ on whether that is a number.")
+    assert of_segment.endswith("SDKs differ on an address with a length or a zone.")
+    assert "differ" not in " ".join(sentences(explained("grown-up", "ann", "&properties[age]=16&properties[ip]=::1")))

@@ -6,7 +6,7 @@ import pytest
 
 from flags.unleash.canonical import Definitions, canonical_definitions
 from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features
-from tests.flags.unleash.exports import BATCH, FIRST, SEGMENT, SINGLE, environment, feature
+from tests.flags.unleash.exports import BATCH, FIRST, GRADUAL, SEGMENT, SINGLE, environment, feature
 
 
 def exported(raw: object, place: str = "production", known: Any = ()) -> ExportedFlags:
@@ -27,6 +27,38 @@ def test_a_batch_is_put_together_by_feature() -> None:
     taken = canonical_definitions({"features": [checkout, child]})
     assert isinstance(taken, Definitions)
     assert not [each for each in taken.repairs if each.moves]
+
+
+def _without_order(*strategies: dict[str, Any]) -> dict[str, Any]:
+    """Return a batch as a real server writes it, which leaves out `sortOrder`."""
+    listed = [{name: value for name, value in each.items() if name != "sortOrder"} for each in strategies]
+    return BATCH | {"featureStrategies": listed, "segments": [SEGMENT]}
+
+
+def test_strategies_without_an_order_are_in_that_of_their_ids() -> None:
+    (checkout, *_) = exported(_without_order(FIRST, GRADUAL)).document["features"]
+    assert [each["name"] for each in checkout["strategies"]] == ["flexibleRollout", "userWithId"]
+
+
+BLUE = [{"name": "blue", "weight": 1000}]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_unordered"),
+    [
+        ({}, {}, False),
+        ({"variants": BLUE}, {}, True),
+        ({"variants": BLUE}, {"disabled": True}, False),
+        ({"variants": BLUE, "parameters": {"groupId": "g"}}, {"variants": BLUE, "parameters": {"groupId": "g"}}, False),
+        ({"variants": BLUE, "parameters": {"groupId": "g"}}, {"variants": BLUE, "parameters": {"groupId": "h"}}, True),
+    ],
+)
+def test_strategies_without_an_order_are_told_where_it_decides_who_has_which_variant(
+    first: dict[str, Any], second: dict[str, Any], is_unordered: bool
+) -> None:
+    strategies = FIRST | first, GRADUAL | second
+    assert ("checkout" in exported(_without_order(*strategies)).unordered) is is_unordered
+    assert exported(BATCH | {"featureStrategies": [*strategies], "segments": [SEGMENT]}).unordered == {}
 
 
 def test_a_segment_that_nobody_knows_refuses_its_features_by_name() -> None:

@@ -55,8 +55,7 @@ def test_it_repairs_what_is_only_spelled_badly(given: dict[str, Any], sent: dict
         {"operator": "RESEMBLES", "value": "a"},
         {"operator": "STR_ENDS_WITH", "values": []},
         {"operator": "IN_CIDR", "values": ["10.0.0", "10.0.0.0/33"]},
-        {"operator": "SEMVER_EQ", "value": "v2.0.0"},
-        {"operator": "SEMVER_EQ", "value": "1.0.0+build.7"},
+        {"operator": "SEMVER_EQ", "value": "the latest"},
         {"operator": "REGEX", "value": "(a"},
         {"operator": "REGEX", "value": "^(?=a)b$"},
     ],
@@ -92,6 +91,16 @@ def test_what_no_engine_can_meet_matches_nobody_and_is_told(given: dict[str, Any
         ({"operator": "REGEX", "value": "a\\\\"}, "value", "backslash"),
         ({"operator": "IN", "contextName": 'pl"an', "values": []}, "contextName", 'pl"an'),
         ({"operator": "IN", "contextName": None, "values": []}, "contextName", "A context field"),
+        ({"operator": "IN", "contextName": "constructor", "values": []}, "contextName", "Node SDK finds something"),
+        ({"operator": "IN", "contextName": "__proto__", "values": []}, "contextName", "Node SDK finds something"),
+        ({"operator": "IN", "contextName": "properties", "values": []}, "contextName", "Node SDK finds something"),
+        ({"operator": "SEMVER_EQ", "value": "v2.0.0"}, "value", "Engines differ"),
+        ({"operator": "SEMVER_GT", "value": "1.2"}, "value", "Engines differ"),
+        ({"operator": "SEMVER_GT", "value": "1.0.0+build.7"}, "value", "Engines differ"),
+        ({"operator": "SEMVER_LT", "value": "9007199254740991.0.0"}, "value", "Engines differ"),
+        ({"operator": "SEMVER_LT", "value": f"1.0.0-{'a' * 251}"}, "value", "Engines differ"),
+        ({"operator": "IN_CIDR", "values": ["10.1.2.3/255.0.0.0"]}, "values", "mask"),
+        ({"operator": "IN_CIDR", "values": ["10.1.2.3/0.255.255.255"]}, "values", "mask"),
     ],
 )
 def test_it_refuses_what_engines_read_differently_and_names_the_field(
@@ -114,3 +123,21 @@ def test_a_constraint_that_is_no_object_is_refused_by_name() -> None:
 @pytest.mark.parametrize(("written", "sent"), [("1e3", "1000"), ("-25e-2", "-0.25"), ("0e9", "0"), ("1.50", "1.5")])
 def test_a_number_with_an_exponent_is_written_out(written: str, sent: str) -> None:
     assert constraint(constrained(operator="NUM_EQ", value=written))["value"] == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "moves"),
+    [
+        ({"operator": "IN", "values": [" pro"]}, True),
+        ({"operator": "IN", "values": [12]}, True),
+        ({"operator": "NUM_GT", "value": " 5"}, True),
+        ({"operator": "NUM_GT", "value": "5.0"}, False),
+        ({"operator": "REGEX", "value": r"^\w"}, True),
+        ({"operator": "IN_CIDR", "values": ["10.0.0.0/8", "no address"]}, False),
+        ({"operator": "DATE_AFTER", "contextName": "currentTime", "value": "2026-07-01"}, True),
+        ({"operator": "DATE_AFTER", "contextName": "currentTime", "value": "2026-07-01T00:00:00.0001Z"}, True),
+        ({"operator": "DATE_AFTER", "contextName": "currentTime", "value": "2026-07-01T02:00:00+02:00"}, False),
+    ],
+)
+def test_a_repair_says_whether_some_engine_answers_otherwise_than_before(given: dict[str, Any], moves: bool) -> None:
+    assert any(repair.moves for repair in taken(constrained(**given)).repairs) is moves

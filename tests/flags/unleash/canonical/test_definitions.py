@@ -5,6 +5,7 @@ import pytest
 from flags.unleash.canonical import (
     Definitions,
     InvalidDefinition,
+    acceptable_definitions,
     canonical_definitions,
     placeholders,
 )
@@ -54,6 +55,9 @@ def test_dependencies_say_what_they_need_of_the_parent() -> None:
         ({"name": "x" * 201}, "name", "200"),
         ({"name": "a/b"}, "name", "No address leads"),
         ({"name": ".."}, "name", "No address leads"),
+        ({"name": "__proto__"}, "name", "JavaScript"),
+        ({"dependencies": [{"feature": "valueOf", "enabled": False}]}, "dependencies[0].feature", "JavaScript"),
+        ({"variants": [{"name": "constructor", "weight": 1}]}, "variants[0].name", "JavaScript"),
         ({"enabled": None}, "enabled", "true or false"),
         ({"enabled": "true"}, "enabled", "true or false"),
         ({"type": "toy"}, "type", "toy"),
@@ -109,6 +113,16 @@ def test_a_segment_that_is_not_there_is_stood_in_for_by_one_without_anybody() ->
     assert outcome.segments[1]["constraints"][0]["values"] == []
     assert "Segment 9 is missing" in outcome.repairs[-1].sentence
     assert placeholders(outcome.features, outcome.segments) == []
+
+
+def test_a_segment_whose_repair_moves_users_takes_a_confirmation_and_so_do_its_features() -> None:
+    padded = {"id": 7, "constraints": [{"contextName": "plan", "operator": "IN", "values": [" pro"]}]}
+    raw = {"features": [feature({"name": "default", "segments": [7]})], "segments": [padded]}
+    outcome = acceptable_definitions(raw, confirm_moving=False)
+    assert isinstance(outcome, Definitions)
+    assert (outcome.features, outcome.segments) == ((), ())
+    assert [each.name for each in outcome.refusals] == ["F", "segment 7"]
+    assert isinstance(acceptable_definitions(raw, confirm_moving=True), Definitions)
 
 
 def test_nothing_is_a_set_of_definitions_too() -> None:

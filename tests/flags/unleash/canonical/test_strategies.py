@@ -48,6 +48,20 @@ def test_a_missing_group_is_the_feature_so_that_every_engine_hashes_the_same() -
     assert not is_on(share(rollout=place - 1, stickiness="userId"))
 
 
+@pytest.mark.parametrize(
+    ("parameters", "moves"),
+    [
+        ({"rollout": "50"}, True),
+        ({"rollout": "50", "groupId": " F"}, True),
+        ({"rollout": " 50", "groupId": "F"}, True),
+        ({"rollout": 50, "groupId": "F"}, True),
+        ({"rollout": "050", "groupId": "F"}, False),
+    ],
+)
+def test_a_share_that_is_drawn_anew_takes_a_confirmation(parameters: dict[str, str], moves: bool) -> None:
+    assert any(repair.moves for repair in taken(share(**parameters)).repairs) is moves
+
+
 @pytest.mark.parametrize("group_id", ['q"', "back\\", "größe", "x" * 201])
 def test_it_refuses_groups_that_engines_hash_differently(group_id: str) -> None:
     assert "ASCII" in mistakes(share(rollout=50, groupId=group_id))["strategies[0].parameters.groupId"]
@@ -76,6 +90,12 @@ def test_parameters_are_trimmed_and_limited_to_what_counts(name: str, parameters
         ({}, "name", "custom strategies"),
         ({"name": "userWithId", "parameters": {"userIds": "a\\"}}, "parameters.userIds", "backslash"),
         ({"name": "default", "parameters": "none"}, "parameters", "object"),
+        (
+            {"name": "flexibleRollout", "parameters": {"rollout": "5", "stickiness": "toString"}},
+            "parameters.stickiness",
+            "Node",
+        ),
+        ({"name": "remoteAddress", "parameters": {"IPs": "10.1.2.3/255.0.0.0"}}, "parameters.IPs", "mask"),
         ({"name": "default", "segments": [1_000_000_000]}, "segments[0]", "999999999"),
         ({"name": "default", "segments": [True]}, "segments[0]", "True"),
         ({"name": "default", "disabled": "yes"}, "disabled", "true or false"),
@@ -139,7 +159,7 @@ def test_variants_of_a_strategy_move_users_only_where_they_were_drawn_by_somethi
 def test_names_in_the_variants_of_a_strategy_are_taken_out_because_one_engine_ignores_them() -> None:
     variants = [{"name": name, "weight": 500} for name in "ab"]
     variants[1]["overrides"] = [{"contextName": "userId", "values": ["u1", "u2", "u3"]}]
-    outcome = taken(feature({"name": "default", "variants": variants}))
+    outcome = taken(feature({"name": "default", "parameters": {"groupId": "F"}, "variants": variants}))
     [repair] = [each for each in outcome.repairs if each.moves]  # who had a variant by name is drawn like everybody
     assert "overrides in a strategy's variants" in repair.sentence
     assert all("overrides" not in each for each in outcome.features[0]["strategies"][0]["variants"])
