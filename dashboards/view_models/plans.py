@@ -139,10 +139,10 @@ def preview_text(session: Session, flag: str, text: str, change: ChangeContext, 
     return replace(screen, preview=shown, segment_digests=_segment_digests(session, plan))
 
 
-def changed_segments(plan: Plan, seen: Mapping[str, str]) -> list[str]:
+def changed_segments(plan: Plan, digests: Mapping[str, str]) -> list[str]:
     """Return the segments of the plan that are others than those that somebody saw, who saves it now."""
     named = {phase.segment: _digest(phase.constraints) for phase in plan.phases if phase.segment}
-    return sorted(name for name, digest in named.items() if seen.get(f"{DIGEST}{name}", digest) != digest)
+    return sorted(name for name, digest in named.items() if digests.get(f"{DIGEST}{name}", digest) != digest)
 
 
 def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, change: ChangeContext) -> PreviewView:

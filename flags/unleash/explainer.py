@@ -70,7 +70,7 @@ class FlagExplainer:
             value=value,
             variant=variant["name"] if value and variant.get("enabled") else ("on" if value else "off"),
             reason=self._flag.reason(value=value),
-            steps=tuple(self._steps(met, context, asked.fields)),
+            steps=tuple(self._steps(met, context, engine_context.fields)),
             bucket=entry[0] if entry else None,
             entry=(entry[1], entry[0]) if entry else None,
         )

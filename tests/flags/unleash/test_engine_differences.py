@@ -1,7 +1,7 @@
 """Where official engines answer differently for a context, the sentence says so; where there is none, they agree."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ TEXTS = (
     ),
     *("10.1.2.3", "10.1.2.3/32", "::1", "::1/128", "fe80::1%eth0", "::ffff:10.1.2.3", "010.1.2.3", "10.1.2.3 "),
 )
-CONSTRAINTS = (
+CONSTRAINTS: Sequence[dict[str, Any]] = (
     *({"operator": f"NUM_{each}", "value": value} for each in ("EQ", "GT", "LTE") for value in ("0", "5")),
     *({"operator": f"SEMVER_{each}", "value": "1.0.0"} for each in ("EQ", "GTE", "LT")),
     *({"operator": "REGEX", "value": value} for value in (r"\bé", r"a\b", "^.$", "(?i)é", r"\\b")),
@@ -97,7 +97,7 @@ def _difference(feature: dict[str, Any], context: dict[str, Any]) -> str | None:
 
 
 def test_engines_answer_differently_where_a_sentence_says_so_and_nowhere_else(tmp_path: Path) -> None:
-    state = {"version": 2, "features": [*_features()], "segments": []}
+    state: dict[str, Any] = {"version": 2, "features": [*_features()], "segments": []}
     python, seen = UnleashEngine(), set()
     python.take_state(json.dumps(state))
     with (
