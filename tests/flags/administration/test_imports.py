@@ -157,7 +157,10 @@ def test_a_strategy_whose_place_the_export_leaves_out_takes_a_yes_where_it_decid
     drawn = {"featureName": "good", "name": "flexibleRollout", "parameters": {"rollout": "50", "groupId": "good"}}
     variants = [{"name": "blue", "weight": 1000, "stickiness": "default"}]
     switched = {"featureName": "good", "environment": "production", "enabled": True}
-    batch = {"featureStrategies": [named, drawn | {"variants": variants}], "featureEnvironments": [switched]}
+    batch: dict[str, Any] = {
+        "featureStrategies": [named, drawn | {"variants": variants}],
+        "featureEnvironments": [switched],
+    }
     answer = imported(call, {"name": "good"}, GOOD | {"name": "other"}, **batch)
     assert refused(answer).keys() == {"good"}
     assert "which of its strategies is asked first" in refused(answer)["good"]
