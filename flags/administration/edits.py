@@ -135,7 +135,7 @@ def _shared(wire: Wire) -> dict[str, object]:
 
 
 def _refuse_moving(taken: Definitions, *, confirm_moving: bool) -> None:
-    moving = [repair for repair in taken.repairs if repair.moves]
+    moving = [repair for repair in taken.repairs if repair.moves and not repair.respells]
     if moving and not confirm_moving:
         detail = f"A repair would move users: {moving[0].sentence} Confirm it with confirmMoving."
         raise Problem(409, "USERS_WOULD_MOVE", detail, errors=findings(moving))

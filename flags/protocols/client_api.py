@@ -129,7 +129,7 @@ def init_app(app: Flask) -> None:
 
 def _knows_segments(version: str | None) -> bool:
     """Return whether an SDK of this version resolves segments itself; without a version it is an old one."""
-    if version is None:
+    if not version:
         return False
     found = VERSION.fullmatch(version.strip())
     if found is None:

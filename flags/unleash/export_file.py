@@ -178,6 +178,6 @@ def _is_unordered(strategies: Sequence[Record]) -> bool:
     if len(strategies) < 2 or all("sortOrder" in each for each in strategies):
         return False
     parameters = [each.get("parameters") for each in strategies]
-    drawn_by = [[each.get(name) for name in DRAWN_BY] if isinstance(each, Mapping) else [] for each in parameters]
-    chosen = [(each.get("variants") or [], *drawn) for each, drawn in zip(strategies, drawn_by, strict=True)]
+    shares = [[each.get(name) for name in DRAWN_BY] if isinstance(each, Mapping) else [] for each in parameters]
+    chosen = [(each.get("variants") or [], *share) for each, share in zip(strategies, shares, strict=True)]
     return any(variants for variants, *_ in chosen) and any(each != chosen[0] for each in chosen)

@@ -144,7 +144,7 @@ def _with_value(constraint: Wire, raw: object, where: str, findings: Issues) -> 
         return _never(constraint, where, value.sentence, findings)
     if value != text:
         sentence = f"{text!r} is written as {value!r}, which every engine reads."
-        findings.repair(where, sentence, moves=_is_read_differently(constraint["operator"], text))
+        findings.respell(where, sentence, moves=_is_read_differently(constraint["operator"], text))
     return constraint | {"value": value}
 
 
@@ -208,5 +208,5 @@ def _never(constraint: Wire, where: str, because: str, findings: Issues) -> Wire
         findings.refuse(where, f"{because} Engines differ on the opposite of that.")
     else:
         # One engine switches the whole flag off for some of these, whatever its other strategies say.
-        findings.repair(where, f"{because} It matches nobody, and is sent as a list without entries.", moves=True)
+        findings.respell(where, f"{because} It matches nobody, and is sent as a list without entries.")
     return NEVER | {"contextName": constraint["contextName"]}

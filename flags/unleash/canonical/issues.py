@@ -15,6 +15,8 @@ class Issue:
     sentence: str
     moves: bool = False
     """It gives the feature to other users than before, in some engine at least."""
+    respells: bool = False
+    """It moves only users of engines that had the text as it was: whoever writes it here means the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Issues:
     def repair(self, where: str, sentence: str, *, moves: bool = False) -> None:
         """Tell that the field was rewritten, and whether that moves users."""
         self.repairs.append(Issue(where, sentence, moves))
+
+    def respell(self, where: str, sentence: str, *, moves: bool = True) -> None:
+        """Tell that the field is written in another way, and whether some engine answered otherwise before."""
+        self.repairs.append(Issue(where, sentence, moves, respells=True))
 
     def refuse(self, where: str, sentence: str) -> None:
         """Refuse the definition for this field."""
@@ -85,13 +91,13 @@ class Issues:
         if raw is None:
             return default
         if isinstance(raw, bool | int | float):
-            self.repair(where, f"SDKs need text: {truncate(raw)} is sent as {_scalar(raw)!r}.", moves=moves)
+            self.respell(where, f"SDKs need text: {truncate(raw)} is sent as {_scalar(raw)!r}.", moves=moves)
             return _scalar(raw)
         if not isinstance(raw, str):
             self.refuse(where, f"Text is needed, not {truncate(raw)}.")
             return default
         if raw != (trimmed := trim(raw)):
-            self.repair(where, f"The white space around {trimmed!r} is left out.", moves=moves)
+            self.respell(where, f"The white space around {trimmed!r} is left out.", moves=moves)
         return trimmed
 
 

@@ -144,7 +144,7 @@ def _percentage(raw: object, where: str, findings: Issues) -> str:
 def _group_id(raw: object, where: str, findings: Issues, *, feature: str) -> str:
     group_id = findings.text(raw, where)
     if not group_id:
-        findings.repair(where, f"Engines differ without one; {feature!r} is sent, which most take.", moves=True)
+        findings.respell(where, f"Engines differ without one; {feature!r} is sent, which most take.")
         group_id = feature
     if not GROUP_ID.fullmatch(group_id):
         findings.refuse(where, f"Up to 200 ASCII characters without quotes and backslashes, not {group_id!r}.")

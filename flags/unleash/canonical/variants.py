@@ -24,7 +24,7 @@ def canonical_variants(raw: object, where: str, findings: Issues) -> list[Wire]:
             findings.refuse(f"{place}.name", f"Another variant is called {variant['name']!r}.")
         variants.append(variant)
     if variants and not any(variant["weight"] for variant in variants):
-        findings.repair(where, "Weights of 0 stop some engines; without any variant all answer the same.", moves=True)
+        findings.respell(where, "Weights of 0 stop some engines; without any variant all answer the same.")
         return []
     return with_stickiness(variants[0]["stickiness"] if variants else DEFAULT, variants, where, findings)
 

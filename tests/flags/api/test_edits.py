@@ -135,6 +135,15 @@ def test_a_repair_that_moves_users_takes_a_yes(call: Call, flag_detail: Mapping[
     assert (confirmed.status_code, len(confirmed.get_json()["repairs"])) == (200, 1)
 
 
+def test_what_an_edit_spells_in_another_way_takes_no_yes_because_no_sdk_had_it(
+    call: Call, flag_detail: Mapping[str, Any]
+) -> None:
+    digits = {"contextName": "email", "operator": "REGEX", "value": r"\d"}
+    strategy = {"name": "flexibleRollout", "parameters": {"rollout": 50}, "constraints": [digits]}
+    answer = edit(call, strategies=[strategy])
+    assert (answer.status_code, len(answer.get_json()["repairs"])) == (200, 3)
+
+
 def test_a_flag_is_added_to_an_environment_and_removed_from_it(call: Call, flag_detail: Mapping[str, Any]) -> None:
     there = "/api/flags/look/environments/staging"
     assert edit(call, 1, there).status_code == 404, "there is no version 1 of it"

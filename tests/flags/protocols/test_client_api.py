@@ -93,7 +93,7 @@ def test_a_change_that_concerns_no_sdk_leaves_the_entity_tag_alone(call: Call, i
     assert call("GET", PATH, kind="client", headers=NEW | {"If-None-Match": before.headers["ETag"]}).status_code == 304
 
 
-@pytest.mark.parametrize("version", [{}, {"Unleash-Client-Spec": "4.1.9"}])
+@pytest.mark.parametrize("version", [{}, {"Unleash-Client-Spec": ""}, {"Unleash-Client-Spec": "4.1.9"}])
 def test_segments_are_written_into_the_strategies_for_old_sdks(
     call: Call, installation: Installation, version: dict[str, str]
 ) -> None:

@@ -1,7 +1,7 @@
 """Where official engines answer differently for a context, the sentence says so; where there is none, they agree."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ TEXTS = (
     ),
     *("10.1.2.3", "10.1.2.3/32", "::1", "::1/128", "fe80::1%eth0", "::ffff:10.1.2.3", "010.1.2.3", "10.1.2.3 "),
 )
-CONSTRAINTS: Sequence[dict[str, Any]] = (
+CONSTRAINTS: tuple[dict[str, Any], ...] = (
     *({"operator": f"NUM_{each}", "value": value} for each in ("EQ", "GT", "LTE") for value in ("0", "5")),
     *({"operator": f"SEMVER_{each}", "value": "1.0.0"} for each in ("EQ", "GTE", "LT")),
     *({"operator": "REGEX", "value": value} for value in (r"\bé", r"a\b", "^.$", "(?i)é", r"\\b")),
@@ -72,11 +72,11 @@ def _features() -> Iterator[dict[str, Any]]:
         yield _feature(f"c{number}", strategies=[{"name": "default", "parameters": {}, "constraints": constraints}])
     after = {"contextName": "currentTime", "operator": "DATE_AFTER", "value": "2026-01-01T00:00:00.000Z"}
     yield _feature("date", strategies=[{"name": "default", "parameters": {}, "constraints": [after]}])
-    for each in SHARES:
-        drawn = {"rollout": "50", "groupId": "g", "stickiness": each}
-        yield _feature(f"share {each}", strategies=[{"name": "flexibleRollout", "parameters": drawn}])
-        named = [{"name": name, "weight": 500, "stickiness": each} for name in ("red", "blue")]
-        yield _feature(f"variant {each}", variants=named)
+    for field in SHARES:
+        drawn = {"rollout": "50", "groupId": "g", "stickiness": field}
+        yield _feature(f"share {field}", strategies=[{"name": "flexibleRollout", "parameters": drawn}])
+        named = [{"name": name, "weight": 500, "stickiness": field} for name in ("red", "blue")]
+        yield _feature(f"variant {field}", variants=named)
 
 
 def _contexts() -> Iterator[dict[str, Any]]:
