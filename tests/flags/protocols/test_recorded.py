@@ -18,7 +18,7 @@ RECORDED = json.loads((Path(__file__).parent / "recorded" / "answers.json").read
 WRONG_TOKEN = f"*:development.{'0' * 32}"
 WITHOUT_ROUTE = ("/api/frontend/client/features", "/api/frontend/health", "/api/frontend/all")
 """What no SDK asks for: refused with the same status, in a problem document as everywhere here."""
-FEATURE = {
+FEATURE: dict[str, Any] = {
     "name": "recorded",
     "enabled": True,
     "strategies": [
@@ -62,7 +62,7 @@ def test_a_request_is_answered_as_unleash_answers_it(
     headers = recorded.get("headers", {}) | ({"Authorization": token} if token else {})
     body = {"json": recorded["body"]} if "body" in recorded else {}
     answer = call(recorded["method"], recorded["path"], headers=headers, **body)
-    ours, theirs = _facts(answer.status_code, answer.headers, answer.data, recorded), recorded["answer"]
+    ours, theirs = _facts(answer.status_code, dict(answer.headers), answer.data, recorded), recorded["answer"]
     if recorded["path"] in WITHOUT_ROUTE:
         assert (ours["status"], ours["content"]) == (theirs["status"], "application/problem+json")
         return
