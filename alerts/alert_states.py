@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from alerts.analysis.bursts import Bursts, learn, weigh
+from alerts.analysis.bursts import Bursts, Increment, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Rule, rule_test
@@ -45,38 +45,37 @@ def _histories(bursts: Bursts) -> Bursts:
 
 def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime, *, exposed: bool) -> AlertMemory:
     """Return the state after what was counted since; the same where nothing was."""
-    seen, pairs_seen = counters.of(rule), counters.discordant(rule)
-    operations_seen = counters.operations_of(rule) if rule.by_account else seen
-    operations = _increment(before.seen_operations, operations_seen)
+    totals, pair_totals = counters.of(rule), counters.discordant(rule)
+    operation_totals = counters.operations_of(rule) if rule.by_account else totals
+    operations = _increment(before.seen_operations, operation_totals)
     silence = update_gap(before.silence, due=counters.expected(rule), counted=operations.total, now=now)
     excess = max(0, counters.excess_of(rule) - before.excess_before)
-    news = (seen, pairs_seen, operations_seen, silence, excess)
+    news = (totals, pair_totals, operation_totals, silence, excess)
     if news == (before.seen, before.seen_pairs, before.seen_operations, before.silence, before.excess):
         return before
-    control_seen = counters.control_of(rule)
-    control = _increment(before.seen_control, control_seen)
-    evidence, increment = _with_earlier_hours(rule, before, _counted_since(rule, before, seen), counters, now)
-    evidence, bursts = weigh(
-        rule, evidence, before.bursts, increment, control, operations=operations, at=now, learning=not exposed
-    )
-    served_seen = counters.served_of(rule)
+    control_totals = counters.control_of(rule)
+    control = _increment(before.seen_control, control_totals)
+    evidence, counted = _with_earlier_hours(rule, before, _counted_since(rule, before, totals), counters, now)
+    increment = Increment(counted, control, operations)
+    evidence, bursts = weigh(rule, evidence, before.bursts, increment, at=now, learning=not exposed)
+    served_totals = counters.served_of(rule)
     served = step(
-        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_seen), at=now
+        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_totals), at=now
     )
     pairs = before.pairs
     if rule.attributable:
-        bet = discordant_test(window_seconds=rule.window_seconds)
-        pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
+        paired_test = discordant_test(window_seconds=rule.window_seconds)
+        pairs = step(paired_test, pairs, _increment(before.seen_pairs, pair_totals), at=now)
     return replace(
         before,
-        seen=seen,
+        seen=totals,
         evidence=evidence,
-        seen_pairs=pairs_seen,
+        seen_pairs=pair_totals,
         pairs=pairs,
         silence=silence,
-        seen_operations=operations_seen,
-        seen_control=control_seen,
-        seen_served=served_seen,
+        seen_operations=operation_totals,
+        seen_control=control_totals,
+        seen_served=served_totals,
         served=served,
         bursts=bursts,
         excess=excess,
@@ -102,10 +101,10 @@ def still_good(session: Session, rule: Rule, now: datetime) -> int:
     return account_hours.still_good(session, rule.metric.signal, rule.metric.engine or "", now)
 
 
-def _counted_since(rule: Rule, before: AlertMemory, seen: Counts) -> Counts:
+def _counted_since(rule: Rule, before: AlertMemory, totals: Counts) -> Counts:
     if not rule.by_account:
-        return _increment(before.seen, seen)
-    found = seen - before.seen
+        return _increment(before.seen, totals)
+    found = totals - before.seen
     return found if found.bad >= 0 and found.total >= 0 else Counts()
 
 

@@ -80,14 +80,14 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
         sys.exit(1)
     budgets = error_budgets(rules)
     warnings = _warnings(rules)
-    words = [f"{file}: {len(rules)} alerts, no mistake.", *warnings] + [
+    lines = [f"{file}: {len(rules)} alerts, no mistake.", *warnings] + [
         f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, per {rule.per}, {rule.action}, "
         f"wrong rollback in {budgets[rule.name].rollback or 0:.2%} of attempts, wrong hold in "
         f"{budgets[rule.name].hold or 0:.2%} (weight {rule.weight:g}){_budget(rule)}{_cohorts(budgets[rule.name])}"
         for rule in rules
     ]
     document = {"file": str(file), "mistakes": [], "warnings": warnings, "alerts": [rule.name for rule in rules]}
-    echo_result(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(lines), as_json=as_json)
 
 
 @alerts_group.command("template")
@@ -105,14 +105,14 @@ def show_command(*, flag: str, as_json: bool) -> None:
     with database.read_only() as session:
         attempt = rollouts.find(session, flag).attempt
         verdicts = store.latest_verdicts(session, flag, attempt=attempt)
-    words = [f"{verdict.status:12} {verdict.alert}: {verdict.reason}" for verdict in verdicts]
+    lines = [f"{verdict.status:12} {verdict.alert}: {verdict.reason}" for verdict in verdicts]
     document = {
         "flag": flag,
         "attempt": attempt,
         "verdicts": [to_json(each) | {"per": each.per, "reason": each.reason} for each in verdicts],
     }
     echo_result(
-        document, "\n".join(words) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json
+        document, "\n".join(lines) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json
     )
 
 
@@ -145,8 +145,8 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
     except (ValidationError, ValueError, yaml.YAMLError) as error:
         raise CommandFailed(f"{scenario} is no scenario: {error}") from error
     missed = [outcome for outcome in outcomes if not outcome.as_expected]
-    words = [*map(_line, missed), f"{len(outcomes) - len(missed)} of {len(outcomes)} verdicts are as expected."]
-    echo_result({"expected": len(outcomes), "missed": list(map(_line, missed))}, "\n".join(words), as_json=as_json)
+    lines = [*map(_line, missed), f"{len(outcomes) - len(missed)} of {len(outcomes)} verdicts are as expected."]
+    echo_result({"expected": len(outcomes), "missed": list(map(_line, missed))}, "\n".join(lines), as_json=as_json)
     sys.exit(1 if missed else 0)
 
 
@@ -159,15 +159,15 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
 @in_application
 def override_command(*, name: str, minutes: int, reason: str, flag: str, as_json: bool) -> None:
     """Let alert NAME notify only for a while; never a tripwire, and a critical one takes two owners."""
-    wish = OverrideRequest(flag, name, minutes, reason)
+    wanted = OverrideRequest(flag, name, minutes, reason)
     with database.transaction() as session:
-        granted = approval.grant(session, _rules(None), wish, now=clock.now(), actor=actor())
-    words = (
+        granted = approval.grant(session, _rules(None), wanted, now=clock.now(), actor=actor())
+    sentence = (
         f"{name} is critical: another owner has to wish the same by {granted.until:%H:%M} UTC. Until then it acts."
         if isinstance(granted, PendingOverride)
         else f"{name} only notifies until {granted.expires_at:%Y-%m-%d %H:%M} UTC."
     )
-    echo_result(asdict(granted), words, as_json=as_json)
+    echo_result(asdict(granted), sentence, as_json=as_json)
 
 
 @alerts_group.command("export-prometheus")

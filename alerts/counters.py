@@ -134,17 +134,17 @@ class MigrationCounts:
     expected_comparisons: int
 
     @classmethod
-    def of(cls, rule: Rule, tally: CounterWindow) -> "MigrationCounts":
+    def of(cls, rule: Rule, window: CounterWindow) -> "MigrationCounts":
         """Pick the counts of the rule's migration; what is due are operations, whatever the rule's unit is."""
         names, candidate = rule.migration.signals, rule.migration.candidate
         failed_candidate_only, failed_control_only = (
-            tally.about(rule.in_unit(name)).bad for name in (names.failed_candidate_only, names.failed_control_only)
+            window.about(rule.in_unit(name)).bad for name in (names.failed_candidate_only, names.failed_control_only)
         )
-        routed = tally.about(names.routed, candidate).total
+        routed = window.about(names.routed, candidate).total
         return cls(
             Counts(failed_candidate_only, failed_candidate_only + failed_control_only),
-            expected_outcomes=routed - tally.about(names.outcome_missing, candidate).total,
-            expected_comparisons=routed - tally.about(names.comparison_missing, candidate).total,
+            expected_outcomes=routed - window.about(names.outcome_missing, candidate).total,
+            expected_comparisons=routed - window.about(names.comparison_missing, candidate).total,
         )
 
 
@@ -196,13 +196,13 @@ class Counters:
         since = now - timedelta(seconds=max([*short, *hours], default=0.0))
         firsts = {_first_slice(rule, now) for rule in rules if not _is_long(rule)}
         wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
-        tally = CounterWindow.over(signals.totals(session).items())
+        window = CounterWindow.over(signals.totals(session).items())
         return cls(
-            tally,
+            window,
             signals.minutes(session, since),
             signal_points.slices(session, wanted),
             _LongWindows.read(session, rules, int(since.timestamp()) // 60, now),
-            {key: MigrationCounts.of(rule, tally) for key, rule in {_key(rule): rule for rule in rules}.items()},
+            {key: MigrationCounts.of(rule, window) for key, rule in {_key(rule): rule for rule in rules}.items()},
         )
 
     def by_cohort(self, session: Session, rule: Rule) -> Mapping[Cohort, CohortCounts]:

@@ -12,7 +12,7 @@ from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
 from alerts.analysis.safety_evidence import SafetyEvidence, safety_evidence
-from alerts.analysis.verdicts import RELEASE_LOG_E, Status, Verdict
+from alerts.analysis.verdicts import RELEASE_LOG_E, Status, Verdict, bad_of
 from alerts.counters import Counters
 from alerts.definitions import rules_file
 from alerts.store import AlertMemory
@@ -44,8 +44,7 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     evidence = {name: {"bad": counts.bad, "total": counts.total} for name, counts in windows.items()}
     if over:
         sentences = [
-            f"{rule.name} is at {windows[rule.name].rate:.2%} of {windows[rule.name].total:,} in its last window."
-            for rule in over
+            f"{rule.name}: {bad_of(windows[rule.name], rule.per)} were bad in its last window." for rule in over
         ]
         return GateResult("firing", GateStatus.CLOSED, " ".join(sentences), evidence)
     return GateResult("firing", GateStatus.OPEN, "No alert fires now.", evidence)
@@ -56,9 +55,9 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
     if problem := _without_rules():
         return GateResult("guardrails", GateStatus.CLOSED, problem)
     rules = applicable(rules_file.current().rules, rollout.flag)
-    telling = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
+    notifying = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
     found = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
-    verdicts = [verdict for verdict in found if verdict.alert not in telling]
+    verdicts = [verdict for verdict in found if verdict.alert not in notifying]
     alarming = [verdict for verdict in verdicts if is_alarming(verdict)]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
     if alarming:

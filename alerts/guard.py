@@ -4,10 +4,11 @@ A tick is a function of what is stored and of `now`: run twice, or by two leader
 heartbeat comes first, so that a leader whose term is over is turned away before it writes anything.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.orm import Session
@@ -73,13 +74,15 @@ def tick(
     watching = with_environments(rules, [rollout.flag for rollout in decided.rollouts])
     counters = Counters.read(session, watching, now)
     budgets = error_budgets(watching)
-    asked = TickInputs(watching, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
-    if not state_cache.is_news(session, asked, now=now, term=term):
+    inputs = TickInputs(watching, counters, decided, [decided.overridden(each, now) for each in decided.rollouts])
+    if not state_cache.is_news(session, inputs, now=now, term=term):
         return []
     done = []
-    for rollout, overridden in zip(decided.rollouts, asked.overridden, strict=True):
-        ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
-        verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
+    for rollout, overridden in zip(decided.rollouts, inputs.overridden, strict=True):
+        ours = [
+            WatchedRule(rule, budgets[rule.name], rule.name in overridden) for rule in applicable(rules, rollout.flag)
+        ]
+        verdicts = _judge_rollout(session, rollout, ours, counters, now=now, term=term)
         decision = _act(session, rollout, verdicts, watching, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
@@ -89,22 +92,30 @@ def tick(
     return done
 
 
+class WatchedRule(NamedTuple):
+    """A rule of a rollout, its share of the error budget, and whether somebody lets it only notify for the moment."""
+
+    rule: Rule
+    budget: ErrorBudget
+    is_overridden: bool
+
+    @property
+    def acting(self) -> Rule:
+        """Return the rule as it may act now; a tripwire always may."""
+        may_only_notify = self.is_overridden and not self.rule.tripwire
+        return replace(self.rule, action=Action.NOTIFY) if may_only_notify else self.rule
+
+
 def _judge_rollout(
-    session: Session,
-    rollout: Rollout,
-    rules: Sequence[tuple[Rule, ErrorBudget]],
-    counters: Counters,
-    *,
-    overridden: Set[str],
-    now: datetime,
-    term: int,
+    session: Session, rollout: Rollout, rules: Sequence[WatchedRule], counters: Counters, *, now: datetime, term: int
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
     exposed = not exposure(rollout, rollout.plan.environment).empty
-    missing = any((rule.name, rule.fingerprint) not in remembered for rule, _ in rules)
+    missing = any((each.rule.name, each.rule.fingerprint) not in remembered for each in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
-    for rule, budget in rules:
+    for watched in rules:
+        rule, budget, _ = watched
         before = remembered.get((rule.name, rule.fingerprint)) or first_state(
             session, rule, counters, earlier.get(rule.name), now
         )
@@ -114,9 +125,8 @@ def _judge_rollout(
         begins = (rule.name, rule.fingerprint) not in remembered
         if rule.has_cohorts and (begins or _has_counted(before, after)):
             after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
-        judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
         facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
-        cases.append(Case(judged, _evidence(rule, after), facts, budget, after.verdict))
+        cases.append(Case(watched.acting, _evidence(rule, after), facts, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []
@@ -171,11 +181,11 @@ def _has_changed(before: AlertMemory, after: AlertMemory, verdict: Verdict) -> b
     if after is not before or before.verdict is None:
         return True
     # The counts are the same. What else a verdict says can differ in these alone; its sentence costs more to compose.
-    told, tells = (
+    earlier, current = (
         (each.status, each.cause, each.window, each.rollback_log10, each.calm_since)
         for each in (before.verdict, verdict)
     )
-    return told != tells
+    return earlier != current
 
 
 def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
@@ -191,10 +201,10 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
 
 def _notify_concern(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
     """Tell people, once an hour at most, of what is grave enough to act and may only be told."""
-    told = before is not None and before.notifies
-    if rule.tripwire and told and before:  # which fires again with each further bad outcome
-        told = before.counts.bad == verdict.counts.bad
-    if verdict.notifies and not told and rollout.flag != DRILL:
+    was_notified = before is not None and before.notifies
+    if rule.tripwire and was_notified and before:  # which fires again with each further bad outcome
+        was_notified = before.counts.bad == verdict.counts.bad
+    if verdict.notifies and not was_notified and rollout.flag != DRILL:
         sentence = incident_sentence(verdict, rule.own_migration)
         message = messages.of_concern(rollout.flag, rollout.attempt, verdict, sentence)
         outbox.enqueue(session, message, now=verdict.at)

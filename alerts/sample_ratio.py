@@ -47,17 +47,17 @@ def enforce(session: Session, rollout: Rollout, split: SampleRatio, *, now: date
     log_e = log_mismatch(split)
     if log_e < MISMATCH_LOG_E or store.was_held_for(session, rollout.flag, SOURCE, since=rollout.entered_at):
         return None
-    seen = split.inside / split.total
+    observed = split.inside / split.total
     evidence: Mapping[str, object] = {
         "source": SOURCE,
         "bad": split.inside,
         "total": split.total,
-        "rate": seen,
+        "rate": observed,
         "threshold": split.share,
         "evidence_log10": min(log_e, 700.0) / log(10),
     }
     reason = (
-        f"Exposure is not what the plan says: {split.inside:,} of {split.total:,} users were let in ({seen:.1%}), "
+        f"Exposure is not what the plan says: {split.inside:,} of {split.total:,} users were let in ({observed:.1%}), "
         f"the step asks for {split.share:.0%}."
     )
     return rollouts.hold(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence=evidence), lasting=True)

@@ -73,17 +73,17 @@ CACHED_STATE = AppState[_CachedState | None]("guard_state_cache", lambda: None)
 
 def active_decisions(session: Session, *, now: datetime, term: int, revision: int) -> ActiveDecisions:
     """Return the rollouts and overrides in force, read anew where `revision` is not the one they were read at."""
-    kept = _cached(term)
-    if kept.decided is not None and kept.decided.revision == revision:
-        return kept.decided
-    if kept.decided is not None and revision < kept.decided.revision:
+    cached = _cached(term)
+    if cached.decided is not None and cached.decided.revision == revision:
+        return cached.decided
+    if cached.decided is not None and revision < cached.decided.revision:
         # Revisions only grow, so the database was put back to a backup. An attempt of the same number there, or from
         # there on, is another one than we remember.
-        kept.memories.clear()
+        cached.memories.clear()
     found = ActiveDecisions(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
 
     def store() -> None:
-        kept.decided = found
+        cached.decided = found
 
     after_commit(session, store)
     return found
@@ -94,15 +94,15 @@ def is_news(session: Session, inputs: TickInputs, *, now: datetime, term: int) -
 
     There is none where the inputs are those of the last judgement, less than QUIET_SECONDS ago, and it changed nothing.
     """
-    kept = _cached(term)
-    if kept.judged is not None:
-        before, at = kept.judged
+    cached = _cached(term)
+    if cached.judged is not None:
+        before, at = cached.judged
         if inputs == before and 0 <= (now - at).total_seconds() < QUIET_SECONDS:
             return False
-    kept.is_settled = True
+    cached.is_settled = True
 
     def store() -> None:
-        kept.judged = (inputs, now) if kept.is_settled else None
+        cached.judged = (inputs, now) if cached.is_settled else None
 
     after_commit(session, store)
     return True
@@ -118,26 +118,26 @@ def save(
     session: Session,
     rollout: Rollout,
     before: Memories,
-    judged: Iterable[AlertStateUpdate],
+    updates: Iterable[AlertStateUpdate],
     *,
     now: datetime,
     term: int,
 ) -> None:
     """Store what was judged on top of what was recalled before."""
-    judged = list(judged)
-    if judged:
+    updates = list(updates)
+    if updates:
         _cached(term).is_settled = False
-    store.remember(session, rollout.flag, judged, now=now)
-    cohort_store.remember(session, rollout.flag, _cohort_updates(before, judged), now=now)
-    after = {**before, **{(each.rule.name, each.rule.fingerprint): each.memory for each in judged}}
+    store.remember(session, rollout.flag, updates, now=now)
+    cohort_store.remember(session, rollout.flag, _cohort_updates(before, updates), now=now)
+    after = {**before, **{(each.rule.name, each.rule.fingerprint): each.memory for each in updates}}
     memories, key = _cached(term).memories, (rollout.flag, rollout.attempt)
     memories.pop(key, None)  # forgotten until it is certain that this tick was committed
     after_commit(session, lambda: memories.update({key: after}))
 
 
-def _cohort_updates(before: Memories, judged: Iterable[AlertStateUpdate]) -> Iterator[CohortUpdate]:
+def _cohort_updates(before: Memories, updates: Iterable[AlertStateUpdate]) -> Iterator[CohortUpdate]:
     """Yield what changed of each cohort: most don't in most ticks."""
-    for each in judged:
+    for each in updates:
         known = before.get((each.rule.name, each.rule.fingerprint))
         for cohort, memory in each.memory.cohorts.items():
             if known is None or known.cohorts.get(cohort) is not memory:

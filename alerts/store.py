@@ -104,12 +104,12 @@ def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, st
 def earlier_bursts(session: Session, flag: str) -> dict[str, Bursts]:
     """Return what earlier attempts, or an earlier threshold, have shown of bursts, by alert."""
     rows = execute_core(session, select(TABLE.c.alert, TABLE.c.seen).where(TABLE.c.flag == flag))
-    return {alert: _bursts(seen) for alert, seen in rows}
+    return {alert: _bursts(stored) for alert, stored in rows}
 
 
-def remember(session: Session, flag: str, judged: Iterable[AlertStateUpdate], *, now: datetime) -> None:
+def remember(session: Session, flag: str, updates: Iterable[AlertStateUpdate], *, now: datetime) -> None:
     """Store what was judged."""
-    REMEMBER.execute_many(session, [_row(flag, each, now) for each in judged])
+    REMEMBER.execute_many(session, [_row(flag, each, now) for each in updates])
 
 
 def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:
@@ -190,8 +190,8 @@ def _memory(row: Any) -> AlertMemory:
     )
 
 
-def _bursts(seen: Mapping[str, Any]) -> Bursts:
-    return bursts_from_json(seen["bursts"]) if "bursts" in seen else Bursts()
+def _bursts(stored: Mapping[str, Any]) -> Bursts:
+    return bursts_from_json(stored["bursts"]) if "bursts" in stored else Bursts()
 
 
 def _step_start(stored: list[Any] | None) -> StepStart | None:
@@ -207,20 +207,20 @@ def _pair(counts: Counts) -> list[int]:
     return [counts.bad, counts.total]
 
 
-def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, object]:
-    memory = judged.memory
+def _row(flag: str, changed: AlertStateUpdate, now: datetime) -> dict[str, object]:
+    memory = changed.memory
     return {
         "flag": flag,
-        "alert": judged.rule.name,
-        "attempt": judged.attempt,
-        "fingerprint": judged.rule.fingerprint,
+        "alert": changed.rule.name,
+        "attempt": changed.attempt,
+        "fingerprint": changed.rule.fingerprint,
         "seen": {
             "bad": memory.seen.bad,
             "total": memory.seen.total,
             "pairs_bad": memory.seen_pairs.bad,
             "pairs_total": memory.seen_pairs.total,
             "silence": silences.to_json(memory.silence),
-            **_operations(judged.rule, memory),
+            **_operations(changed.rule, memory),
             "control": _pair(memory.seen_control),
             "served": _pair(memory.seen_served),
             "served_evidence": evidences.to_json(memory.served),
@@ -230,7 +230,7 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, object
             "step": memory.step and [memory.step.entered_at.isoformat(), *_pair(memory.step.before)],
         },
         "evidence": evidences.to_json(memory.evidence),
-        "pairs": evidences.to_json(memory.pairs) if judged.rule.attributable else None,
+        "pairs": evidences.to_json(memory.pairs) if changed.rule.attributable else None,
         "verdict": verdicts.to_json(memory.verdict) if memory.verdict else None,
         "changed_at": now,
     }

@@ -37,8 +37,8 @@ def name_errors(name: str) -> Iterator[str]:
     """Name what SDKs and addresses could not carry in the name of a rollout."""
     flag, separator, environment = name.partition(SEPARATOR)
     if not FLAG_NAME.fullmatch(flag):
-        shown = flag[:LENGTH_MAX]
-        yield f"{shown!r} can't be the name of a flag: write letters, digits and . _ ~ -, at most {LENGTH_MAX}."
+        start = flag[:LENGTH_MAX]
+        yield f"{start!r} can't be the name of a flag: write letters, digits and . _ ~ -, at most {LENGTH_MAX}."
     if separator:
         yield from environment_errors(environment)
 
@@ -48,8 +48,8 @@ def environment_errors(environment: str) -> Iterator[str]:
     if environment.casefold() == PRODUCTION:  # else people would read another one as it, and no guard watches that
         yield "The rollout of production is the flag's own: leave out the environment, or name another one."
     elif not ENVIRONMENT_NAME.fullmatch(environment):
-        shown = environment[:ENVIRONMENT_LENGTH_MAX]
+        start = environment[:ENVIRONMENT_LENGTH_MAX]
         yield (
-            f"{shown!r} can't be the environment of a rollout: write letters, digits, _ and -, "
+            f"{start!r} can't be the environment of a rollout: write letters, digits, _ and -, "
             f"at most {ENVIRONMENT_LENGTH_MAX}."
         )

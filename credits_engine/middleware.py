@@ -152,9 +152,9 @@ class LocalBackend:
             lambda session: reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason)
         )
 
-    def _finalized(self, settle: Callable[..., object]) -> None:
+    def _finalized(self, finalize: Callable[..., object]) -> None:
         try:
-            deadlocks.in_transaction(settle)
+            deadlocks.in_transaction(finalize)
         except (reservations.FinalizedDifferentlyError, reservations.UnknownReservationError) as error:
             raise Problem(409, "RESERVATION_SETTLED", str(error.args[0])) from error
 

@@ -2,9 +2,11 @@
 
 from control_plane.audiences.base import AudienceKind, audience_kind
 from control_plane.audiences.constraint import listed
+from control_plane.audiences.segment import SegmentNotice
 from control_plane.core.phases import Phase
 from dashboards.constraint_sentences import constraint_sentence
-from dashboards.filters import joined
+from dashboards.delivered_texts import delivered
+from dashboards.filters import joined, pluralize
 from dashboards.language import SOURCE, gettext, language
 
 
@@ -18,7 +20,7 @@ def audience_sentence(phase: Phase, cutover: str) -> str:
         case AudienceKind.NEW_SIGNUPS:
             return gettext("Those who signed up after %(day)s", day=cutover)
         case AudienceKind.ATTRIBUTES:
-            return gettext("Customers whose %(conditions)s", conditions=_conditions(phase))
+            return _customers(phase)
         case AudienceKind.EVERYONE:
             return gettext("All production users")
         case _:
@@ -35,14 +37,31 @@ def audience_reach(phase: Phase, share: str) -> str:
         case AudienceKind.NEW_SIGNUPS:
             return gettext("%(share)s of new signups", share=share)
         case AudienceKind.ATTRIBUTES:
-            return gettext("%(share)s of customers whose %(conditions)s", share=share, conditions=_conditions(phase))
+            return _share_of_customers(phase, share)
         case AudienceKind.EVERYONE:
             return gettext("%(share)s of everyone", share=share)
         case _:
             return audience_kind(phase.audience).reach(phase, share)
 
 
-def _conditions(phase: Phase) -> str:
+def segment_sentence(notice: SegmentNotice) -> str:
+    """Say what became of a segment that a plan names."""
+    named = {"segment": notice.segment, "phase": delivered(notice.phase), "environment": notice.environment}
+    if notice.is_there:
+        return gettext(
+            "Segment %(segment)s was changed after the plan took its conditions; phase %(phase)s keeps those until the "
+            "plan is applied again.",
+            **named,
+        )
+    return gettext(
+        "Segment %(segment)s of %(environment)s can't be taken any more; phase %(phase)s keeps the conditions that it "
+        "had.",
+        **named,
+    )
+
+
+def conditions_sentence(phase: Phase) -> str:
+    """List the conditions inside a sentence."""
     if language() == SOURCE:
         return listed(phase.constraints)
     wires = [
@@ -50,3 +69,18 @@ def _conditions(phase: Phase) -> str:
         for each in phase.constraints
     ]
     return joined([constraint_sentence(wire) for wire in wires])
+
+
+def _customers(phase: Phase) -> str:
+    if phase.segment:
+        conditions = pluralize(len(phase.constraints), "condition")
+        return gettext(
+            "Customers of segment %(segment)s (%(conditions)s)", segment=phase.segment, conditions=conditions
+        )
+    return gettext("Customers whose %(conditions)s", conditions=conditions_sentence(phase))
+
+
+def _share_of_customers(phase: Phase, share: str) -> str:
+    if phase.segment:
+        return gettext("%(share)s of segment %(segment)s", share=share, segment=phase.segment)
+    return gettext("%(share)s of customers whose %(conditions)s", share=share, conditions=conditions_sentence(phase))

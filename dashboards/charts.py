@@ -219,12 +219,12 @@ def _crossings(lines: Iterable[Line], marks: Iterable[Mark], left: float, limit_
     """Count what would cross words of LABEL_WIDTH that begin at `left` and stand on the limit."""
     right, top = left + LABEL_WIDTH, limit_y - LABEL_HEIGHT
     pieces = [pair for line in lines for pair in pairwise(line.dots)]
-    crossing = [
+    crossings = [
         (one, two)
         for one, two in pieces
         if one.x <= right and two.x >= left and min(one.y, two.y) < limit_y and max(one.y, two.y) > top
     ]
-    return len(crossing) + sum(left <= mark.position <= right for mark in marks)
+    return len(crossings) + sum(left <= mark.position <= right for mark in marks)
 
 
 def _grouped(placed: Sequence[tuple[float, float, str]]) -> tuple[Mark, ...]:

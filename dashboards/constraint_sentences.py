@@ -58,7 +58,7 @@ def dependency_sentence(dependency: Wire) -> str:
 def _quoted(values: Sequence[str]) -> str:
     if not values:
         return gettext("nothing")
-    shown = ", ".join(f"“{_shortened(value)}”" for value in values[:VALUES_MAX])
+    shown = ", ".join(gettext("“%(value)s”", value=_shortened(value)) for value in values[:VALUES_MAX])
     more = len(values) - VALUES_MAX
     if more <= 0:
         return shown

@@ -87,6 +87,11 @@ DELIVERED = frozenset(
         N_("Week 1 after the full rollout"),
         N_("Month 1 after the full rollout"),
         N_("Month 3: the end of the legacy system"),
+        # contacts
+        N_("Technical Lead: Development Team"),
+        N_("Product Owner: Product Team"),
+        N_("DevOps: Infrastructure Team"),
+        N_("Support: Customer Success Team"),
     )
 )
 

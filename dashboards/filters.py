@@ -14,6 +14,7 @@ from dashboards.names import NAMES, NOUNS
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 ACRONYMS = ("api",)
+CAMEL = re.compile(r"(?<=[a-z])[A-Z](?=[a-z])")
 IDENTIFIER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 INSTANT = re.compile(r"\b\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)| \d\d:\d\d UTC)")
 ISO_DAY = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w:-])")
@@ -123,9 +124,9 @@ def pluralize(number: int, noun: str) -> str:
     return ngettext(*NOUNS[noun], number, count=count(number))
 
 
-def joined(words: Sequence[str]) -> str:
+def joined(texts: Sequence[str]) -> str:
     """Join words as a sentence lists them: `a, b and c`."""
-    *others, last = words
+    *others, last = texts
     return gettext("%(others)s and %(last)s", others=", ".join(others), last=last) if others else last
 
 
@@ -181,19 +182,20 @@ def figure(name: str, value: object) -> str:
 
 
 def plain(name: str) -> str:
-    """Return a name as a label: `required_seconds` becomes `Required`, `api_error_rate` becomes `API error rate`.
+    """Return a name as a label: `required_seconds` becomes `Required`, `expiresAt` becomes `Expires at`.
 
     Names of ours have one in each language; others stand in their own words.
     """
-    known = NAMES.get(name.removesuffix("_seconds"))
-    return gettext(known) if known else in_english(name)
+    snake = CAMEL.sub(lambda found: f"_{found[0].lower()}", name)
+    known = NAMES.get(snake.removesuffix("_seconds"))
+    return gettext(known) if known else in_english(snake)
 
 
 def in_english(name: str) -> str:
     """Return a name as a label in its own words."""
     first, *rest = name.removesuffix("_seconds").replace("_", " ").split(" ")
-    words = [first.capitalize(), *rest]
-    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)
+    parts = [first.capitalize(), *rest]
+    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in parts)
 
 
 def sentence(text: str) -> str:

@@ -26,11 +26,11 @@ class Term:
 
 def terms() -> tuple[Term, ...]:
     """Return every term in the present language, by its name there."""
-    shown = (
+    rows = (
         Term(each.anchor, each.english, *(pgettext_of(CONTEXT, text) if text else "" for text in _texts(each)))
         for each in _written()
     )
-    return tuple(sorted(shown, key=lambda each: each.name.casefold()))
+    return tuple(sorted(rows, key=lambda each: each.name.casefold()))
 
 
 def meaning(anchor: str) -> str:

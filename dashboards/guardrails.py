@@ -11,7 +11,7 @@ from alerts.analysis.rule_counts import Countable, reads
 from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import SideNames
-from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
+from dashboards.chart_windows import TimeScale
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
 from dashboards.language import gettext, ngettext
@@ -108,8 +108,8 @@ class AlertView:
     def idle(self) -> bool:
         """Return whether there is nothing to show but that nothing happened."""
         measured = self.verdict is not None and self.verdict.counts.total > 0
-        is_silent = self.status is Status.INSUFFICIENT and not self.rule.tripwire
-        return is_silent and not measured and not any(line.last for line in self.chart.lines)
+        has_no_data = self.status is Status.INSUFFICIENT and not self.rule.tripwire
+        return has_no_data and not measured and not any(line.last for line in self.chart.lines)
 
     @property
     def attempts_for_chance(self) -> int:
@@ -166,32 +166,36 @@ class AlertView:
         return labels[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
 
 
+@dataclass(frozen=True, slots=True)
+class ChartLayout:
+    """The time that the charts of alerts show, their size, and the changes of the rollout that are marked on them."""
+
+    scale: TimeScale
+    frame: Frame = CARD
+    changes: Sequence[tuple[datetime, str]] = ()
+
+
 def alert_views(
     rules: Sequence[Rule],
     verdicts: Iterable[Verdict],
     minutes: Minutes,
+    layout: ChartLayout,
     *,
-    now: datetime,
-    changes: Sequence[tuple[datetime, str]] = (),
-    frame: Frame = CARD,
-    scale: TimeScale | None = None,
     is_latched: bool = False,
 ) -> tuple[AlertView, ...]:
-    """Return every alert with its history, what needs attention first; `changes` of the rollout, with their names,
-    become marks.
+    """Return every alert with its history, what needs attention first.
 
-    `minutes` are counted by the points of the scale, which are the minutes of the last hour without one.
+    `minutes` are counted by the points of the layout's scale.
     """
-    scale = scale or time_scale(ChartWindow.HOUR, now)
     by_alert = {verdict.alert: verdict for verdict in verdicts}
     budgets, sources = error_budgets(rules), _by_source(minutes)
     views = [
         AlertView(
             rule=rule,
             verdict=by_alert.get(rule.name),
-            chart=_history(rule, sources, scale=scale, changes=changes, frame=frame),
+            chart=_history(rule, sources, layout),
             bar=_bar(by_alert.get(rule.name), budgets[rule.name]),
-            scale=scale,
+            scale=layout.scale,
             is_latched=is_latched,
         )
         for rule in rules
@@ -221,17 +225,16 @@ def _by_source(minutes: Minutes) -> Sources:
     return found
 
 
-def _history(
-    rule: Rule, sources: Sources, *, scale: TimeScale, changes: Sequence[tuple[datetime, str]], frame: Frame
-) -> Chart:
+def _history(rule: Rule, sources: Sources, layout: ChartLayout) -> Chart:
     """Return the bad rate over the alert's own window, as the guard would have read it.
 
     A step that is longer takes the window's place.
     """
+    scale = layout.scale
     width = scale.points(timedelta(seconds=rule.window_seconds))
     series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, sources)]
-    marks = [(at.timestamp() / 60, name) for at, name in changes]
-    return line_chart(series, start=scale.start, end=scale.end, limit=rule.threshold, marks=marks, frame=frame)
+    marks = [(at.timestamp() / 60, name) for at, name in layout.changes]
+    return line_chart(series, start=scale.start, end=scale.end, limit=rule.threshold, marks=marks, frame=layout.frame)
 
 
 def _series(rule: Rule, sources: Sources) -> list[tuple[str, dict[int, tuple[int, int]]]]:

@@ -81,9 +81,9 @@ class LiveReader:
 
     def __init__(self, app: Flask, render: Render, language: Language, *, retry_seconds: int) -> None:
         # A request of its own: the one that opened the page ends in another thread, and traces and counts with it.
-        words = {name: value for name, value in environ().items() if isinstance(value, str)}
-        self.context = app.request_context(words | {"wsgi.input": BytesIO()})
-        self.claim = self.context.request.url, *(words.get(name, "") for name in CREDENTIALS)
+        environment = {name: value for name, value in environ().items() if isinstance(value, str)}
+        self.context = app.request_context(environment | {"wsgi.input": BytesIO()})
+        self.claim = self.context.request.url, *(environment.get(name, "") for name in CREDENTIALS)
         """Readers who have this in common are the same person, who looks at the same page."""
         self.render = render
         self._language = language
@@ -117,8 +117,8 @@ class LiveReader:
         sent: dict[str, str] = {}
         while True:
             with self._changed:
-                news, is_seen, self._seen = self._news, self._number == self._seen, self._number
-            if news is None or is_seen:
+                news, is_current, self._seen = self._news, self._number == self._seen, self._number
+            if news is None or is_current:
                 yield b""
                 continue
             yield from news.events(sent)

@@ -4,9 +4,9 @@ English is what pydantic says of a field; another language has a sentence for ea
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from control_plane.platform.problems import Problem
 from dashboards.language import N_, SOURCE, gettext, language
@@ -49,7 +49,7 @@ def mistakes_of(refusal: Problem | ValidationError) -> Sequence[str]:
     return [_sentence(each) for each in errors[:MISTAKES_MAX]] or [problem_sentence(refusal)]
 
 
-def _of_field(error: Mapping[str, Any]) -> str:
+def _of_field(error: ErrorDetails) -> str:
     if language() == SOURCE or error["type"] not in TYPES:
         return str(error["msg"])
     return gettext(TYPES[error["type"]], **error.get("ctx", {}))

@@ -26,7 +26,7 @@ SENTENCES: Mapping[str, str] = {
     "PROVIDER_UNREACHABLE": N_("The identity provider does not answer; try again later, or sign in with a password."),
     "NO_ROLE": N_("The identity provider gives you no role here; ask an admin."),
     "LOCKED_OUT": N_("This account is locked out here; ask an admin."),
-    "SECOND_FACTOR_REQUIRED": N_("Your role takes a second factor; set up a device on your account first."),
+    "SECOND_FACTOR_REQUIRED": N_("Your role takes a second factor; set up an authenticator app on your account first."),
     "WRONG_PASSKEY": N_("This passkey can't be used here; take another one, or sign in in another way."),
     "TOO_MANY_PASSKEYS": N_("You have as many passkeys as you may; remove one first."),
     "PASSKEY_NOT_FOUND": N_("There is no such passkey any more."),
@@ -67,6 +67,7 @@ SENTENCES: Mapping[str, str] = {
     "OVERRIDE_NOT_FOUND": N_("There is no such override any more."),
     "SEGMENT_NOT_FOUND": N_("There is no segment of this number here."),
     "SEGMENT_IN_USE": N_("Flags refer to this segment: %(flags)s. Change those first."),
+    "SEGMENT_IN_PLANS": N_("Plans name this segment: %(plans)s. Write its conditions into those first."),
     "FLAG_IN_USE": N_("Flags depend on this flag: %(flags)s. Change those first."),
     "FLAG_EXISTS": N_("There is a flag of this name already."),
     "INVALID_USER_ID": N_("The user id can't be used."),
@@ -136,7 +137,10 @@ SENTENCES: Mapping[str, str] = {
     "UNKNOWN_ROLLBACK_REPORT": N_("There is no report on this attempt; one is made within seconds of a rollback."),
     "REQUEST_TIMEOUT": N_("The form did not arrive in time; send it again."),
     "ROLLOUT_ARCHIVED": N_("The rollout is archived; revive it first."),
-    "SECOND_FACTOR_EXISTS": N_("A device is set up already; remove it first, with one of its codes."),
+    "SECOND_FACTOR_EXISTS": N_("An authenticator app is set up already; remove it first, with one of its codes."),
+    "SEGMENT_CHANGED": N_(
+        "A segment was changed since you saw it; look at what the plan would change, then save again."
+    ),
     "SEGMENT_IDS_CONFLICT": N_(
         "SDKs could not tell the user lists of this flag from those of another; choose another name."
     ),

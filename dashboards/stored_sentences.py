@@ -133,20 +133,25 @@ WRITTEN = (
     N_("Over its threshold, and %(candidate)s alone is to blame."),
     N_("Over its threshold; whether %(control)s would do better is not known."),
     N_(
-        "Bad were %(bad)s of %(total)s users (%(share)s) in the last %(span)s and %(whole)s since the attempt began, "
-        "each user once an hour; allowed are %(threshold)s of the users of an hour."
+        "%(bad)s of %(total)s users (%(share)s) were bad in the last %(span)s, and %(whole)s since the attempt began, "
+        "each user once an hour; %(threshold)s of the users of an hour is allowed."
     ),
     N_("%(candidate)s failed operations of %(bad)s of %(total)s users."),
     N_("%(candidate)s failed %(bad)s of the %(total)s users whom it served."),
     N_("%(candidate)s answered %(bad)s of %(total)s users differently from %(control)s."),
     N_("%(candidate)s refused %(bad)s of %(total)s users what %(control)s grants."),
     N_("%(alert)s is over its threshold: it was bad for %(bad)s of %(total)s users."),
-    N_("Bad were %(window)s in the last %(span)s and %(whole)s since the attempt began; allowed are %(threshold)s."),
+    N_("%(window)s were bad in the last %(span)s, and %(whole)s since the attempt began; %(threshold)s is allowed."),
     N_("Chance alone gets this far in at most 1 of %(attempts)s attempts; a rollback takes 1 of %(needed)s."),
     N_("Chance alone gets this far in at most 1 of %(attempts)s attempts."),
     N_("Chance alone explains it; a rollback takes 1 of %(needed)s."),
     N_("Chance alone explains it."),
-    # as audit entries say it that were written before 30 November 2026
+    # as audit entries say it that were written before 1 December 2026
+    N_(
+        "Bad were %(bad)s of %(total)s users (%(share)s) in the last %(span)s and %(whole)s since the attempt began, "
+        "each user once an hour; allowed are %(threshold)s of the users of an hour."
+    ),
+    N_("Bad were %(window)s in the last %(span)s and %(whole)s since the attempt began; allowed are %(threshold)s."),
     N_("Evidence 10^%(power)s; a rollback takes 10^%(needed)s."),
     N_("Evidence 10^%(power)s."),
     # what the guard found of a part of the traffic
@@ -247,8 +252,8 @@ def _sentence(text: str) -> str | None:
     for each in TEMPLATES:
         values = each.values(text)
         if values is not None:
-            shown = {name: _value(name, value) for name, value in values.items()}
-            return gettext(each.message, **shown)
+            localized = {name: _value(name, value) for name, value in values.items()}
+            return gettext(each.message, **localized)
     return None
 
 
@@ -273,10 +278,10 @@ def localized_value(text: str) -> str:
     if length := LENGTH.fullmatch(text):
         return span(int(length[1]) * SECONDS[length[2]])
     named = IDENTIFIER.sub(lambda found: plain(found[0]) if found[0] in NAMES else found[0], text)
-    told = iso_day(_figure(named))
+    day = iso_day(_figure(named))
     for conjunction in CONJUNCTIONS:
-        told = told.replace(conjunction, gettext(conjunction))
-    return told
+        day = day.replace(conjunction, gettext(conjunction))
+    return day
 
 
 def _word_or_figure(text: str) -> str:

@@ -100,10 +100,10 @@ print(json.load(urlopen(request)))"""
 
 
 def _curl(address: str, path: str, body: Mapping[str, object] | None = None) -> str:
-    words = ["curl", "-s", "-H", f'"Authorization: ${VARIABLE}"']
+    arguments = ["curl", "-s", "-H", f'"Authorization: ${VARIABLE}"']
     if body is not None:
-        words += ["-H", '"Content-Type: application/json"', "-d", shlex.quote(json.dumps(body))]
-    return " ".join([*words, shlex.quote(address + path)])
+        arguments += ["-H", '"Content-Type: application/json"', "-d", shlex.quote(json.dumps(body))]
+    return " ".join([*arguments, shlex.quote(address + path)])
 
 
 BY_TYPE: Mapping[TokenType, Callable[[str], Sequence[Snippet]]] = {

@@ -17,7 +17,7 @@ POLICIES: Mapping[str, str] = {
     "state": N_("only one lets the account consume"),
 }
 FAULTS: Mapping[str, str] = {
-    "charge": N_("charged something else than was asked for"),
+    "charge": N_("charged another amount than was asked for"),
     "used": N_("counted from a figure that is not in its book"),
     "limit": N_("held another limit than its book's"),
     "period": N_("counted in another period than its book's"),

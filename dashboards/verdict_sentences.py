@@ -27,8 +27,10 @@ def verdict_reason(verdict: Verdict, migration: Migration | None) -> str:
     """Say what decided, with every figure behind it."""
     if language() == SOURCE:
         return figures_in(verdict.reason)
+    if not verdict.counts.total:
+        return verdict_cause(verdict, migration)
     figures = gettext(
-        "Bad were %(window)s in the last %(span)s and %(whole)s since the attempt began; allowed are %(threshold)s.",
+        "%(window)s were bad in the last %(span)s, and %(whole)s since the attempt began; %(threshold)s is allowed.",
         window=_bad_of(verdict.window, verdict.per),
         span=span(verdict.window_seconds),
         whole=_bad_of(verdict.counts, verdict.per),

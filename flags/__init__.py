@@ -6,8 +6,9 @@ from control_plane import rollouts
 from control_plane.plans.previews import register_change_query
 from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts.losses import register_loss_query
+from control_plane.rollouts.segments import register_segment_query
 from flags import api, snapshot
-from flags.administration import changes, losses, overrides, plan_checks
+from flags.administration import changes, losses, overrides, plan_checks, plan_segments
 from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
 from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
 from flags.usage import reporter
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
     rollouts.on_change("definitions", plan_checks.refuse_defined)
     rollouts.register_plan_check("flags", plan_checks.plan_reasons)
     register_loss_query(losses.loss)
+    register_segment_query(plan_segments.plan_segments)
     register_change_query(changes.changes)
     sse.init_app(app, settings)
     client_api.read_tags_from_database(app)

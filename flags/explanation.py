@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.audiences.base import KINDS
 from control_plane.core.phases import PRODUCTION, Phase, Rollout, exposure_at, position_after
-from control_plane.platform.settings import Settings
 from control_plane.rollout_names import environment_of
 from control_plane.rollouts import store as rollout_store
 from flags import store
@@ -66,23 +65,21 @@ ENGLISH = Sentences()
 def explainer(
     session: Session,
     snapshots: Snapshots,
-    settings: Settings,
     key: str,
     *,
+    environment: str,
     now: datetime,
-    environment: str | None,
     sentences: Sentences = ENGLISH,
 ) -> Explainer:
-    """Return a function that explains the flag for any number of users. Raises UnknownFlagError.
+    """Return a function that explains the flag in an environment for any number of users. Raises UnknownFlagError.
 
     `attributes` outweigh what our directory knows of a user.
     """
-    place = environment or settings.environment
-    flag = snapshots.current(session, place).flags.get(key)
+    flag = snapshots.current(session, environment).flags.get(key)
     if flag is not None:
-        rollout = rollout_store.deciding(session, key, place) or rollouts.find(session, key)
+        rollout = rollout_store.deciding(session, key, environment) or rollouts.find(session, key)
         return partial(_of_rollout, session, (flag, rollout), now, sentences=sentences)
-    return partial(_of_import, session, _flag_explainer(session, snapshots, key, place, now), now)
+    return partial(_of_import, session, _flag_explainer(session, snapshots, key, environment, now), now)
 
 
 def _of_rollout(

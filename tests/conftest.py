@@ -133,10 +133,10 @@ def sign_in(app: Flask, cast: Mapping[str, Person]) -> Callable[[str], FlaskClie
 def make_token(app: Flask, now: datetime) -> Callable[..., str]:
     """`make_token("client", environment="staging")` is the text of a new token."""
 
-    def make(kind: str, **options: Any) -> str:
-        words: dict[str, Any] = {"environment": "production", "now": now} | options
+    def make(kind: str, *, now: datetime = now, actor: str = "system", **options: Any) -> str:
+        new = accounts.NewToken(f"a {kind} token", kind, **({"environment": "production"} | options))
         with app.app_context(), transaction() as session:
-            return accounts.create_token(session, f"a {kind} token", kind, **words)
+            return accounts.create_token(session, new, now=now, actor=actor)
 
     return make
 

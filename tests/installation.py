@@ -36,7 +36,9 @@ class Installation:
         """Return the text of a new token."""
         with self.app.app_context(), transaction() as session:
             return accounts.create_token(
-                session, f"a {kind} token", kind, environment=environment, now=datetime.now(UTC), **options
+                session,
+                accounts.NewToken(f"a {kind} token", kind, environment=environment, **options),
+                now=datetime.now(UTC),
             )
 
     def watch(self) -> None:

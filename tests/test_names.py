@@ -33,6 +33,14 @@ DENIED = frozenset(
 """Metaphors, past participles as nouns and adverbs as functions: see the table of the glossary for what to write."""
 ALLOWED = {"touch_last_seen": "the column is Unleash's `last_seen_at`"}
 """Names that hold a denied word all the same, each with the reason."""
+ALLOWED_VALUES = {
+    "alone": "a job of the schedule that shares its thread with none",
+    "asked_per_second": "stored in the report of a load test",
+    "owed": "what a rollback's report calls the amount to give back",
+    "seen_version": "the version with which a form was sent out",
+    "shown": "the fields of a form of the plan",
+}
+"""Parameters and local values that hold a denied word all the same."""
 FREE_RELATIVE = re.compile(r"(Who|Whom|Whose|What|How|Where|Whoever|Whatever|Whether|Which)\b")
 NOUN_PHRASE = re.compile(r"(The|A|An|Every|One|Why|When|Everything|All|Both|Everybody|Those)\b")
 DESCRIBED_AS_VALUES = re.compile(r"property|setter|fixture|command|group|option|argument")
@@ -89,9 +97,27 @@ def definitions(*packages: str) -> tuple[Definition, ...]:
     )
 
 
+def values(*packages: str) -> Iterator[tuple[str, str]]:
+    """Yield every parameter and every local value, with the function that it is in."""
+    for path in modules(*packages):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                place = f"{path.relative_to(ROOT)}:{function.name}"
+                for node in ast.walk(function):
+                    if isinstance(node, ast.arg):
+                        yield place, node.arg
+                    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                        yield place, node.id
+
+
 def test_modules_classes_and_functions_are_named_in_words_of_the_field() -> None:
     assert denied(module_names(*PRODUCT)) == []
     assert denied((each.place, each.name) for each in definitions(*PRODUCT)) == []
+
+
+def test_parameters_and_local_values_are_named_in_words_of_the_field() -> None:
+    found = {place for place in denied(values(*PRODUCT)) if place.rpartition(" ")[2] not in ALLOWED_VALUES}
+    assert found == set()
 
 
 def test_support_code_of_tests_is_named_in_words_of_the_field() -> None:

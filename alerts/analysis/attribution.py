@@ -179,8 +179,8 @@ def _only_v2_fails(rule: Rule, pairs: Pairs) -> bool:
         return False
     if pairs.legacy_failed == 0:
         return log_start(rule_test(rule), Counts(pairs.v2_only, pairs.compared)) >= V2_WORSE_LOG_E
-    bet = discordant_test(window_seconds=rule.window_seconds)
-    return log_start(bet, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only)) >= V2_WORSE_LOG_E
+    paired_test = discordant_test(window_seconds=rule.window_seconds)
+    return log_start(paired_test, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only)) >= V2_WORSE_LOG_E
 
 
 def _beside_legacy(arms: Arms) -> Attribution:
@@ -206,8 +206,8 @@ def _only_v2_in_window(rule: Rule, pairs: Pairs) -> bool:
         alarming = log_start(rule_test(rule), Counts(pairs.v2_only, pairs.compared))
         if alarming >= ALARMING_LOG_E:
             return True
-    bet = discordant_test(window_seconds=rule.window_seconds)
-    return log_start(bet, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only)) >= V2_WORSE_LOG_E
+    paired_test = discordant_test(window_seconds=rule.window_seconds)
+    return log_start(paired_test, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only)) >= V2_WORSE_LOG_E
 
 
 def _only_v2_in_attempt(evidence: Evidence, pairs: Pairs) -> bool:

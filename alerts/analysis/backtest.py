@@ -36,8 +36,8 @@ def backtest(
         window.append((at, counts))
         while (at - window[0][0]).total_seconds() >= rule.window_seconds:
             window.popleft()
-        seen = sum((each for _, each in window), Counts())
-        highest = max(highest, seen, key=lambda each: (each.rate, each.bad))
+        in_window = sum((each for _, each in window), Counts())
+        highest = max(highest, in_window, key=lambda each: (each.rate, each.bad))
         if held_at is None and evidence.log_e >= budget.hold_log_e:
             held_at = at
         if rolled_back_at is None and budget.is_reached_by(evidence):

@@ -161,13 +161,13 @@ def mean_runs(*histories: RunHistory) -> float:
     bursts = sum(each.outside_bad for each in begins)
     if not bursts:
         return 0.0
-    seen = sum(each.inside_bad for each in begins)
+    inside = sum(each.inside_bad for each in begins)
     by_chance = sum(
         each.begins.inside_total * each.begins.outside_bad / max(1, each.begins.outside_total + each.good)
         for each in histories
     )
     # The Poisson mean that is exceeded once in twenty; of none seen it is 3.
-    upper = 1 + max(0.0, seen + 1.35 + UPPER_DEVIATIONS * sqrt(seen + 1) - by_chance) / bursts
+    upper = 1 + max(0.0, inside + 1.35 + UPPER_DEVIATIONS * sqrt(inside + 1) - by_chance) / bursts
     return next((size for size in RUNS_SIZES if size >= upper), 0.0)
 
 
@@ -200,30 +200,35 @@ def _runs_size(bursts: Bursts, threshold: float) -> float:
     return mean_runs(*(runs for history, runs in sides if history.counts.rate <= threshold))
 
 
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What was counted since the last look, of the candidate and of the control.
+
+    Of a rule per account, `operations` are those behind the candidate's: a burst shows in the order of operations, and
+    at most as many accounts as operations fail in it.
+    """
+
+    candidate: Counts
+    control: Counts = field(default_factory=Counts)
+    operations: Counts | None = None
+
+
 def weigh(
-    rule: Rule,
-    evidence: Evidence,
-    bursts: Bursts,
-    counts: Counts,
-    control: Counts,
-    *,
-    at: datetime,
-    learning: bool,
-    operations: Counts | None = None,
+    rule: Rule, evidence: Evidence, bursts: Bursts, increment: Increment, *, at: datetime, learning: bool
 ) -> tuple[Evidence, Bursts]:
-    """Return the evidence after `counts` more outcomes, and what both sides have shown of bursts; `control` are theirs.
+    """Return the evidence after more outcomes, and what both sides have shown of bursts.
 
     How large bursts are is learnt while nobody is exposed and stays as it is from then on: evidence against a release
-    must not change the measure that it is taken by. Of a rule per account, `operations` are those behind `counts`: a
-    burst shows in the order of operations, and at most as many accounts as operations fail in it.
+    must not change the measure that it is taken by.
     """
+    counts, control = increment.candidate, increment.control
     size, apart, spaced = bursts.size, bursts.apart, bursts.spaced
     if size > 1 and not rule.by_account:
         reach, left_of_each = (REACH, bursts.runs_size) if bursts.runs_size else (ENDLESS, spaced_size(size))
         apart = add_outcomes(apart, counts, horizon_of(size), reach)
         outside = apart.outside - bursts.apart.outside
         spaced = step(rule_test(rule, burst_size=left_of_each), spaced, outside, at=at)
-    own = counts if operations is None else operations
+    own = counts if increment.operations is None else increment.operations
     candidate, control_history = add_outcomes(bursts.candidate, own), add_outcomes(bursts.control, control)
     candidate_runs, control_runs = bursts.candidate_runs, bursts.control_runs
     learns = learning and not rule.tripwire

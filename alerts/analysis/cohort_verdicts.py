@@ -44,8 +44,8 @@ def with_cohort(
     status, cause = concern
     if status is Status.WATCH:
         mild = GRAVITY[verdict.status] <= GRAVITY[status]
-        told = named._replace(notifies=True)
-        return told._replace(status=status, cause=cause, cohort=sentence) if mild else told
+        notifying = named._replace(notifies=True)
+        return notifying._replace(status=status, cause=cause, cohort=sentence) if mild else notifying
     if GRAVITY[status] < GRAVITY[verdict.status] or (status is verdict.status and _is_held_by_all(verdict, budget)):
         return named
     return verdict._replace(

@@ -141,8 +141,8 @@ def update(
     """
     after = dict(before)
     for cohort in _admitted(before, counts):
-        seen = counts[cohort] if begins else CohortCounts(at_most=counts[cohort].at_most)
-        after[cohort] = CohortMemory(_weight(cohort, after), seen)
+        totals = counts[cohort] if begins else CohortCounts(at_most=counts[cohort].at_most)
+        after[cohort] = CohortMemory(_weight(cohort, after), totals)
     for cohort in counts.keys() & after.keys():
         after[cohort] = _next(rule, after[cohort], counts[cohort], at=at, burst_size=burst_size)
     unchanged = len(after) == len(before) and all(after[each] is before[each] for each in before)
@@ -173,11 +173,11 @@ def _of_dimension(memories: Memories, cohort: Cohort) -> Counts:
 
 def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, object], dict[str, object]]:
     """Return counts and evidence as plain JSON values."""
-    seen = memory.seen
+    totals = memory.seen
     counts = {
         "weight": memory.weight,
-        "seen": [seen.candidate.bad, seen.candidate.total, seen.control.bad, seen.control.total, seen.accounts],
-        "at_most": seen.at_most.value,
+        "seen": [*_pair(totals.candidate), *_pair(totals.control), totals.accounts],
+        "at_most": totals.at_most.value,
         "control": [memory.control.bad, memory.control.total],
         "recent": [memory.recent.window, *_pair(memory.recent.latest), *_pair(memory.recent.earlier)],
     }
@@ -188,11 +188,11 @@ def cohort_from_json(counts: Mapping[str, Any], evidence: Mapping[str, Any]) -> 
     """Return the memory that `cohort_to_json` wrote."""
     bad, total, control_bad, control_total, accounts = counts["seen"]
     at_most = Action(counts["at_most"])
-    seen = CohortCounts(Counts(bad, total), Counts(control_bad, control_total), accounts, at_most)
+    totals = CohortCounts(Counts(bad, total), Counts(control_bad, control_total), accounts, at_most)
     # Memories of an earlier release have nothing recent.
     window, *recent = counts.get("recent", [0, 0, 0, 0, 0])
     lately = RecentCounts(window, Counts(*recent[:2]), Counts(*recent[2:]))
-    return CohortMemory(counts["weight"], seen, from_json(evidence), Counts(*counts["control"]), lately)
+    return CohortMemory(counts["weight"], totals, from_json(evidence), Counts(*counts["control"]), lately)
 
 
 def _pair(counts: Counts) -> tuple[int, int]:
@@ -225,11 +225,11 @@ def _next(rule: Rule, before: CohortMemory, counts: CohortCounts, *, at: datetim
     waits = not increment.bad and window == before.evidence.window and before.evidence.log_e < QUIET_LOG_E
     if waits or counts == before.seen:
         return before
-    bet, control = rule_test(rule, burst_size=burst_size), _increment(before.seen.control, counts.control)
+    test, control = rule_test(rule, burst_size=burst_size), _increment(before.seen.control, counts.control)
     return CohortMemory(
         before.weight,
         counts,
-        step(bet, before.evidence, increment, at=at),
+        step(test, before.evidence, increment, at=at),
         before.control + control,
         before.recent.add(control, window),
     )

@@ -32,16 +32,16 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
     """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
     failed_control_only = rule.migration.signals.failed_control_only
-    for (signal, engine, _role), tally in increments:
+    for (signal, engine, _role), count in increments:
         match rule.compare:
             case Compare.DISCORDANT if signal == rule.metric.signal:
-                bad += tally.bad
-                total += tally.bad
+                bad += count.bad
+                total += count.bad
             case Compare.DISCORDANT if signal == failed_control_only:
-                total += tally.bad
+                total += count.bad
             case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
                 is_legacys = rule.metric.legacy_apart and engine == rule.migration.control
-                bad += 0 if is_legacys else tally.bad
+                bad += 0 if is_legacys else count.bad
                 # An account is counted under each name that its outcomes have, and is one account.
-                total += 0 if is_legacys and rule.by_account else tally.total
+                total += 0 if is_legacys and rule.by_account else count.total
     return Counts(bad, total)

@@ -280,7 +280,7 @@ def fingerprint(rules: Iterable[Rule]) -> str:
 
 def _fingerprint(rule: Rule) -> str:
     unit = rule.per if rule.by_account else None
-    asked = tuple(each for each in (rule.query, rule.budget, unit) if each is not None)
+    optional = tuple(each for each in (rule.query, rule.budget, unit) if each is not None)
     thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
-    question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
+    question = (rule.name, rule.metric_name, rule.compare, *thresholds, *optional)
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]

@@ -51,8 +51,8 @@ class SafetyEvidence:
     @property
     def is_sufficient(self) -> bool:
         """Return whether the step may be left as far as this alert is concerned."""
-        is_shown = self.certificate.granted or (self.risk is not None and self.chance <= self.risk)
-        return is_shown and not self.is_worse and not self.is_above
+        is_certified = self.certificate.granted or (self.risk is not None and self.chance <= self.risk)
+        return is_certified and not self.is_worse and not self.is_above
 
     def to_json(self) -> dict[str, object]:
         """Return the figures as plain JSON values."""
@@ -72,7 +72,7 @@ def safety_evidence(
 ) -> SafetyEvidence:
     """Judge the outcomes of an attempt `before` its present step and `during` it, which has run for `seconds`."""
     counts = before + during
-    shown, chance = certificate(rule, counts), chance_above(rule.threshold, counts)
+    certified, chance = certificate(rule, counts), chance_above(rule.threshold, counts)
     worse, above = is_worse(rule.threshold, before, during), is_above(rule.threshold, during)
     if worse:
         said = f"worse in this step ({bad_of(during, rule.per)}) than before it ({bad_of(before, rule.per)})."
@@ -81,9 +81,11 @@ def safety_evidence(
     else:
         taken = "" if risk is None else f", and the plan takes {risk:.0%}"
         chances = f" The chance that it is above {rule.allowed} is {chance:.1%}{taken}." if counts.total else ""
-        due = "" if shown.granted else _due(rule, counts, shown, risk, per_day=_per_day(during, seconds), now=now)
-        said = f"{shown.reason}{due}{chances}"
-    return SafetyEvidence(rule.name, shown, chance, risk, worse, above, f"{rule.name}: {said}")
+        due = (
+            "" if certified.granted else _due(rule, counts, certified, risk, per_day=_per_day(during, seconds), now=now)
+        )
+        said = f"{certified.reason}{due}{chances}"
+    return SafetyEvidence(rule.name, certified, chance, risk, worse, above, f"{rule.name}: {said}")
 
 
 def certificate(rule: Rule, counts: Counts) -> Certificate:
@@ -94,12 +96,12 @@ def certificate(rule: Rule, counts: Counts) -> Certificate:
         case None:
             reason = "A threshold of zero can't be shown to hold; it only trips."
         case 0:
-            reason = f"Shown to be below {rule.allowed}: bad were {bad_of(counts, rule.per)}."
+            reason = f"Shown to be below {rule.allowed}: {bad_of(counts, rule.per)} were bad."
         case more:
-            seen = f"bad were {bad_of(counts, rule.per)}; {more:,} more good ones would"
+            figures = f"{bad_of(counts, rule.per)} were bad; {more:,} more good ones would show it"
             if not counts.total:
-                seen = f"nothing was counted; {more:,} good ones would"
-            reason = f"Not shown yet to be below {rule.allowed}: {seen}."
+                figures = f"nothing was counted; {more:,} good ones would show it"
+            reason = f"Not shown yet to be below {rule.allowed}: {figures}."
     return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
 
 
@@ -107,9 +109,11 @@ def _per_day(during: Counts, seconds: float) -> float:
     return during.total / seconds * DAY_SECONDS if seconds >= FEWEST_SECONDS else 0.0
 
 
-def _due(rule: Rule, counts: Counts, shown: Certificate, risk: float | None, *, per_day: float, now: datetime) -> str:
+def _due(
+    rule: Rule, counts: Counts, certified: Certificate, risk: float | None, *, per_day: float, now: datetime
+) -> str:
     """Say when the outcomes that are missing will have come, as they come now; nothing where that can't be said."""
-    needed = shown.clean_outcomes_needed
+    needed = certified.clean_outcomes_needed
     if risk is not None:
         needed = min(needed or 0, outcomes_for_chance(rule.threshold, counts, risk)) if needed is not None else None
     if not needed or not per_day:
@@ -118,4 +122,4 @@ def _due(rule: Rule, counts: Counts, shown: Certificate, risk: float | None, *, 
     if days > LONGEST_DAYS:
         return f" At {per_day:,.0f} a day that takes more than ten years."
     due = now + timedelta(days=days)
-    return f" At {per_day:,.0f} a day that is about {due.day} {due:%B %Y}."
+    return f" At {per_day:,.0f} a day that is about {due:%Y-%m-%d}."

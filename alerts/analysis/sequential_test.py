@@ -115,22 +115,22 @@ def discordant_test(*, window_seconds: float) -> SequentialTest:
     return _test(0.5, gains, DISCORDANT_ALTERNATIVES.values(), START_SHARE, window_seconds)
 
 
-def step(bet: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
+def step(test: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
     """Return the evidence after `counts` more outcomes, seen at `at`; the same evidence when there were none.
 
     A clock that jumps, either way, at worst opens one window more. Raises ValueError unless 0 <= bad <= total.
     """
-    if not 0 <= counts.bad <= counts.total and not (bet.is_revisable and counts.bad >= 0 and counts.total >= 0):
+    if not 0 <= counts.bad <= counts.total and not (test.is_revisable and counts.bad >= 0 and counts.total >= 0):
         raise ValueError(f"Counts must satisfy 0 <= bad <= total, got bad={counts.bad}, total={counts.total}.")
     if not counts.total and not counts.bad:
         return evidence
-    window = int(at.timestamp() // bet.window_seconds)
-    before = evidence if window == evidence.window else _open_window(bet, evidence, window)
+    window = int(at.timestamp() // test.window_seconds)
+    before = evidence if window == evidence.window else _open_window(test, evidence, window)
     # What turned bad in a window was counted in it; where it was not, it is counted now.
     came = max(counts.total, before.window_bad + counts.bad - before.window_total)
     bad, total = before.bad + counts.bad, before.total + came
     window_bad, window_total = before.window_bad + counts.bad, before.window_total + came
-    log_e = _log_e(bet, before.carried, (bad - before.base_bad, total - before.base_total), (window_bad, window_total))
+    log_e = _log_e(test, before.carried, (bad - before.base_bad, total - before.base_total), (window_bad, window_total))
     return Evidence(
         bad,
         total,
@@ -147,25 +147,25 @@ def step(bet: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetim
     )
 
 
-def log_start(bet: SequentialTest, counts: Counts) -> float:
+def log_start(test: SequentialTest, counts: Counts) -> float:
     """ln E_start of `counts` alone: what this many outcomes would show if nothing had come before."""
-    if not bet.gains:
+    if not test.gains:
         return LIMIT if counts.bad else 0.0
-    return _log(sum(_grown(bet.start_stakes, bet.gains, counts.bad, counts.total)) / bet.start_share)
+    return _log(sum(_grown(test.start_stakes, test.gains, counts.bad, counts.total)) / test.start_share)
 
 
-def failures_needed(bet: SequentialTest, total: int, *, log_bar: float) -> int | None:
+def failures_needed(test: SequentialTest, total: int, *, log_bar: float) -> int | None:
     """Return the fewest bad outcomes among the first `total` that reach `log_bar`.
 
     None where even all of them do not.
     """
-    return next((bad for bad in range(total + 1) if first_window_log_e(bet, Counts(bad, total)) >= log_bar), None)
+    return next((bad for bad in range(total + 1) if first_window_log_e(test, Counts(bad, total)) >= log_bar), None)
 
 
-def first_window_log_e(bet: SequentialTest, counts: Counts) -> float:
+def first_window_log_e(test: SequentialTest, counts: Counts) -> float:
     """ln E when `counts` is all there ever was, inside one window."""
-    seen = (counts.bad, counts.total)
-    return _log_e(bet, bet.window_stakes, seen, seen)
+    outcomes = (counts.bad, counts.total)
+    return _log_e(test, test.window_stakes, outcomes, outcomes)
 
 
 def _multiples(
@@ -216,13 +216,13 @@ def _test(
     )
 
 
-def _open_window(bet: SequentialTest, evidence: Evidence, window: int) -> Evidence:
+def _open_window(test: SequentialTest, evidence: Evidence, window: int) -> Evidence:
     """Return the evidence as a new window opens: what the last one showed is carried, and one more stake is set."""
-    carried = bet.window_stakes
+    carried = test.window_stakes
     if evidence.carried:
-        grown = _grown(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)
-        carried = tuple([min(CEILING, each + stake) for each, stake in zip(grown, bet.window_stakes, strict=True)])
-    windows_used, renewals, base_bad, base_total = _budget(bet, evidence)
+        grown = _grown(evidence.carried, test.gains, evidence.window_bad, evidence.window_total)
+        carried = tuple([min(CEILING, each + stake) for each, stake in zip(grown, test.window_stakes, strict=True)])
+    windows_used, renewals, base_bad, base_total = _budget(test, evidence)
     return Evidence(
         evidence.bad,
         evidence.total,
@@ -239,20 +239,20 @@ def _open_window(bet: SequentialTest, evidence: Evidence, window: int) -> Eviden
     )
 
 
-def _budget(bet: SequentialTest, evidence: Evidence) -> tuple[int, int, int, int]:
+def _budget(test: SequentialTest, evidence: Evidence) -> tuple[int, int, int, int]:
     """(windows used, renewals, base bad, base total) with one more window open; a used-up budget is renewed."""
-    if evidence.windows_used < bet.budget:
+    if evidence.windows_used < test.budget:
         return evidence.windows_used + 1, evidence.renewals, evidence.base_bad, evidence.base_total
-    speaks = log_start(bet, Counts(evidence.bad - evidence.base_bad, evidence.total - evidence.base_total)) > 0
+    speaks = log_start(test, Counts(evidence.bad - evidence.base_bad, evidence.total - evidence.base_total)) > 0
     base = (evidence.base_bad, evidence.base_total) if speaks else (evidence.bad, evidence.total)
     return 1, evidence.renewals + 1, *base
 
 
-def _log_e(bet: SequentialTest, carried: tuple[float, ...], start: tuple[int, int], window: tuple[int, int]) -> float:
+def _log_e(test: SequentialTest, carried: tuple[float, ...], start: tuple[int, int], window: tuple[int, int]) -> float:
     """ln E from (bad, total) since the start and in the open window."""
-    if not bet.gains:
+    if not test.gains:
         return LIMIT if start[0] else 0.0
-    return _log(sum(_grown(bet.start_stakes, bet.gains, *start)) + sum(_grown(carried, bet.gains, *window)))
+    return _log(sum(_grown(test.start_stakes, test.gains, *start)) + sum(_grown(carried, test.gains, *window)))
 
 
 def _grown(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], bad: int, total: int) -> list[float]:

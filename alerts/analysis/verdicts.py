@@ -102,12 +102,17 @@ class Verdict(NamedTuple):
 
     @property
     def conclusion(self) -> str:
-        """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
-        window = f"{bad_of(self.window, self.per)} in the last {duration_text(self.window_seconds)}"
+        """The cause with every figure behind it, if there are any.
+
+        Composed when read: a tick that changes nothing must cost nothing.
+        """
+        if not self.counts.total:
+            return self.cause
+        window = f"{bad_of(self.window, self.per)} were bad in the last {duration_text(self.window_seconds)}"
         whole = f"{bad_of(self.counts)} since the attempt began{EACH_ONCE[self.per]}"
         evidence = chance_sentence(self.evidence_log10, self.rollback_log10)
         bursts = f" Failures come in bursts of about {self.burst_size:.2g} here." if self.burst_size > 1 else ""
-        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
+        return f"{self.cause} {window}, and {whole}; {self.threshold_text} is allowed. {evidence}{bursts}"
 
 
 def judge(
@@ -169,14 +174,14 @@ def from_json(stored: Mapping[str, Any]) -> Verdict:
     """Return the verdict that `to_json` wrote."""
     times = {name: datetime.fromisoformat(stored[name]) if stored[name] else None for name in TIMES}
     counts = {name: Counts(**stored[name]) for name in ("counts", "window")}
-    words = {
+    texts = {
         "status": Status(stored["status"]),
         "attribution": Attribution(stored["attribution"]),
         "per": Per(stored.get("per", Per.OPERATION)),  # verdicts of an earlier release don't say
     }
     # What a later release says besides is nothing that this one knows.
     known = {name: value for name, value in stored.items() if name in FIELDS}
-    return Verdict(**{**known, **times, **counts, **words})
+    return Verdict(**{**known, **times, **counts, **texts})
 
 
 def _gravity(concern: Concern) -> int:
@@ -209,8 +214,8 @@ def _breach(
 
 
 def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
-    telling = max(evidence, facts.served, key=lambda each: each.log_e)
-    found = attribute(rule, telling, facts.pairs, facts.arms, facts.arms_of_attempt)
+    strongest = max(evidence, facts.served, key=lambda each: each.log_e)
+    found = attribute(rule, strongest, facts.pairs, facts.arms, facts.arms_of_attempt)
     if found is not Attribution.UNKNOWN:
         return found
     return Attribution.LEGACY if faulted else facts.known_elsewhere or found

@@ -50,15 +50,15 @@ def _migration(flag: str, children: Children, known: Mapping[str, Migration]) ->
     if before:
         yield from before
         return
-    words = {key: value_parsers.text(children[key][1]) for key in KEYS}
+    texts = {key: value_parsers.text(children[key][1]) for key in KEYS}
     try:
-        made = Migration.named(flag, **words)
+        made = Migration.named(flag, **texts)
     except ValueError as error:
         yield "", str(error)
         return
     taken = {signal: other.flag for other in known.values() for signal in other.signals.all}
     shared = sorted(name for name in made.signals.all if name in taken or name in METRICS)
-    if shared or words["prefix"] == OUR_PREFIX:
+    if shared or texts["prefix"] == OUR_PREFIX:
         owner = taken.get(shared[0], "this program") if shared else CREDITS.flag
         yield "prefix", f"{owner} counts signals of this name already; give {flag} a prefix of its own."
         return

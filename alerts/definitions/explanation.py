@@ -34,13 +34,13 @@ class ErrorsNeeded:
 
 def errors_needed(rule: Rule, budget: ErrorBudget, sizes: Sequence[int] = SIZES) -> list[ErrorsNeeded]:
     """Compute how many errors it takes, with the code of the guard."""
-    bet = rule_test(rule)
+    test = rule_test(rule)
     log_bar = budget.rollback_log_e
     return [
         ErrorsNeeded(
             total,
-            failures_needed(bet, total, log_bar=budget.hold_log_e),
-            failures_needed(bet, total, log_bar=log_bar) if log_bar is not None else None,
+            failures_needed(test, total, log_bar=budget.hold_log_e),
+            failures_needed(test, total, log_bar=log_bar) if log_bar is not None else None,
         )
         for total in sizes
     ]

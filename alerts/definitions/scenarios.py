@@ -109,15 +109,15 @@ def _check(each: Step, watched: Mapping[str, object], before: float) -> None:
 
 def _evaluate(state: _AlertRun, each: Step, budget: ErrorBudget) -> _AlertRun:
     rule, now = state.rule, BEGINNING + timedelta(seconds=each.at)
-    seen = (*state.seen, (each.at, each.counts[rule.name])) if rule.name in each.counts else state.seen
+    increments = (*state.seen, (each.at, each.counts[rule.name])) if rule.name in each.counts else state.seen
     latest = each.counts.get(rule.name, Increment(total=0))
     evidence = step(rule_test(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
-    window = [one for at, one in seen if at > each.at - rule.window_seconds]
+    window = [one for at, one in increments if at > each.at - rule.window_seconds]
     bad, total = sum(one.bad for one in window), sum(one.total for one in window)
     counts = Counts(bad, max(bad, total) if rule.by_account else total)
     facts = Facts(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
     verdict = judge(rule, evidence, facts, budget=budget, previous=state.verdict, now=now)
-    return replace(state, evidence=evidence, verdict=verdict, seen=seen)
+    return replace(state, evidence=evidence, verdict=verdict, seen=increments)
 
 
 def _pairs(rule: Rule, window: Sequence[Increment], counts: Counts) -> Pairs | None:

@@ -38,14 +38,14 @@ def name(pattern: str, example: str) -> Callable[[yaml.Node], str]:
     return read
 
 
-def one_of(words: type[Word]) -> Callable[[yaml.Node], Word]:
+def one_of(choices: type[Word]) -> Callable[[yaml.Node], Word]:
     """Return one of a few words."""
 
     def read(node: yaml.Node) -> Word:
         found = text(node)
-        if found not in [*words]:
-            raise ValueError(f"{found!r} is none of {', '.join(words)}.")
-        return words(found)
+        if found not in [*choices]:
+            raise ValueError(f"{found!r} is none of {', '.join(choices)}.")
+        return choices(found)
 
     return read
 

@@ -98,8 +98,8 @@ def _problem(course: Course, rollout: Rollout, cause: Mapping[str, object], acti
     if not course.failed:
         return "Nothing failed, so it proves nothing."
     if action is not course.fault.expected:
-        seen = f"{course.failed} of {course.outcomes} operations failed since the fault began."
-        return f"Expected was {course.fault.expected}, and it was {action}. {seen} {rollout.state_reason}"
+        figures = f"{course.failed} of {course.outcomes} operations failed since the fault began."
+        return f"Expected was {course.fault.expected}, and it was {action}. {figures} {rollout.state_reason}"
     return ""
 
 

@@ -60,8 +60,8 @@ def post() -> ResponseReturnValue:
     batch = Batch.model_validate(request.get_json())
     reserved = sorted({signal.name for signal in batch.signals if _is_ours(signal.name)})
     if reserved:
-        words = f"{', '.join(reserved)} is measured by this program itself; choose another name."
-        raise Problem(422, "RESERVED_SIGNAL", words)
+        sentence = f"{', '.join(reserved)} is measured by this program itself; choose another name."
+        raise Problem(422, "RESERVED_SIGNAL", sentence)
     now = clock.now()
     with transaction() as session:
         fresh = store.remember_batch(session, actor(), batch.batchId, now=now)

@@ -71,18 +71,18 @@ class ChangeDetails:
         )
 
 
-def of_change(happening: ChangeDetails) -> Message | None:
+def of_change(details: ChangeDetails) -> Message | None:
     """Return the message about a change; None for what nobody has to be told."""
-    happened = HAPPENED.get(happening.action)
+    happened = HAPPENED.get(details.action)
     if happened is None:
         return None
-    rollout = happening.after
+    rollout = details.after
     return Message(
         key=f"rollout:{rollout.flag}:{rollout.version}",
-        kind=happening.action.value,
+        kind=details.action.value,
         flag=rollout.flag,
-        title=f"{rollout_title(rollout.flag)} {happening.named(happened)}",
-        body="\n".join(_lines(happening)),
+        title=f"{rollout_title(rollout.flag)} {details.named(happened)}",
+        body="\n".join(_lines(details)),
     )
 
 
@@ -130,19 +130,21 @@ def of_undelivered(notice_id: int, flag: str, title: str, *, label: str) -> Mess
     return Message(f"undelivered:{notice_id}:{label}", "undelivered", flag, f"{label} was not told", body)
 
 
-def _lines(happening: ChangeDetails) -> Iterator[str]:
-    rollout = happening.after
-    yield f"{happening.now:%Y-%m-%d %H:%M:%S} UTC, by {happening.actor}: {happening.reason}"
-    for verdict in happening.evidence.get("verdicts", []):
-        yield from _verdict_lines(verdict, happening)
+def _lines(details: ChangeDetails) -> Iterator[str]:
+    rollout = details.after
+    yield f"{details.now:%Y-%m-%d %H:%M:%S} UTC, by {details.actor}: {details.reason}"
+    for verdict in details.evidence.get("verdicts", []):
+        yield from _verdict_lines(verdict, details)
     yield f"Phase: {rollout.phase.title}, {rollout.percentage} %, attempt {rollout.attempt}."
-    if kept := latch_sentence(rollout):
-        yield f"{kept} A rollback everywhere takes it from there too."
-    if happening.action in NEXT:
-        yield f"Next: {happening.named(NEXT[happening.action])}"
+    if latched := latch_sentence(rollout):
+        yield f"{latched} A rollback everywhere takes it from there too."
+    if details.action in NEXT:
+        yield f"Next: {details.named(NEXT[details.action])}"
+    if rollout.plan.contacts:
+        yield f"Contacts: {'; '.join(rollout.plan.contacts)}."
 
 
-def _verdict_lines(verdict: Mapping[str, Any], happening: ChangeDetails) -> Iterator[str]:
+def _verdict_lines(verdict: Mapping[str, Any], details: ChangeDetails) -> Iterator[str]:
     counts, window, per = verdict["counts"], verdict["window"], Per(verdict.get("per", Per.OPERATION))
     yield f"Alert: {verdict['alert']}, allowed {verdict['threshold_text']}."
     if verdict.get("cohort"):
@@ -151,7 +153,7 @@ def _verdict_lines(verdict: Mapping[str, Any], happening: ChangeDetails) -> Iter
         f"Observed: {_of(counts)} since the attempt began{EACH_ONCE[per]}, "
         f"{_of(window, per)} in the last {duration_text(verdict['window_seconds'])}."
     )
-    attribution = happening.named(ATTRIBUTIONS[verdict["attribution"]])
+    attribution = details.named(ATTRIBUTIONS[verdict["attribution"]])
     yield chance_sentence(verdict["evidence_log10"], verdict["rollback_log10"])
     yield f"Fault: {attribution}."
 

@@ -35,11 +35,11 @@ def _message(change: RolloutChanged) -> Message | None:
     """Return the words for a change. A rollback must not fail because its evidence could not be put into words."""
     names = names_of(change.after.flag)
     context = change.context
-    happening = ChangeDetails(
+    details = ChangeDetails(
         change.action, change.after, context.now, context.actor, context.reason, context.evidence or {}, names
     )
     try:
-        return messages.of_change(happening)
+        return messages.of_change(details)
     except Exception:
         log.exception("notice.not_worded", flag=change.after.flag, action=change.action)
-        return messages.of_change(replace(happening, evidence={}))
+        return messages.of_change(replace(details, evidence={}))

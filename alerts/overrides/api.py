@@ -81,10 +81,10 @@ def _to_json(override: Override) -> dict[str, object]:
     }
 
 
-def _pending_to_json(asked: PendingOverride) -> dict[str, object]:
+def _pending_to_json(pending: PendingOverride) -> dict[str, object]:
     return {
-        "alert": asked.alert,
-        "askedBy": asked.actor,
-        "reason": asked.reason,
-        "secondOwnerUntil": asked.until.isoformat(),
+        "alert": pending.alert,
+        "askedBy": pending.actor,
+        "reason": pending.reason,
+        "secondOwnerUntil": pending.until.isoformat(),
     }

@@ -40,36 +40,36 @@ class OverrideRequest:
 
 
 def grant(
-    session: Session, rules: Sequence[Rule], wish: OverrideRequest, *, now: datetime, actor: str
+    session: Session, rules: Sequence[Rule], request: OverrideRequest, *, now: datetime, actor: str
 ) -> Override | PendingOverride:
     """Let the alert notify only until the time is up; one that stands already is replaced.
 
     The first wish for a critical alert only asks. Raises Problem.
     """
-    rollout = rollouts.find(session, wish.flag)
-    rule = _rule(rules, wish)
-    _check(rule, wish)
+    rollout = rollouts.find(session, request.flag)
+    rule = _rule(rules, request)
+    _check(rule, request)
     if rollout.latched:
-        words = "The rollout is rolled back already, which no override undoes; re-arm it instead."
-        raise Problem(409, "ROLLED_BACK", words)
-    asked = store.pending(session, wish.flag, wish.alert, attempt=rollout.attempt, since=now - ASKED_FOR)
-    if asked is not None and not approvals.still_counts(session, wish.flag, asked.actor, Role.OWNER):
-        asked = None  # who asked was locked out since, or is no owner any more
-    if rule.severity is Severity.CRITICAL and (asked is None or _is_one_person(session, asked.actor, actor, now)):
-        return _ask(session, wish, attempt=rollout.attempt, now=now, actor=actor)
-    store.end(session, wish.flag, wish.alert, now=now, actor=actor)
-    until = now + timedelta(minutes=wish.minutes)
-    granted = Override(wish.flag, wish.alert, rollout.attempt, actor, wish.reason.strip(), now, until)
+        sentence = "The rollout is rolled back already, which no override undoes; re-arm it instead."
+        raise Problem(409, "ROLLED_BACK", sentence)
+    pending = store.pending(session, request.flag, request.alert, attempt=rollout.attempt, since=now - ASKED_FOR)
+    if pending is not None and not approvals.still_counts(session, request.flag, pending.actor, Role.OWNER):
+        pending = None  # who asked was locked out since, or is no owner any more
+    if rule.severity is Severity.CRITICAL and (pending is None or _is_one_person(session, pending.actor, actor, now)):
+        return _ask(session, request, attempt=rollout.attempt, now=now, actor=actor)
+    store.end(session, request.flag, request.alert, now=now, actor=actor)
+    until = now + timedelta(minutes=request.minutes)
+    granted = Override(request.flag, request.alert, rollout.attempt, actor, request.reason.strip(), now, until)
     store.add(session, granted)
     after = {
-        "alert": wish.alert,
+        "alert": request.alert,
         "attempt": rollout.attempt,
         "expires_at": granted.expires_at.isoformat(),
-        "asked_by": asked.actor if asked else None,
+        "asked_by": pending.actor if pending else None,
     }
-    _publish(session, "alert.override", wish.flag, ChangeContext(now, actor, granted.reason), after=after)
+    _publish(session, "alert.override", request.flag, ChangeContext(now, actor, granted.reason), after=after)
     message = messages.of_override(
-        wish.flag, wish.alert, actor=actor, reason=granted.reason, expires_at=granted.expires_at, now=now
+        request.flag, request.alert, actor=actor, reason=granted.reason, expires_at=granted.expires_at, now=now
     )
     outbox.enqueue(session, message, now=now)
     return granted
@@ -82,14 +82,16 @@ def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str, r
     _publish(session, "alert.override_end", flag, ChangeContext(now, actor, reason), after={"alert": alert})
 
 
-def _ask(session: Session, wish: OverrideRequest, *, attempt: int, now: datetime, actor: str) -> PendingOverride:
+def _ask(session: Session, request: OverrideRequest, *, attempt: int, now: datetime, actor: str) -> PendingOverride:
     """Put the wish where a second owner finds it."""
-    asked = PendingOverride(wish.flag, wish.alert, actor, wish.reason.strip(), now + ASKED_FOR)
-    after = {"alert": wish.alert, "attempt": attempt, "minutes": wish.minutes, "until": asked.until.isoformat()}
-    _publish(session, store.ASKED, wish.flag, ChangeContext(now, actor, asked.reason), after=after)
-    message = messages.of_request(wish.flag, wish.alert, actor=actor, reason=asked.reason, until=asked.until, now=now)
+    pending = PendingOverride(request.flag, request.alert, actor, request.reason.strip(), now + ASKED_FOR)
+    after = {"alert": request.alert, "attempt": attempt, "minutes": request.minutes, "until": pending.until.isoformat()}
+    _publish(session, store.ASKED, request.flag, ChangeContext(now, actor, pending.reason), after=after)
+    message = messages.of_request(
+        request.flag, request.alert, actor=actor, reason=pending.reason, until=pending.until, now=now
+    )
     outbox.enqueue(session, message, now=now)
-    return asked
+    return pending
 
 
 def _is_one_person(session: Session, first: str, second: str, now: datetime) -> bool:
@@ -97,33 +99,33 @@ def _is_one_person(session: Session, first: str, second: str, now: datetime) -> 
 
     Nor by an account that either of them gave access to of late, or that somebody else did to both: raises Problem.
     """
-    asked, granted = (approvals.principal(session, actor, at=now) for actor in (first, second))
-    if asked.people & granted.people:
+    requester, granter = (approvals.principal(session, actor, at=now) for actor in (first, second))
+    if requester.people & granter.people:
         return True
-    if shared := granted.common_with(asked):
+    if shared := granter.common_with(requester):
         detail = f"{first} asked for it, and a second owner is needed. {shared_access_sentence(second, *shared)}"
         raise Problem(409, "ACCESS_SHARED", detail)
     return False
 
 
-def _rule(rules: Sequence[Rule], wish: OverrideRequest) -> Rule:
-    found = next((rule for rule in with_environments(rules, [wish.flag]) if _is_wished(rule, wish)), None)
+def _rule(rules: Sequence[Rule], request: OverrideRequest) -> Rule:
+    found = next((rule for rule in with_environments(rules, [request.flag]) if _is_wished(rule, request)), None)
     if found is None:
-        raise Problem(404, "ALERT_NOT_FOUND", f"alerts.yaml has no alert {wish.alert!r} of {wish.flag}.")
+        raise Problem(404, "ALERT_NOT_FOUND", f"alerts.yaml has no alert {request.alert!r} of {request.flag}.")
     return found
 
 
-def _is_wished(rule: Rule, wish: OverrideRequest) -> bool:
-    return (rule.flag, rule.name) == (wish.flag, wish.alert)
+def _is_wished(rule: Rule, request: OverrideRequest) -> bool:
+    return (rule.flag, rule.name) == (request.flag, request.alert)
 
 
-def _check(rule: Rule, wish: OverrideRequest) -> None:
+def _check(rule: Rule, request: OverrideRequest) -> None:
     if rule.tripwire:
-        words = f"{rule.name} is a tripwire: one event is proof, and nobody may overrule that."
-        raise Problem(409, "TRIPWIRE", words)
-    if not 1 <= wish.minutes <= LONGEST.total_seconds() // 60:
-        raise Problem(422, "INVALID_DURATION", f"An override lasts 1 to 60 minutes, not {wish.minutes}.")
-    if not wish.reason.strip():
+        sentence = f"{rule.name} is a tripwire: one event is proof, and nobody may overrule that."
+        raise Problem(409, "TRIPWIRE", sentence)
+    if not 1 <= request.minutes <= LONGEST.total_seconds() // 60:
+        raise Problem(422, "INVALID_DURATION", f"An override lasts 1 to 60 minutes, not {request.minutes}.")
+    if not request.reason.strip():
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
 
 

@@ -30,6 +30,8 @@ class Opening(Protocol):
     def environments(self) -> tuple[str, ...]: ...
     @property
     def constraints(self) -> tuple[Constraint, ...]: ...
+    @property
+    def segment(self) -> str: ...
 
 
 class Audience(ABC):
@@ -63,7 +65,7 @@ class Audience(ABC):
         if self.takes_environments != bool(phase.environments):
             yield "a phase names environments if its audience is environments, and only then."
         if self.takes_constraints != bool(phase.constraints):
-            yield "a phase has constraints if its audience is attributes, and only then."
+            yield "a phase has constraints or a segment if its audience is attributes, and only then."
         for constraint in phase.constraints:
             yield from constraint.errors()
 
@@ -79,7 +81,7 @@ class ConstraintAudience(Audience):
         """`exposure` with a share of those customers."""
         if environment != PRODUCTION:
             return exposure
-        return exposure.with_share(Share(self.name, self.constraints(phase), percentage, phase.name))
+        return exposure.with_share(Share(self.name, self.constraints(phase), percentage, phase.name, phase.segment))
 
     def sentence(self, phase: Opening, cutover: str) -> str:  # noqa: ARG002 - for those who signed up
         """Name the conditions."""

@@ -1,6 +1,6 @@
 """Whom a rollout admits in one environment, as a value that only grows along a plan."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from control_plane.audiences.constraint import Constraint, contains, listed
 
@@ -16,11 +16,19 @@ class Share:
     constraints: tuple[Constraint, ...]
     percentage: int
     phase: str = ""
+    segment: str = field(default="", compare=False)
+    """Where the constraints were taken from; the same ones written out are the same share."""
 
     @property
     def cohort(self) -> str:
         """The customers it is a share of, inside a sentence."""
-        return f"customers whose {listed(self.constraints)}"
+        conditions = f"whose {listed(self.constraints)}"
+        return f"customers of segment {self.segment}, {conditions}" if self.segment else f"customers {conditions}"
+
+    @property
+    def title(self) -> str:
+        """The same at the beginning of a sentence."""
+        return f"C{self.cohort[1:]}"
 
 
 @dataclass(frozen=True, slots=True)

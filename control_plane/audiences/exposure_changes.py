@@ -45,7 +45,7 @@ def cohorts_between(
         yield Cohort("New signups", f"those after {cutover_of_smaller}", f"those after {cutover_of_larger}")
     for share in larger.shares:
         if share.percentage > (old := smaller.percentage_of(share.constraints)):
-            yield _share(share.cohort.capitalize(), old, share.percentage)
+            yield _share(share.title, old, share.percentage)
     if larger.everyone_percentage > smaller.everyone_percentage:
         yield _share("Everyone", smaller.everyone_percentage, larger.everyone_percentage)
 

@@ -83,6 +83,17 @@ class Attributes(ConstraintAudience):
         """Return those that the plan gives the phase."""
         return phase.constraints
 
+    def sentence(self, phase: Opening, cutover: str) -> str:
+        """Name the segment, where the conditions are one's; else name the conditions."""
+        if not phase.segment:
+            return super().sentence(phase, cutover)
+        count = len(phase.constraints)
+        return f"Customers of segment {phase.segment} ({count} {'condition' if count == 1 else 'conditions'})"
+
+    def reach(self, phase: Opening, share: str) -> str:
+        """Name the share, and the segment or the conditions."""
+        return f"{share} of segment {phase.segment}" if phase.segment else super().reach(phase, share)
+
     def entry(self, percentage: int | None) -> str:
         """Name no attribute: they are in the trace."""
         return f"at {percentage} % of customers with these attributes"

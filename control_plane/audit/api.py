@@ -66,11 +66,11 @@ def audit_filter(parameters: Mapping[str, str], *, also: tuple[str, ...] = ()) -
         if name not in FILTERS and name not in also:
             known = ", ".join((*FILTERS, *also))
             raise Problem(400, "UNKNOWN_PARAMETER", f"There is no parameter {name[:50]!r}; use {known}.")
-    words = {name: parameters[name] for name in ("flag", "actor", "action", "subject") if parameters.get(name)}
-    for name, word in words.items():
+    values = {name: parameters[name] for name in ("flag", "actor", "action", "subject") if parameters.get(name)}
+    for name, word in values.items():
         if len(word) > TEXT_MAX or not word.isprintable():
             raise Problem(400, "INVALID_TEXT", f"{name} needs 1 to {TEXT_MAX} printable characters.")
-    return AuditFilter(**words, since=_instant(parameters, "since"), until=_instant(parameters, "until"))
+    return AuditFilter(**values, since=_instant(parameters, "since"), until=_instant(parameters, "until"))
 
 
 def init_app(app: Flask) -> None:

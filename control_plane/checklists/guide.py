@@ -136,7 +136,15 @@ AFTER_CARE = (
 )
 
 
+CONTACTS = (
+    "Technical Lead: Development Team",
+    "Product Owner: Product Team",
+    "DevOps: Infrastructure Team",
+    "Support: Customer Success Team",
+)
+
+
 def guide_plan(new_signups_after: datetime) -> Plan:
-    """Return the guide's four phases with its checklists."""
+    """Return the guide's four phases with its checklists and contacts."""
     checklists = (PREPARATION, *VALIDATIONS, SUCCESS, *AFTER_CARE)
-    return replace(default_plan(new_signups_after), checklists=checklists)
+    return replace(default_plan(new_signups_after), checklists=checklists, contacts=CONTACTS)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 SOCKET = "commands.sock"
-ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
 """How long either side waits for the other's next word before a command has begun."""
 READY = b"\x01"
 """The server's first word. Streams that nobody takes would be kept open for as long as a server hangs."""

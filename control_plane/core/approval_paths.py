@@ -27,7 +27,7 @@ def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:
 def approvals_between(plan: Plan, start: Position, end: Position | None) -> list[Approvals]:
     """Return what is asked for on the way from `start` to `end`, or to the end of the plan."""
     last = len(plan.phases) if end is None else end.phase + (end.step > 0 and end > start)
-    return [asked for phase in plan.phases[start.phase : last] if (asked := phase.gates.approvals)]
+    return [approvals for phase in plan.phases[start.phase : last] if (approvals := phase.gates.approvals)]
 
 
 def is_weaker(new: Approvals | None, old: Approvals) -> bool:

@@ -61,8 +61,7 @@ class Phase:
     served_minimum: WholeNumber = 0
     """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
     safety_risk: float | None = None
-    """The chance that a rate is above its threshold, at most 20 %, with which the step may still advance; None asks for
-    evidence that is wrong at most one time in twenty, whenever one looks."""
+    """How likely a rate may be above its threshold, at most 20 %; None asks for anytime evidence of 95 %."""
     users_maximum: WholeNumber | None = None
     """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
     operations_maximum: WholeNumber | None = None
@@ -70,6 +69,8 @@ class Phase:
     """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
     constraints: tuple[Constraint, ...] = ()
     """What a customer has to be, in a phase of attributes: every one of these."""
+    segment: str = ""
+    """Name of the segment whose conditions the constraints are, as they were when the plan was applied."""
     planned_start: Day | None = None
     """The day on which the phase should begin; later than that is late."""
     advance: AdvanceMode | Schedule = AdvanceMode.BY_HAND
@@ -96,6 +97,8 @@ class Plan:
     type: FlagType = FlagType.RELEASE
     notify: tuple[str, ...] = ()
     """Names of targets that hear of this rollout besides those that hear of all."""
+    contacts: tuple[str, ...] = ()
+    """Whom to ask during the rollout, as people read it, like `Technical Lead: Development Team`."""
     environment: str = PRODUCTION
     """Whose users its audiences are. A plan of any other environment than production opens that one alone."""
 
@@ -244,8 +247,8 @@ def environments_of(*plans: Plan) -> tuple[str, ...]:
 
     What a plan of one environment is compared with concerns that environment alone.
     """
-    if alone := {plan.environment for plan in plans if plan.is_of_one_environment}:
-        return tuple(sorted(alone))
+    if environments := {plan.environment for plan in plans if plan.is_of_one_environment}:
+        return tuple(sorted(environments))
     named = {name for plan in plans for phase in plan.phases for name in phase.environments}
     return tuple(sorted({PRODUCTION, *PRE_PRODUCTION, *named}))
 

@@ -16,6 +16,7 @@ TAGS_MAX = 20
 TEXT_MAX = {"description": 2000, "owner": 100}
 TAG_MAX = 50
 NOTIFY_MAX = 10
+CONTACTS_MAX = 10
 NAME_MAX = 100
 CAP_MAX = 10**12
 CAPS = ("credits_maximum", "operations_maximum", "users_maximum")
@@ -34,7 +35,7 @@ def plan_errors(plan: Plan) -> list[str]:
     for phase in plan.phases:
         mistakes += _phase_errors(phase)
     mistakes += checklist_errors(plan.checklists, names)
-    mistakes += [*_text_errors(plan), *_target_errors(plan)]
+    mistakes += [*_text_errors(plan), *_target_errors(plan), *_contact_errors(plan)]
     if len(plan.phases) > PHASES_MAX:
         return [*mistakes, f"A plan has at most {PHASES_MAX} phases."]
     mistakes += _environment_errors(plan)
@@ -87,6 +88,14 @@ def _target_errors(plan: Plan) -> Iterator[str]:
     for target in plan.notify:
         if not target.isprintable() or not 1 <= len(target) <= TAG_MAX:
             yield f"A target in notify has a name of 1 to {TAG_MAX} characters, not {target[:TAG_MAX]!r}."
+
+
+def _contact_errors(plan: Plan) -> Iterator[str]:
+    if len(plan.contacts) > CONTACTS_MAX or len(set(plan.contacts)) < len(plan.contacts):
+        yield f"contacts are at most {CONTACTS_MAX}, each once."
+    for contact in plan.contacts:
+        if not contact.strip() or not contact.isprintable() or len(contact) > NAME_MAX:
+            yield f"A contact has 1 to {NAME_MAX} characters, not {contact[:TAG_MAX]!r}."
 
 
 def _idle_phases(plan: Plan) -> Iterator[str]:

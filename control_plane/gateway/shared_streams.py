@@ -104,22 +104,22 @@ class SharedStreams:
 
     def _write_forever(self) -> None:
         streams: list[SharedStream] = []
-        asked_at = behind_asked_at = time.monotonic()
+        pulsed_at = behind_pulsed_at = time.monotonic()
         while True:
-            due = asked_at + PULSE_SECONDS
+            due = pulsed_at + PULSE_SECONDS
             if any(each.is_behind for each in streams):
-                due = min(due, behind_asked_at + BEHIND_SECONDS)
+                due = min(due, behind_pulsed_at + BEHIND_SECONDS)
             # Where no stream is open, nothing but the next one ends the wait.
             self._called.wait(max(0.0, due - time.monotonic()) if streams else None)
             # Cleared before anything is asked: what happens meanwhile ends the next wait at once.
             self._called.clear()
             now = time.monotonic()
-            if self._is_news or now >= asked_at + PULSE_SECONDS:
-                self._is_news, asked_at, behind_asked_at = False, now, now
+            if self._is_news or now >= pulsed_at + PULSE_SECONDS:
+                self._is_news, pulsed_at, behind_pulsed_at = False, now, now
                 streams = [each for each in streams if each.go_on()]
-            elif now >= behind_asked_at + BEHIND_SECONDS:
+            elif now >= behind_pulsed_at + BEHIND_SECONDS:
                 # Of two thousand streams one may be behind: the others are not asked ten times a second for its sake.
-                behind_asked_at = now
+                behind_pulsed_at = now
                 streams = [each for each in streams if not each.is_behind or each.go_on()]
             while self._opened:
                 if (fresh := self._opened.popleft()).go_on():

@@ -87,9 +87,9 @@ def _type() -> sa.types.TypeEngine[object]:
     return sa.JSON() if _on_sqlite() else sa.ARRAY(sa.BigInteger)  # type: ignore[return-value]
 
 
-def _checks(table: str, checks: Checks, words: str) -> dict[str, str | None]:
+def _checks(table: str, checks: Checks, condition: str) -> dict[str, str | None]:
     columns = {"used": "used", "limit": "limits"}
-    return {f"ck_{table}_{what}": words.format(columns[what]) for what in checks.get(table, ())}
+    return {f"ck_{table}_{what}": condition.format(columns[what]) for what in checks.get(table, ())}
 
 
 def _kind_checks(table: str, kinds: Sequence[str], checks: Checks) -> dict[str, str | None]:
@@ -113,8 +113,8 @@ def _merge_arrays(table: str, figures: Sequence[Figure], kinds: Sequence[str], c
         first, *others = figure.columns(kinds)
         op.execute(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in others)}")
         op.alter_column(table, first, new_column_name=figure.name)
-    for check, words in _checks(table, checks, "0 <= ALL ({0})").items():
-        op.create_check_constraint(check, table, str(words))
+    for check, condition in _checks(table, checks, "0 <= ALL ({0})").items():
+        op.create_check_constraint(check, table, str(condition))
 
 
 def _split_arrays(table: str, figures: Sequence[Figure], kinds: Sequence[str], checks: Checks) -> None:
@@ -133,12 +133,12 @@ def _split_arrays(table: str, figures: Sequence[Figure], kinds: Sequence[str], c
             if not (figure.given or figure.is_limit):
                 changes.append(f"ALTER COLUMN {name} SET NOT NULL")
     op.execute(f"ALTER TABLE {table} {', '.join(changes)}")
-    for check, words in _kind_checks(table, kinds, checks).items():
-        op.create_check_constraint(check, table, str(words))
+    for check, condition in _kind_checks(table, kinds, checks).items():
+        op.create_check_constraint(check, table, str(condition))
 
 
-def _element(figure: Figure, place: int, words: str) -> str:
-    value = words.format(figure.name, place)
+def _element(figure: Figure, place: int, condition: str) -> str:
+    value = condition.format(figure.name, place)
     return value if figure.given or figure.is_limit else f"coalesce({value}, 0)"
 
 
@@ -172,17 +172,17 @@ def _rewrite(
     ).all()
     written = next(sql for kind, sql in parts if kind == "table")
     body, _, tail = written.partition("(")[2].rpartition(")")
-    kept: list[str] = []
+    rewritten: list[str] = []
     for field in filter(None, (field.strip(", \t") for field in body.split("\n"))):
         name, *rest = field.replace('"', "").split()
         if name == "CONSTRAINT" and rest[0] in checks:
             continue
-        kept += lines.get(name, [] if name in gone else [field])
-    kept += [f"CONSTRAINT {name} CHECK ({words})" for name, words in checks.items() if words]
-    kept.sort(key=lambda field: field.startswith(CONSTRAINTS))
-    names = [field.split()[0] for field in kept if not field.startswith(CONSTRAINTS)]
+        rewritten += lines.get(name, [] if name in gone else [field])
+    rewritten += [f"CONSTRAINT {name} CHECK ({condition})" for name, condition in checks.items() if condition]
+    rewritten.sort(key=lambda field: field.startswith(CONSTRAINTS))
+    names = [field.split()[0] for field in rewritten if not field.startswith(CONSTRAINTS)]
     selected = ", ".join(values.get(name, name) for name in names)
-    new, fields = f"new_{table}", ",\n\t".join(kept)
+    new, fields = f"new_{table}", ",\n\t".join(rewritten)
     connection.exec_driver_sql(f"CREATE TABLE {new} (\n\t{fields}\n){tail}")
     connection.exec_driver_sql(f"INSERT INTO {new} ({', '.join(names)}) SELECT {selected} FROM {table}")  # noqa: S608
     connection.exec_driver_sql(f"DROP TABLE {table}")

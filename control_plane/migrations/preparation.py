@@ -30,10 +30,10 @@ def prepare(
     with _one_at_a_time(connection):
         versions = list(ScriptDirectory.from_config(config).iterate_revisions(revision, current()))
         for version in reversed(versions):
-            if asked := getattr(version.module, "prepare", None):
+            if prepare_version := getattr(version.module, "prepare", None):
                 upgrade(str(version.down_revision))
                 with _each_by_itself(connection):
-                    asked(connection)
+                    prepare_version(connection)
 
 
 @contextmanager

@@ -163,15 +163,17 @@ def token_create(
     with transaction() as session:
         secret = accounts.create_token(
             session,
-            name,
-            kind,
-            environment=environment or settings.current().environment,
+            accounts.NewToken(
+                name,
+                kind,
+                environment=environment or settings.current().environment,
+                expires_at=now + timedelta(days=days) if days else None,
+                trusted_attributes=trusted or TokenType(kind).trusted_by_default,
+                role=role or "",
+                flags=flags,
+            ),
             now=now,
             actor=actor(),
-            expires_at=now + timedelta(days=days) if days else None,
-            trusted_attributes=trusted or TokenType(kind).trusted_by_default,
-            role=role or "",
-            flags=flags,
         )
     echo_result({"name": name, "type": kind, "token": secret}, f"{secret}   (shown once)", as_json=as_json)
 

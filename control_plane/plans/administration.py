@@ -1,6 +1,7 @@
 """The use cases of a plan: edit it, restore an earlier one. Each in the caller's transaction, audited and announced."""
 
 from dataclasses import asdict, replace
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -10,13 +11,27 @@ from control_plane.core.phases import Plan, Rollout, new_rollout
 from control_plane.core.plan_edits import decide_edit, with_plan
 from control_plane.core.plan_errors import plan_errors
 from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition, stale
-from control_plane.plans.document import diff
+from control_plane.plans import document
 from control_plane.plans.previews import PlanPreview
 from control_plane.platform.problems import Problem
 from control_plane.rollout_names import environment_of, name_errors
 from control_plane.rollouts import approvals, environments, losses, store
 from control_plane.rollouts.publication import apply
+from control_plane.rollouts.segments import segments
 from control_plane.rollouts.store import PlanVersion
+
+
+def read_text(session: Session, rollout: str, text: str) -> tuple[str, Plan]:
+    """Return the rollout that is meant and the plan that was written for it, in YAML. Raises InvalidPlan.
+
+    What it names of segments is what these are in the database now.
+    """
+    return document.of_rollout(rollout, document.parse(text, rollout, partial(segments, session)).plan)
+
+
+def read_value(session: Session, rollout: str, value: object) -> tuple[str, Plan]:
+    """Return the same of a plan in JSON. Raises InvalidPlan."""
+    return document.of_rollout(rollout, document.from_value(value, rollout, partial(segments, session)).plan)
 
 
 def edit(
@@ -70,7 +85,7 @@ def propose(
         reason=change.reason,
         unconfirmed=None if confirm_losing or not loss else replace(loss, cause="The edit"),
     )
-    return decision, evidence | {"plan_version": after.plan_version, "diff": diff(before.plan, plan)}
+    return decision, evidence | {"plan_version": after.plan_version, "diff": document.diff(before.plan, plan)}
 
 
 def refusals(session: Session, flag: str, plan: Plan, change: ChangeContext) -> tuple[Reason, ...]:
@@ -97,7 +112,7 @@ def preview_document(
         "stands_at": {"phase": found.after.phase.name, "percentage": found.after.percentage},
         "now": [asdict(each) for each in found.now],
         "complete": [asdict(each) for each in found.complete],
-        "diff": diff(before.plan if before else None, plan),
+        "diff": document.diff(before.plan if before else None, plan),
         "refusals": [asdict(reason) for reason in refused],
     }
 

@@ -36,8 +36,8 @@ YAML = "application/yaml"
 def create() -> ResponseReturnValue:
     """Create a flag with its rollout, from a plan or a template; it begins at the lowest step."""
     now, body = clock.now(), CreateRequest.model_validate(request.get_json())
-    name, plan = body.chosen(rollout_name(body.flag, body.environment), now)
     with transaction() as session:
+        name, plan = body.chosen(session, rollout_name(body.flag, body.environment), now)
         change = ChangeContext(now, actor(), body.reason or "Planned.")
         decision = rollouts.plan(session, name, plan, change, confirm_losing=body.confirmLosing)
         return _answer(decision), 201
@@ -71,8 +71,8 @@ def show(flag: str) -> ResponseReturnValue:
 def edit(flag: str) -> ResponseReturnValue:
     """Another plan in the place of the plan; nobody is exposed by that, and losses have to be confirmed."""
     body = EditRequest.model_validate(request.get_json())
-    _, plan = document.of_rollout(flag, read_plan(body.plan))
     with transaction() as session:
+        _, plan = read_plan(session, flag, body.plan)
         decision = administration.edit(
             session,
             flag,
@@ -90,8 +90,9 @@ def edit(flag: str) -> ResponseReturnValue:
 def preview_view(flag: str) -> ResponseReturnValue:
     """Preview a plan: who would gain, who would lose, and why it would be refused; nothing is changed."""
     now = clock.now()
-    flag, plan = PreviewRequest.model_validate(request.get_json()).chosen(flag, now)
+    body = PreviewRequest.model_validate(request.get_json())
     with read_only() as session:
+        flag, plan = body.chosen(session, flag, now)
         before = store.load(session, flag)
         change = ChangeContext(now, actor(), "A preview.")
         reasons = administration.refusals(session, flag, plan, change)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 from control_plane.rollout_names import environment_of, rollout_title
 from control_plane.rollouts import store
 from control_plane.rollouts.cli_options import accepted, confirm_losing_option, flag_option, line
+from control_plane.rollouts.segments import segment_notices, segments
 
 file_argument = click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 named_flag_option = click.option("--flag", default=None, help="The flag, where the file names none.")
@@ -49,7 +51,7 @@ def _show(
     with database.transaction() as session:
         found = store.load(session, flag)
         if found is None:
-            flag, wanted = _wanted(flag, path, (new_signups_after or now).replace(tzinfo=UTC))
+            flag, wanted = _wanted(session, flag, path, (new_signups_after or now).replace(tzinfo=UTC))
             change = ChangeContext(now, actor(), FIRST_REASON)
             found = accepted(rollouts.plan(session, flag, wanted, change, confirm_losing=confirm_losing))
     lines = [line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
@@ -68,10 +70,11 @@ def apply_command(
     *, path: Path, flag: str | None, reason: str, dry_run: bool, confirm_losing: bool, as_json: bool
 ) -> None:
     """Make the rollout that the file PATH describes, or change its plan to that; nobody is exposed by a change."""
-    name, plan = _read_for(path, flag)
     if dry_run:
-        _print_preview(name, plan, as_json=as_json)
+        _print_preview(path, flag, as_json=as_json)
         return
+    with database.read_only() as session:
+        name, plan = _read_for(session, path, flag)
     change = ChangeContext(clock.now(), actor(), reason)
     with database.transaction() as session:
         before = store.load(session, name)
@@ -88,22 +91,26 @@ def apply_command(
 @in_application
 def diff_command(*, path: Path, flag: str | None, as_json: bool) -> None:
     """Print what the file PATH changes in the plan, line by line."""
-    name, plan = _read_for(path, flag)
     with database.read_only() as session:
+        name, plan = _read_for(session, path, flag)
         before = store.load(session, name)
+        notices = [each.sentence for each in segment_notices(session, before.plan)] if before else []
     lines = document.diff(before.plan if before else None, plan)
-    echo_result({"diff": lines}, "\n".join(lines) or "Nothing differs.", as_json=as_json)
+    text = "\n".join([*lines, *notices]) or "Nothing differs."
+    echo_result({"diff": lines, "segment_notices": notices}, text, as_json=as_json)
 
 
 @plan_group.command("export")
 @flag_option
 @click.option("--version", "number", type=int, default=None, help="An earlier plan; default: today's.")
+@click.option("--without-segments", is_flag=True, help="With the conditions in the place of the segments' names.")
 @json_option
 @in_application
-def export_command(*, flag: str, number: int | None, as_json: bool) -> None:
+def export_command(*, flag: str, number: int | None, without_segments: bool, as_json: bool) -> None:
     """Print the plan as the file that `rollout plan apply` takes."""
     with database.read_only() as session:
         plan = administration.version(session, flag, number).plan if number else rollouts.find(session, flag).plan
+    plan = document.without_segments(plan) if without_segments else plan
     echo_result(document.to_value(plan, flag), document.to_yaml(plan, flag).rstrip(), as_json=as_json)
 
 
@@ -165,9 +172,9 @@ def restore_command(*, number: int, flag: str, reason: str, confirm_losing: bool
     echo_result(rollouts.summary(found) | {"plan_version": found.plan_version}, line(found), as_json=as_json)
 
 
-def _read(path: Path) -> PlanDocument:
+def _read(session: Session, path: Path, flag: str | None) -> PlanDocument:
     try:
-        return document.parse(path.read_text(encoding="utf-8"))
+        return document.parse(path.read_text(encoding="utf-8"), flag, partial(segments, session))
     except OSError as error:
         raise CommandFailed(f"{path} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -177,17 +184,17 @@ def _read(path: Path) -> PlanDocument:
         raise CommandFailed(f"{path} is no plan:\n{mistakes}") from invalid
 
 
-def _wanted(name: str, path: Path | None, new_signups_after: datetime) -> tuple[str, Plan]:
+def _wanted(session: Session, name: str, path: Path | None, new_signups_after: datetime) -> tuple[str, Plan]:
     """Return the rollout to make and its plan: the file's, else the guide's."""
     if path is not None:
-        return document.of_rollout(name, _read(path).plan)
+        return document.of_rollout(name, _read(session, path, name).plan)
     environment, plan = environment_of(name), guide_plan(new_signups_after)
     return name, for_environment(plan, environment) if environment else plan
 
 
-def _read_for(path: Path, flag: str | None) -> tuple[str, Plan]:
+def _read_for(session: Session, path: Path, flag: str | None) -> tuple[str, Plan]:
     """Return the rollout that is meant, and its plan: to take another one than is written there would be a mistake."""
-    read = _read(path)
+    read = _read(session, path, flag)
     if found := flag or read.flag:
         name, plan = document.of_rollout(found, read.plan)
         written = document.of_rollout(read.flag or name, plan)[0]
@@ -207,13 +214,14 @@ def _applied(
     return accepted(decision)
 
 
-def _print_preview(flag: str, plan: Plan, *, as_json: bool) -> None:
+def _print_preview(path: Path, flag: str | None, *, as_json: bool) -> None:
     now = clock.now()
     with database.read_only() as session:
-        before = store.load(session, flag)
-        reasons = administration.refusals(session, flag, plan, ChangeContext(now, actor(), "A dry run."))
-        found = preview(session, flag, before, plan, now)
-    answer = administration.preview_document(flag, before, plan, found, reasons)
+        name, plan = _read_for(session, path, flag)
+        before = store.load(session, name)
+        reasons = administration.refusals(session, name, plan, ChangeContext(now, actor(), "A dry run."))
+        found = preview(session, name, before, plan, now)
+    answer = administration.preview_document(name, before, plan, found, reasons)
     echo_result(answer, "\n".join(_preview_lines(found, reasons)), as_json=as_json)
 
 

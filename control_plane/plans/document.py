@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches, unified_diff
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from control_plane.audiences.constraint import Constraint
+from control_plane.audiences.segment import Segments, no_segments
 from control_plane.core.calendars import Calendar, Freeze
 from control_plane.core.checklist import Checklist, ChecklistItem
 from control_plane.core.phase_gates import Approvals, HttpCheck, PhaseGates, Schedule
-from control_plane.core.phases import Phase, Plan
+from control_plane.core.phases import PRODUCTION, Phase, Plan
 from control_plane.core.plan_errors import plan_errors
 from control_plane.plans import yaml_text
+from control_plane.plans.segment_conditions import CONSTRAINTS, SEGMENT, with_conditions
 from control_plane.plans.yaml_text import MalformedYAML, Place
 from control_plane.rollout_names import environment_of, flag_of, rollout_name
 
@@ -68,30 +70,43 @@ class PlanDocument:
     plan: Plan
 
 
-def parse(text: str) -> PlanDocument:
-    """Return the plan in YAML or JSON. Raises InvalidPlan with every mistake and its line."""
+def parse(text: str, rollout: str | None = None, segments: Segments = no_segments) -> PlanDocument:
+    """Return the plan in YAML or JSON, for `rollout` where its name is known. Raises InvalidPlan with every mistake.
+
+    A phase that names a segment has the conditions that the segment of the plan's environment has now.
+    """
     try:
         value, lines = yaml_text.load(text)
     except MalformedYAML as broken:
         raise InvalidPlan([Mistake("plan", str(broken), broken.line)]) from broken
-    return from_value(value, lines)
+    return from_value(value, rollout, segments, lines)
 
 
-def from_value(value: object, lines: Mapping[Place, int] | None = None) -> PlanDocument:
-    """Return the plan in a value of JSON. Raises InvalidPlan with every mistake."""
+def from_value(
+    value: object,
+    rollout: str | None = None,
+    segments: Segments = no_segments,
+    lines: Mapping[Place, int] | None = None,
+) -> PlanDocument:
+    """Return the plan in a value of JSON, as `parse` does. Raises InvalidPlan with every mistake."""
     lines = lines or {}
     if not isinstance(value, Mapping):
         raise InvalidPlan([Mistake("plan", "is no group of fields; begin with `phases:`.", lines.get(()))])
     flag = value.get(FLAG)
     if flag is not None and not isinstance(flag, str):
         raise InvalidPlan([Mistake(FLAG, "is no text; put it in quotes.", lines.get((FLAG,)))])
+    environment = environment_of(rollout or flag or "") or value.get(ENVIRONMENT) or PRODUCTION
+    filled, unusable = with_conditions(value, str(environment), segments)
+    mistakes = [Mistake(".".join(map(str, place)), sentence, lines.get(place)) for place, sentence in unusable.items()]
     try:
-        plan = PLAN.validate_python({name: each for name, each in value.items() if name != FLAG})
+        plan = PLAN.validate_python({name: each for name, each in filled.items() if name != FLAG})
     except ValidationError as error:
-        raise InvalidPlan(_specific([_mistake(each, lines) for each in error.errors(include_url=False)])) from error
+        mistakes += [_mistake(each, lines) for each in error.errors(include_url=False)]
+        raise InvalidPlan(_specific(mistakes)) from error
     except (OverflowError, RecursionError) as error:
         raise InvalidPlan([Mistake("plan", f"can't be read: {error}.")]) from error
-    if mistakes := [Mistake("plan", sentence) for sentence in plan_errors(plan)]:
+    # What lacks its conditions would be told to have too few of them.
+    if mistakes := mistakes or [Mistake("plan", sentence) for sentence in plan_errors(plan)]:
         raise InvalidPlan(mistakes)
     return PlanDocument(flag, plan)
 
@@ -105,12 +120,15 @@ def of_rollout(name: str, plan: Plan) -> tuple[str, Plan]:
 
 
 def to_value(plan: Plan, flag: str | None = None) -> dict[str, object]:
-    """Return the plan as JSON has it, without what is as it would be anyway; `flag` is the rollout's name."""
+    """Return the plan as JSON has it, without what is as it would be anyway; `flag` is the rollout's name.
+
+    Of a segment it has the name alone: where it is applied, that installation's conditions count.
+    """
     named: dict[str, object] = {FLAG: flag_of(flag)} if flag else {}
     if plan.is_of_one_environment:
         named[ENVIRONMENT] = plan.environment
-    written: dict[str, object] = PLAN.dump_python(plan, mode="json", exclude_defaults=True)
-    return named | written
+    phases = tuple(replace(each, constraints=()) if each.segment else each for each in plan.phases)
+    return named | _dump(replace(plan, phases=phases))
 
 
 def to_yaml(plan: Plan, flag: str | None = None) -> str:
@@ -118,21 +136,32 @@ def to_yaml(plan: Plan, flag: str | None = None) -> str:
     return yaml_text.dump(to_value(plan, flag))
 
 
+def without_segments(plan: Plan) -> Plan:
+    """Return the plan with conditions of its own in the place of the segments that they were taken from."""
+    return replace(plan, phases=tuple(replace(each, segment="") for each in plan.phases))
+
+
 def schema() -> dict[str, object]:
     """Return the JSON Schema of a document."""
     found = PLAN.json_schema()
+    found["$defs"]["Phase"]["not"] = {"required": [SEGMENT, CONSTRAINTS]}
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["properties"] = {FLAG: {"type": "string", "description": "The flag it is for."}, **found["properties"]}
     return found
 
 
 def diff(before: Plan | None, after: Plan) -> list[str]:
-    """Return what changes from one plan to the other, line by line."""
-    old, new = ("" if plan is None else to_yaml(plan) for plan in (before, after))
+    """Return what changes from one plan to the other, line by line, with the conditions of segments."""
+    old, new = ("" if plan is None else yaml_text.dump(_dump(plan)) for plan in (before, after))
     return list(unified_diff(old.splitlines(), new.splitlines(), "now", "wanted", lineterm="", n=2))
 
 
-def _mistake(error: Any, lines: Mapping[Place, int]) -> Mistake:
+def _dump(plan: Plan) -> dict[str, object]:
+    written: dict[str, object] = PLAN.dump_python(plan, mode="json", exclude_defaults=True)
+    return written
+
+
+def _mistake(error: ErrorDetails, lines: Mapping[Place, int]) -> Mistake:
     # What pydantic calls the members of a union is no place in the document.
     place: Place = tuple(
         each for each in error["loc"] if isinstance(each, int) or each in KNOWN or each in _last(error)
@@ -151,11 +180,11 @@ def _specific(mistakes: list[Mistake]) -> list[Mistake]:
     ]
 
 
-def _last(error: Any) -> tuple[object, ...]:
+def _last(error: ErrorDetails) -> tuple[object, ...]:
     return error["loc"][-1:] if error["type"] in ("unexpected_keyword_argument", "extra_forbidden") else ()
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: ErrorDetails) -> str:
     match error["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
             name = str(error["loc"][-1])

@@ -16,12 +16,14 @@ PLAN_FIELDS: tuple[FormField, ...] = (
     form_fields.choice("type", "release"),
     form_fields.text("new_signups_after", required=True),
     form_fields.text_list("notify"),
+    form_fields.text_list("contacts"),
 )
 PHASE_FIELDS: tuple[FormField, ...] = (
     form_fields.text("title", required=True),
     form_fields.text("name", required=True),
     form_fields.text("audience", required=True),
     form_fields.text_list("environments"),
+    form_fields.text("segment"),
     form_fields.constraints("constraints"),
     form_fields.whole_numbers("steps"),
     form_fields.duration("soak"),

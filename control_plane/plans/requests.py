@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from control_plane.core.phases import Plan
-from control_plane.plans import document
+from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan
 from control_plane.plans.templates import TEMPLATES, for_environment
 from control_plane.platform.problems import Problem
@@ -22,13 +23,13 @@ class PlanRequest(BaseModel):
     template: str | None = Field(default=None, max_length=100)
     newSignupsAfter: AwareDatetime | None = None  # noqa: N815 - the JSON name
 
-    def chosen(self, name: str, now: datetime) -> tuple[str, Plan]:
+    def chosen(self, session: Session, name: str, now: datetime) -> tuple[str, Plan]:
         """Return the name of the rollout and its plan. Raises Problem where it can't be one."""
         if (self.plan is None) == (self.template is None):
             raise Problem(422, "PLAN_REQUIRED", "Send `plan`, or the name of a `template`; one of them.")
         if self.template is not None:
             return name, from_template(self.template, self.newSignupsAfter or now, environment_of(name))
-        return document.of_rollout(name, read_plan(self.plan))
+        return read_plan(session, name, self.plan)
 
 
 class ChangeRequest(BaseModel):
@@ -61,10 +62,10 @@ class PreviewRequest(PlanRequest):
     """The plan to compare with today's."""
 
 
-def read_plan(value: object) -> Plan:
-    """Return the plan in a body. Raises Problem with every mistake."""
+def read_plan(session: Session, name: str, value: object) -> tuple[str, Plan]:
+    """Return the rollout that is meant and the plan in a body. Raises Problem with every mistake."""
     try:
-        return document.from_value(value).plan
+        return administration.read_value(session, name, value)
     except InvalidPlan as invalid:
         errors = [{"field": each.place, "message": each.sentence} for each in invalid.mistakes]
         raise Problem(422, "INVALID_PLAN", f"The plan can't be used. {invalid}"[:2000], errors=errors) from invalid

@@ -35,11 +35,11 @@ class DatabaseClock:
         started_at = self._started_at
         return host_time() if started_at is None else datetime.fromtimestamp(started_at + time.monotonic(), UTC)
 
-    def observe(self, read: datetime, *, asked: float, answered: float) -> None:
-        """Take note of what the database's clock showed between `asked` and `answered`, both of `time.monotonic`."""
-        started_at = read.timestamp() - (asked + answered) / 2
+    def observe(self, read: datetime, *, sent: float, answered: float) -> None:
+        """Take note of what the database's clock showed between `sent` and `answered`, both of `time.monotonic`."""
+        started_at = read.timestamp() - (sent + answered) / 2
         with self._lock:
-            before, self._started_at = self._started_at, self._chosen(started_at, (answered - asked) / 2)
+            before, self._started_at = self._started_at, self._chosen(started_at, (answered - sent) / 2)
         error = started_at - (host_time().timestamp() - answered if before is None else before)
         if abs(error) > STEP_SECONDS and self._started_at != before:
             log.warning("clock.corrected", seconds=round(error, 3), first=before is None)

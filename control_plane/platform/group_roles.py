@@ -41,5 +41,5 @@ def roles_of(groups: Iterable[object], given: GroupRoles) -> tuple[Role | None, 
                 highest[place] = grant.role
     if not highest:
         return None, []
-    everywhere = highest.pop((EVERY, EVERY), Role.VIEWER)
-    return everywhere, [Grant(role, *place) for place, role in sorted(highest.items())]
+    highest_of_all = highest.pop((EVERY, EVERY), Role.VIEWER)
+    return highest_of_all, [Grant(role, *place) for place, role in sorted(highest.items())]

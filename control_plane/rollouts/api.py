@@ -23,6 +23,7 @@ from control_plane.rollouts import approvals, archive, move_job, service, store
 from control_plane.rollouts.answers import detail, gate_documents, listed, move_document, refused
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.rollouts.phase_dates import phase_dates
+from control_plane.rollouts.segments import segment_notices
 
 ENTRIES_MAX = 500
 
@@ -84,9 +85,11 @@ def show(flag: str) -> ResponseReturnValue:
         now = clock.now()
         gates = service.gates(session, rollout, now)
         move = move_job.planned_move(session, rollout, now, clocks_apart=move_job.clocks_apart(session))
+        changed = [each.sentence for each in segment_notices(session, rollout.plan)]
         phases = phase_dates(rollout, audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_MAX), now)
     answer = {
         "environment_variable": variable_notice(flag, current()),
+        "segment_notices": changed,
         "gates": gate_documents(gates),
         "next_move": move_document(move),
         "phases": phases,

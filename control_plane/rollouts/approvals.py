@@ -42,9 +42,9 @@ def approve(
     wanted = _strongest(rollout.plan.phases) if rollout.latched else rollout.phase.gates.approvals
     if wanted is None and rollout.phase.advance is AdvanceMode.BY_HAND:
         raise Problem(409, "NO_APPROVAL_NEEDED", f"The plan of {rollout.flag} asks for no approval in this phase.")
-    asked = wanted or OWNERS
-    if role not in asked.roles:
-        detail = f"This phase is approved by the role {' or '.join(asked.roles)}, and {change.actor} is {role}."
+    required = wanted or OWNERS
+    if role not in required.roles:
+        detail = f"This phase is approved by the role {' or '.join(required.roles)}, and {change.actor} is {role}."
         raise Problem(403, "ROLE_REQUIRED", detail)
     if not change.reason.strip():
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")

@@ -26,6 +26,7 @@ from control_plane.rollouts.cli_options import (
     reason_option,
 )
 from control_plane.rollouts.environment_variable import variable_notice
+from control_plane.rollouts.segments import segment_notices
 
 
 @click.command("status")
@@ -39,13 +40,18 @@ def status_command(*, flag: str, as_json: bool) -> None:
         found = service.find(session, flag)
         gates = service.gates(session, found, now)
         move = move_job.planned_move(session, found, now, clocks_apart=move_job.clocks_apart(session))
+        changed = [each.sentence for each in segment_notices(session, found.plan)]
     notice = variable_notice(flag, current())
     document = service.summary(found) | {
         "environment_variable": notice,
+        "segment_notices": changed,
         "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates],
         "next_move": answers.move_document(move),
     }
-    lines = [line(found), *([notice] if notice else []), *map(_gate_line, gates), f"Next      {move.sentence}"]
+    notices = [*([notice] if notice else []), *changed]
+    lines = [line(found), *notices, *map(_gate_line, gates), f"Next      {move.sentence}"]
+    if found.plan.contacts:
+        lines.append(f"Contacts  {'; '.join(found.plan.contacts)}")
     echo_result(document, "\n".join(lines), as_json=as_json)
 
 

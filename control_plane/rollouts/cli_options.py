@@ -36,8 +36,8 @@ def line(found: Rollout) -> str:
     where = f"{found.phase.title}, {found.percentage} %"
     since = f"since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
     stands = f"{rollout_title(found.flag)}: {where}, {found.state.replace('_', ' ')} {since}"
-    kept = latch_sentence(found)
-    return f"{stands}. {kept} `rollback --everywhere` takes it from there too." if kept else stands
+    latched = latch_sentence(found)
+    return f"{stands}. {latched} `rollback --everywhere` takes it from there too." if latched else stands
 
 
 def change_rollout(

@@ -81,6 +81,7 @@ class RolloutDetail(RolloutWithPlan):
     """A rollout with its plan and its gates."""
 
     environment_variable: str | None
+    segment_notices: list[str]
     gates: list[RolloutGate]
     next_move: RolloutMove
     phases: list[PhaseDates]

@@ -136,9 +136,15 @@ def plan_from_json(value: object) -> Plan:
 
 def plan_to_json(plan: Plan) -> dict[str, object]:
     """Return the JSON form of a plan, durations in ISO 8601."""
-    encoded: dict[str, object] = PLAN.dump_python(plan, mode="json")
+    encoded: dict[str, Any] = PLAN.dump_python(plan, mode="json")
+    # A process of an older release reads the plan as well.
     if not plan.is_of_one_environment:
-        del encoded["environment"]  # a process of an older release reads the plan as well
+        del encoded["environment"]
+    if not plan.contacts:
+        del encoded["contacts"]
+    for phase in encoded["phases"]:
+        if not phase["segment"]:
+            del phase["segment"]
     return encoded
 
 

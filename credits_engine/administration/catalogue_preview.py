@@ -34,13 +34,13 @@ def refusals(session: Session, versions: Sequence[PlanVersion], now: datetime) -
     by_name = {name: each for each in versions for name in _names(each.plan)}
     operations: Counter[str] = Counter()
     users: dict[str, dict[str, None]] = {}
-    for user_id, plan, used, asked, _ in plan_versions.allowed_since(session, by_name, now - PREVIEWED):
+    for user_id, plan, used, requested, _ in plan_versions.allowed_since(session, by_name, now - PREVIEWED):
         version = by_name.get(plan) or by_name[CATALOGUE.plan(plan).base_name]
         seats = 1 if plan in by_name else CATALOGUE.plan(plan).seats
         limits = version.v2(KINDS)
         if any(
             limit is not None and amount and before + amount > limit * seats
-            for before, amount, limit in zip(_padded(used), _padded(asked), limits.figures, strict=True)
+            for before, amount, limit in zip(_padded(used), _padded(requested), limits.figures, strict=True)
         ):
             operations[version.plan] += 1
             users.setdefault(version.plan, {})[user_id] = None

@@ -29,5 +29,5 @@ def distribute(connection: Connection, statements: Sequence[str], change: Change
     try:
         citus.execute(connection, statements)
     except DBAPIError as error:
-        words = f"{error.statement}: {error.orig}".strip()
-        raise DistributionError(f"This was refused, and what came before it stays done; {words}") from error
+        refusal = f"{error.statement}: {error.orig}".strip()
+        raise DistributionError(f"This was refused, and what came before it stays done; {refusal}") from error

@@ -16,7 +16,7 @@ from credits_engine.engines.packs import Allocation, Pack
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store import journal, packs
 from credits_engine.store.books import CounterRow
-from credits_engine.store.packs import Grant
+from credits_engine.store.packs import Grant, NewPack
 
 SYSTEM = "credits"
 
@@ -39,15 +39,8 @@ def transfer_packs(
 def _transfer(session: Session, grant: Grant, into: str, now: datetime, *, key_prefix: str, is_given: bool) -> None:
     pack, taken = grant.pack, packs.taken_back(session, grant.pack)
     _take_out(session, pack, now)
-    pack_id = packs.add(
-        session,
-        into,
-        pack.kind,
-        pack.amount,
-        bought_at=pack.bought_at,
-        expires_at=pack.expires_at,
-        merged_from=pack.rolled_from,
-    )
+    moved = NewPack(into, pack.kind, pack.amount, pack.bought_at, pack.expires_at, merged_from=pack.rolled_from)
+    pack_id = packs.add(session, moved)
     key = grant.key if grant.key and grant.key.startswith(key_prefix) else None
     context = {**grant.context, "pack": pack_id, **({"given": True} if is_given else {})}
     start, end = grant.period
@@ -99,15 +92,8 @@ def add_unused(session: Session, user_id: str, row: CounterRow, subscription_id:
     left = Amounts.of(lambda kind: max((row.limits[kind] or 0) - row.used[kind], 0))
     for kind, amount in left.items():
         if amount:
-            pack_id = packs.add(
-                session,
-                user_id,
-                kind,
-                amount,
-                bought_at=now,
-                expires_at=row.period.end,
-                merged_from=row.period.start,
-            )
+            pack = NewPack(user_id, kind, amount, now, row.period.end, merged_from=row.period.start)
+            pack_id = packs.add(session, pack)
             context = {"pack": pack_id, "expiresAt": row.period.end.isoformat(), "plan": row.plan}
             columns = {
                 "type": EntryType.ROLLOVER.value,

@@ -12,6 +12,7 @@ from credits_engine.engines.packs import Allocation, Pack
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
 from credits_engine.store import accounts, journal, packs
+from credits_engine.store.packs import NewPack
 
 CLOCK = "clock"
 
@@ -58,9 +59,8 @@ def top_up(session: Session, purchase: Purchase, change: ChangeContext, *, key: 
         return _replayed(session, purchase, known, key)
     if purchase.expires_at <= change.now:
         raise CorrectionRefused(f"The pack would have expired at {purchase.expires_at.isoformat()}; name a later end.")
-    pack_id = packs.add(
-        session, purchase.user_id, purchase.kind, purchase.amount, bought_at=change.now, expires_at=purchase.expires_at
-    )
+    pack = NewPack(purchase.user_id, purchase.kind, purchase.amount, change.now, purchase.expires_at)
+    pack_id = packs.add(session, pack)
     journal_id = _post(session, purchase, pack_id, change, key)
     if key and not journal.remember(
         session, purchase.user_id, key, fingerprint=purchase.fingerprint, journal_id=journal_id, now=change.now

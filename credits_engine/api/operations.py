@@ -48,7 +48,7 @@ from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
-from credits_engine.operations.execution import run_change, run_operation, run_reservation
+from credits_engine.operations.execution import run_finalization, run_operation, run_reservation
 from credits_engine.operations.members import account_of
 from credits_engine.operations.reservations import (
     CommitTooLargeError,
@@ -108,8 +108,9 @@ def commit_view() -> ResponseReturnValue:
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
     by = actor()
-    result = run_change(
+    result = run_finalization(
         body.userId,
+        key,
         lambda session: reservations.commit(session, body.userId, key, now=now, actor=by, amounts=body.by_kind),
         now=now,
     )
@@ -123,8 +124,9 @@ def release_view() -> ResponseReturnValue:
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
     key, now = requests.key_of(body), clock.now()
     by = actor()
-    result = run_change(
+    result = run_finalization(
         body.userId,
+        key,
         lambda session: reservations.release(session, body.userId, key, now=now, actor=by, reason=body.reason),
         now=now,
     )

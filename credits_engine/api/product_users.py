@@ -133,7 +133,7 @@ def _in_force(claims: Claims) -> Claims:
     return claims
 
 
-def _published_key(token: str, algorithm: str, keys: PublishedKeys) -> Any:
+def _published_key(token: str, algorithm: str, keys: PublishedKeys) -> object:
     """Return the published key that the token names."""
     kid = jwt.get_unverified_header(token).get("kid")
     if not isinstance(kid, str):

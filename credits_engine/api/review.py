@@ -118,21 +118,21 @@ def near_limit_view() -> ResponseReturnValue:
             session, percent=percent, after=request.args.get("after", ""), most=most + 1, now=clock.now()
         )
     users = list(dict.fromkeys(each.user_id for each in found))
-    shown = users[:most]
+    page = users[:most]
     rows = [asdict(each) | {"period_end": serializers.instant(each.period_end)} for each in found]
     return jsonify(
         {
-            "users": [row for row in rows if row["user_id"] in shown],
-            "nextAfter": shown[-1] if len(users) > most else None,
+            "users": [row for row in rows if row["user_id"] in page],
+            "nextAfter": page[-1] if len(users) > most else None,
         }
     )
 
 
 def _whole(name: str, default: int, most: int) -> int:
-    words = request.args.get(name, str(default))
-    if not words.isascii() or not words.isdecimal() or not 1 <= int(words[:9]) <= most:
-        raise Problem(400, "INVALID_NUMBER", f"{name} is {words[:20]!r}; write a whole number from 1 to {most}.")
-    return int(words)
+    text = request.args.get(name, str(default))
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+        raise Problem(400, "INVALID_NUMBER", f"{name} is {text[:20]!r}; write a whole number from 1 to {most}.")
+    return int(text)
 
 
 def usage_columns(by: frozenset[Segment]) -> list[str]:

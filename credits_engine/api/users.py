@@ -63,7 +63,7 @@ def check_view() -> ResponseReturnValue:
     user_id, now = acting_user(), clock.now()
     amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
-        books, engine = serving_books(session, user_id, now, asked=amounts)
+        books, engine = serving_books(session, user_id, now, requested=amounts)
     book = books.of(engine)
     decision = ENGINES.of(engine)(book, Request(user_id, amounts))
     return _enveloped(
@@ -88,7 +88,7 @@ def summary_view() -> ResponseReturnValue:
 
 
 def serving_books(
-    session: Session, user_id: str, now: datetime, *, asked: Amounts = NOTHING
+    session: Session, user_id: str, now: datetime, *, requested: Amounts = NOTHING
 ) -> tuple[Books, EngineName]:
     """Return the books, and the engine that serves this user now; a member's own limit may close them to what is asked.
 
@@ -103,7 +103,7 @@ def serving_books(
     request_outcomes.set_arm(FLAG, engine.value)
     books = account_books.read_books(session, account, now)
     if member:
-        books = within_limit(session, member, books, asked)
+        books = within_limit(session, member, books, requested)
     return books, engine
 
 

@@ -31,16 +31,16 @@ SHOWN = 100
 @in_application
 def check_distribution_command(*, statements: Path | None, as_json: bool) -> None:
     """Say how tables would lie on several databases, and what statements would cross. Exit code 1 if any can't."""
-    placed, judged = sorted(_placements(), key=lambda each: (each.kind, each.table)), _judgements(statements)
-    lines = [*map(_line, placed), *(f"{found.reach:12} {_short(text)}  {found.reason}" for text, found in judged)]
+    placed, judgements = sorted(_placements(), key=lambda each: (each.kind, each.table)), _judgements(statements)
+    lines = [*map(_line, placed), *(f"{found.reach:12} {_short(text)}  {found.reason}" for text, found in judgements)]
     document = {
         "tables": [
             {"table": each.table, "kind": each.kind, "column": each.column, "reasons": each.reasons} for each in placed
         ],
-        "statements": [{"statement": text, "reach": found.reach, "reason": found.reason} for text, found in judged],
+        "statements": [{"statement": text, "reach": found.reach, "reason": found.reason} for text, found in judgements],
     }
     echo_result(document, "\n".join(lines), as_json=as_json)
-    is_bad = any(each.reasons for each in placed) or any(found.reach is Reach.CROSSES for _, found in judged)
+    is_bad = any(each.reasons for each in placed) or any(found.reach is Reach.CROSSES for _, found in judgements)
     sys.exit(1 if is_bad else 0)
 
 
@@ -75,9 +75,9 @@ def distribute_command(*, dry_run: bool, statements: Path | None) -> None:
     click.echo(f"{sum(each.kind is not Kind.LOCAL for each in placed)} tables are spread or copied to every worker.")
 
 
-def _check_distributable(placed: Iterable[Placement], judged: Iterable[tuple[str, Judgement]]) -> None:
+def _check_distributable(placed: Iterable[Placement], judgements: Iterable[tuple[str, Judgement]]) -> None:
     reasons = [f"{each.table}: {'; '.join(each.reasons)}" for each in placed if each.reasons]
-    reasons += [f"{_short(text)}: {found.reason}" for text, found in judged if found.reach is Reach.CROSSES]
+    reasons += [f"{_short(text)}: {found.reason}" for text, found in judgements if found.reach is Reach.CROSSES]
     if reasons:
         raise CommandFailed("\n".join(["This stands against spreading the database:", *reasons]))
 
@@ -111,8 +111,8 @@ def _judgements(path: Path | None) -> list[tuple[str, Judgement]]:
         texts = [text.strip() for text in path.read_text(encoding="utf-8").split(";\n")]
         return [(text, judge(text, DISTRIBUTED)) for text in texts if text]
     except ModuleNotFoundError as error:
-        words = "Statements are read by sqlglot: pip install 'rollout-control-plane[distribution]'."
-        raise CommandFailed(words) from error
+        sentence = "Statements are read by sqlglot: pip install 'rollout-control-plane[distribution]'."
+        raise CommandFailed(sentence) from error
     except UnicodeDecodeError as error:
         raise CommandFailed(f"{path} is not UTF-8: {error.reason} at byte {error.start}.") from error
 

@@ -61,7 +61,8 @@ def tolerated(entering: int, percent_max: int) -> int:
 def _who(found: AdvanceCheck) -> str:
     if not found.entering:
         return "Nobody known would enter."
-    return f"v2 would refuse {found.refused:,} of the {found.entering:,} users who would enter what legacy grants them."
+    refused = f"{found.refused:,}" if found.refused else "none"
+    return f"Of the {found.entering:,} users who would enter, v2 would refuse {refused} what legacy grants them."
 
 
 def _too_many(found: AdvanceCheck, percent_max: int) -> str:

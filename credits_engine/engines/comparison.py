@@ -131,8 +131,8 @@ def _policy_difference(
         sufficient = []
         for names in combinations(differing, size):
             fields = {field: value for name in names for field, value in neutral[name].items()}
-            judged = REFERENCE[engine](replace(shadow_book, **fields), request)
-            if judged.outcome is expected:
+            decision = REFERENCE[engine](replace(shadow_book, **fields), request)
+            if decision.outcome is expected:
                 sufficient.append("+".join(names))
         if sufficient:
             return f"policy:{'|'.join(sufficient)}"

@@ -49,9 +49,9 @@ def own_key(key: str) -> str:
     return key.rpartition(MARK)[2]
 
 
-def beyond_limit(membership: Membership, used: Amounts, asked: Amounts) -> str | None:
+def beyond_limit(membership: Membership, used: Amounts, requested: Amounts) -> str | None:
     """Return why the member may not have so much more; None where they may."""
-    for kind, amount in asked.items():
+    for kind, amount in requested.items():
         limit = membership.limits.get(kind)
         if limit is not None and amount and used[kind] + amount > limit:
             had = f"{used[kind]} of {limit} {kind} are used in this period"

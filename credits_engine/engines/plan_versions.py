@@ -71,17 +71,9 @@ def plans_at(
         places = {plan.name: place for place, plan in enumerate(plans)}
         place = places.get(version.plan)
         if place is None:
-            limits = version.v2(kinds, granted), version.legacy(kinds, granted)
-            new = CreditPlan(
-                version.plan,
-                version.title,
-                *limits,
-                graces=_graces(version, ()),
-                rollovers=_rollovers(version, ()),
-                versions=(limits,),
-                per_seat=version.per_seat,
-            )
-            plans.insert(places[version.above] + 1 if version.above else len(plans), new)
+            # Above one that has left the catalogue it stands above all that are left.
+            above = places.get(version.above or "", len(plans) - 1)
+            plans.insert(above + 1, _new_plan(version, kinds, granted))
             continue
         # A month that runs keeps its pools, as a billing period does.
         legacy = version.legacy(kinds, granted) if version.legacy_starts_at <= now else plans[place].legacy
@@ -95,6 +87,19 @@ def plans_at(
             versions=(*plans[place].versions, (version.v2(kinds, granted), version.legacy(kinds, granted))),
         )
     return tuple(plans)
+
+
+def _new_plan(version: PlanVersion, kinds: Sequence[str], granted: Granted) -> CreditPlan:
+    limits = version.v2(kinds, granted), version.legacy(kinds, granted)
+    return CreditPlan(
+        version.plan,
+        version.title,
+        *limits,
+        graces=_graces(version, ()),
+        rollovers=_rollovers(version, ()),
+        versions=(limits,),
+        per_seat=version.per_seat,
+    )
 
 
 def _graces(
@@ -128,12 +133,12 @@ def version_errors(
     found: list[str] = []
     names = {name for plan in built_in for name in (plan.name, *plan.aliases)}
     main = {plan.name for plan in built_in} | {each.plan for each in known}
-    seen: set[tuple[str, datetime]] = set()
+    earlier: set[tuple[str, datetime]] = set()
     for each in sorted(wanted, key=lambda version: version.starts_at):
         sentences = _errors(each, main, names, kinds, coming)
-        sentences += ["it stands there twice with one start."] if (each.plan, each.starts_at) in seen else []
+        sentences += ["it stands there twice with one start."] if (each.plan, each.starts_at) in earlier else []
         found += [f"Plan {each.plan!r}: {sentence}" for sentence in sentences]
-        seen.add((each.plan, each.starts_at))
+        earlier.add((each.plan, each.starts_at))
         main.add(each.plan)
     return found
 

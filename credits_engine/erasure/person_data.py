@@ -184,7 +184,7 @@ def _searched() -> list[Table]:
     return [table for table in db.metadata.sorted_tables if table.name not in excluded and _text_columns(table)]
 
 
-def _text_columns(table: Table) -> list[Column[Any]]:
+def _text_columns(table: Table) -> list[Column[object]]:
     return [
         column
         for column in table.c
@@ -198,13 +198,13 @@ def _contains_name(columns: Sequence[Column[Any]], redaction: Redaction) -> Any:
 
 
 def _redact(session: Session, table: Table, redaction: Redaction) -> int:
-    words = _text_columns(table)
-    rows = session.execute(select(table).where(_contains_name(words, redaction))).mappings().all()
-    return sum(_redact_row(session, table, words, row, redaction) for row in rows)
+    columns = _text_columns(table)
+    rows = session.execute(select(table).where(_contains_name(columns, redaction))).mappings().all()
+    return sum(_redact_row(session, table, columns, row, redaction) for row in rows)
 
 
-def _redact_row(session: Session, table: Table, words: Sequence[Column[Any]], row: Any, redaction: Redaction) -> bool:
-    after = {column.name: redaction.value(row[column.name]) for column in words}
+def _redact_row(session: Session, table: Table, columns: Sequence[Column[Any]], row: Any, redaction: Redaction) -> bool:
+    after = {column.name: redaction.value(row[column.name]) for column in columns}
     changed = {name: value for name, value in after.items() if value != row[name]}
     if changed:
         key = [column == row[column.name] for column in table.primary_key]
@@ -236,9 +236,9 @@ def _redact_journal(session: Session, redaction: Redaction) -> None:
     own = JOURNAL.c.user_id == redaction.pseudonym
     by_hand = JOURNAL.c.type.in_([each.value for each in BY_HAND])
     session.execute(update(JOURNAL).where(own, by_hand).values(reason=GONE))
-    words = [JOURNAL.c.reason, JOURNAL.c.shadow_reason, JOURNAL.c.context]
-    for row in session.execute(select(JOURNAL).where(own, _contains_name(words, redaction))).mappings().all():
-        _redact_row(session, JOURNAL, words, row, redaction)
+    columns = [JOURNAL.c.reason, JOURNAL.c.shadow_reason, JOURNAL.c.context]
+    for row in session.execute(select(JOURNAL).where(own, _contains_name(columns, redaction))).mappings().all():
+        _redact_row(session, JOURNAL, columns, row, redaction)
 
 
 def _drop_bodies(session: Session, redaction: Redaction, customers: Sequence[str]) -> int:

@@ -86,24 +86,24 @@ def _erase(session: Session, user_id: str, change: ChangeContext, also: Sequence
 
 
 def _rename(
-    session: Session, user_id: str, words: Redaction, change: ChangeContext, customers: Sequence[str] | None = None
+    session: Session, user_id: str, redaction: Redaction, change: ChangeContext, customers: Sequence[str] | None = None
 ) -> Erased:
     own = person_data.lock(session, user_id) if customers is None else customers
-    rows = person_data.rename(session, user_id, words, own)
+    rows = person_data.rename(session, user_id, redaction, own)
     for topic in (flags.OVERRIDE, flags.DIRECTORY, flags.ERASURE):
         change_feed.publish(session, topic, "*", now=change.now)
     # `publish` has taken the lock on the order of commits: no entry is written between these two steps.
-    redacted = audit_redaction.redact(session, words)
-    still_named = person_data.still_named(session, words)
+    redacted = audit_redaction.redact(session, redaction)
+    still_named = person_data.still_named(session, redaction)
     audit.record(
         session,
         change,
         action=audit_redaction.ACTION,
-        subject=f"user:{words.pseudonym}",
+        subject=f"user:{redaction.pseudonym}",
         after={"rows": rows, "still_named": len(still_named), audit_redaction.REDACTED: redacted},
     )
-    after_commit(session, lambda: log.info("user.erased", pseudonym=words.pseudonym, rows=sum(rows.values())))
-    return Erased(words.pseudonym, rows, still_named)
+    after_commit(session, lambda: log.info("user.erased", pseudonym=redaction.pseudonym, rows=sum(rows.values())))
+    return Erased(redaction.pseudonym, rows, still_named)
 
 
 def _check_request(user_id: str, reason: str, also: Sequence[str]) -> None:

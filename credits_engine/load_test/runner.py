@@ -110,12 +110,14 @@ def _token(actor: str, seconds: int) -> Iterator[str]:
     with transaction() as session:
         text = tokens.create_token(
             session,
-            name,
-            TokenType.SERVICE,
-            environment=settings.current().environment,
+            tokens.NewToken(
+                name,
+                TokenType.SERVICE,
+                environment=settings.current().environment,
+                expires_at=now + timedelta(seconds=seconds) + GRACE,
+            ),
             now=now,
             actor=actor,
-            expires_at=now + timedelta(seconds=seconds) + GRACE,
         )
     try:
         yield text

@@ -43,7 +43,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     if not -CLOCK_SKEW <= now - found.at <= FRESH:
         return GateResult(GATE, GateStatus.UNKNOWN, _too_old(found.at), evidence)
     status, reason = gate_result(found, percent_max=percent_max, beyond_allowlist=beyond)
-    examined = f"Examined at {found.at:%Y-%m-%d %H:%M} UTC."
+    examined = f"Examined on {found.at:%Y-%m-%d %H:%M} UTC."
     return GateResult(GATE, status, " ".join([reason, *_not_counted(there), examined]), evidence)
 
 

@@ -100,13 +100,13 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
     database_replacement.replace(session, path)
     as_of = next((entry.at for entry in audit.latest(session, limit=1)), None)
     cut = _cut(session, trail)
-    words = f"Restored from {path.name}: {reason}"
+    sentence = f"Restored from {path.name}: {reason}"
     jump = 1 + secrets.randbelow(JUMP_MAX)
     # Beyond every revision that was ever announced: a process that slept through the restore must not take a new one
     # for one that it knows.
     change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
-    carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=words)
-    accounts.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
+    carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=sentence)
+    accounts.freeze(session, EVERYBODY, now=now, actor=actor, reason=sentence)
     erased_again = ERASE_AGAIN.get()(session, erased, ChangeContext(now, actor, f"Again, after a restore: {reason}"))
     document = {
         "backup": str(path),

@@ -95,14 +95,14 @@ def _recovered(copy: Settings, backup_path: Path, now: datetime) -> Iterator[Ste
     restore(backup_path, folder=copy.instance_dir, clock=lambda: now, actor=ACTOR, reason="Drill.")
     with read_only() as session:
         after = migration.fingerprint(session)
-    words = "Every row and every sum is as it was." if after == before else f"{before} became {after}."
-    yield Step("restore", passed=after == before, detail=words)
+    sentence = "Every row and every sum is as it was." if after == before else f"{before} became {after}."
+    yield Step("restore", passed=after == before, detail=sentence)
     errors = [each for batch in backfill(now=now, batch_size=BATCH) for each in batch if each.error]
     yield Step("backfill", passed=not errors, detail=f"{len(errors)} users with errors.")
     with read_only() as session:
         found = verify(session, now)
-    words = f"{found.books.checked:,} book rows checked, {found.books.found} differ."
-    yield Step("verify", passed=found.intact, detail=words)
+    sentence = f"{found.books.checked:,} book rows checked, {found.books.found} differ."
+    yield Step("verify", passed=found.intact, detail=sentence)
 
 
 @contextmanager

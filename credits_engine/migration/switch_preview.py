@@ -47,7 +47,7 @@ def preview(
 
 
 def _each(session: Session, after: str, *, now: datetime, amount: int) -> Iterator[tuple[str, list[AnswerDiff]]]:
-    look_up = flag_lookup(session, now)
+    evaluate = flag_lookup(session, now)
     while page := switch_preview.page(session, after, now=now, most=PAGE):
         for found in page:
             account = found.account
@@ -57,7 +57,7 @@ def _each(session: Session, after: str, *, now: datetime, amount: int) -> Iterat
                 # Neither engine judges such a user; `verify` and the sweep name the plan.
                 yield account.user_id, []
                 continue
-            serving = look_up(account).engine
+            serving = evaluate(account).engine
             yield (
                 account.user_id,
                 answer_diffs(account.user_id, account.plan, loaded.of, serving=serving, amount=amount),

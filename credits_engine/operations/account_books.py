@@ -157,17 +157,17 @@ def load_for_update(
     if view and view.month_used is not None:
         used = view.month_used
     else:
-        used, known = _month(session, account, month, key=key, known=known, is_unopened=view is not None)
+        used, known = _month(session, account, month, key=key, known=known, is_new=view is not None)
     bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
     return _without(moved, _books(account, plan, row, (month, used), bought)), known
 
 
 def _month(
-    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, is_unopened: bool
+    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, is_new: bool
 ) -> tuple[Amounts, KnownKey | None]:
     """Return legacy's count in `month`, opening its row if needed, and the state of `key` under its lock."""
     # On SQLite the view has shown that there is no row, and nobody else can have made one since.
-    found = None if is_unopened else books.lock_month(session, account.user_id, month.start, key=key)
+    found = None if is_new else books.lock_month(session, account.user_id, month.start, key=key)
     if found is None and books.open_month(session, account.user_id, month.start):
         return NOTHING, known
     found = found or books.lock_month(session, account.user_id, month.start, key=key)

@@ -1,12 +1,13 @@
-"""Whether legacy would have failed an operation as well that failed around the engines where v2 served it.
+"""Whether legacy would have failed as well what failed around the engines where v2 served it.
 
 Where everybody is on v2 nothing that legacy serves can tell a fault that both have, such as a table that is gone or a
-right that was lost, from one of v2's. So the operation is done once more as legacy's, and undone.
+right that was lost, from one of v2's. So the operation, or the end of a reservation, is done once more as legacy's, and
+undone.
 """
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import NoReturn
@@ -28,18 +29,25 @@ from credits_engine.operations.consumption import (
     FlagEvaluation,
     KeyConflictError,
     LostRaceError,
-    Operation,
     UnknownUserError,
+)
+from credits_engine.operations.reservations import (
+    CommitTooLargeError,
+    FinalizedDifferentlyError,
+    UnknownReservationError,
 )
 
 LASTS = timedelta(seconds=1)
 """For so long the answer holds for errors of one kind: what fails every operation must not be asked with each."""
-ANSWERS = (UnknownUserError, UnknownPlanError, KeyConflictError, LostRaceError, DataError)
+ANSWERS = (
+    *(UnknownUserError, UnknownPlanError, KeyConflictError, LostRaceError, DataError),
+    *(UnknownReservationError, FinalizedDifferentlyError, CommitTooLargeError),
+)
 """What is raised about the request, and is no failure."""
 LEGACY_SERVES = FlagEvaluation(enabled=False, reason="control check", revision=0)
 
-Attempt = Callable[[Session, Operation], object]
-"""Does an operation as legacy's in a transaction that is undone."""
+Attempt = Callable[[Session], object]
+"""Does as legacy's what failed, in a transaction that is undone."""
 
 log = structlog.get_logger()
 
@@ -50,7 +58,7 @@ class _UndoneError(Exception):
 
 @dataclass(slots=True)
 class ControlChecks:
-    """The last answer of this process by the kind of error: when legacy was asked, and whether it failed if known."""
+    """The last answers of this process by the kind of error: when legacy was asked, and whether it failed if known."""
 
     answers: dict[str, tuple[datetime, bool | None]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -59,31 +67,36 @@ class ControlChecks:
 CONTROL_CHECKS = AppState[ControlChecks]("control_checks", ControlChecks)
 
 
-def check_control(operation: Operation, error: Exception, attempt: Attempt, now: datetime) -> None:
-    """Tell the guard whether legacy fails an operation as well that v2 served and that ended with `error`."""
+def check_control(account: str, error: Exception, attempt: Attempt, now: datetime) -> None:
+    """Tell the guard whether legacy fails as well what v2 served to `account` and what ended with `error`."""
     if isinstance(error, ANSWERS) or is_transient(error):
         return
     if request_outcomes.failing_arm(FLAG) != EngineName.V2.value:
         return
-    failed = _answer(_kind(error), lambda: _fails(operation, attempt), now)
+    failed = _answer(_kind(error), lambda: _fails(attempt), now)
     if failed is not None:
-        signals.record(Sample(CREDITS.signals.control_check, bad=failed, account=operation.user_id))
+        signals.record(Sample(CREDITS.signals.control_check, bad=failed, account=account))
+
+
+def check_key() -> str:
+    """Return a key for an operation that is done once more: the caller's may have been answered before."""
+    return f"control-check-{uuid.uuid4().hex}"
 
 
 def _answer(kind: str, ask: Callable[[], bool | None], now: datetime) -> bool | None:
     checks = CONTROL_CHECKS.get()
     # One at a time: who comes meanwhile waits for that answer, as it holds for theirs.
     with checks.lock:
-        known = checks.answers.get(kind)
-        if known is None or not known[0] <= now < known[0] + LASTS:
-            known = (now, ask())
-            checks.answers = {kind: known}
-        return known[1]
+        lasting = {name: each for name, each in checks.answers.items() if each[0] <= now < each[0] + LASTS}
+        if kind not in lasting:
+            lasting[kind] = (now, ask())
+        checks.answers = lasting
+        return lasting[kind][1]
 
 
-def _fails(operation: Operation, attempt: Attempt) -> bool | None:
+def _fails(attempt: Attempt) -> bool | None:
     try:
-        _attempt_and_undo(operation, attempt)
+        _attempt_and_undo(attempt)
     except _UndoneError:
         return False
     except Exception as error:  # whatever it is, it is what legacy's callers would meet
@@ -91,10 +104,9 @@ def _fails(operation: Operation, attempt: Attempt) -> bool | None:
         return None if is_transient(error) else True
 
 
-def _attempt_and_undo(operation: Operation, attempt: Attempt) -> NoReturn:
+def _attempt_and_undo(attempt: Attempt) -> NoReturn:
     with transaction() as session:
-        # Under a key of its own: the caller's may have been answered before.
-        attempt(session, replace(operation, key=f"control-check-{uuid.uuid4().hex}"))
+        attempt(session)
         raise _UndoneError
 
 

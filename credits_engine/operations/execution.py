@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -18,15 +19,17 @@ from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import SETTINGS
 from credits_engine.engines.amounts import KINDS, Kind
+from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import spans, stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
-from credits_engine.operations.control_checks import LEGACY_SERVES, check_control
+from credits_engine.operations.control_checks import LEGACY_SERVES, check_control, check_key
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
 from credits_engine.operations.load_test_accounts import is_load_test_account
-from credits_engine.operations.members import MEMBERS, account_of, membership_of
+from credits_engine.operations.members import MEMBERS, account_of, membership_of, reservation_place
 from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
+from credits_engine.store import reservations
 
 T = TypeVar("T")
 
@@ -71,10 +74,15 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
     return _run(operation, decide, now)
 
 
-def run_change(user_id: str, change: Callable[[Session], T], *, now: datetime) -> T:
-    """Run what ends a reservation of `user_id` in a transaction of its own. Raises KeyBusyError and what it raises."""
-    with ACCOUNT_SEMAPHORE.get().hold(account_of(user_id, now)):
-        return deadlocks.in_transaction(change)
+def run_finalization(user_id: str, key: str, finalize: Callable[[Session], T], *, now: datetime) -> T:
+    """Run what ends a reservation in a transaction of its own. Raises KeyBusyError and what `finalize` raises."""
+    account = account_of(user_id, now)
+    try:
+        with ACCOUNT_SEMAPHORE.get().hold(account):
+            return deadlocks.in_transaction(finalize)
+    except Exception as error:
+        check_control(account, error, partial(_finalize_as_legacys, user_id, key, finalize), now)
+        raise
 
 
 def init_app(app: Flask) -> None:
@@ -103,7 +111,7 @@ def _run(operation: Operation, decide: Callable[[], Receipt], now: datetime) -> 
     try:
         receipt = _decided(operation.user_id, decide)
     except Exception as error:
-        check_control(operation, error, partial(_as_legacys, now=now), now)
+        check_control(operation.user_id, error, partial(_as_legacys, operation=operation, now=now), now)
         raise
     if is_load_test_account(receipt.user_id):
         return receipt
@@ -129,9 +137,15 @@ def _decided_once(account: str, decide: Callable[[], Receipt]) -> Receipt:
 
 def _as_legacys(session: Session, operation: Operation, *, now: datetime) -> object:
     """Do an operation as legacy's, the way it would be done."""
-    policy = ENGINE_POLICY.get()
+    policy, operation = ENGINE_POLICY.get(), replace(operation, key=check_key())
     if operation.type is EntryType.RESERVE:
         return reserve(session, operation, now=now, evaluate=lambda _: LEGACY_SERVES, ttl=CHECK_TTL, policy=policy)
     if stored_procedure.try_as_legacys(session, operation, now=now, policy=policy):
         return None
     return consume(session, operation, now=now, evaluate=lambda _: LEGACY_SERVES, policy=policy)
+
+
+def _finalize_as_legacys(user_id: str, key: str, finalize: Callable[[Session], object], session: Session) -> object:
+    """End a reservation as if legacy had granted it."""
+    reservations.change_engine(session, *reservation_place(session, user_id, key), EngineName.LEGACY)
+    return finalize(session)

@@ -107,8 +107,8 @@ def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
         return ()
     engine, again = receipt.served.engine.value, receipt.retry_of is not None
     failed = receipt.outcome is Outcome.ERROR
-    owed = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
-    return tuple(Signal(signal, bad=False, engine=engine) for signal, due in owed.items() if not due)
+    expected = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
+    return tuple(Signal(signal, bad=False, engine=engine) for signal, due in expected.items() if not due)
 
 
 def retry_signal(receipt: Receipt) -> Signal:

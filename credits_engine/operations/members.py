@@ -66,11 +66,11 @@ def reservation_place(session: Session, user_id: str, key: str) -> tuple[str, st
     return user_id, key
 
 
-def within_limit(session: Session, member: Membership, books: Books, asked: Amounts) -> Books:
+def within_limit(session: Session, member: Membership, books: Books, requested: Amounts) -> Books:
     """Return the books as both engines are to judge them: refused where the member's own limit is passed.
 
     Call it with the books locked, or two operations of one member could pass it together.
     """
     used = members.used(session, member, books.v2.period.start)
-    reason = beyond_limit(member, used, asked)
+    reason = beyond_limit(member, used, requested)
     return replace(books, legacy=refused(books.legacy, reason), v2=refused(books.v2, reason))

@@ -78,7 +78,7 @@ def roll_over(
     found = {(turn.user_id, turn.ended.period.start): turn for turn in turns if turn.unused != NOTHING}
     if not found:
         return set()
-    done, changed = (look(session, list(found)) for look in (rollovers.has_rolled, rollovers.changed_plan))
+    done, changed = (query(session, list(found)) for query in (rollovers.has_rolled, rollovers.changed_plan))
     moved = [
         turn
         for key, turn in found.items()

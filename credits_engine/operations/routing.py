@@ -42,10 +42,10 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
 
     The guard learns of it and waits for what becomes of the operation.
     """
-    look_up = flag_lookup(session, now)
+    lookup = flag_lookup(session, now)
 
     def evaluate(account: Account) -> FlagEvaluation:
-        found = look_up(account)
+        found = lookup(account)
         if found is not UNPLANNED:
             note_route(found.engine, account.user_id, _cohorts(account))
         return found
@@ -69,7 +69,8 @@ def note_route(engine: EngineName, user_id: str, cohorts: Cohorts) -> None:
 
 def note_reservation(engine: EngineName, user_id: str) -> None:
     """Tell the guard whose reservation a request settles: one that can't be settled failed where that engine serves."""
-    if not is_load_test_account(user_id):
+    # Known already where it is settled once more as legacy's: what failed is v2's all the same.
+    if request_outcomes.failing_arm(FLAG) is None and not is_load_test_account(user_id):
         request_outcomes.set_arm(FLAG, engine.value, failure=_serving_failure(engine, user_id, ()))
 
 

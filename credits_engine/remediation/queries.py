@@ -1,7 +1,6 @@
 """All SQL on the journal that a report is made from."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
@@ -29,7 +28,7 @@ MISCHARGED = (
 )
 
 
-def _sum(amount: ColumnElement[Any]) -> ColumnElement[int]:
+def _sum(amount: ColumnElement[object]) -> ColumnElement[int]:
     return func.coalesce(func.sum(amount), 0)
 
 

@@ -61,8 +61,8 @@ def lock_accounts(session: Session, *user_ids: str) -> dict[str, str]:
 def put(session: Session, member: Membership, *, replacing: Membership | None, by: str) -> bool:
     """Let somebody be a member from the start on, in place of the membership seen; False if that changed meanwhile."""
     if replacing is not None:
-        was_seen = MEMBERS.c.user_id == member.user_id, MEMBERS.c.account_user_id == replacing.account_id
-        session.execute(delete(MEMBERS).where(*was_seen, MEMBERS.c.starts_at == replacing.starts_at))
+        is_replaced = MEMBERS.c.user_id == member.user_id, MEMBERS.c.account_user_id == replacing.account_id
+        session.execute(delete(MEMBERS).where(*is_replaced, MEMBERS.c.starts_at == replacing.starts_at))
     row = {"user_id": member.user_id, "account_user_id": member.account_id, "limits": dict(member.limits)}
     dates = {"starts_at": member.starts_at, "ends_at": member.ends_at}
     rest = {"added_by": by, "former_accounts": list(member.former_accounts)}

@@ -1,7 +1,7 @@
 """Rows of packs, bought or rolled over, and of what moved them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -148,27 +148,21 @@ def taken_back(session: Session, pack: Pack) -> dict[str, int]:
     return {row.actor: int(row.amount) for row in found}
 
 
-def add(
-    session: Session,
-    user_id: str,
-    kind: Kind,
-    amount: int,
-    *,
-    bought_at: datetime,
-    expires_at: datetime,
-    merged_from: datetime | None = None,
-) -> int:
-    """Store a new pack, empty until its first entry; returns its id."""
-    row = {
-        "user_id": user_id,
-        "kind": kind,
-        "amount": amount,
-        "remaining": 0,
-        "bought_at": bought_at,
-        "expires_at": expires_at,
-        "merged_from": merged_from,
-    }
-    pack_id: int = execute_core(session, ADD, row).scalar_one()
+@dataclass(frozen=True, slots=True)
+class NewPack:
+    """A pack to be stored; `merged_from` is the start of the period of another account that left it."""
+
+    user_id: str
+    kind: Kind
+    amount: int
+    bought_at: datetime
+    expires_at: datetime
+    merged_from: datetime | None = None
+
+
+def add(session: Session, pack: NewPack) -> int:
+    """Store a pack, empty until its first entry; returns its id."""
+    pack_id: int = execute_core(session, ADD, {**asdict(pack), "remaining": 0}).scalar_one()
     return pack_id
 
 

@@ -56,6 +56,11 @@ OVERDUE = (
     .order_by(RESERVATIONS.c.expires_at)
     .limit(bindparam("most"))
 )
+CHANGE_ENGINE = (
+    update(RESERVATIONS)
+    .where(RESERVATIONS.c.user_id == bindparam("of_user"), RESERVATIONS.c.key == bindparam("of_key"))
+    .values(engine=bindparam("by"))
+)
 FINALIZE = (
     update(RESERVATIONS)
     .where(RESERVATIONS.c.user_id == bindparam("of_user"), RESERVATIONS.c.key == bindparam("of_key"))
@@ -104,6 +109,11 @@ def has_pending(session: Session, user_id: str, *, key_prefix: str = "") -> bool
 def lock(session: Session, user_id: str, key: str) -> StoredReservation | None:
     """Return the reservation under a key, locked; take it before any lock on a book."""
     return _stored(execute_core(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+
+
+def change_engine(session: Session, user_id: str, key: str, engine: EngineName) -> None:
+    """Let a reservation be one that `engine` granted."""
+    execute_core(session, CHANGE_ENGINE, {"of_user": user_id, "of_key": key, "by": engine.value})
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, str]]:

@@ -101,11 +101,11 @@ def call_many(questions: Sequence[ProcedureParams]) -> Sequence[ShortResult | No
 
     The questions are of one server: in the environment and with the override of the first.
     """
-    first, seen = questions[0], Counter[str]()
+    first, occurrences = questions[0], Counter[str]()
     turns = []
     for question in questions:
-        seen[question.user_id] += 1
-        turns.append(seen[question.user_id])
+        occurrences[question.user_id] += 1
+        turns.append(occurrences[question.user_id])
     columns: tuple[Sequence[object], ...] = (
         [question.user_id for question in questions],
         [question.key for question in questions],

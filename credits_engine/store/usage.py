@@ -81,7 +81,7 @@ WRITTEN: dict[str, Written] = {
 }
 
 
-def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[*tuple[Any, ...]]:
+def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[*tuple[object, ...]]:
     """Rows of `journal` added up by segments, in the columns of UsageRow; the caller says which rows."""
     whole: dict[Segment, ColumnElement[str]] = {
         Segment.DAY: written(journal.c.occurred_at, len("2027-03-14")),
@@ -102,7 +102,7 @@ def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> S
     )
 
 
-def _sums(journal: FromClause) -> list[ColumnElement[Any]]:
+def _sums(journal: FromClause) -> list[ColumnElement[object]]:
     is_operation, outcome = journal.c.type.in_(OPERATIONS), journal.c.outcome
 
     def number(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -101,8 +101,8 @@ def copy_events(
     query = select(WEBHOOKS).where(WEBHOOKS.c.user_id == user_id, WEBHOOKS.c.since.in_(begun))
     for row in session.execute(query).mappings().all():
         copied = {name: value for name, value in row.items() if name not in ("id", "state")}
-        told = {"user_id": into, "since": begun[row["since"]], "finished_at": row["finished_at"] or now}
-        inserted(session, ADD, {**copied, **told, "state": State.DELIVERED.value})
+        changed = {"user_id": into, "since": begun[row["since"]], "finished_at": row["finished_at"] or now}
+        inserted(session, ADD, {**copied, **changed, "state": State.DELIVERED.value})
 
 
 def due(session: Session, now: datetime, *, most: int) -> list[ResultRow]:

@@ -24,7 +24,7 @@ from control_plane.platform.observability import signals
 from control_plane.rollouts import store
 from dashboards import guardrails
 from dashboards.badges import badge_style
-from dashboards.chart_windows import ChartWindow, time_scale
+from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView
 from dashboards.view_models import guard, threshold_trial
@@ -112,7 +112,8 @@ def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScre
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
     in_use = [each for each in store.load_all(session) if not (each.archived or drill.is_over(each))]
     guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
-    flags = tuple((rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in guarded)
+    scale = time_scale(ChartWindow.HOUR, now)
+    flags = tuple((rollout, views(session, rollout, minutes, scale=scale, frame=CARD)) for rollout in guarded)
     unguarded = tuple(rollout.flag for rollout in in_use if rollout not in guarded)
     idle = tuple(without_rollout(rules_file.current().rules, (each.flag for each in in_use)))
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
@@ -165,7 +166,8 @@ def read_one(
     for rollout in store.load_all(session):
         if name not in {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}:
             continue
-        for alert in views(session, rollout, minutes, window=window, now=now, frame=WIDE):
+        scale = time_scale(window, now, rollout.entered_at)
+        for alert in views(session, rollout, minutes, scale=scale, frame=WIDE):
             if alert.name == name:
                 budget = error_budgets(with_environments(rules_file.current().rules, [rollout.flag]))[name]
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
@@ -190,26 +192,23 @@ def views(
     rollout: Rollout,
     minutes: guardrails.Minutes,
     *,
-    now: datetime,
+    scale: TimeScale,
     frame: Frame,
-    window: ChartWindow = ChartWindow.HOUR,
     entries: Sequence[Entry] | None = None,
 ) -> tuple[AlertView, ...]:
     """Return the alerts that guard this rollout, the worst first, with its changes marked on their charts.
 
-    `minutes` are those of the last two hours, beside which a longer window reads its own counts; `entries` are those of
+    `minutes` are those of the last two hours, beside which a longer scale reads its own counts; `entries` are those of
     the audit trail about the rollout, where the caller has them.
     """
-    scale = time_scale(window, now, rollout.entered_at)
     counts = minutes if scale.step == 1 else CHART_COUNTS.get().read(session, scale).items()
     verdicts = verdicts_of(session, rollout)
     rules = applicable(rules_file.current().rules, rollout.flag)
     if entries is None:
         entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)
     changes = [(entry.at, badge_style(entry.action).label) for entry in entries]
-    return guardrails.alert_views(
-        rules, verdicts, counts, now=now, changes=changes, frame=frame, scale=scale, is_latched=rollout.latched
-    )
+    layout = guardrails.ChartLayout(scale, frame, changes)
+    return guardrails.alert_views(rules, verdicts, counts, layout, is_latched=rollout.latched)
 
 
 def verdicts_of(session: Session, rollout: Rollout) -> list[Verdict]:

@@ -38,11 +38,11 @@ class AuditScreen:
     def address(self) -> dict[str, str]:
         """Return the filter as parameters of an address."""
         wanted = self.wanted
-        words = {"flag": wanted.flag, "actor": wanted.actor, "action": wanted.action, "subject": wanted.subject}
+        parameters = {"flag": wanted.flag, "actor": wanted.actor, "action": wanted.action, "subject": wanted.subject}
         instants = {
             name: at.isoformat() for name, at in (("since", wanted.since), ("until", wanted.until)) if at is not None
         }
-        return {name: word for name, word in words.items() if word} | instants
+        return {name: word for name, word in parameters.items() if word} | instants
 
 
 class ChainCheck:

@@ -107,8 +107,8 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
     if not left and not right:
         if before != after:
             is_path, was_set = len(path) > 1, before is not None
-            shown, name = (_content, ".".join(path)) if is_path else (_format, plain(path[0]))
-            yield FieldChange(name, shown(path[-1], before), shown(path[-1], after), was_set, is_path)
+            formatter, name = (_content, ".".join(path)) if is_path else (_format, plain(path[0]))
+            yield FieldChange(name, formatter(path[-1], before), formatter(path[-1], after), was_set, is_path)
         return
     for name in [*right, *(name for name in left if name not in right)]:
         yield from _differences((*path, name), left.get(name), right.get(name))

@@ -38,15 +38,15 @@ def read(session: Session, now: datetime) -> ConnectionsScreen:
     """Return the instances as they last made themselves heard."""
     found = store.connections(session, since=now - HEARD_WITHIN)
     revisions = {each: refresher().current(each).feature_set.id for each in sorted({c.environment for c in found})}
-    told = [(each, each.revision_id == revisions[each.environment]) for each in found]
+    instances = [(each, each.revision_id == revisions[each.environment]) for each in found]
     environments = [
         EnvironmentView(
             name,
             revision,
             sum(each.environment == name for each in found),
-            sum(current for each, current in told if each.environment == name),
+            sum(current for each, current in instances if each.environment == name),
         )
         for name, revision in revisions.items()
     ]
-    behind_first = sorted(told, key=lambda each: each[1])[:LISTED_MAX]
+    behind_first = sorted(instances, key=lambda each: each[1])[:LISTED_MAX]
     return ConnectionsScreen(now, environments, behind_first, len(found))

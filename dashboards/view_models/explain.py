@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform.settings import Settings
 from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store
 from dashboards.language import gettext
@@ -76,7 +75,6 @@ def parse_attributes(text: str) -> dict[str, str]:
 
 def read(
     session: Session,
-    settings: Settings,
     *,
     flag: str,
     user_id: str,
@@ -91,22 +89,13 @@ def read(
     planned = dict.fromkeys(flag_of(name) for name in store.names(session))
     flags = (*planned, *flag_store.switches(session))
     flag = flag or (flags[0] if flags else "")
-    environment = environment or settings.environment
     answer, mistake, assumed = None, "", dict[str, str]()
     try:
         assumed = parse_attributes(attributes)
     except MalformedAttributesError as error:
         mistake = str(error)
     if flag and user_id and not mistake:
-        explain = explainer(
-            session,
-            SNAPSHOTS.get(),
-            settings,
-            flag,
-            now=now,
-            environment=environment,
-            sentences=OF_THE_PAGE,
-        )
+        explain = explainer(session, SNAPSHOTS.get(), flag, environment=environment, now=now, sentences=OF_THE_PAGE)
         answer = explain(user_id, assumed)
     query = _query(user_id, environment, assumed)
     return ExplainScreen(now, flags, flag, user_id, environment, answer, attributes, mistake, query=query)

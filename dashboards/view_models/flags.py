@@ -79,8 +79,10 @@ def read_list(session: Session, wanted: FlagQuery, *, page: int, now: datetime) 
     """Return a page of the flags without a rollout."""
     found = [flag for flag in list_flags(session) if not flag["rollout"] and wanted.matches(flag)]
     last = max(1, -(-len(found) // PAGE_FLAGS))
-    shown = min(max(1, page), last)
-    return FlagsScreen(now, wanted, found[(shown - 1) * PAGE_FLAGS : shown * PAGE_FLAGS], len(found), shown)
+    page_number = min(max(1, page), last)
+    return FlagsScreen(
+        now, wanted, found[(page_number - 1) * PAGE_FLAGS : page_number * PAGE_FLAGS], len(found), page_number
+    )
 
 
 def read(session: Session, name: str, now: datetime) -> FlagScreen | None:

@@ -18,8 +18,10 @@ from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store
+from control_plane.rollouts.segments import segment_notices
 from dashboards import guardrails, summaries
-from dashboards.chart_windows import ChartWindow
+from dashboards.audience_sentences import segment_sentence
+from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD
 from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
@@ -60,6 +62,8 @@ class RolloutScreen:
     """How much time the charts show."""
     remediation: RemediationView | None
     """What the rollback that ended this attempt left behind."""
+    segments: Sequence[str]
+    """What became of segments that the plan names, in sentences."""
     others: Sequence[str]
     """The names of the flag's other rollouts: its own, and those of single environments."""
 
@@ -114,8 +118,8 @@ class RolloutScreen:
     def figures(self) -> str:
         """Return the whole reason of a hold or a rollback, where the sentence says only the first part of it."""
         reason = self.rollout.state_reason
-        told = self.rollout.latched or self.rollout.state is RolloutState.HELD
-        return reason if told and first_sentence(reason) != sentence(reason) else ""
+        has_reason = self.rollout.latched or self.rollout.state is RolloutState.HELD
+        return reason if has_reason and first_sentence(reason) != sentence(reason) else ""
 
     @property
     def running(self) -> bool:
@@ -170,6 +174,7 @@ def read(
     gates = rollouts.gates(session, rollout, now)
     entries = audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_READ)
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    scale = time_scale(window, now, rollout.entered_at)
     return RolloutScreen(
         now=now,
         rollout=rollout,
@@ -180,7 +185,7 @@ def read(
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
-        alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD, window=window, entries=entries),
+        alerts=alerts.views(session, rollout, minutes, scale=scale, frame=CARD, entries=entries),
         silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
@@ -188,6 +193,7 @@ def read(
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
         remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        segments=[segment_sentence(each) for each in segment_notices(session, rollout.plan)],
         others=sorted(of_flag),
     )
 

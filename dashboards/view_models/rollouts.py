@@ -115,8 +115,8 @@ def read(
     rows = sorted((_row(rollout, alarms, now) for rollout in found), key=lambda row: row.urgency)
     pages = max(1, -(-len(rows) // ROWS_MAX))
     page = min(max(page, 1), pages)
-    shown = rows[(page - 1) * ROWS_MAX : page * ROWS_MAX]
-    return RolloutsScreen(now, watching, (), tuple(shown), wanted, page, pages, len(rows))
+    on_page = rows[(page - 1) * ROWS_MAX : page * ROWS_MAX]
+    return RolloutsScreen(now, watching, (), tuple(on_page), wanted, page, pages, len(rows))
 
 
 def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime) -> RolloutRow:

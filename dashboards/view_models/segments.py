@@ -31,6 +31,8 @@ class SegmentView:
     version: int
     conditions: Sequence[str]
     flags: Sequence[str]
+    plans: Sequence[str]
+    """Rollouts whose plans name it; they keep the conditions that they took."""
     missing: bool
     """Whether it only stands where one is missing, so that nobody is in it."""
 
@@ -78,6 +80,8 @@ class PreviewView:
     changes: Sequence[FlagChange]
     unknown: Sequence[str]
     """Attributes that the directory does not know, so that nobody could be counted by them."""
+    plans: Sequence[str]
+    """Rollouts whose plans keep the conditions that they took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,13 @@ class SegmentForm:
 
 
 def read_list(session: Session, *, text: str, environment: str, page: int, now: datetime) -> SegmentsScreen:
-    """Return a page of the segments whose name, attributes or flags hold `text`."""
+    """Return a page of the segments whose name, attributes, flags or rollouts hold `text`."""
     wanted = text.casefold()
     found = [each for each in segment_uses(session, environment or None) if wanted in _searched(each).casefold()]
     last = max(1, -(-len(found) // PAGE_SEGMENTS))
-    shown = min(max(1, page), last)
-    listed = found[(shown - 1) * PAGE_SEGMENTS : shown * PAGE_SEGMENTS]
-    return SegmentsScreen(now, [_view(each) for each in listed], environments(session), len(found), shown)
+    page_number = min(max(1, page), last)
+    listed = found[(page_number - 1) * PAGE_SEGMENTS : page_number * PAGE_SEGMENTS]
+    return SegmentsScreen(now, [_view(each) for each in listed], environments(session), len(found), page_number)
 
 
 def read(session: Session, environment: str, number: int, now: datetime) -> SegmentScreen:
@@ -125,9 +129,11 @@ def read_form(session: Session, environment: str, number: int, *, entry: int | N
 
 def read_preview(session: Session, environment: str, wire: Wire, now: datetime) -> PreviewView:
     """Say what a segment would be, and whom the flags that refer to it would gain and lose."""
-    before = [each.stored.wire for each in segment_uses(session, environment) if each.stored.wire["id"] == wire["id"]]
+    uses = [each for each in segment_uses(session, environment) if each.stored.wire["id"] == wire["id"]]
+    before = [each.stored.wire for each in uses]
     changes = segment_changes(session, SNAPSHOTS.get(), environment, wire, now)
-    return PreviewView(_conditions(wire), changes, unknown_attributes([*before, wire]) if changes else ())
+    unknown = unknown_attributes([*before, wire]) if changes else ()
+    return PreviewView(_conditions(wire), changes, unknown, [name for each in uses for name in each.plans])
 
 
 def environments(session: Session) -> list[str]:
@@ -153,6 +159,7 @@ def _view(use: SegmentUse) -> SegmentView:
         version=use.stored.version,
         conditions=_conditions(wire),
         flags=use.flags,
+        plans=use.plans,
         missing=is_placeholder(wire),
     )
 
@@ -163,4 +170,4 @@ def _conditions(wire: Wire) -> list[str]:
 
 def _searched(use: SegmentUse) -> str:
     names = (each["contextName"] for each in use.stored.wire["constraints"])
-    return " ".join((use.stored.wire["name"], str(use.stored.wire["id"]), *names, *use.flags))
+    return " ".join((use.stored.wire["name"], str(use.stored.wire["id"]), *names, *use.flags, *use.plans))

@@ -52,14 +52,14 @@ def read(session: Session, *, flag: str, now: datetime, after: str = "", beta_af
     flags = tuple(dict.fromkeys(flag_of(name) for name in rollout_store.names(session)))
     flag = flag if flag in flags else next(iter(flags), "")
     stored = store.list_overrides(session, flag, after=after, limit=PAGE + 1) if flag else []
-    shown = _whole(stored)
+    overrides = _whole(stored)
     members = store.beta_page(session, after=beta_after, limit=PAGE + 1)
     return UsersScreen(
         now=now,
         flags=flags,
         flag=flag,
-        overrides=tuple(OverrideView(each, _expired(each, now)) for each in shown),
-        next_override=shown[-1].user_id if len(stored) > len(shown) else None,
+        overrides=tuple(OverrideView(each, _expired(each, now)) for each in overrides),
+        next_override=overrides[-1].user_id if len(stored) > len(overrides) else None,
         warning=unsent_warning(session, flag, now),
         beta=tuple(members[:PAGE]),
         beta_size=store.count_beta_members(session),

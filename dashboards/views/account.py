@@ -125,9 +125,9 @@ def add_passkey() -> ResponseReturnValue:
         authorization.check_password(person, form.get("present", ""), now=now)
         if person.has_device:
             authorization.check_code(person, form.get("code", ""), now=now)
-        answer, name = form.get("credential", ""), form.get("name", "")
+        answer = passkeys.RegistrationAnswer(state, request.host, form.get("credential", ""))
         with transaction() as database_session:
-            made = passkeys.add(database_session, person, state, answer, host=request.host, name=name, now=now)
+            made = passkeys.add(database_session, person, answer, name=form.get("name", ""), now=now)
             own_sessions.renew(database_session, person)
         flash(
             gettext("The passkey %(name)s was added.\nEverywhere else you were signed out.", name=made.name), "success"

@@ -24,8 +24,8 @@ REASON_CHARACTERS = 300
 @authorization.require_role("operator")
 def billing() -> ResponseReturnValue:
     """Show the inbox, of one state or of all."""
-    asked = request.args.get("state", "")
-    state = State(asked) if asked in tuple(State) else None
+    name = request.args.get("state", "")
+    state = State(name) if name in tuple(State) else None
     before = request.args.get("before", type=row_id)
     with read_only() as session:
         screen = screens.read(session, state=state, before=before, now=clock.now())

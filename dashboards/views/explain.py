@@ -21,10 +21,9 @@ def explain() -> ResponseReturnValue:
     with read_only() as session:
         screen = screens.read(
             session,
-            settings.current(),
             flag=parameters["flag"],
             user_id=parameters["user"],
-            environment=parameters["environment"],
+            environment=parameters["environment"] or settings.current().environment,
             attributes=parameters["attributes"],
             now=clock.now(),
         )

@@ -59,11 +59,11 @@ def create_flag_page() -> ResponseReturnValue:
 
 
 def _page() -> str:
-    asked = {name: request.args.get(name, "").strip()[:TEXT_CHARACTERS] for name in ("q", "tag", "project", "stale")}
-    wanted = FlagQuery(asked["project"], tag=asked["tag"], text=asked["q"], stale=STALE.get(asked["stale"]))
+    query = {name: request.args.get(name, "").strip()[:TEXT_CHARACTERS] for name in ("q", "tag", "project", "stale")}
+    wanted = FlagQuery(query["project"], tag=query["tag"], text=query["q"], stale=STALE.get(query["stale"]))
     with read_only() as session:
         page = request.args.get("page", 1, type=row_id)
         screen = screens.read_list(session, wanted, page=page, now=clock.now())
         environments = [each["name"] for each in list_environments(session)]
     owned = [each for each in environments if may("owner", f"{EVERY}@{each}")]
-    return render_template("flags.html", screen=screen, address=asked, environments=environments, owned=owned)
+    return render_template("flags.html", screen=screen, address=query, environments=environments, owned=owned)

@@ -15,6 +15,6 @@ TEXT_CHARACTERS = 200
 @authorization.require_role("viewer")
 def glossary() -> ResponseReturnValue:
     """Show every term, or those that hold a text."""
-    asked = request.args.get("q", "").strip()[:TEXT_CHARACTERS]
-    found = [each for each in terms() if asked.casefold() in f"{each.name} {each.english} {each.meaning}".casefold()]
-    return render_template("glossary.html", terms=found, asked=asked, now=clock.now())
+    query = request.args.get("q", "").strip()[:TEXT_CHARACTERS]
+    found = [each for each in terms() if query.casefold() in f"{each.name} {each.english} {each.meaning}".casefold()]
+    return render_template("glossary.html", terms=found, asked=query, now=clock.now())

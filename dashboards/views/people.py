@@ -82,7 +82,7 @@ def change_grants(person_id: int) -> ResponseReturnValue:
     lines = [line.split() for line in request.form.get("grants", "").splitlines() if line.strip()]
 
     def change(session: Session, now: datetime) -> None:
-        grants = [accounts.parse_grant(":".join(words)) for words in lines]
+        grants = [accounts.parse_grant(":".join(fields)) for fields in lines]
         accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
 
     return _changed(change, gettext("The roles were changed, and the person was signed out."))
@@ -149,14 +149,16 @@ def add_token() -> ResponseReturnValue:
     def add(session: Session, now: datetime) -> str:
         return accounts.create_token(
             session,
-            form.get("name", ""),
-            form.get("type", ""),
-            environment=form.get("environment", ""),
-            role=form.get("role", ""),
-            flags=form.get("flags", "").split(),
+            accounts.NewToken(
+                form.get("name", ""),
+                form.get("type", ""),
+                environment=form.get("environment", ""),
+                role=form.get("role", ""),
+                flags=form.get("flags", "").split(),
+                expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
+            ),
             now=now,
             actor=authorization.actor(),
-            expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
         )
 
     def begin(secret: str) -> Sequence[Snippet]:

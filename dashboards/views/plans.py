@@ -7,8 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.transitions import Decision, Refusal
-from control_plane.plans import administration, document, form
+from control_plane.core.phases import Plan
+from control_plane.core.transitions import Action, Decision, Reason, Refusal
+from control_plane.plans import administration, form
 from control_plane.plans.document import InvalidPlan
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
@@ -27,7 +28,8 @@ FIRST_TEMPLATE = "guide"
 def new_rollout() -> ResponseReturnValue:
     """Begin with a template."""
     template = request.args.get("template", FIRST_TEMPLATE)
-    return _page(screens.new(request.args.get("flag", ""), template, clock.now()))
+    with read_only() as session:
+        return _page(screens.new(session, request.args.get("flag", ""), template, clock.now()))
 
 
 @bp.post("/new-rollout")
@@ -104,19 +106,37 @@ def _arranged(text: str, do: str) -> str:
 
 
 def _planned(flag: str, text: str) -> Decision:
-    name, wanted = document.of_rollout(flag, document.parse(text).plan)
+    name, wanted = _read(flag, text)
+    if outdated := _outdated(Action.PLAN, wanted):
+        return outdated
     with transaction() as session:
         return rollouts.plan(session, name, wanted, _change("Planned."), confirm_losing=_confirmed())
 
 
 def _edited(flag: str, text: str) -> Decision:
     # The rollout of the address, whichever environment the text names: it is there that the role counts.
-    _, wanted = document.of_rollout(flag, document.parse(text).plan)
+    _, wanted = _read(flag, text)
+    if outdated := _outdated(Action.EDIT_PLAN, wanted):
+        return outdated
     version = request.form.get("version", 0, type=int)
     with transaction() as session:
         return administration.edit(
             session, flag, wanted, _change(), expected_version=version, confirm_losing=_confirmed()
         )
+
+
+def _read(flag: str, text: str) -> tuple[str, Plan]:
+    # A long text takes seconds to read, in which nobody else should wait to write.
+    with read_only() as session:
+        return administration.read_text(session, flag, text)
+
+
+def _outdated(action: Action, wanted: Plan) -> Refusal | None:
+    """Refuse what would take other conditions from a segment than the page showed, whoever confirmed those."""
+    changed = screens.changed_segments(wanted, request.form)
+    sentence = "Segment {} was changed since you saw it; look at what the plan would change, then save it again."
+    reasons = (Reason("SEGMENT_CHANGED", sentence.format(name)) for name in changed)
+    return Refusal(action, tuple(reasons)) if changed else None
 
 
 def _confirmed() -> bool:

@@ -45,10 +45,10 @@ def _screen(wanted: Query, page: int, now: datetime) -> RolloutsScreen:
 
 
 def _wanted() -> Query:
-    asked = request.args
-    state = ListedState(asked["state"]) if asked.get("state") in tuple(ListedState) else None
-    stage = Stage(asked["stage"]) if asked.get("stage") in tuple(Stage) else None
-    return Query(q=asked.get("q", "")[:200], tag=asked.get("tag", "")[:100], state=state, stage=stage)
+    query = request.args
+    state = ListedState(query["state"]) if query.get("state") in tuple(ListedState) else None
+    stage = Stage(query["stage"]) if query.get("stage") in tuple(Stage) else None
+    return Query(q=query.get("q", "")[:200], tag=query.get("tag", "")[:100], state=state, stage=stage)
 
 
 def _page() -> int:

@@ -33,13 +33,13 @@ Refused = Problem | ValidationError
 @authorization.require_role("viewer")
 def segments() -> ResponseReturnValue:
     """Show those that fit; filters and page are in the address."""
-    asked = {name: request.args.get(name, "").strip()[:TEXT_CHARACTERS] for name in ("q", "environment")}
+    query = {name: request.args.get(name, "").strip()[:TEXT_CHARACTERS] for name in ("q", "environment")}
     page = request.args.get("page", 1, type=row_id)
     with read_only() as session:
         screen = screens.read_list(
-            session, text=asked["q"], environment=asked["environment"], page=page, now=clock.now()
+            session, text=query["q"], environment=query["environment"], page=page, now=clock.now()
         )
-    return render_template("segments.html", screen=screen, address=asked)
+    return render_template("segments.html", screen=screen, address=query)
 
 
 @bp.get(PLACE)
@@ -55,8 +55,8 @@ def new_segment() -> ResponseReturnValue:
     """Begin an empty one."""
     with read_only() as session:
         offered = screens.environments(session)
-    asked = request.args.get("environment", "")
-    chosen = asked if asked in offered else offered[0]
+    environment = request.args.get("environment", "")
+    chosen = environment if environment in offered else offered[0]
     return _form(SegmentForm(clock.now(), chosen, None, 0, "", "", offered))
 
 
@@ -181,8 +181,8 @@ def _again(
     # The version that was seen stays: a second try must not overwrite what somebody else did meanwhile.
     version, mistakes = form.get("version", 0, type=row_id), mistakes_of(refusal) if refusal else ()
     name, text = form.get("name", "")[:TEXT_CHARACTERS], form.get("text", "")
-    shown = offered or ((environment,) if number is None else ())
-    return SegmentForm(clock.now(), environment, number, version, name, text, shown, mistakes, preview)
+    environments = offered or ((environment,) if number is None else ())
+    return SegmentForm(clock.now(), environment, number, version, name, text, environments, mistakes, preview)
 
 
 def _form(form: SegmentForm) -> str:

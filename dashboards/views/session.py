@@ -131,7 +131,7 @@ def _code_form(target: str, *, refusal: str = "") -> Response:
 
 
 def _form(target: str, *, username: str = "", refusal: str = "") -> Response:
-    words = {"next": target, "username": username, "refusal": refusal}
-    page = Response(render_template("sign_in.html", **words, provider=oidc.is_configured()))
+    values = {"next": target, "username": username, "refusal": refusal}
+    page = Response(render_template("sign_in.html", **values, provider=oidc.is_configured()))
     page.headers["Cache-Control"] = "no-store"
     return page

@@ -142,6 +142,6 @@ def _refuse_moving(taken: Definitions, *, confirm_moving: bool) -> None:
 
 
 def _conflict(subject: str, version: int | None, present: int | None) -> Problem:
-    seen = "" if version is None else f" You saw version {version}."
-    detail = f"{subject} was changed meanwhile.{seen} Look again and repeat your change."
+    hint = "" if version is None else f" You saw version {version}."
+    detail = f"{subject} was changed meanwhile.{hint} Look again and repeat your change."
     return Problem(409, "VERSION_CONFLICT", detail, version=present)

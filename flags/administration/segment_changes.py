@@ -53,8 +53,8 @@ def segment_changes(
 
 def unknown_attributes(wires: Sequence[Wire]) -> tuple[str, ...]:
     """Return what the constraints of segments ask for and the directory does not know."""
-    asked = {constraint["contextName"] for wire in wires for constraint in wire["constraints"]}
-    return tuple(sorted(asked - {*ATTRIBUTES, USER_ID}))
+    attributes = {constraint["contextName"] for wire in wires for constraint in wire["constraints"]}
+    return tuple(sorted(attributes - {*ATTRIBUTES, USER_ID}))
 
 
 def _affected(features: Mapping[str, Wire], number: int) -> set[str]:
@@ -69,10 +69,10 @@ def _affected(features: Mapping[str, Wire], number: int) -> set[str]:
 
 def _draws(features: Mapping[str, Wire], name: str) -> bool:
     """Return whether a flag draws at random for each request, or asks a parent that does."""
-    asked = (name, *(parent["feature"] for parent in features[name].get("dependencies") or ()))
+    names = (name, *(parent["feature"] for parent in features[name].get("dependencies") or ()))
     return any(
         strategy["name"] == RANDOM_STRATEGY or (strategy.get("parameters") or {}).get("stickiness") == RANDOM
-        for each in asked
+        for each in names
         if each in features
         for strategy in features[each]["strategies"]
     )

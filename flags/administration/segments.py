@@ -11,6 +11,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.rollouts.segments import plans_by_segment
 from flags import store
 from flags.administration.definitions import canonical, check_environment, listed
 from flags.store import StoredSegment
@@ -22,10 +23,11 @@ VERSIONS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class SegmentUse:
-    """A segment of an environment, and the flags there that refer to it."""
+    """A segment of an environment, the flags there that refer to it, and the rollouts whose plans name it."""
 
     stored: StoredSegment
     flags: tuple[str, ...]
+    plans: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,27 @@ class SegmentVersion:
 
 
 def segment_uses(session: Session, environment: str | None = None) -> list[SegmentUse]:
-    """Return the segments of an environment, or of all, each with the flags that refer to it."""
+    """Return the segments of an environment, or of all, each with the flags and plans that refer to it."""
     found = store.stored_segments(session, environment)
     users: dict[tuple[str, int], list[str]] = {}
     for (place, name), feature in store.every_definition(session).items() if found else ():
         for number in segment_ids(feature):
             users.setdefault((place, number), []).append(name)
-    return [SegmentUse(each, tuple(users.get((each.environment, each.wire["id"]), ()))) for each in found]
+    plans = plans_by_segment(session) if found else {}
+    return [
+        SegmentUse(
+            each,
+            tuple(users.get((each.environment, each.wire["id"]), ())),
+            tuple(plans.get((each.environment, each.wire["name"]), ())),
+        )
+        for each in found
+    ]
 
 
 def list_segments(session: Session, environment: str) -> list[dict[str, object]]:
     """Return the segments of an environment as JSON."""
     return [
-        {**each.stored.wire, "version": each.stored.version, "flags": list(each.flags)}
+        {**each.stored.wire, "version": each.stored.version, "flags": list(each.flags), "plans": list(each.plans)}
         for each in segment_uses(session, environment)
     ]
 
@@ -94,7 +104,7 @@ def edit_segment(
     *,
     version: int,
 ) -> None:
-    """Change a segment, or add one with version 0."""
+    """Change a segment, or add one with version 0. One that plans name keeps its name."""
     check_environment(environment)
     wire = read_segment(session, number, fields)
     before = {each["id"]: each for each in store.segments(session, environment)}.get(number)
@@ -105,6 +115,8 @@ def edit_segment(
     if not store.replace_segment(session, environment, wire, expected_version=version, first=first):
         raise _conflict(session, environment, number, version)
     _publish(session, environment, number, change, before=before, after=wire)
+    if before is not None and before["name"] != wire["name"]:
+        _check_plans(session, environment, before["name"])
 
 
 def read_segment(session: Session, number: int, fields: Mapping[str, object]) -> Wire:
@@ -114,7 +126,7 @@ def read_segment(session: Session, number: int, fields: Mapping[str, object]) ->
 
 
 def remove_segment(session: Session, environment: str, number: int, change: ChangeContext, *, version: int) -> None:
-    """Remove a segment that no flag refers to; raises Problem with the flags that do."""
+    """Remove a segment that no flag refers to and no plan names; raises Problem with those that do."""
     before = segment_use(session, environment, number)
     if not store.delete_segment(session, environment, number, version=version):
         raise _conflict(session, environment, number, version)
@@ -124,6 +136,7 @@ def remove_segment(session: Session, environment: str, number: int, change: Chan
     names = [wire["name"] for wire in store.definitions(session, environment) if number in segment_ids(wire)]
     if names:
         raise _in_use(before.stored.wire["name"], environment, names)
+    _check_plans(session, environment, before.stored.wire["name"])
 
 
 def segment_ids(feature: Wire) -> set[int]:
@@ -154,6 +167,15 @@ def _conflict(session: Session, environment: str, number: int, version: int) -> 
     detail = f"Segment {number} of {environment} was changed meanwhile. You saw version {version}."
     present = store.segment_versions(session, environment).get(number, 0)
     return Problem(409, "VERSION_CONFLICT", f"{detail} Look again and repeat your change.", version=present)
+
+
+def _check_plans(session: Session, environment: str, name: str) -> None:
+    """Raise Problem where plans name a segment that is gone: nobody loses a flag, but none could be applied again."""
+    if any(wire["name"] == name for wire in store.segments(session, environment)):
+        return
+    if plans := plans_by_segment(session).get((environment, name)):
+        detail = f"Plans name {name!r}: {listed(plans)}. Write its conditions into those first."
+        raise Problem(409, "SEGMENT_IN_PLANS", detail, plans=plans)
 
 
 def _in_use(name: str, environment: str, flags: Iterable[str]) -> Problem:

@@ -48,7 +48,7 @@ def many(flag: str) -> ResponseReturnValue:
 
 
 def _explanation(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
-    snapshots, environment = SNAPSHOTS.get(), request.args.get("environment")
+    environment = request.args.get("environment") or current().environment
     with read_only() as session:
-        explain = explainer(session, snapshots, current(), flag, now=clock.now(), environment=environment)
+        explain = explainer(session, SNAPSHOTS.get(), flag, environment=environment, now=clock.now())
         return [explain(user_id, supposed) for user_id, supposed in users]

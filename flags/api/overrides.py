@@ -36,9 +36,9 @@ def index(flag: str) -> ResponseReturnValue:
         found = store.list_overrides(session, flag, after=paging.page_cursor(), limit=2 * limit + 1)
         warning = unsent_warning(session, flag, clock.now())
     users = [*dict.fromkeys(override.user_id for override in found)]
-    shown = {*users[:limit]}
+    page = {*users[:limit]}
     more = {"next": users[limit - 1]} if len(users) > limit else {}
-    listed = [to_json(override) for override in found if override.user_id in shown]
+    listed = [to_json(override) for override in found if override.user_id in page]
     return jsonify({"overrides": listed, **more, **({"warning": warning} if warning else {})})
 
 

@@ -73,13 +73,14 @@ class EnvironmentList(ResponseModel):
 
 
 class Segment(ResponseModel):
-    """A segment, and the flags of its environment that refer to it."""
+    """A segment, the flags of its environment that refer to it, and the rollouts whose plans name it."""
 
     id: int
     name: str
     constraints: list[dict[str, object]]
     version: int
     flags: list[str]
+    plans: list[str]
 
 
 class SegmentList(ResponseModel):

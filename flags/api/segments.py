@@ -40,7 +40,7 @@ def put_segment(environment: str, number: int) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=RemovalRequest, answers={204: None})
 def delete_segment(environment: str, number: int) -> ResponseReturnValue:
-    """Remove a segment that no flag refers to."""
+    """Remove a segment that no flag refers to and no plan names."""
     wanted = parse_body(RemovalRequest)
     with transaction() as session:
         remove_segment(session, environment, number, _change(wanted.reason), version=wanted.version)

@@ -38,15 +38,17 @@ def create() -> ResponseReturnValue:
     with transaction() as session:
         text = accounts.create_token(
             session,
-            wanted.name,
-            wanted.type,
-            environment=wanted.environment or current().environment,
+            accounts.NewToken(
+                wanted.name,
+                wanted.type,
+                environment=wanted.environment or current().environment,
+                expires_at=wanted.expires_at,
+                trusted_attributes=_trusted(wanted),
+                role=wanted.role,
+                flags=wanted.flags,
+            ),
             now=clock.now(),
             actor=actor(),
-            expires_at=wanted.expires_at,
-            trusted_attributes=_trusted(wanted),
-            role=wanted.role,
-            flags=wanted.flags,
         )
         made = next(token for token in accounts.list_tokens(session) if token.selector == token_selector(text))
     return jsonify({**_document(made), "token": text}), 201

@@ -50,9 +50,9 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
 
 
 def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, object]]:
-    snapshots, now = SNAPSHOTS.get(), clock.now()
+    environment = environment or current().environment
     with read_only() as session:
-        explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)
+        explain = explainer(session, SNAPSHOTS.get(), flag, environment=environment, now=clock.now())
         for user_id, attributes in users:
             yield explain(user_id, attributes)
 

@@ -80,8 +80,10 @@ class Sides(Generic[Decision]):
 
     def served(self, answer: Observation[str, Decision]) -> "Request[Decision]":
         """Return the request as it was served; the answer is copied before the caller can change it."""
-        kept = answer if answer.error is not None else _copied(self.comparison, answer)
-        return Request(self.flag, self.account, self.comparison, replace(answer, exception=None), kept, self.cohorts)
+        returned = answer if answer.error is not None else _copied(self.comparison, answer)
+        return Request(
+            self.flag, self.account, self.comparison, replace(answer, exception=None), returned, self.cohorts
+        )
 
     def _of(self, side: str) -> Callable[..., Any]:
         return self.comparison.candidate if side == CANDIDATE else self.comparison.control

@@ -20,13 +20,13 @@ class AnswerTags:
     def __init__(self, features: Iterable[Wire], segments: Iterable[Wire]) -> None:
         known = list(features)
         strategies = [strategy for feature in known for strategy in feature["strategies"]]
-        asked = [each for holder in (*strategies, *segments) for each in holder.get("constraints") or ()]
-        drawn_by = {each["stickiness"] for holder in (*known, *strategies) for each in holder.get("variants") or ()}
-        drawn_by |= {strategy.get("parameters", {}).get("stickiness") for strategy in strategies}
-        self._asks_time = any(str(each["operator"]).startswith("DATE_") for each in asked)
+        constraints = [each for holder in (*strategies, *segments) for each in holder.get("constraints") or ()]
+        stickiness = {each["stickiness"] for holder in (*known, *strategies) for each in holder.get("variants") or ()}
+        stickiness |= {strategy.get("parameters", {}).get("stickiness") for strategy in strategies}
+        self._asks_time = any(str(each["operator"]).startswith("DATE_") for each in constraints)
         self._asks_session = (
-            SESSION in drawn_by
-            or any(each["contextName"] == SESSION for each in asked)
+            SESSION in stickiness
+            or any(each["contextName"] == SESSION for each in constraints)
             or any(strategy["name"] == BY_SESSION for strategy in strategies)
         )
         self._tags: dict[bytes, str] = {}
@@ -39,9 +39,9 @@ class AnswerTags:
             return None
         session = context.session_id if has_session else None
         properties = tuple(sorted(context.properties.items()))
-        asked = context.user_id, session, context.remote_address, context.app_name, context.current_time, properties
+        fields = context.user_id, session, context.remote_address, context.app_name, context.current_time, properties
         # `repr` keeps apart what lies side by side, and writes a lone surrogate as ASCII would.
-        return blake2b(repr(asked).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES).digest()
+        return blake2b(repr(fields).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES).digest()
 
     def find(self, key: bytes | None) -> str | None:
         """Return the tag of the answer, if it was given before."""

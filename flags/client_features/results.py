@@ -86,17 +86,17 @@ class FlagResults:
 
     def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
         """Yield the answer of every flag, by name."""
-        asked = self._context(context, now)
+        engine_context = self._context(context, now)
         for key in self._feature_set.contents.features:
             phased = self._feature_set.phased.get(key)
-            yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], asked)
+            yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], engine_context)
 
     def toggles(self, context: Context, now: datetime) -> Toggles:
         """Return the flags that are on for this user, as the frontend API tells them."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
-        asked = self._context(context, now)
-        written = asked.written if self._needs_written else b""
-        on, fields = [], asked.fields
+        engine_context = self._context(context, now)
+        written = engine_context.written if self._needs_written else b""
+        on, fields = [], engine_context.fields
         for toggle, evaluator, rules in self._toggles:
             # Spelled out: hundreds of flags are asked, and a call less for each is a third of the time.
             if rules is not None and (answer := rules(fields)) is not None:
@@ -105,9 +105,9 @@ class FlagResults:
             elif isinstance(evaluator, FastEvaluator):
                 if evaluator.evaluate(user_id, signed_up_at, written):
                     on.append(toggle)
-            elif evaluator.is_on(asked):
-                on.append(self._with_variant(evaluator, asked) if evaluator.has_variants else toggle)
-        return Toggles(b'{"toggles":[' + b",".join(on) + b"]}", can_differ=asked.engine_asked)
+            elif evaluator.is_on(engine_context):
+                on.append(self._with_variant(evaluator, engine_context) if evaluator.has_variants else toggle)
+        return Toggles(b'{"toggles":[' + b",".join(on) + b"]}", can_differ=engine_context.engine_asked)
 
     def _evaluator(self, name: str) -> tuple[FastEvaluator | ImportedFlag, Strategy | None]:
         decider = self._deciders.get(name)
@@ -116,9 +116,9 @@ class FlagResults:
         flag = self._defined[name]
         return flag, flag.rules.is_on if flag.rules and flag.constant is None and not flag.has_variants else None
 
-    def _with_variant(self, evaluator: ImportedFlag, asked: EngineContext) -> bytes:
+    def _with_variant(self, evaluator: ImportedFlag, engine_context: EngineContext) -> bytes:
         wire = self._feature_set.contents.features[evaluator.name.decode()].wire
-        return encode(_toggle(wire, evaluator.variant(asked) or NO_VARIANT))
+        return encode(_toggle(wire, evaluator.variant(engine_context) or NO_VARIANT))
 
     def _context(self, context: Context, now: datetime) -> EngineContext:
         return EngineContext(context.to_json(self._feature_set.environment, now))
@@ -129,10 +129,10 @@ def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult
     return FlagResult(flag.key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
 
 
-def _result(key: str, flag: ImportedFlag, asked: EngineContext) -> FlagResult:
-    value = flag.is_on(asked)
+def _result(key: str, flag: ImportedFlag, engine_context: EngineContext) -> FlagResult:
+    value = flag.is_on(engine_context)
     reason = flag.reason(value=value)
-    return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(asked))
+    return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(engine_context))
 
 
 def _toggle(wire: Wire, variant: Mapping[str, object]) -> Wire:

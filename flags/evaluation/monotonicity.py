@@ -74,7 +74,7 @@ def _shares(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
         yield f"Everyone goes down from {old.everyone_percentage} % to {new.everyone_percentage} %."
     for share in old.shares:
         if share.percentage > (left := new.percentage_of(share.constraints)):
-            yield f"{share.cohort.capitalize()} go down from {share.percentage} % to {left} %."
+            yield f"{share.title} go down from {share.percentage} % to {left} %."
     if old.new_signups_percentage and before.first_new_signup < after.first_new_signup:
         cutovers = format_timestamp(before.new_signups_after), format_timestamp(after.new_signups_after)
         yield "The cut-over of new signups moves from {} to {}.".format(*cutovers)

@@ -77,8 +77,8 @@ class SseConnections:
             self._open.discard(stream)
 
     def _interval_seconds(self) -> float:
-        is_crowded = monotonic() - self._refused_at < KEEP_ALIVE_SECONDS
-        return CROWDED_KEEP_ALIVE_SECONDS if is_crowded else KEEP_ALIVE_SECONDS
+        is_refusing = monotonic() - self._refused_at < KEEP_ALIVE_SECONDS
+        return CROWDED_KEEP_ALIVE_SECONDS if is_refusing else KEEP_ALIVE_SECONDS
 
     def _watch(self) -> None:
         feed, known = change_feed.FEED.get(self._app), -1

@@ -1,11 +1,11 @@
 """Talking to the server that a relay stands in front of: ours, or Unleash's own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request
@@ -107,7 +107,7 @@ class Upstream:
         headers: dict[str, str] | None = None,
         body: dict[str, object] | None = None,
         seconds: float = ANSWER_SECONDS,
-    ) -> Any:
+    ) -> HTTPResponse:
         said = {"Unleash-Client-Spec": SPECIFICATION, "unleash-appname": APP_NAME, "Content-Type": "application/json"}
         permission = {"Authorization": token} if token else {}
         content = None if body is None else json.dumps(body).encode()
@@ -119,11 +119,11 @@ class Upstream:
         except HTTPError as error:
             raise UpstreamError(f"{path} answered {error.code}.", error.code) from error
 
-    def _ask(self, request: Request, seconds: float) -> Any:
+    def _ask(self, request: Request, seconds: float) -> HTTPResponse:
         """Open the response; raises UpstreamError where there is none, and HTTPError for a refusal."""
         path = request.selector
         try:
-            return open_url(request, timeout=seconds)
+            response: HTTPResponse = open_url(request, timeout=seconds)
         except HTTPError as error:
             if is_redirect(error.code):
                 raise UpstreamError(f"{self.url} {NOT_FOLLOWED}.", error.code) from error
@@ -133,6 +133,7 @@ class Upstream:
         except ValueError:
             # What can't be written into a request: the error repeats it, and it may be the token.
             raise UpstreamError(f"{path} can't be asked: the address or the token can't be sent.") from None
+        return response
 
 
 @contextmanager
@@ -144,13 +145,13 @@ def _reading() -> Iterator[None]:
         raise UpstreamError(f"The answer can't be read: {type(error).__name__}: {error}.") from error
 
 
-def _answer(status: int, response: Any) -> Answer:
+def _answer(status: int, response: HTTPResponse | HTTPError) -> Answer:
     headers = response.headers
     with _reading():
         return Answer(status, response.read(), headers.get("Content-Type", ""), headers.get("Retry-After"))
 
 
-def _events(lines: Any) -> Iterator[Event]:
+def _events(lines: Iterable[bytes]) -> Iterator[Event]:
     fields: dict[str, str] = {}
     try:
         for line in lines:

@@ -92,7 +92,7 @@ def _condition(wire: Wire) -> Rule:
     if operator == "IN_CIDR":
         return within(field, wire.get("values") or ())
     if operator in TEXTS:
-        return _text(field, TEXTS[operator], wire.get("values") or (), folded=bool(wire.get("caseInsensitive")))
+        return _text(field, TEXTS[operator], wire.get("values") or (), casefold=bool(wire.get("caseInsensitive")))
     value = str(wire.get("value"))
     if kind == "NUM" and order in ORDER and NUMBER.fullmatch(value):
         return _number(field, NUMERIC_ORDER[order], float(value))
@@ -107,14 +107,14 @@ def _membership(field: str, values: frozenset[str], *, wanted: bool) -> Rule:
     return lambda fields: (fields.get(field) in values) is wanted
 
 
-def _text(field: str, holds: Callable[[str, Sequence[str]], bool], values: Sequence[str], *, folded: bool) -> Rule:
-    if folded and not all(value.isascii() for value in values):
+def _text(field: str, holds: Callable[[str, Sequence[str]], bool], values: Sequence[str], *, casefold: bool) -> Rule:
+    if casefold and not all(value.isascii() for value in values):
         raise NotCompiled
-    wanted = [value.lower() for value in values] if folded else list(values)
+    wanted = [value.lower() for value in values] if casefold else list(values)
 
     def matches(fields: Fields) -> bool:
         text = fields.get(field)
-        return text is not None and holds(text.lower() if folded else text, wanted)
+        return text is not None and holds(text.lower() if casefold else text, wanted)
 
     return matches
 

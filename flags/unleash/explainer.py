@@ -60,17 +60,17 @@ class FlagExplainer:
 
     def explain(self, context: Context, document: Mapping[str, object]) -> FlagExplanation:
         """Return the answer for this user and how it came about; `document` is the context as engines read it."""
-        asked = EngineContext(document)
+        engine_context = EngineContext(document)
         # The answer is the whole flag's; the parts only say why, and never decide it.
-        value = self._flag.is_on(asked)
-        variant = self._flag.variant(asked) or {}
-        met = {part.name: self._engine.is_enabled(part.name.encode(), asked.written) for part in self._parts}
+        value = self._flag.is_on(engine_context)
+        variant = self._flag.variant(engine_context) or {}
+        met = {part.name: self._engine.is_enabled(part.name.encode(), engine_context.written) for part in self._parts}
         entry = min(self._entries(context, met), default=None)
         return FlagExplanation(
             value=value,
             variant=variant["name"] if value and variant.get("enabled") else ("on" if value else "off"),
             reason=self._flag.reason(value=value),
-            steps=tuple(self._steps(met, context, asked.fields)),
+            steps=tuple(self._steps(met, context, engine_context.fields)),
             bucket=entry[0] if entry else None,
             entry=(entry[1], entry[0]) if entry else None,
         )

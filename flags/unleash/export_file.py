@@ -44,8 +44,8 @@ def without_archived(raw: object) -> tuple[object, Sequence[str]]:
     """Return a document without its archived features, and their names."""
     if not isinstance(raw, Mapping) or not isinstance(features := raw.get("features"), list):
         return raw, ()
-    kept = [each for each in features if not _is_archived(each)]
-    return {**raw, "features": kept}, [str(each.get("name")) for each in features if _is_archived(each)]
+    active = [each for each in features if not _is_archived(each)]
+    return {**raw, "features": active}, [str(each.get("name")) for each in features if _is_archived(each)]
 
 
 def client_features(raw: object, environment: str, known: Iterable[Wire]) -> object | ExportedFlags:
@@ -138,9 +138,9 @@ def _with_segments(
         wanted = [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
         lost = [number for number in wanted if number not in whole and number not in stored]
         if lost:
-            shown = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
+            named = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
             refused[str(feature.get("name"))] = (
-                f"The export leaves out whom segment {shown} holds; add it as GET /api/admin/segments has it."
+                f"The export leaves out whom segment {named} holds; add it as GET /api/admin/segments has it."
             )
     document["features"] = [each for each in document["features"] if str(each.get("name")) not in refused]
     document["segments"] = list(whole.values())
@@ -178,6 +178,6 @@ def _is_unordered(strategies: Sequence[Record]) -> bool:
     if len(strategies) < 2 or all("sortOrder" in each for each in strategies):
         return False
     parameters = [each.get("parameters") for each in strategies]
-    drawn_by = [[each.get(name) for name in DRAWN_BY] if isinstance(each, Mapping) else [] for each in parameters]
-    chosen = [(each.get("variants") or [], *drawn) for each, drawn in zip(strategies, drawn_by, strict=True)]
+    shares = [[each.get(name) for name in DRAWN_BY] if isinstance(each, Mapping) else [] for each in parameters]
+    chosen = [(each.get("variants") or [], *share) for each, share in zip(strategies, shares, strict=True)]
     return any(variants for variants, *_ in chosen) and any(each != chosen[0] for each in chosen)

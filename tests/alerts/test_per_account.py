@@ -85,8 +85,8 @@ def test_busy_tenants_count_once_and_a_fault_of_all_rolls_back_at_once(begin: da
     with read_only() as session:
         notice = notices.latest(session, limit=1)[0][0]
     assert "Observed: 4 of 20 (20%) since the attempt began, each user once an hour, 4 of 20 users (20%)" in notice.body
-    assert "4 of 20 users (20%) in the last 1h" in verdict.conclusion
-    assert "allowed are 1% of the users of an hour" in verdict.conclusion
+    assert "4 of 20 users (20%) were bad in the last 1h" in verdict.conclusion
+    assert "1% of the users of an hour is allowed" in verdict.conclusion
 
 
 def test_one_broken_account_moves_nothing_however_long_it_goes_on(begin: datetime) -> None:

@@ -80,7 +80,7 @@ def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm
         gate = gates.firing(session, stored_rollout.rollout, later)
     verdict = next(each for each in verdicts if each.alert == "credit_consumption_failure")
     assert verdict.window.total == 180
-    assert "180 of 180 (100%) in the last 5m" in verdict.reason
+    assert "180 of 180 (100%) were bad in the last 5m" in verdict.reason
     assert gate.status is GateStatus.CLOSED
 
 

@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[2]
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-def sign_in(page: Page, name: str) -> None:
-    """Sign in as somebody of the cast, by the form, as people do."""
+def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    """Sign in by the form, as people do and in whatever language it is; by itself as somebody of the cast."""
     page.goto("/sign-in")
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.locator("#username").fill(name)
+    page.locator("#password").fill(password)
+    page.locator("#password").press("Enter")
     page.wait_for_url(lambda url: not url.rstrip("/").endswith("/sign-in"))
 
 

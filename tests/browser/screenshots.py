@@ -1,4 +1,4 @@
-"""`make screenshots`: every screen of a demonstration with its history, light and dark, on a desktop and a telephone.
+"""`make screenshots`: every screen of a demonstration, light and dark, on a desktop and a telephone, and on paper.
 
 They are written to build/screenshots, for somebody to look at one by one.
 """
@@ -30,6 +30,8 @@ DEVICES: dict[str, ViewportSize] = {
     "telephone": {"width": 390, "height": 844},
 }
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PAPER: ViewportSize = {"width": 794, "height": 1123}
+"""A4 at 96 dots per inch."""
 LOCALES = {"en": "en-GB", "es": "es-ES"}
 PATIENCE_MS = 300_000
 HEIGHT_MAX = 12_000
@@ -57,7 +59,9 @@ BEFORE = {
     "segments": "/segments",
     "segment": "/segments/production/1",
     "segment-form": "/segments/production/1/edit",
+    "new-segment": "/new-segment",
     "explain": "/explain?user=u3",
+    "explain-nobody": "/explain",
     "users": "/users",
     "alerts": "/alerts",
     "alert": "/alerts/credit_consumption_failure",
@@ -66,12 +70,16 @@ BEFORE = {
     "operation": "/credits/operations/1800",
     "catalogue": "/catalogue",
     "catalogue-edit": "/catalogue/plans?plan=pro",
+    "catalogue-kinds": "/catalogue/kinds",
+    "catalogue-prices": "/catalogue/prices",
     "usage": "/usage",
     "usage-accounts": "/usage?by=account",
+    "usage-account": "/usage?account=u3",
     "billing": "/billing",
     "connections": "/connections",
     "audit": "/audit",
     "people": "/people",
+    "lock": "/people/2/lock",
     "account": "/account",
     "system": "/system",
     "glossary": "/glossary",
@@ -82,6 +90,16 @@ FIRST = {
     "welcome-flags": "/flags",
     "welcome-credits": "/credits",
     "welcome-alerts": "/alerts",
+    "welcome-explain": "/explain",
+    "welcome-variances": "/credits/variances",
+    "welcome-usage": "/usage",
+    "welcome-billing": "/billing",
+    "welcome-catalogue": "/catalogue",
+    "welcome-connections": "/connections",
+    "welcome-segments": "/segments",
+    "welcome-users": "/users",
+    "welcome-audit": "/audit",
+    "welcome-system": "/system",
 }
 """Of an installation in which nobody has done anything."""
 AFTER = {
@@ -193,21 +211,23 @@ def _roll_back(browser: Browser, address: str, state: Path) -> None:
 
 
 def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Mapping[str, str], code: str) -> None:
-    for device, viewport in DEVICES.items():
-        for scheme in SCHEMES:
-            folder = FOLDER / f"{code}-{device}-{scheme}"
-            folder.mkdir(parents=True, exist_ok=True)
-            with browser.new_context(
-                base_url=address,
-                locale=LOCALES[code],
-                storage_state=state,
-                viewport=viewport,
-                color_scheme=scheme,
-                reduced_motion="reduce",
-            ) as context:
-                page = context.new_page()
-                for name, path in screens.items():
-                    _shoot(page, path, folder / f"{name}.png")
+    """Take each of these screens on every device in every scheme, and on paper."""
+    sheets = [(f"{device}-{scheme}", viewport, scheme) for device, viewport in DEVICES.items() for scheme in SCHEMES]
+    for sheet, viewport, scheme in [*sheets, ("paper", PAPER, "light")]:
+        folder = FOLDER / f"{code}-{sheet}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with browser.new_context(
+            base_url=address,
+            locale=LOCALES[code],
+            storage_state=state,
+            viewport=viewport,
+            color_scheme=scheme,
+            reduced_motion="reduce",
+        ) as context:
+            page = context.new_page()
+            page.emulate_media(media="print" if viewport is PAPER else "screen")
+            for name, path in screens.items():
+                _shoot(page, path, folder / f"{name}.png")
 
 
 def _shoot(page: Page, path: str, file: Path) -> None:

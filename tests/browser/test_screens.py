@@ -7,6 +7,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
+from tests.browser.layout import assert_tidy
 from tests.browser.pages import assert_accessible
 
 SCREENS = {
@@ -83,6 +84,7 @@ def test_a_screen_fits_every_width_and_is_accessible_light_on_a_desk_and_dark_on
         page.set_viewport_size({"width": width, "height": VIEWPORT["height"]})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(BEYOND_THEIR_PLACE) == []
+        assert_tidy(page)
     page.set_viewport_size(VIEWPORT)
     assert_accessible(page)
     page.emulate_media(color_scheme="dark")
@@ -127,6 +129,7 @@ def test_a_screen_is_printed_in_light_colours_without_what_one_presses(
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("nav, button, .action-bar").locator("visible=true")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= PAPER["width"]
+    assert_tidy(page)
 
 
 def test_the_cells_of_a_table_keep_apart_whatever_their_alignment(alice: Page) -> None:

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import OpenPage
+from tests.browser.layout import assert_tidy
 from tests.browser.pages import assert_accessible
 from tests.browser.test_screens import SCREENS
 from tests.people import PASSWORD
@@ -47,6 +48,7 @@ def test_a_screen_fits_a_small_telephone_in_spanish(open_page: OpenPage, signed_
     page.goto(address)
     assert page.locator("html").get_attribute("lang") == "es"
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL_TELEPHONE["width"]
+    assert_tidy(page)
 
 
 @pytest.mark.parametrize("address", [SCREENS[name] for name in ("list", "rollout", "plan", "alert", "users")])

@@ -72,7 +72,9 @@ def test_owners_of_before_become_admins_and_going_back_gives_nobody_more(
             accounts.create_person(session, "oscar", password=None, role="owner", now=now)
             accounts.change_grants(session, cast["victor"].id, grants=[Grant(Role.OWNER, "F")], now=now, actor="alice")
             for name, role in (("everything", "admin"), ("little", "viewer")):
-                accounts.create_token(session, name, "admin", environment="production", now=now, role=role)
+                accounts.create_token(
+                    session, accounts.NewToken(name, "admin", environment="production", role=role), now=now
+                )
         migrations.downgrade("0027")
         with db.engine.connect() as connection:
             found = connection.execute(text("SELECT username, role FROM person ORDER BY username"))

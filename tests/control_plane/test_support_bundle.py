@@ -53,7 +53,9 @@ def test_neither_secrets_nor_people_are_in_it(app: Flask, tmp_path: Path) -> Non
     with app.app_context():
         people.invite(app, NOW)
         with transaction() as session:
-            token = accounts.create_token(session, "a service", "service", environment="production", now=NOW)
+            token = accounts.create_token(
+                session, accounts.NewToken("a service", "service", environment="production"), now=NOW
+            )
         support_bundle.write(path, NOW)
     with ZipFile(path) as bundle:
         text = "".join(bundle.read(name).decode() for name in bundle.namelist())

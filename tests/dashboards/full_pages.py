@@ -8,7 +8,7 @@ from flask import Flask
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
-from control_plane.plans import document
+from control_plane.plans import administration
 from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.billing.store import findings
 from credits_engine.billing.store.findings import Finding
@@ -20,6 +20,7 @@ from credits_engine.remediation import preparation
 from flags import store
 from flags.administration.definitions import create_flag
 from flags.administration.edits import edit_definition
+from flags.administration.segments import edit_segment
 from flags.client_features.refresher import refresher
 from flags.store.directory import UserAttributes, upsert_users
 from flags.usage.connections import Connection, Mode
@@ -57,7 +58,9 @@ phases:
   constraints:
   - {context_name: plan, operator: IN, values: [pro, team]}
   - {context_name: age, operator: NUM_GTE, values: ['18'], inverted: true}
+- {name: vip, title: Clientes fieles, audience: attributes, segment: fieles, steps: [20, 100], soak: PT1H}
 """
+LOYAL = {"contextName": "plan", "operator": "IN", "values": ["vip"]}
 BY_V2 = FlagEvaluation(enabled=True, reason="rollout: everyone", revision=1)
 
 
@@ -92,7 +95,9 @@ def _add_flags(app: Flask, now: datetime) -> None:
             create_flag(session, name, {"production": False}, change, description=WHY)
         fields = {"enabled": True, "strategies": STRATEGIES, "dependencies": needs}
         edit_definition(session, "search", "production", fields, change, version=1)
-        rollouts.plan(session, "PRO_ONLY", document.parse(PLAN).plan, change)
+        edit_segment(session, "production", 8, {"name": "fieles", "constraints": [LOYAL]}, change, version=0)
+        rollouts.plan(session, *administration.read_text(session, "PRO_ONLY", PLAN), change)
+        edit_segment(session, "production", 8, {"name": "fieles", "constraints": CONDITIONS}, change, version=1)
 
 
 def _add_credits(app: Flask, now: datetime) -> None:

@@ -50,8 +50,8 @@ def test_a_dependency_reads_as_in_an_explanation(fields: Wire) -> None:
 def test_conditions_are_said_in_spanish() -> None:
     assert CONDITIONS.keys() == OPERATORS.keys()
     with use_language("es"):
-        assert constraint_sentence(constraint()) == "country es uno de “ES”, “FR”"
+        assert constraint_sentence(constraint()) == "country es uno de «ES», «FR»"
         assert constraint_sentence(constraint("NUM_GTE", inverted=True, value="3", values=None)) == (
-            "no es cierto que country es al menos “3”"
+            "no es cierto que country es al menos «3»"
         )
         assert dependency_sentence({"feature": "till", "enabled": False}) == "Depende de que till esté desactivado."

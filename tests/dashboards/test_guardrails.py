@@ -11,10 +11,13 @@ from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
+from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.filters import NARROW
-from dashboards.guardrails import AlertView, alert_views
+from dashboards.guardrails import AlertView, ChartLayout, alert_views
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+HOUR = time_scale(ChartWindow.HOUR, NOW)
+LAYOUT = ChartLayout(HOUR)
 THIS_MINUTE = int(NOW.timestamp()) // 60
 FAILURE, SLOW, VARIANCE = parse(
     """
@@ -51,19 +54,19 @@ def minute(ago: int, bad: int, total: int, engine: str = "v2", role: str = "serv
 
 def view_after(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
     """Return the failure alert after these minutes."""
-    (view,) = alert_views([FAILURE], [], list(minutes), now=NOW, changes=changes)
+    (view,) = alert_views([FAILURE], [], list(minutes), ChartLayout(HOUR, changes=changes))
     return view
 
 
 def test_the_worst_alert_comes_first() -> None:
     judged = [verdict(FAILURE, Status.OK), verdict(SLOW, Status.HOLD)]
-    views = alert_views([FAILURE, SLOW], judged, [], now=NOW)
+    views = alert_views([FAILURE, SLOW], judged, [], LAYOUT)
     assert [view.name for view in views] == ["database_query_slow", "credit_consumption_failure"]
 
 
 def test_cards_keep_their_order_while_nothing_is_wrong() -> None:
     judged = [verdict(FAILURE, Status.INSUFFICIENT), verdict(SLOW, Status.OK)]
-    assert [view.name for view in alert_views([FAILURE, SLOW], judged, [], now=NOW)] == [FAILURE.name, SLOW.name]
+    assert [view.name for view in alert_views([FAILURE, SLOW], judged, [], LAYOUT)] == [FAILURE.name, SLOW.name]
 
 
 def test_an_alert_that_was_never_judged_counts_as_insufficient_and_shows_no_evidence() -> None:
@@ -93,7 +96,7 @@ def test_changes_of_the_rollout_are_marked_on_the_chart() -> None:
 
 def test_fault_is_attributed_only_where_something_is_wrong() -> None:
     attributions = {
-        status: alert_views([FAILURE], [verdict(FAILURE, status, Attribution.SHARED)], [], now=NOW)[0].attribution
+        status: alert_views([FAILURE], [verdict(FAILURE, status, Attribution.SHARED)], [], LAYOUT)[0].attribution
         for status in (Status.OK, Status.WATCH, Status.HOLD, Status.ROLLBACK)
     }
     assert attributions == {
@@ -105,7 +108,7 @@ def test_fault_is_attributed_only_where_something_is_wrong() -> None:
 
 
 def test_the_words_beside_a_figure_say_what_it_counts() -> None:
-    views = alert_views([FAILURE, SLOW, VARIANCE], [], [], now=NOW)
+    views = alert_views([FAILURE, SLOW, VARIANCE], [], [], LAYOUT)
     assert [view.measured.replace(NARROW, " ") for view in views] == [
         "in 5 min, allowed 1 %",
         "slower than 500 ms in 1 min, allowed 5 %",
@@ -123,7 +126,7 @@ def test_the_description_says_in_words_what_the_chart_shows() -> None:
 def test_the_marks_are_where_the_guard_acts_and_one_that_only_notifies_has_none() -> None:
     notifying = replace(FAILURE, name="told", action=Action.NOTIFY)
     budgets = error_budgets([FAILURE, SLOW, notifying])
-    views = {view.name: view.bar for view in alert_views([FAILURE, SLOW, notifying], [], [], now=NOW)}
+    views = {view.name: view.bar for view in alert_views([FAILURE, SLOW, notifying], [], [], LAYOUT)}
     for rule in (FAILURE, SLOW):
         hold, rollback = budgets[rule.name].hold_log10, budgets[rule.name].rollback_log10
         assert (views[rule.name].log10_hold, views[rule.name].log10_rollback) == (hold, rollback)
@@ -135,7 +138,7 @@ def test_figures_of_a_rollback_are_marked_as_past_and_those_of_now_are_not() -> 
     """Beside a chart and a gate that go on counting, the two would contradict each other."""
     verdicts = [verdict(VARIANCE, Status.ROLLBACK), verdict(FAILURE, Status.HOLD)]
     for is_latched in (True, False):
-        views = alert_views([FAILURE, VARIANCE], verdicts, [], now=NOW, is_latched=is_latched)
+        views = alert_views([FAILURE, VARIANCE], verdicts, [], LAYOUT, is_latched=is_latched)
         assert {view.name: view.is_past for view in views} == {
             "credit_variance": is_latched,
             "credit_consumption_failure": False,
@@ -152,6 +155,6 @@ def test_figures_of_a_rollback_are_marked_as_past_and_those_of_now_are_not() -> 
 )
 def test_a_tripwire_says_what_it_does(name: str, action: str, does: str) -> None:
     rules = parse(f"alerts: {{{name}: {{threshold: 0%, window: 5m, severity: critical, action: {action}}}}}")
-    (view,) = alert_views(rules, [], [], now=NOW)
+    (view,) = alert_views(rules, [], [], LAYOUT)
     assert does in view.tripping
     assert does.removeprefix("people are ") in view.proof.lower()

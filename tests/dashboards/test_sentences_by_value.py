@@ -76,6 +76,7 @@ def test_every_text_of_a_plan_that_we_deliver_is_in_each_language_and_a_text_of_
         *(phase.title for plan in plans for phase in plan.phases if not phase.constraints),
         *(checklist.title for checklist in checklists),
         *(item.title for checklist in checklists for item in checklist.items),
+        *(contact for plan in plans for contact in plan.contacts),
     }
     assert texts == DELIVERED
     with use_language("es"):
@@ -157,7 +158,7 @@ def test_every_verdict_is_told(status: Status, attribution: Attribution, since: 
     assert verdict_cause(made, CREDITS) == "Why."
     told = verdict_reason(made, CREDITS)
     assert told == figures_in(made.reason)
-    assert "26 of 7 010 (0.371 %) in the last 5 min and" in told.replace(NARROW, " ")
+    assert "26 of 7 010 (0.371 %) were bad in the last 5 min, and" in told.replace(NARROW, " ")
     with use_language("es"):
         assert not re.search(r"\b(the|threshold|over)\b", verdict_reason(made, CREDITS))
         assert "26 de 7\u202f010 (0,37\u202f%)" in verdict_reason(made, CREDITS)

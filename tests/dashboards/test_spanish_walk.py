@@ -25,6 +25,7 @@ OTHERS = {
     "attempt": f"/rollouts/{FLAG}/rollbacks/1",
     "attributes": "/rollouts/PRO_ONLY",
     "attributes-plan": "/rollouts/PRO_ONLY/plan",
+    "segment-of-plan": "/segments/production/8",
     "search": "/flag/search",
     "both": "/credits?user=u-18",
     "day": f"/rollouts/{FLAG}?window=24h",
@@ -65,7 +66,7 @@ EMPTY = ("br", "circle", "hr", "img", "input", "line", "link", "meta", "path", "
 LATIN_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 OF_A_MESSAGE = re.compile(r"(?<![\w.(`/-])[A-Za-z][a-z']+(?![\w(`/-])")
 NO_TEXT = re.compile(r"`[^`]*`|<code>.*?</code>|%\(\w+\)[sd]|<[^>]+>")
-NOT_OF_OURS = re.compile(r"[\w.-]*[\d_@/-][\w.@/-]*|\w+(?:\[\d+\])?\.[\w.\[\]]+|\b[A-Z]{2,}\b|“[^”]*”|`[^`]*`")
+NOT_OF_OURS = re.compile(r"[\w.-]*[\d_@/-][\w.@/-]*|\w+(?:\[\d+\])?\.[\w.\[\]]+|\b[A-Z]{2,}\b|“[^”]*”|«[^»]*»|`[^`]*`")
 """Identifiers, addresses, flags and what is quoted."""
 DATA = frozenset(
     {

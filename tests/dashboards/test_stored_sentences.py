@@ -204,6 +204,20 @@ def test_the_reason_of_a_rollback_is_told_with_its_figures(bar: float | None) ->
     assert "0,1\u202f%" in told
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Bad were 26 of 7,010 (0.371%) in the last 5m and 3 of 9 (33.3%) since the attempt began; allowed are 1%.",
+            "Fueron erróneas 26 de 7\u202f010 (0,371\u202f%) en los últimos 5\u202fmin",
+        ),
+        ("Evidence 10^5.0; a rollback takes 10^2.8.", "Evidencia 10^5,0"),
+    ],
+)
+def test_what_older_entries_of_the_trail_say_is_told(said: str, told: str) -> None:
+    assert spanish(said).startswith(told)
+
+
 @pytest.mark.parametrize("number", ["All 1,050", "7 of 1,050"])
 @pytest.mark.parametrize("part", ["of plan starter", "of kind roast", "of account u-1", "near the limit"])
 @pytest.mark.parametrize(

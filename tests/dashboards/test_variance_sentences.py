@@ -21,7 +21,7 @@ from dashboards.variance_sentences import CLASSES, FAULTS, cause_sentence
             "The periods begin and end at other times, or the limits of the plan differ and made_up.",
         ),
         ("policy", "policy:made_up", "Made_up."),
-        ("defect", "v2:charge", "v2 charged something else than was asked for."),
+        ("defect", "v2:charge", "v2 charged another amount than was asked for."),
         (
             "defect",
             "v2:limit v2:made_up legacy:state",

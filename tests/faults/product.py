@@ -23,9 +23,9 @@ from control_plane.rollouts import store as rollout_store
 from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Engine, Request
-from credits_engine.operations import execution
+from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Engines, consume
-from credits_engine.operations.reservations import reserve
+from credits_engine.operations.reservations import ReservationResult, reserve
 from flags.store import UserAttributes, upsert_users
 from tests.credits_engine.examples import consume_by
 
@@ -120,6 +120,18 @@ class Product:
         self.patch.setattr(execution, "consume", consume_and_crash)
         self.patch.setattr(execution, "reserve", reserve_and_crash)
 
+    def crash_settling(self, crashes: Callable[[str], bool]) -> None:
+        """Let what ends a reservation fail after it, for reservations that this engine granted."""
+        finalize = reservations._finalize
+
+        def finalize_and_crash(*arguments: Any, **options: Any) -> ReservationResult:
+            result = finalize(*arguments, **options)
+            if crashes(result.engine.value):
+                raise RuntimeError
+            return result
+
+        self.patch.setattr(reservations, "_finalize", finalize_and_crash)
+
     def lose_database(self) -> None:
         """Let every operation wait for a lock in vain."""
 
@@ -157,6 +169,15 @@ class Product:
         """Reserve over HTTP, and let the guard look."""
         for number in range(operations):
             self.reserve(f"u{number % USERS}", key=f"r{next(self.keys)}")
+            if number % EVERY == EVERY - 1:
+                self.watch()
+
+    def operate_settlements(self, operations: int, path: str) -> None:
+        """Reserve, and commit or release over HTTP, and let the guard look."""
+        for number in range(operations):
+            user, key = f"u{number % USERS}", f"s{next(self.keys)}"
+            self.reserve(user, key=key)
+            self.settle(user, key=key, path=path)
             if number % EVERY == EVERY - 1:
                 self.watch()
 

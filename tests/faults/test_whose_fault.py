@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
@@ -11,6 +12,7 @@ from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.platform.db.database import read_only
 from control_plane.rollouts import blast_radius
 from credits_engine.engines import legacy, v2
+from credits_engine.store.tables import RESERVATIONS
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
 
 pytestmark = [pytest.mark.faults, pytest.mark.database("sqlite")]  # on PostgreSQL the engines are the database's
@@ -120,6 +122,31 @@ def test_what_fails_around_v2_alone_is_rolled_back_where_legacy_serves_nobody(be
     product.operate(100)
     product.crash(lambda engine: engine == "v2")
     product.operate(60)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    assert "v2 alone is to blame" in product.rollout.state_reason
+
+
+@pytest.mark.parametrize("path", ["commit", "release"])
+@pytest.mark.parametrize("healthy", [0, 40])
+def test_reservations_that_neither_engine_could_settle_are_held(begin: Begin, path: str, healthy: int) -> None:
+    product = begin(EVERYBODY)
+    product.operate_settlements(healthy, path)
+    product.crash_settling(lambda _engine: True)
+    product.operate_settlements(40, path)
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+    assert product.verdict(SERVING).attribution is Attribution.SHARED
+    assert "legacy fails as well" in product.verdict(SERVING).reason
+    with read_only() as session:
+        pending = session.execute(select(RESERVATIONS.c.engine).filter_by(state="pending")).scalars().all()
+    assert pending == ["v2"] * 40, "what legacy was tried with is undone"
+
+
+@pytest.mark.parametrize("path", ["commit", "release"])
+def test_reservations_that_v2_alone_can_t_settle_are_rolled_back(begin: Begin, path: str) -> None:
+    product = begin(EVERYBODY)
+    product.operate_settlements(40, path)
+    product.crash_settling(lambda engine: engine == "v2")
+    product.operate_settlements(40, path)
     assert product.rollout.state is RolloutState.ROLLED_BACK
     assert "v2 alone is to blame" in product.rollout.state_reason
 

@@ -17,6 +17,7 @@ from control_plane.platform.auth.grants import check_grants, grant_document, par
 from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.auth.token_makers import TokensOfMaker
 from control_plane.platform.auth.tokens import (
+    NewToken,
     check_token,
     create_token,
     init_app,
@@ -30,6 +31,7 @@ from control_plane.platform.identity_types import Grant, Person, PersonSession, 
 from control_plane.platform.problems import Problem
 
 __all__ = [
+    "NewToken",
     "account_name",
     "add_person",
     "begin_session",

@@ -232,7 +232,7 @@ def _role_problem(caller: Principal, role: Role | None, needed: Role, place: tup
     if caller.person is not None and authentication.lacks_second_factor(caller.person):
         whole = role_on(caller.person.all_grants, *place)
         if whole is not None and whole.includes(needed):
-            detail = f"Your role {whole} takes a second factor here; set up a device on your account first."
+            detail = f"Your role {whole} takes a second factor here; set up an authenticator app on your account first."
             return Problem(403, "SECOND_FACTOR_REQUIRED", detail)
     held = f"{caller.name} is {role}" if role else f"{caller.name} has no role"
     where = " ".join([held, *([_place(*place)] if _place(*place) else [])])
@@ -241,8 +241,8 @@ def _role_problem(caller: Principal, role: Role | None, needed: Role, place: tup
 
 def _place(flag: str, environment: str) -> str:
     """Return where a role counts, in words; nothing for everywhere."""
-    words = [] if flag == EVERY else [f"on {flag}"]
-    return " ".join([*words, *([] if environment == EVERY else [f"in {environment}"])])
+    places = [] if flag == EVERY else [f"on {flag}"]
+    return " ".join([*places, *([] if environment == EVERY else [f"in {environment}"])])
 
 
 def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:

@@ -6,7 +6,7 @@ follows from their groups at each sign-in. Local accounts stay beside it, for th
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from flask import Flask, session
@@ -123,7 +123,7 @@ def _person_of(
     return accounts.find_person(database_session, found.id)
 
 
-def _added(database_session: Session, identity: str, claims: Mapping[str, Any], role: Any, now: datetime) -> Person:
+def _added(database_session: Session, identity: str, claims: Mapping[str, object], role: Role, now: datetime) -> Person:
     name = next((str(claims[each]) for each in NAMES if claims.get(each)), "")
     username = accounts.account_name(name)
     waiting = account_store.person_without_proof(database_session, username)

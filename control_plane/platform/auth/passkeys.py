@@ -9,7 +9,7 @@ import re
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,15 @@ State = Mapping[str, Any]
 """What the server remembers of a question that it asked: its challenge."""
 
 
+@dataclass(frozen=True, slots=True)
+class RegistrationAnswer:
+    """The answer of a device that is to sign somebody in: what was asked, on which host, and its credential."""
+
+    state: State
+    host: str
+    credential: str
+
+
 def registration(person: Person, host: str) -> tuple[dict[str, object], State]:
     """Return what the browser is asked in order to make a passkey for `host`, and what must be remembered of it."""
     user = PublicKeyCredentialUserEntity(name=person.username, id=_handle(person), display_name=person.username)
@@ -60,9 +69,7 @@ def registration(person: Person, host: str) -> tuple[dict[str, object], State]:
     return dict(options)["publicKey"], state
 
 
-def add(
-    session: Session, person: Person, state: State, credential: str, *, host: str, name: str, now: datetime
-) -> Passkey:
+def add(session: Session, person: Person, answer: RegistrationAnswer, *, name: str, now: datetime) -> Passkey:
     """Let the passkey that answered sign `person` in from now on.
 
     Every session of theirs ends: one that was begun by the password alone must not count as begun by both. Raises
@@ -72,7 +79,8 @@ def add(
     if len(known) >= PASSKEYS_MAX:
         raise Problem(409, "TOO_MANY_PASSKEYS", f"There are {PASSKEYS_MAX} passkeys already; remove one first.")
     try:
-        data = _server(host).register_complete(state, _parsed(credential)).credential_data
+        server = _server(answer.host)
+        data = server.register_complete(answer.state, _parsed(answer.credential)).credential_data
     except Exception as error:  # whatever is wrong with what a stranger sent, it proves nothing
         detail = "The device's answer does not fit; begin again."
         raise Problem(422, "WRONG_PASSKEY", detail) from error

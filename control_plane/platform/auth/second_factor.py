@@ -52,7 +52,9 @@ def enable(session: Session, person: Person, secret: str, code: str, *, now: dat
     # Else the password alone would put another device in the place of the one that it is to be asked for with.
     if account_store.second_factor(session, person.id) is not None:
         raise Problem(
-            409, "SECOND_FACTOR_EXISTS", "A device is set up already; remove it first, with one of its codes."
+            409,
+            "SECOND_FACTOR_EXISTS",
+            "An authenticator app is set up already; remove it first, with one of its codes.",
         )
     step = _step_of(secret, NOISE.sub("", code), now, after=0)
     if step is None:

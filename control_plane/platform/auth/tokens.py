@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hmac import compare_digest
@@ -63,41 +64,43 @@ VERIFIER = AppState[TokenVerifier | None]("token_verifier", lambda: None)
 """Decides in place of the cache where it is set."""
 
 
-def create_token(
-    session: Session,
-    name: str,
-    kind: TokenType | str,
-    *,
-    environment: str,
-    now: datetime,
-    actor: str = "system",
-    expires_at: datetime | None = None,
-    trusted_attributes: Collection[str] = (),
-    role: Role | str = "",
-    flags: Collection[str] = (),
-) -> str:
-    """Store a new token and return its text, which can't be shown again. Raises Problem for what can't be used.
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to be made. Only admin tokens have a role, that of an admin unless `role` says less.
 
-    Only admin tokens have a role, that of an admin unless `role` says less; such a token opens every environment,
-    whichever is given. One with less may be held to `flags` and its environment, or `*`. `trusted_attributes` are the
-    user attributes that its caller may assert over our own directory; "*" stands for all.
+    Such a token opens every environment, whichever is given. One with less may be held to `flags` and its environment,
+    or `*`. `trusted_attributes` are the user attributes that its caller may assert over our own directory; "*" stands
+    for all.
     """
-    kind = _kind(kind)
+
+    name: str
+    kind: TokenType | str
+    environment: str
+    expires_at: datetime | None = None
+    trusted_attributes: Collection[str] = ()
+    role: Role | str = ""
+    flags: Collection[str] = ()
+
+
+def create_token(session: Session, new: NewToken, *, now: datetime, actor: str = "system") -> str:
+    """Store a token and return its text, which can't be shown again. Raises Problem for what can't be used."""
+    kind = _kind(new.kind)
     _check_maker(session, actor)
-    held = _scope(kind, role, flags)
-    environment = EVERY if held is Role.ADMIN or (held and environment == EVERY) else _environment(environment)
-    _check(name.strip(), expires_at, now=now)
+    held = _scope(kind, new.role, new.flags)
+    opens_all = held is Role.ADMIN or (held and new.environment == EVERY)
+    environment = EVERY if opens_all else _environment(new.environment)
+    _check(new.name.strip(), new.expires_at, now=now)
     selector = secrets.token_urlsafe(16)
     text = token_text(kind, environment, selector, secrets.token_urlsafe(32))
     scope = {
         "type": kind,
         "environment": environment,
-        "expires_at": expires_at,
-        "trusted_attributes": sorted(trusted_attributes),
+        "expires_at": new.expires_at,
+        "trusted_attributes": sorted(new.trusted_attributes),
         "role": held,
-        "flags": sorted(set(flags)),
+        "flags": sorted(set(new.flags)),
     }
-    names = {"name": name.strip(), "selector": selector, "digest": token_digest(text)}
+    names = {"name": new.name.strip(), "selector": selector, "digest": token_digest(text)}
     token = account_store.add_token(session, created_at=now, created_by=actor, **names, **scope)
     _audit(session, "create", token, ChangeContext(now, actor), after=scope)
     return text

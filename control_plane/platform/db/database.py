@@ -195,10 +195,7 @@ def after_rollback(session: Session, action: Callable[[], None]) -> None:
 
 
 def per_dialect(build: Callable[[DialectInsert], Executable]) -> Statements:
-    """Return a statement for each dialect, built once.
-
-    `build` is given the dialect's INSERT with `on_conflict_do_…`.
-    """
+    """Return a statement for each dialect, built once from the dialect's INSERT."""
     return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
 
 
@@ -225,10 +222,10 @@ def current_time(session: Session) -> datetime:
     """Return PostgreSQL's clock, the one that all hosts share; with SQLite there is one host, and its own clock."""
     if not is_postgresql(session):
         return datetime.now(UTC)
-    asked = time.monotonic()
+    sent_at = time.monotonic()
     found = session.scalar(select(func.clock_timestamp()))
     assert isinstance(found, datetime)
-    clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
+    clock.DATABASE_CLOCK.observe(found, sent=sent_at, answered=time.monotonic())
     return found.astimezone(UTC)
 
 
@@ -257,9 +254,9 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
 def _read_clock_on_connect(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def read(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        asked = time.monotonic()
+        sent_at = time.monotonic()
         (found,) = connection.execute("SELECT clock_timestamp()").fetchone()
-        clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
+        clock.DATABASE_CLOCK.observe(found, sent=sent_at, answered=time.monotonic())
         connection.rollback()
 
 

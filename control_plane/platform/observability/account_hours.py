@@ -109,21 +109,21 @@ class AccountBuffer:
     def take(self) -> dict[tuple[Side, str], bool]:
         """Return everything seen so far; the buffer is empty afterwards."""
         with self._lock:
-            seen, self._seen = self._seen, {}
-        return seen
+            taken, self._seen = self._seen, {}
+        return taken
 
-    def put_back(self, seen: Mapping[tuple[Side, str], bool]) -> None:
+    def put_back(self, taken: Mapping[tuple[Side, str], bool]) -> None:
         """Return what could not be written."""
-        for (side, account), bad in seen.items():
+        for (side, account), bad in taken.items():
             self.add(side.signal, side.engine, account, bad=bad)
 
 
 def write(session: Session, buffer: AccountBuffer, now: datetime) -> Iterator[AccountCount]:
     """Yield what `buffer` adds to the counts, in the caller's transaction; if that fails the buffer has it again."""
-    seen = buffer.take()
-    if seen:
-        database.after_rollback(session, lambda: buffer.put_back(seen))
-        yield from _counts(session, buffer.known, seen, now)
+    taken = buffer.take()
+    if taken:
+        database.after_rollback(session, lambda: buffer.put_back(taken))
+        yield from _counts(session, buffer.known, taken, now)
 
 
 def still_good(session: Session, signal: str, engine: str, now: datetime) -> int:
@@ -134,12 +134,12 @@ def still_good(session: Session, signal: str, engine: str, now: datetime) -> int
 
 
 def _counts(
-    session: Session, known: KnownAccounts, seen: Mapping[tuple[Side, str], bool], now: datetime
+    session: Session, known: KnownAccounts, taken: Mapping[tuple[Side, str], bool], now: datetime
 ) -> Iterator[AccountCount]:
     revision = cohort_counts.revision(session)
     hour = int(now.timestamp()) // WINDOW_SECONDS
     by_side: dict[Side, dict[str, bool]] = defaultdict(dict)
-    for (side, account), bad in seen.items():
+    for (side, account), bad in taken.items():
         by_side[side][hashed(account)] = bad
     with known.lock:
         known.turn(hour, revision)

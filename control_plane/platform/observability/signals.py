@@ -106,11 +106,11 @@ class SignalBuffer:
         """Count outcomes, those with cohorts of one operation."""
         in_cohorts = []
         with self._lock:
-            for asked, bad, engine, role, account, operation, cohorts in observations:
-                signal = self.names.get(asked, asked)
+            for name, bad, engine, role, account, operation, cohorts in observations:
+                signal = self.names.get(name, name)
                 if cohorts:
                     in_cohorts.append(CohortSample(signal, bad, engine, account, operation, cohorts))
-                if account is not None and asked in self.accounts.signals:
+                if account is not None and name in self.accounts.signals:
                     self.accounts.add(signal, engine, account, bad=bad)
                 if not bad:
                     self._good[signal, engine, role] += 1
@@ -126,8 +126,8 @@ class SignalBuffer:
     def add_counts(self, counts: Iterable[tuple[SeriesKey, Count]]) -> None:
         """Add what was counted elsewhere."""
         with self._lock:
-            for (asked, *engine_and_role), count in counts:
-                series = SeriesKey(self.names.get(asked, asked), *engine_and_role)
+            for (signal, *engine_and_role), count in counts:
+                series = SeriesKey(self.names.get(signal, signal), *engine_and_role)
                 self._good[series] += count.total - count.bad
                 self._bad[series] += count.bad
             self.counted.set()

@@ -131,12 +131,14 @@ def limits(
 
     They are raised at once, and lowered by the next period.
 
-    Lowered at once only where rights ended, or where a late event tells that the period began with a lower plan.
+    Lowered at once only where rights ended, where a subscription is refused and another one is not, or where a late
+    event tells that the period began with a lower plan.
     """
     if now not in row.period:
         return None
     # A plan that was higher within this period keeps its limits to the period's end.
-    within = plan_within(row.period, histories, catalogue, now, merged) if found.is_live else None
+    granting = [each for each in histories if found.blocked or not _is_blocked(each, now, catalogue)]
+    within = plan_within(row.period, granting, catalogue, now, merged) if found.is_live else None
     wanted = highest([found.plan, within], catalogue) if within else found.plan
     return None if row.plan == wanted.name else ChangeLimits(row.period, wanted)
 
@@ -151,6 +153,11 @@ def plan_within(
     spans = [(each, Period(max(span.start, _since(each, merged, span)), span.end)) for each in histories]
     plans = [plan for each, own in spans if own.start < own.end and (plan := best_plan(each, own, catalogue, now))]
     return highest(plans, catalogue) if plans else None
+
+
+def _is_blocked(history: History, now: datetime, catalogue: Catalogue) -> bool:
+    found = entitlement_of(history, now, catalogue)
+    return found is not None and found.blocked is not None
 
 
 def _since(history: History, merged: Merged, span: Period) -> datetime:

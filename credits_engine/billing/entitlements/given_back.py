@@ -59,9 +59,9 @@ class CreditedByNotes:
     after: int = 0
     before: int = 0
 
-    def share_of(self, asked: int) -> Fraction:
-        """Return which share of `asked` the notes gave back after the payment."""
-        return Fraction(self.after, asked) if asked > 0 else Fraction(0)
+    def share_of(self, invoiced: int) -> Fraction:
+        """Return which share of `invoiced` the notes gave back after the payment."""
+        return Fraction(self.after, invoiced) if invoiced > 0 else Fraction(0)
 
 
 NO_NOTES = CreditedByNotes()
@@ -105,25 +105,25 @@ def shares_given_back(facts: Iterable[Fact]) -> dict[str, Fraction]:
             charges.setdefault(each.invoice_id, []).append(each)
     notes = credited_by_notes(known)
     # A part that was never asked for is a lower price, of which what is given back is a share.
-    asked = {name: total - notes.get(name, NO_NOTES).before for name, total in totals.items()}
-    shares = {name: _sum_of(found, asked.get(name)).share for name, found in charges.items()}
+    invoiced = {name: total - notes.get(name, NO_NOTES).before for name, total in totals.items()}
+    shares = {name: _sum_of(found, invoiced.get(name)).share for name, found in charges.items()}
     for name, note in notes.items():
         if totals.get(name, 0) > 0:
-            is_unpaid = asked[name] <= 0 and invoices[name].amount_paid == 0
+            is_unpaid = invoiced[name] <= 0 and invoices[name].amount_paid == 0
             # What a note gives back by a refund is not in its amount, so nothing is counted twice.
-            shares[name] = min(Fraction(1), shares.get(name, Fraction(0)) + note.share_of(asked[name]) + is_unpaid)
+            shares[name] = min(Fraction(1), shares.get(name, Fraction(0)) + note.share_of(invoiced[name]) + is_unpaid)
     return shares
 
 
 def share_of_pack(paid: PackPaid, charges: Iterable[GivenBack], notes: Mapping[str, CreditedByNotes]) -> Fraction:
     """Return which share of a pack's payment was given back, to the cent."""
     note = notes.get(paid.invoice_id or "", NO_NOTES)
-    asked = paid.total and paid.total - note.before
-    if asked is not None and asked <= 0 < note.before:
+    invoiced = paid.total and paid.total - note.before
+    if invoiced is not None and invoiced <= 0 < note.before:
         return Fraction(1)
     found = [each for each in charges if _pays(each, paid)]
-    share = _sum_of(found, asked).exact_share if found else Fraction(0)
-    return min(Fraction(1), share + note.share_of(asked or 0))
+    share = _sum_of(found, invoiced).exact_share if found else Fraction(0)
+    return min(Fraction(1), share + note.share_of(invoiced or 0))
 
 
 def _pays(charge: GivenBack, paid: PackPaid) -> bool:

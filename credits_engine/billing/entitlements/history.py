@@ -61,6 +61,10 @@ class History:
         """The invoices that were paid, given back or not."""
         return self.payments.paid
 
+    def is_frozen_at(self, now: datetime) -> bool:
+        """Return whether an open dispute freezes what it grants."""
+        return self.disputed_at is not None and self.disputed_at <= now
+
     @property
     def grants(self) -> list[Snapshot]:
         """The snapshots in states that grant something: none before the first payment, none after the end."""

@@ -12,7 +12,7 @@ import structlog
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import sync
-from credits_engine.billing.entitlements.prices import UnmappedPriceError
+from credits_engine.billing.entitlements.prices import NOT_IN_CATALOGUE
 from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.store import accounts
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
@@ -37,9 +37,9 @@ def sync_due(now: datetime) -> int:
         try:
             with transaction() as session:
                 sync_user(session, user_id, now=now)
-        except UnmappedPriceError as error:
+        except NOT_IN_CATALOGUE as error:
             log.warning("billing.sweep_postponed", user=user_id, reason=str(error))
-            # Put off, or the same users would fill every batch until somebody adds the price.
+            # Put off, or the same users would fill every batch until the catalogue has the price or the plan.
             with transaction() as session:
                 accounts.update_account(session, user_id, now=now, due_at=now + POSTPONE)
     return len(users)

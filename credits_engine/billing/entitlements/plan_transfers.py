@@ -46,7 +46,10 @@ class CurrentPlan:
 
 
 def current_plan(session: Session, user_id: str, now: datetime) -> CurrentPlan:
-    """Bring a user up to the clock and return their plan, with both books locked. Raises UnmappedPriceError."""
+    """Bring a user up to the clock and return their plan, with both books locked.
+
+    Raises UnmappedPriceError and UnknownPlanError.
+    """
     entitlement = sync_user(session, user_id, now=now).entitlement
     found = directory.find(session, user_id)
     if found is None:

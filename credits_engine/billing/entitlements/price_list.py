@@ -55,11 +55,12 @@ def find_offer(price: str) -> PackPrice | None:
 
 
 def price_list(added: Iterable[AddedPrice], now: datetime) -> PriceList:
-    """Return the prices in force at `now`."""
+    """Return the prices in force at `now`; one whose plan has left the catalogue buys nothing."""
     known = tuple(added)
     begun = [each for each in known if each.starts_at <= now]
+    names = {plan.name for plan in CATALOGUE}
     return PriceList(
-        CATALOGUE.with_prices({each.price: each.plan for each in begun if each.plan}),
+        CATALOGUE.with_prices({each.price: each.plan for each in begun if each.plan in names}),
         {each.price: _pack(each) for each in begun if each.plan is None},
         known,
         min((each.starts_at for each in known if each.starts_at > now), default=None),
@@ -70,11 +71,11 @@ def mistakes(wanted: Iterable[AddedPrice], known: Iterable[AddedPrice]) -> list[
     """Return why these prices can't be added, a sentence each; one that is known already may be repeated as it is."""
     before = {each.price: each for each in known}
     found: list[str] = []
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for each in wanted:
         found += [f"Price {each.price!r}: {sentence}" for sentence in _mistakes(each, before.get(each.price))]
-        found += [f"Price {each.price!r} stands there twice."] if each.price in seen else []
-        seen.add(each.price)
+        found += [f"Price {each.price!r} stands there twice."] if each.price in earlier else []
+        earlier.add(each.price)
     return found
 
 

@@ -16,6 +16,10 @@ class UnmappedPriceError(UnknownPriceError):
         self.price = price
 
 
+NOT_IN_CATALOGUE = (UnmappedPriceError, UnknownPlanError)
+"""Raised about a user whose price or plan has left the catalogue; nothing of theirs may change until it is back."""
+
+
 class PlanWithoutPriceError(ValueError):
     """A plan that is for sale has no price that leads to it, or a price leads elsewhere; the message lists them."""
 

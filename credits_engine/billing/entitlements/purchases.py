@@ -63,9 +63,9 @@ def without_repeats(bought: Iterable[PackPaid], granted: AbstractSet[str]) -> li
     for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
         sales.setdefault(paid.invoice_id or paid.identity, []).append(paid)
     found = []
-    for told in sales.values():
-        lines = [each for each in told if each.is_line]
-        sessions = [each for each in told if not each.is_line]
+    for records in sales.values():
+        lines = [each for each in records if each.is_line]
+        sessions = [each for each in records if not each.is_line]
         is_by_lines = not sessions or any(each.identity in granted for each in lines)
         found += lines if is_by_lines else sessions
     return found

@@ -16,7 +16,7 @@ from credits_engine.billing.entitlements.coverage import coverages
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
-from credits_engine.billing.entitlements.sync_run import ACTOR, CLOCK
+from credits_engine.billing.entitlements.sync_run import ACTOR, CLOCK, SyncRun
 from credits_engine.billing.facts import Snapshot
 from credits_engine.billing.store import accounts, facts, merges
 from credits_engine.engines.periods import Period
@@ -49,35 +49,26 @@ def had_one_plan(session: Session, user_id: str, ended: CounterRow) -> bool:
 def sync_opened(session: Session, user_ids: Set[str], now: datetime) -> None:
     """Sync what has just rolled over into periods that the clock opened, of users who are known to billing."""
     for user_id in accounts.known_users(session, user_ids):
-        account = accounts.show_account(session, user_id)
-        granting = account.subscription_id if account else None
-        known, merged = _histories(session, user_id), accounts.merged_customers(session, user_id)
-        sync_rollovers(session, user_id, known, granting=granting, merged=merged, now=now, cause=CLOCK)
+        if account := accounts.show_account(session, user_id):
+            run = SyncRun(session, account, now, CLOCK, accounts.merged_customers(session, user_id))
+            sync_rollovers(run, _histories(session, user_id), granting=account.subscription_id)
 
 
-def sync_rollovers(
-    session: Session,
-    user_id: str,
-    known: Sequence[History],
-    *,
-    granting: str | None,
-    merged: Merged,
-    now: datetime,
-    cause: str,
-) -> list[str]:
+def sync_rollovers(run: SyncRun, known: Sequence[History], *, granting: str | None) -> list[str]:
     """Take back what rolled over from periods that are not paid for, and put back what was; a sentence for each.
 
     Call it with the user's books locked, as packs are locked behind them. `granting` is the subscription that decides
-    what they have, `merged` who came with merges, `cause` the event behind it.
+    what they have.
     """
-    if not CATALOGUE.rolling_plans and not merged:
+    if not CATALOGUE.rolling_plans and not run.merged:
         return []
-    change = ChangeContext(now, ACTOR, f"Whether its period is paid for is told by {cause}.")
+    session = run.session
+    change = ChangeContext(run.now, ACTOR, f"Whether its period is paid for is told by {run.cause}.")
     changes = []
-    for each in rollovers.lock_rolled_over(session, user_id, now):
+    for each in rollovers.lock_rolled_over(session, run.account.user_id, run.now):
         # Of a plan that grants its limits once more nothing can be left beside them.
         is_earned = each.is_as_it_was and (each.subscription_id is None or each.subscription_id != granting)
-        is_earned = is_earned and _is_earned(session, each, _payers(each, known, merged))
+        is_earned = is_earned and _is_earned(session, each, _payers(each, known, run.merged))
         changes += _restored(session, each, change) if is_earned else _revoked(session, each, change)
     return changes
 
@@ -144,7 +135,10 @@ def _histories(session: Session, user_id: str) -> list[History]:
 def _paid_spans(plan: str, known: Iterable[History], plans: Catalogue) -> Iterator[Period]:
     for history in known:
         if history.grants:
-            found = coverages(history.grants, history.payments, plans)
+            try:
+                found = coverages(history.grants, history.payments, plans)
+            except UnmappedPriceError:
+                continue  # until the catalogue has the price, what was paid at it is for no plan
             yield from (each.period for each in found if each.plan.name == plan)
 
 

@@ -183,7 +183,7 @@ def _anchor(history: History, period: Period) -> datetime:
 def _blocked(history: History, refused: Refusal | None, *, is_granted: bool, now: datetime) -> str | None:
     if history.newest.status is Status.PAUSED:
         return "The subscription is paused; resume it to go on."
-    if history.disputed_at is not None and history.disputed_at <= now:
+    if history.disputed_at is not None and history.is_frozen_at(now):
         return (
             f"A payment is disputed since {history.disputed_at:%Y-%m-%dT%H:%M:%SZ}; this ends when the dispute is won."
         )

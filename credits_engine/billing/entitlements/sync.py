@@ -22,7 +22,7 @@ from credits_engine.billing.entitlements.changes import (
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError
+from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE
 from credits_engine.billing.entitlements.sync_run import CLOCK, MERGED, SyncRun
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
@@ -61,17 +61,17 @@ def dispute_policy() -> DisputePolicy:
 def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> SyncState:
     """Bring everything about one user up to the facts and the clock, in the caller's transaction.
 
-    `cause` is the event behind it. Raises UnmappedPriceError while a subscription buys nothing that we know.
+    `cause` is the event behind it. Raises UnmappedPriceError while a subscription buys nothing that we know,
+    and UnknownPlanError while the catalogue lacks the plan that they had before.
     """
     # The account's row is the user's lock: two events about one user are applied one after the other, in any order.
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
     run = SyncRun(session, account, now, cause, accounts.merged_customers(session, user_id))
     stated = facts.of_user(session, user_id)
     known = histories(stated, dispute_policy())
-    entitlement = entitlement_at(known, now, catalogue())
-    if entitlement is None and account.subscription_id is not None:
-        entitlement = without_subscription(catalogue().plan(account.original_plan))
+    entitlement = _entitlement(run, known)
     if entitlement is None:
+        _forget_due(run)
         return SyncState(tuple(known), None, ())
     since = _corrected_since(run, entitlement)
     rows = accounts.lock_periods(session, user_id, since)
@@ -90,9 +90,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         changes += undone
     limited = _limit(run, entitlement, known, running)
     changes += limited
-    changes += rollovers.sync_rollovers(
-        session, user_id, known, granting=entitlement.subscription_id, merged=run.merged, now=now, cause=cause
-    )
+    changes += rollovers.sync_rollovers(run, known, granting=entitlement.subscription_id)
     if limited or account.plan != entitlement.plan.name:
         _report_plan(run, stated)
     _remember(run, entitlement, running)
@@ -102,16 +100,30 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
 def sync_account(session: Session, account: Account, *, now: datetime) -> Account:
     """Bring an account that has fallen due up to `now`, before an operation reads its books.
 
-    Where a price buys nothing we know, the account stays as it was.
+    Where their price or plan has left the catalogue, the account stays as it was.
     """
     try:
         # A savepoint: what the sync wrote before it met the price is undone, and the operation goes on in the rest.
         with session.connection().begin_nested():
             sync_user(session, account.user_id, now=now)
-    except UnmappedPriceError as error:
+    except NOT_IN_CATALOGUE as error:
         log.warning("billing.settling_postponed", user=account.user_id, reason=str(error))
         return account
     return directory.refreshed(session, account)
+
+
+def _entitlement(run: SyncRun, known: Sequence[History]) -> Entitlement | None:
+    """Return what a user is entitled to: whoever has no subscription any more has the plan of before again."""
+    found = entitlement_at(known, run.now, catalogue())
+    if found is None and run.account.subscription_id is not None:
+        return without_subscription(catalogue().plan(run.account.original_plan))
+    return found
+
+
+def _forget_due(run: SyncRun) -> None:
+    """Let nothing fall due of a user to whom billing grants nothing, as after a merge: the sweep would never end it."""
+    if run.account.due_at is not None:
+        accounts.update_account(run.session, run.account.user_id, now=run.now, due_at=None)
 
 
 def _corrected_since(run: SyncRun, entitlement: Entitlement) -> datetime:
@@ -141,14 +153,11 @@ def _correct_ended(run: SyncRun, stated: Sequence[Fact], rows: Sequence[PeriodRo
         if row.period.end <= run.now:
             # Judged as of its last instant: a fact of the next period says nothing about the limits of this one.
             last = row.period.end - INSTANT
-            known = histories(fact for fact in stated if fact.at <= last)
+            # An open dispute refuses what is asked for, and lowers no limits that were in force.
+            known = histories((fact for fact in stated if fact.at <= last), DisputePolicy.KEEP)
             entitlement = entitlement_at(known, last, catalogue())
             changes += _limit(replace(run, now=last), entitlement, known, row) if entitlement else []
     return changes
-
-
-def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
-    return next((row for row in rows if now in row.period), None)
 
 
 def running_row(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:

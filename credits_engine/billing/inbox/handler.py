@@ -96,11 +96,11 @@ def parked_for(error: UnmappedPriceError) -> Outcome:
 def _handle(
     session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None
 ) -> Outcome:
-    was_asked, fetched = fetched is not None, fetched or ()
+    was_fetched, fetched = fetched is not None, fetched or ()
     if not stated:
         stated, fetched = fetched, ()
     stated = _completed(stated, fetched)
-    if left := _without_effect(claim, stated, was_asked=was_asked):
+    if left := _without_effect(claim, stated, was_fetched=was_fetched):
         return left
     customer_id = _customer(session, stated)
     if customer_id is None:
@@ -136,27 +136,27 @@ def _without_person(facts: Sequence[Any], pseudonym: str) -> Sequence[Fact]:
     return [replace(fact, user_id=pseudonym) if getattr(fact, "user_id", None) else fact for fact in facts]
 
 
-def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) -> Outcome | None:
+def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_fetched: bool) -> Outcome | None:
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
         return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
-    if _hides_what_counts(claim, stated, was_asked=was_asked):
+    if _hides_what_counts(claim, stated, was_fetched=was_fetched):
         return Outcome(State.PARKED, UNKNOWN_LINES, STRIPE)
     if stated:
         return None
-    if events.thin_type(claim.type) and not was_asked:
+    if events.thin_type(claim.type) and not was_fetched:
         return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
     if checkouts.is_sale(loads(claim.body or b"{}")):
-        return Outcome(State.IGNORED, NO_PACK if was_asked else f"{NO_PACK} {NOT_ASKED}")
+        return Outcome(State.IGNORED, NO_PACK if was_fetched else f"{NO_PACK} {NOT_ASKED}")
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 
 
-def _hides_what_counts(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) -> bool:
+def _hides_what_counts(claim: Claim, stated: Sequence[Fact], *, was_fetched: bool) -> bool:
     """Return whether an invoice shows no line of its subscription, or is of none, so that packs alone may be hidden."""
     payments = [fact for fact in stated if isinstance(fact, InvoicePaid)]
     if payments:
         return any(fact.is_partial and not fact.period for fact in payments)
-    return not was_asked and hides_lines(loads(claim.body or b"{}"))
+    return not was_fetched and hides_lines(loads(claim.body or b"{}"))
 
 
 def _completed(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:

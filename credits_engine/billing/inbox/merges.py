@@ -10,11 +10,12 @@ from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from credits_engine.administration import pack_transfers
 from credits_engine.billing.entitlements import plan_transfers, purchases, rollovers
+from credits_engine.billing.entitlements.history import histories
 from credits_engine.billing.entitlements.plan_transfers import CurrentPlan
-from credits_engine.billing.entitlements.prices import FREE
-from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE
+from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.entitlements.sync_run import MERGED
-from credits_engine.billing.store import accounts, auto_top_ups, inbox, inbox_queries, merges
+from credits_engine.billing.store import accounts, auto_top_ups, facts, inbox, inbox_queries, merges
 from credits_engine.billing.store.inbox import State
 from credits_engine.store import accounts as directory
 from credits_engine.store import members, reservations
@@ -24,9 +25,17 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
     """Make every customer of `user_id` one of `into`; returns a sentence for each change.
 
     What was paid for and is left can be spent by `into`: of plans, of packs, of what rolled over. Raises Problem: 404
-    for somebody unknown, 409 for one user, for members and accounts that have some, for whoever is frozen, and while
-    credits are reserved.
+    for somebody unknown, 409 for one user, for members and accounts that have some, for whoever is frozen, while
+    credits are reserved or a dispute freezes what either has paid for, and while the catalogue lacks the price or the
+    plan of either.
     """
+    try:
+        return _merge(session, user_id, into, change)
+    except NOT_IN_CATALOGUE as error:
+        raise Problem(409, "NOT_IN_CATALOGUE", str(error)) from error
+
+
+def _merge(session: Session, user_id: str, into: str, change: ChangeContext) -> list[str]:
     customers = _checked_customers(session, user_id, into, change.now)
     for customer_id in customers:
         accounts.lock_customer(session, customer_id)
@@ -34,6 +43,8 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
     for name in sorted((user_id, into)):
         accounts.lock_account(session, name, now=change.now, default_plan=FREE)
     source, target = (plan_transfers.current_plan(session, name, change.now) for name in (user_id, into))
+    for name in (user_id, into):
+        _check_disputes(session, name, change.now)
     # Only now: until both books are locked somebody may still reserve.
     _check_reservations(session, user_id)
     changes = _move_packs(session, source, into, change.now)
@@ -119,6 +130,14 @@ def _check_reservations(session: Session, user_id: str) -> None:
     if reservations.has_pending(session, user_id):
         sentence = f"Credits of {user_id[:80]!r} are reserved; they are settled within 15 minutes, so merge then."
         raise Problem(409, "RESERVATION_OPEN", sentence)
+
+
+def _check_disputes(session: Session, user_id: str, now: datetime) -> None:
+    """Raise Problem while a dispute freezes a subscription: what of it is left to move is known once it is decided."""
+    known = histories(facts.of_user(session, user_id), dispute_policy())
+    if any(each.is_frozen_at(now) for each in known):
+        sentence = f"A payment of {user_id[:80]!r} is disputed; merge once that is won or lost."
+        raise Problem(409, "PAYMENT_DISPUTED", sentence)
 
 
 def _release(session: Session, customer_id: str, now: datetime) -> int:

@@ -194,13 +194,13 @@ class StripeLookup:
     def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """Return the packs of a checkout and how many of them were bought, where the event does not say."""
         event = loads(claim.body or b"{}")
-        is_untold = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
-        if not is_untold and (stated or not checkouts.is_sale(event)):
+        is_unknown = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
+        if not is_unknown and (stated or not checkouts.is_sale(event)):
             return ()
         try:
             found = self.gateway.checkout(event)
             # Where the session named no pack it may be for anything: only what is on sale here counts.
-            return [fact for fact in found if is_untold or (isinstance(fact, PackPaid) and find_offer(fact.price))]
+            return [fact for fact in found if is_unknown or (isinstance(fact, PackPaid) and find_offer(fact.price))]
         except (StripeUnavailableError, BreakerOpenError) as error:
             log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
             return ()
@@ -230,11 +230,13 @@ def thin_event(claim: Claim) -> Json | None:
 def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
     """Subscriptions of which these facts leave open how they stand."""
     merged = histories((*known, *stated))
-    mentioned = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
+    subscriptions = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
     unknown = {fact.subscription_id for fact in stated if isinstance(fact, InvoicePaid)} - {
         history.subscription_id for history in merged
     }
-    return unknown | {each.subscription_id for each in merged if each.subscription_id in mentioned and _is_open(each)}
+    return unknown | {
+        each.subscription_id for each in merged if each.subscription_id in subscriptions and _is_open(each)
+    }
 
 
 def _is_open(history: History) -> bool:

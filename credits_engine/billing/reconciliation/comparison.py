@@ -14,7 +14,7 @@ from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
 from credits_engine.billing.entitlements.history import histories
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
+from credits_engine.billing.entitlements.prices import NOT_IN_CATALOGUE, UnmappedPriceError, is_mapped, service_period
 from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
@@ -219,7 +219,7 @@ def _corrected(
                 subject=f"stripe:{snapshot.subscription_id}",
                 after={"user": finding.user_id, "changes": list(state.changes)},
             )
-    except UnmappedPriceError as error:
+    except NOT_IN_CATALOGUE as error:
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, finding.subscription_id, finding.user_id, str(error))
     sentence = " ".join((finding.sentence, *state.changes))
     return Discrepancy(finding.kind, finding.subscription_id, finding.user_id, sentence, is_corrected=True)

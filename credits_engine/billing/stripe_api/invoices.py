@@ -113,9 +113,9 @@ def voided(event: Json) -> Iterator[InvoiceVoided]:
 def payment(event: Json) -> Iterator[Payment]:
     """Yield each payment that settled an invoice."""
     stated = required_object(event)
-    settled = value_at(stated, "payment")
+    paid_by = value_at(stated, "payment")
     # A payment of before intents, or one that was recorded, is known by its charge alone.
-    intent = identifier(settled.get("payment_intent")) or identifier(settled.get("charge"))
+    intent = identifier(paid_by.get("payment_intent")) or identifier(paid_by.get("charge"))
     if intent is not None:
         identity, invoice_id = f"payment:{intent}", required_id(stated, "invoice")
         yield Payment(identity=identity, invoice_id=invoice_id, payment_intent=intent, at=created(event))

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -73,7 +73,7 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, with_history: 
             with _served(environment, settings):
                 _greet(settings, password)
                 until = time.monotonic() + seconds if seconds else float("inf")
-                _perform(usage, ordered, OrderBook(Path(folder)), rate=rate, until=until, manual=manual, seed=seed)
+                _perform(usage, ordered, OrderBook(Path(folder)), Pace(rate, until), manual=manual, seed=seed)
             # Before the folder goes, which holds the database's file.
             db.engine.dispose()
 
@@ -124,13 +124,20 @@ def _answers(settings: Settings) -> bool:
         return caller.connect_ex((settings.host, settings.port)) == 0
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """So many operations a second, until an instant of `time.monotonic`."""
+
+    rate: float
+    until: float
+
+
 def _perform(
     usage: Usage,
     faults: list[Fault],
     book: OrderBook,
+    pace: Pace,
     *,
-    rate: float,
-    until: float,
     manual: bool,
     seed: int,
 ) -> None:
@@ -141,17 +148,17 @@ def _perform(
     started = time.monotonic()
     try:
         for number, row in zip(count(1), usage.present(), strict=False):
-            _wait_for_turn(started + number / rate)
+            _wait_for_turn(started + number / pace.rate)
             now = datetime.now(UTC)
             v2.proceed(number, entered)
             old.proceed(number, entered)
             stage.perform(row, now)
-            if number % max(1, int(rate * CHUNK_SECONDS)) == 0:
+            if number % max(1, int(pace.rate * CHUNK_SECONDS)) == 0:
                 entered = _advance_if_open(entered, now, manual=manual)
                 order = ORDERS[book.read()]
                 v2.order([*faults, *order.v2])
                 old.order(order.legacy)
-            if time.monotonic() >= until:
+            if time.monotonic() >= pace.until:
                 return
     except KeyboardInterrupt:
         return

@@ -14,6 +14,7 @@ from alerts.analysis.bursts import (
     LARGEST,
     BurstHistory,
     Bursts,
+    Increment,
     RunHistory,
     add_outcomes,
     bursts_from_json,
@@ -163,7 +164,7 @@ def test_failures_that_lie_apart_count_each_where_runs_are_told_apart(runs_size:
     evidence, bursts, failures = Evidence(), Bursts(size=5.16, runs_size=runs_size), 0
     while bursts.combine(evidence).log_e < log(600):
         for counts_ in (Counts(0, 4), Counts(1, 1)):
-            evidence, bursts = weigh(rule, evidence, bursts, counts_, Counts(), at=START, learning=False)
+            evidence, bursts = weigh(rule, evidence, bursts, Increment(counts_), at=START, learning=False)
         failures += 1
     assert failures == needed
 

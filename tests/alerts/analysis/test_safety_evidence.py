@@ -24,14 +24,14 @@ def test_the_certificate_says_how_much_is_missing() -> None:
     missing, granted = certificate(FAILURE, Counts(0, 20)), certificate(FAILURE, Counts(0, 367))
 
     assert (missing.granted, missing.clean_outcomes_needed) == (False, 347)
-    assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
+    assert missing.reason == "Not shown yet to be below 1%: 0 of 20 (0%) were bad; 347 more good ones would show it."
     assert (granted.granted, granted.clean_outcomes_needed) == (True, 0)
-    assert granted.reason == "Shown to be below 1%: bad were 0 of 367 (0%)."
+    assert granted.reason == "Shown to be below 1%: 0 of 367 (0%) were bad."
 
 
 def test_of_an_alert_per_account_it_speaks_of_users() -> None:
     by_account = replace(FAILURE, per=Per.ACCOUNT)
-    assert "bad were 0 of 20 users (0%)" in certificate(by_account, Counts(0, 20)).reason
+    assert "0 of 20 users (0%) were bad" in certificate(by_account, Counts(0, 20)).reason
 
 
 def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
@@ -41,7 +41,7 @@ def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
 def test_it_says_when_the_certificate_is_due_as_the_traffic_is() -> None:
     found = evidence_of(Counts(0, 67), days=2)
     assert not found.is_sufficient
-    assert "300 more good ones would. At 34 a day that is about 10 December 2026." in found.reason
+    assert "300 more good ones would show it. At 34 a day that is about 2026-12-10." in found.reason
 
 
 def test_a_date_too_far_away_is_said_as_such_and_none_is_made_up() -> None:
@@ -64,8 +64,8 @@ def test_an_owner_may_take_a_risk_in_the_plan() -> None:
 
 
 def test_a_risk_is_due_sooner_than_the_certificate() -> None:
-    assert "about 5 December 2026" in evidence_of(Counts(0, 40), days=1, risk=0.05).reason
-    assert "about 9 December 2026" in evidence_of(Counts(0, 40), days=1).reason
+    assert "about 2026-12-05" in evidence_of(Counts(0, 40), days=1, risk=0.05).reason
+    assert "about 2026-12-09" in evidence_of(Counts(0, 40), days=1).reason
 
 
 @pytest.mark.parametrize(("bad", "worse"), [(0, False), (2, False), (9, True), (14, True)])
@@ -98,6 +98,6 @@ def test_a_step_that_is_likely_above_by_itself_is_not_left(during: Counts, above
 def test_nothing_counted_is_said_as_such() -> None:
     found = evidence_of(Counts())
     assert found.reason == (
-        "credit_consumption_failure: Not shown yet to be below 1%: nothing was counted; 367 good ones would."
+        "credit_consumption_failure: Not shown yet to be below 1%: nothing was counted; 367 good ones would show it."
     )
     assert not found.is_sufficient

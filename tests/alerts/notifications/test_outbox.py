@@ -123,6 +123,16 @@ def test_a_plan_that_names_an_unknown_target_is_refused_with_those_that_there_ar
         assert isinstance(made, Transition)
 
 
+def test_a_notice_ends_with_whom_to_ask(stored_rollout: StoredRollout) -> None:
+    contacts = ("Technical Lead: Development Team", "Support: Customer Success Team")
+    with transaction() as session:
+        found = rollouts.find(session, FLAG)
+        after = replace(found, plan=replace(found.plan, contacts=contacts), version=found.version + 1)
+        assert rollout_store.compare_and_set(session, after, expected_version=found.version)
+    hold(stored_rollout.now)
+    assert notices()[0].body.endswith(f"\nContacts: {contacts[0]}; {contacts[1]}.")
+
+
 def test_a_change_that_is_not_committed_is_not_told(stored_rollout: StoredRollout) -> None:
     def undone() -> None:
         with transaction() as session:

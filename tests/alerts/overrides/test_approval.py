@@ -182,7 +182,7 @@ def test_over_http_the_first_owner_is_told_that_a_second_is_needed(sign_in: Call
 def token(name: str, maker: str, now: datetime) -> str:
     """Return an admin token, by the name under which it acts."""
     with transaction() as session:
-        accounts.create_token(session, name, "admin", environment="production", now=now, actor=maker)
+        accounts.create_token(session, accounts.NewToken(name, "admin", environment="production"), now=now, actor=maker)
     return f"token:{name}"
 
 

@@ -31,16 +31,16 @@ def section() -> Section:
     counts, later, next_window = Counts(0, 3), START + timedelta(seconds=1), START + timedelta(seconds=300)
 
     def weigh() -> None:
-        bursts.weigh(rule, evidence, Bursts(), counts, counts, at=later, learning=False)
+        bursts.weigh(rule, evidence, Bursts(), bursts.Increment(counts, counts), at=later, learning=False)
 
     def open_window() -> None:
-        bursts.weigh(rule, evidence, Bursts(), counts, counts, at=next_window, learning=False)
+        bursts.weigh(rule, evidence, Bursts(), bursts.Increment(counts, counts), at=next_window, learning=False)
 
     def conclude() -> None:
         judge(rule, evidence, facts, budget=BUDGET, previous=verdict, now=later)
 
     def weigh_bursts() -> None:
-        bursts.weigh(rule, evidence, Bursts(size=3), counts, counts, at=later, learning=False)
+        bursts.weigh(rule, evidence, Bursts(size=3), bursts.Increment(counts, counts), at=later, learning=False)
 
     costs = {
         "evidence, new counts": _microseconds(weigh),

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from alerts.analysis.bursts import Bursts, weigh
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.bursts import Bursts, Increment, weigh
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.gates import ALARMING, is_alarming
@@ -77,7 +77,7 @@ def _watch(rng: np.random.Generator, rule: Rule, budget: ErrorBudget, factor: fl
         if since >= 0:  # windows without traffic are as closed as the one before
             closed[int(since * minutes) : int(window * minutes)] = True
         at = START + timedelta(minutes=window * minutes)
-        evidence, bursts = weigh(rule, evidence, bursts, counts, Counts(), at=at, learning=False)
+        evidence, bursts = weigh(rule, evidence, bursts, Increment(counts), at=at, learning=False)
         verdict = judge(rule, evidence, EXPOSED, budget=budget, previous=verdict, now=at)
         alarming = is_alarming(verdict)
         since = window if alarming else -1

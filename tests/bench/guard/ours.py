@@ -11,7 +11,7 @@ from operator import add, itemgetter, sub
 import numpy as np
 
 from alerts.analysis.attribution import Pairs
-from alerts.analysis.bursts import Bursts, weigh
+from alerts.analysis.bursts import Bursts, Increment, weigh
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import HOLD_TIMES, ErrorBudget, Rule
@@ -63,7 +63,7 @@ class Guard:
         """Count, weigh and judge."""
         self.requests += counts.total
         self.evidence, self.bursts = weigh(
-            self.rule, self.evidence, self.bursts, counts, Counts(), at=at, learning=not facts.exposed
+            self.rule, self.evidence, self.bursts, Increment(counts), at=at, learning=not facts.exposed
         )
         evidence = self.bursts.combine(self.evidence)
         if evidence.log_e < -log(max(self.alphas)):

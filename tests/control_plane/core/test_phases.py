@@ -115,6 +115,9 @@ def _with(**changes: Any) -> Plan:
         (_with(soak=timedelta(days=-1)), "negative"),
         (_with(environments=("staging",)), "names environments if its audience is environments, and only then"),
         (_with(audience=AudienceKind.ALLOWLIST), "each at most once"),
+        (replace(default_plan(START), contacts=("Ana", "Ana")), "contacts are at most 10, each once"),
+        (replace(default_plan(START), contacts=(" ",)), "A contact has 1 to 100 characters"),
+        (replace(default_plan(START), contacts=("a\nb",)), "A contact has 1 to 100 characters"),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_with_the_mistake(plan: Plan, mistake: str) -> None:

@@ -73,7 +73,9 @@ def test_whoever_is_locked_out_acts_by_no_token_either(app: Flask, admin: FlaskC
     made = add(admin)
     with app.app_context(), transaction() as session:
         texts = {
-            kind: accounts.create_token(session, kind, kind, environment="production", now=now, actor="nina")
+            kind: accounts.create_token(
+                session, accounts.NewToken(kind, kind, environment="production"), now=now, actor="nina"
+            )
             for kind in ("admin", "client")
         }
     by_token = {"Authorization": texts["admin"]}

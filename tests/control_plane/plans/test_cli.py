@@ -133,3 +133,33 @@ def test_every_plan_in_the_documentation_can_be_applied() -> None:
     written = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
     for text in re.findall(r"```yaml\n(.+?)```", written, re.DOTALL):
         assert document.parse(text).plan.phases
+
+
+def test_the_segment_that_a_file_names_is_looked_up_and_what_became_of_it_is_said(
+    rollout: Run, path: Path, tmp_path: Path
+) -> None:
+    rollout("db", "upgrade")
+    path.write_text(PLAN.replace("audience: everyone", "audience: attributes, segment: beta"))
+    unknown = rollout("plan", "apply", str(path))
+    assert "phases.0.segment: names no segment of production, which has none to be named" in unknown.stderr
+    export = tmp_path / "export.json"
+    for plan in ("pro", "team"):
+        constraint = {"contextName": "plan", "operator": "IN", "values": [plan]}
+        export.write_text(json.dumps({"segments": [{"id": 1, "name": "beta", "constraints": [constraint]}]}))
+        imported = rollout("flags", "import", str(export), "--environment", "production", "--reason", "Beta.")
+        assert imported.returncode == 0, imported.stderr
+        if plan == "pro":
+            assert rollout("plan", "apply", str(path)).returncode == 0
+    told = (
+        "Segment beta was changed after the plan took its conditions; phase All keeps those until the plan is applied "
+        "again."
+    )
+    assert told in rollout("status", "--flag", "SEARCH").stdout.splitlines()
+    compared = rollout("plan", "diff", str(path)).stdout.splitlines()
+    assert ("-    - pro" in compared, "+    - team" in compared, compared[-1]) == (True, True, told)
+    dry = rollout("plan", "apply", str(path), "--dry-run").stdout
+    assert "Customers of segment beta, whose plan is pro: from 10 % to 0 %." in dry
+    exported = rollout("plan", "export", "--flag", "SEARCH").stdout
+    assert ("segment: beta" in exported, "constraints" in exported) == (True, False)
+    whole = rollout("plan", "export", "--flag", "SEARCH", "--without-segments").stdout
+    assert document.parse(whole).plan.phases[0].constraints[0].values == ("pro",)

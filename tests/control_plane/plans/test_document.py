@@ -79,6 +79,7 @@ def plans(draw: st.DrawFn) -> Plan:
     )
     tags = tuple(draw(st.sets(TEXTS.filter(lambda tag: tag.strip() and tag.isprintable()), max_size=3)))
     made = replace(made, phases=phases, tags=tags, notify=draw(st.sampled_from(((), ("payments", "on-call")))))
+    made = replace(made, contacts=draw(st.sampled_from(((), ("Support: Ana, Luis", "On call")))))
     return replace(made, description=draw(TEXTS), owner=draw(TEXTS), type=draw(st.sampled_from(FlagType)))
 
 

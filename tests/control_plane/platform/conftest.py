@@ -32,6 +32,8 @@ def tokens(app: Flask) -> dict[str, str]:
     """One token of each type, named after it."""
     with app.app_context(), transaction() as session:
         return {
-            kind: accounts.create_token(session, kind, kind, environment="production", now=datetime.now(UTC))
+            kind: accounts.create_token(
+                session, accounts.NewToken(kind, kind, environment="production"), now=datetime.now(UTC)
+            )
             for kind in ("client", "frontend", "admin", "service")
         }

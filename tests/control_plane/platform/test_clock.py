@@ -15,7 +15,7 @@ FAR = timedelta(minutes=5)
 
 def observed(by: DatabaseClock, at: datetime, *, uncertain: float = 0.0) -> None:
     now = time.monotonic()
-    by.observe(at, asked=now - uncertain, answered=now + uncertain)
+    by.observe(at, sent=now - uncertain, answered=now + uncertain)
 
 
 def test_until_the_database_was_asked_the_host_counts(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:

@@ -38,7 +38,7 @@ def session(app: Flask, now: datetime) -> Iterator[Session]:
         rollouts.ADVANCE_GATES.set(app, {})
         with transaction() as session:
             for name, maker in (("bot", "paula"), ("bot2", "token:bot"), ("rb", "ruth")):
-                accounts.create_token(session, name, "admin", environment="*", now=now, actor=maker)
+                accounts.create_token(session, accounts.NewToken(name, "admin", environment="*"), now=now, actor=maker)
             rollouts.plan(session, FLAG, plan(now), ChangeContext(now, "paula", "Planned."))
             yield session
 

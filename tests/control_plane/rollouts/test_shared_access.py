@@ -131,7 +131,9 @@ def test_unless_it_is_asked_for_an_account_is_a_person_whoever_made_it(
 
 def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) -> None:
     """SCIM adds people with a token that they made."""
-    accounts.create_token(session, "directory", "admin", environment="*", now=now - 10 * WEEK, actor="zoe")
+    accounts.create_token(
+        session, accounts.NewToken("directory", "admin", environment="*"), now=now - 10 * WEEK, actor="zoe"
+    )
     added(session, "sock", now, "token:directory")
     approve(session, "sock", now)
     assert is_refused(session, "zoe", now, "The approval of sock does not count: zoe gave sock")
@@ -140,7 +142,7 @@ def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) 
 def test_nor_one_that_was_made_by_an_account_they_made(session: Session, now: datetime) -> None:
     added(session, "first", now, "zoe", Role.ADMIN)
     added(session, "second", now, "first")
-    accounts.create_token(session, "bot", "admin", environment="*", now=now, actor="second")
+    accounts.create_token(session, accounts.NewToken("bot", "admin", environment="*"), now=now, actor="second")
     approve(session, "token:bot", now)
     assert is_refused(session, "zoe", now, "The approval of token:bot does not count: zoe gave token:bot")
 

@@ -34,9 +34,8 @@ class Service:
         self.client: FlaskClient = app.test_client()
         self.secret = settings.user_jwt_secret
         with transaction() as session:
-            token = tokens.create_token(
-                session, "meter", "service", environment=settings.environment, now=datetime.now(UTC)
-            )
+            new = tokens.NewToken("meter", "service", environment=settings.environment)
+            token = tokens.create_token(session, new, now=datetime.now(UTC))
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def consume(self, body: Any = None, key: str | None = "k1", **changes: object) -> TestResponse:
@@ -179,8 +178,9 @@ def test_an_unknown_plan_is_named(service: Service, consumer: Consumer) -> None:
 
 
 def test_only_services_may_consume(service: Service, consumer: Consumer) -> None:
+    page = tokens.NewToken("page", "frontend", environment="production")
     with transaction() as session:
-        frontend = tokens.create_token(session, "page", "frontend", environment="production", now=datetime.now(UTC))
+        frontend = tokens.create_token(session, page, now=datetime.now(UTC))
     client = consumer.app.test_client()
     assert client.post("/api/credits/consume", json=REQUEST, headers={"Authorization": frontend}).status_code == 403
     assert client.post("/api/credits/consume", json=REQUEST).status_code in (401, 403)

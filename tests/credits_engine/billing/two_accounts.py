@@ -44,7 +44,9 @@ def spendable(billing: Billing, user_id: str) -> Amounts:
         if found is None:
             return NOTHING
         book = account_books.read_books(session, found[0], billing.now).v2
-    return Amounts.of(lambda kind: max((book.limits[kind] or 0) - book.used[kind], 0) + book.bought[kind])
+    # Whoever is refused, as while their payment is disputed, has only what moves with a merge.
+    plan = 0 if book.blocked else 1
+    return Amounts.of(lambda kind: plan * max((book.limits[kind] or 0) - book.used[kind], 0) + book.bought[kind])
 
 
 def in_packs(billing: Billing, user_id: str) -> Amounts:

@@ -1,9 +1,11 @@
 """One-off sales of a virtual Stripe: packs that are paid at once or later, and given back in part or whole."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from tests.credits_engine.billing.stripe_objects import OLD_GENERATIONS, Json, seconds
+from tests.credits_engine.billing.virtual_collection import dispute
 from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 CENTS = 1_000
@@ -55,6 +57,13 @@ def give_back(stripe: VirtualStripe, session: Mapping[str, object], cents_in_all
         "payment_intent": session["payment_intent"],
     }
     stripe._send("charge.refunded", charge)
+
+
+def dispute_sale(stripe: VirtualStripe, session: Mapping[str, object], status: str, opened_at: datetime) -> None:
+    """Dispute the payment of a checkout, with the dispute in this state."""
+    intent = session["payment_intent"]
+    payment = {"id": session["id"], "total": session["amount_total"]}
+    dispute(stripe, payment, status, opened_at, charge=f"ch_{intent}", payment_intent=intent)
 
 
 def one_off_line(stripe: VirtualStripe, number: int, price: str = "setup", **changes: Any) -> Json:

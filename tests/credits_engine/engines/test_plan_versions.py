@@ -34,6 +34,12 @@ def test_a_new_plan_stands_above_the_one_it_names_with_its_limits_at_once() -> N
     assert found.is_upgrade(found.plan("team"), found.plan("plus"))
 
 
+def test_a_plan_above_one_that_has_left_the_catalogue_stands_above_all_that_are_left() -> None:
+    left = tuple(plan for plan in BUILT_IN if plan.name != "plus")
+    found = plans_at(left, [version("team", 7, above="plus")], KINDS, START)
+    assert [plan.name for plan in found] == ["free", "starter", "pro", "custom", "team"]
+
+
 def test_another_limit_counts_for_new_periods_and_from_legacys_next_month_on() -> None:
     pro = version("pro", 5)
     before, during, after = at(START - DAY, pro), at(START, pro), at(calendar_month(START).end, pro)

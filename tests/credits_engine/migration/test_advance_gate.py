@@ -78,7 +78,7 @@ def test_a_step_that_would_refuse_too_many_is_closed_and_says_whom_it_counts(
     consumer.user("cyd")
     gate = answer_after_check(at(rollout, LAST_OF_NEWCOMERS))
     assert gate.status is GateStatus.CLOSED
-    assert "v2 would refuse 2 of the 3 users who would enter" in gate.reason
+    assert "Of the 3 users who would enter, v2 would refuse 2 what" in gate.reason
     assert "66.7%" in gate.reason
     assert "at most 5 %" in gate.reason
     assert (gate.evidence["entering"], gate.evidence["refused"], gate.evidence["operations"]) == (3, 2, 2)
@@ -90,7 +90,7 @@ def test_one_of_few_closes_nothing(consumer: Consumer, rollout: Rollout) -> None
     consumer.user("cyd")
     gate = answer_after_check(at(rollout, LAST_OF_NEWCOMERS))
     assert gate.status is GateStatus.OPEN
-    assert "v2 would refuse 1 of the 2 users" in gate.reason
+    assert "Of the 2 users who would enter, v2 would refuse 1 what" in gate.reason
 
 
 def test_only_who_would_enter_counts(consumer: Consumer, rollout: Rollout) -> None:
@@ -148,7 +148,7 @@ def test_what_the_leader_found_is_the_answer_for_hours_and_says_when_it_looked(
     advance_check_job.refresh(NOW)
     found = answer(moved, NOW + advance_gate.FRESH)
     assert found.status is GateStatus.CLOSED
-    assert found.reason.endswith(f"Examined at {NOW:%Y-%m-%d %H:%M} UTC.")
+    assert found.reason.endswith(f"Examined on {NOW:%Y-%m-%d %H:%M} UTC.")
     old = answer(moved, NOW + advance_gate.FRESH + timedelta(seconds=1))
     assert old.status is GateStatus.UNKNOWN
     assert f"the last result is of {NOW:%Y-%m-%d %H:%M} UTC" in old.reason

@@ -114,7 +114,7 @@ def test_a_version_is_added_with_a_reason_and_stands_there_with_who_made_it(app:
     with read_session(app) as session:
         (entry,) = audit.latest(session, subject="plan:free")
     assert (entry.action, entry.actor, entry.reason) == ("credits.plan", "alice", "Fewer for free.")
-    assert "Plan of credits changed" in page_text(alice.get("/audit").text)
+    assert "Credit plan changed" in page_text(alice.get("/audit").text)
 
 
 def test_a_kind_is_added(app: Flask, sign_in: SignIn) -> None:

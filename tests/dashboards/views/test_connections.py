@@ -23,7 +23,7 @@ def connection(name: str, revision_id: int, *, age: timedelta = timedelta()) -> 
 
 
 def test_nobody_was_heard_of(sign_in: SignIn) -> None:
-    assert "No SDK was heard of in ten minutes" in page_text(sign_in("victor").get("/connections").text)
+    assert "No SDK has asked for its flags in ten minutes" in page_text(sign_in("victor").get("/connections").text)
 
 
 def test_those_behind_come_first_and_the_silent_are_left_out(app: Flask, sign_in: SignIn, planned: Rollout) -> None:

@@ -64,7 +64,7 @@ def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolle
         "v2 served 1 operation of 1 user. It charged 10 analysis credits; legacy would have charged 5 analysis credits."
         in page
     )
-    assert "1 account is owed 5 analysis credits. An owner has to approve that it is given back." in page
+    assert "1 account is owed 5 analysis credits. An owner has to approve the corrections." in page
     assert REPORT not in browser.get(PAGE).text
 
 

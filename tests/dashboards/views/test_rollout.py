@@ -1,6 +1,7 @@
 """The page of one rollout: how it stands, for everybody who may look."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
+from control_plane.rollouts import store
 from credits_engine.migration import advance_check_job
 from dashboards.chart_windows import ChartWindow
 from dashboards.view_models import rollout as screens
@@ -35,6 +37,15 @@ def test_it_shows_phases_gates_and_alerts(sign_in: SignIn, planned: Rollout) -> 
 def test_the_current_phase_is_marked_for_those_who_do_not_see_it(sign_in: SignIn, planned: Rollout) -> None:
     page = sign_in("victor").get(PAGE).get_data(as_text=True)
     assert page.count('aria-current="step"') == 1
+
+
+def test_the_page_says_whom_to_ask(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    assert "Contacts" not in page_text(sign_in("victor").get(PAGE).get_data(as_text=True))
+    plan = replace(planned.plan, contacts=("Support: Customer Success Team", "<b>On call</b>"))
+    with write_session(app) as session:
+        assert store.compare_and_set(session, replace(planned, plan=plan), expected_version=planned.version)
+    page = page_text(sign_in("victor").get(PAGE).get_data(as_text=True))
+    assert "Contacts Support: Customer Success Team <b>On call</b>" in " ".join(page.split())
 
 
 def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollout) -> None:

@@ -167,4 +167,4 @@ def test_a_password_alone_puts_no_other_device_in_its_place_nor_counts_as_both(s
     assert found
     code = pyotp.TOTP(found[1]).now()
     refused = mine.post("/account/second-factor", data={"present": PASSWORD, "code": code}, follow_redirects=True)
-    assert "A device is set up already" in page_text(refused.get_data(as_text=True))
+    assert "An authenticator app is set up already" in page_text(refused.get_data(as_text=True))

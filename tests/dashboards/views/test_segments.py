@@ -195,7 +195,7 @@ def test_an_owner_of_one_environment_makes_a_segment_there_alone(
 
 def test_a_segment_in_use_is_not_removed_and_another_is(app: Flask, sign_in: SignIn) -> None:
     alice = sign_in("alice")
-    assert "It can be removed once no flag refers to it." in page_text(alice.get(PLACE).text)
+    assert "It can be removed once no flag refers to it and no plan names it." in page_text(alice.get(PLACE).text)
     form = {"form": "remove", "version": "1", "reason": "Done."}
     status, text = send(alice, f"{PLACE}/remove", **form)
     assert (status, "Flags of production refer to 'Pros <i>now</i>': checkout." in text) == (422, True)

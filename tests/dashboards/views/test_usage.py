@@ -61,7 +61,9 @@ def test_accounts_are_shown_by_what_they_consumed_and_one_of_them_by_day(
     own = page_text(alice.get("/usage?days=30&account=u-1").text)
     assert "What u-1 consumed" in own
     assert "Analysis 21 in all" in own
-    assert "Analysis 0 in all" in page_text(alice.get("/usage?account=nobody").text)
+    assert "What nobody consumed All accounts · Credits Nothing was consumed" in page_text(
+        alice.get("/usage?account=nobody").text
+    )
     assert "&lt;b&gt;" in alice.get("/usage?account=<b>x</b>").text
 
 

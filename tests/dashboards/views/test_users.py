@@ -40,6 +40,7 @@ def test_an_operator_keeps_a_user_out_for_a_day(app: Flask, sign_in: SignIn, pla
     assert stored.expires_at - stored.created_at == timedelta(days=1)
     page = page_text(browser.get("/users").get_data(as_text=True))
     assert "u-1 Asked for it. olga, just now · ends in 23 h 59 min Kept out" in page
+    assert "User id u-1 Effect deny" in page_text(browser.get("/audit").text)
 
 
 def test_an_override_without_an_end_stands_until_somebody_ends_it(

@@ -28,7 +28,9 @@ def ticked(browser: FlaskClient) -> list[str]:
 
 def make_token(app: Flask, *, kind: str = "client", used: bool = False, revoked: bool = False) -> None:
     with write_session(app) as session:
-        accounts.create_token(session, "shop", kind, environment="production", now=NOW, actor="alice")
+        accounts.create_token(
+            session, accounts.NewToken("shop", kind, environment="production"), now=NOW, actor="alice"
+        )
         newest = max(account_store.tokens(session), key=lambda token: token.id)
         if used:
             account_store.touch_last_seen(session, {newest.id: NOW})

@@ -163,7 +163,7 @@ def test_a_lock_revokes_the_tokens_that_act_and_names_those_of_services(
         ("of-alice", "admin", "alice"),
     )
     for name, kind, maker in made:
-        accounts.create_token(session, name, kind, environment="production", now=now, actor=maker)
+        accounts.create_token(session, accounts.NewToken(name, kind, environment="production"), now=now, actor=maker)
     tokens = accounts.disable_person(session, nina.id, now=now, actor="alice", reason="Has left.")
     assert (tokens.revoked, tokens.in_force) == (("by-deploys", "deploys"), ("shop",))
     assert in_force(session) == {"shop", "of-alice"}
@@ -180,7 +180,7 @@ def test_who_is_no_admin_any_more_has_no_token_that_is_one(session: Session, ali
         ("more", "admin", "token:deploys"),
         ("shop", "client", "nina"),
     ):
-        accounts.create_token(session, name, kind, environment="production", now=now, actor=maker)
+        accounts.create_token(session, accounts.NewToken(name, kind, environment="production"), now=now, actor=maker)
     accounts.change_role(session, nina.id, role="admin", now=now, actor="alice")
     assert in_force(session) == {"deploys", "more", "shop"}, "the same role changes nothing"
     tokens = accounts.change_role(session, nina.id, role="operator", now=now, actor="alice")

@@ -101,7 +101,9 @@ def test_whoever_is_in_no_group_any_more_keeps_nothing(
         sign_in(client, provider, name)
     now = datetime.now(UTC)
     with app.app_context(), transaction() as session:
-        text = accounts.create_token(session, "ninas", "admin", environment="*", now=now, actor="nina")
+        text = accounts.create_token(
+            session, accounts.NewToken("ninas", "admin", environment="*"), now=now, actor="nina"
+        )
     assert sign_in(app.test_client(), provider, "nina:choir")[0] == 403
     assert client.get("/audit", headers=HTML).status_code == 303
     assert app.test_client().get("/api/people", headers={"Authorization": text}).status_code == 401

@@ -26,7 +26,7 @@ def nina(app: Flask) -> Iterator[Person]:
 
 
 def make(session: Session, name: str, maker: str) -> None:
-    accounts.create_token(session, name, "admin", environment="production", now=NOW, actor=maker)
+    accounts.create_token(session, accounts.NewToken(name, "admin", environment="production"), now=NOW, actor=maker)
 
 
 def in_force() -> set[str]:

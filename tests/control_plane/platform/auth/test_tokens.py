@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.auth import account_store, audit, tokens
 from control_plane.platform.auth.token_cache import CONFIRM_SECONDS, TTL_SECONDS
-from control_plane.platform.auth.tokens import CACHE, check_token, create_token, list_tokens, revoke_token
+from control_plane.platform.auth.tokens import CACHE, NewToken, check_token, create_token, list_tokens, revoke_token
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Token, TokenRefusal, TokenType, token_digest
 from control_plane.platform.problems import Problem
@@ -30,7 +30,7 @@ def context(app: Flask) -> object:
 
 def make(now: datetime, kind: str = "client", environment: str = "production", name: str = "web", **given: Any) -> str:
     with transaction() as session:
-        return create_token(session, name, kind, environment=environment, now=now, actor="alice", **given)
+        return create_token(session, NewToken(name, kind, environment=environment, **given), now=now, actor="alice")
 
 
 def stored() -> Token:

@@ -7,6 +7,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from credits_engine.administration import corrections, organisations
+from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.models import AUTO_TOP_UPS, TOP_UP_ORDERS
 from credits_engine.billing.store import auto_top_ups
 from credits_engine.engines.amounts import NOTHING, Amounts
@@ -177,3 +178,14 @@ def test_what_is_bought_by_itself_goes_on_within_its_bounds(billing: Billing, ow
     assert (row["user_id"], row["price"]) == ("old", own or "pack_roast_100")
     orders = [(each["user_id"], each["number"], each["key"]) for each in billing.rows(TOP_UP_ORDERS)]
     assert sorted(orders) == [("old", 1, "old1"), ("old", 2, "ada1"), ("old", 3, "ada2")]
+
+
+def test_nothing_falls_due_any_more_of_whoever_was_merged(billing: Billing) -> None:
+    """The sweep takes the longest due first: a hundred who stayed due would keep it from everybody else."""
+    two_accounts(billing)
+    merge(billing, "old", "ada")
+    later = billing.account("old")["due_at"] + DAY
+    assert period_sweep.sync_due(later) == 2
+    assert billing.account("old")["due_at"] is None
+    assert period_sweep.sync_due(later) == 0
+    assert billing.account("ada")["due_at"] > later

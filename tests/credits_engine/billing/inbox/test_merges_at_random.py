@@ -2,8 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
@@ -11,18 +11,21 @@ import pytest
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
+from control_plane.platform.settings import SETTINGS
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements import purchases
+from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.billing.entitlements.sync import open_running, sync_user
 from credits_engine.billing.entitlements.sync_run import CLOCK
-from credits_engine.engines.amounts import KINDS, Kind
+from credits_engine.engines.amounts import KINDS, Amounts, Kind
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.guard_counts import tripped
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.two_accounts import merge, paid_for, spendable, take
-from tests.credits_engine.billing.virtual_sales import give_back, sell
+from tests.credits_engine.billing.virtual_collection import dispute
+from tests.credits_engine.billing.virtual_sales import dispute_sale, give_back, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.rolling import rolling
@@ -32,6 +35,15 @@ USERS = ("ada", "old", "new")
 PRICES = ("starter_monthly", "pro_monthly", "pro_yearly")
 STEPS = 14
 SEEDS, SEEDS_LONG = 6, 2_000
+
+
+@dataclass(frozen=True)
+class OpenDispute:
+    """A dispute that is not decided yet: its payment, when it was opened, and how its next state is told."""
+
+    payment: Json
+    opened_at: datetime
+    tell: Callable[[VirtualStripe, Json, str, datetime], None]
 
 
 @dataclass
@@ -44,6 +56,9 @@ class Life:
     held: dict[str, Subscription] = field(default_factory=dict)
     """The subscription that each customer has."""
     sales: list[Json] = field(default_factory=list)
+    disputes: list[OpenDispute] = field(default_factory=list)
+    disputed: set[str] = field(default_factory=set)
+    """The payments that were disputed; each is once."""
     told: int = 0
     keys: Iterator[int] = field(default_factory=count)
 
@@ -53,8 +68,9 @@ class Life:
         self.process()
         user_id = self.choose.choice(USERS)
         acts: list[Callable[[str], object]] = [
-            *(self.use, self.use, self.subscribe, self.change, self.leave),
-            *(self.buy, self.return_money, self.give, self.sweep, self.merge, self.merge),
+            *(self.use, self.use, self.subscribe, self.subscribe, self.change, self.leave),
+            *(self.buy, self.return_money, self.give, self.sweep, self.merge, self.merge, self.merge),
+            *(self.dispute, self.dispute, self.dispute_sale, self.decide, self.win),
         ]
         self.choose.choice(acts)(user_id)
         self.process()
@@ -92,6 +108,42 @@ class Life:
         if self.sales:
             give_back(self.stripe, self.choose.choice(self.sales), self.choose.choice((500, 1_000)))
 
+    def dispute(self, _user_id: str) -> None:
+        paid = [held.last_invoice for held in self.held.values() if held.last_invoice]
+        if paid:
+            self.open_dispute(self.choose.choice(paid), dispute)
+
+    def dispute_sale(self, _user_id: str) -> None:
+        if self.sales:
+            self.open_dispute(self.choose.choice(self.sales), dispute_sale)
+
+    def open_dispute(self, payment: Json, tell: Callable[[VirtualStripe, Json, str, datetime], None]) -> None:
+        if payment["id"] not in self.disputed:
+            self.disputed.add(payment["id"])
+            self.disputes.append(OpenDispute(payment, self.stripe.now, tell))
+            tell(self.stripe, payment, "needs_response", self.stripe.now)
+
+    def win(self, _user_id: str) -> None:
+        """Let a dispute be opened and won: everybody has again what they had."""
+        before, number = self.all_spendable(), len(self.disputes)
+        self.choose.choice((self.dispute, self.dispute_sale))(self.choose.choice(USERS))
+        if len(self.disputes) > number:
+            self.process()
+            opened = self.disputes.pop()
+            self.stripe.now += timedelta(hours=1)
+            opened.tell(self.stripe, opened.payment, "won", opened.opened_at)
+            self.process()
+            assert self.all_spendable() == before
+
+    def all_spendable(self) -> dict[str, Amounts]:
+        self.settle(*USERS)
+        return {user_id: spendable(self.billing, user_id) for user_id in USERS}
+
+    def decide(self, _user_id: str) -> None:
+        if self.disputes:
+            decided = self.disputes.pop(self.choose.randrange(len(self.disputes)))
+            decided.tell(self.stripe, decided.payment, self.choose.choice(("won", "lost")), decided.opened_at)
+
     def give(self, user_id: str) -> None:
         until = self.stripe.now + timedelta(days=self.choose.uniform(1, 60))
         with transaction() as session:
@@ -109,7 +161,8 @@ class Life:
         try:
             merge(self.billing, user_id, into)
         except Problem as problem:
-            assert problem.code in {"NO_BILLING", "MERGED_ALREADY"}  # noqa: PT017 - a merge may also be made
+            # A merge may also be made.
+            assert problem.code in {"NO_BILLING", "MERGED_ALREADY", "PAYMENT_DISPUTED"}  # noqa: PT017
             return
         after, left = spendable(self.billing, into), paid_for(self.billing, user_id)
         wanted = before[user_id] + before[into]
@@ -131,6 +184,8 @@ class Life:
 def live(billing: Billing, seed: int) -> None:
     """Live one life to its end."""
     life = Life(billing, random.Random(seed))
+    disputes = DisputePolicy.KEEP if seed % 2 else DisputePolicy.FREEZE
+    SETTINGS.set(billing.app, replace(SETTINGS.get(), stripe_disputes=disputes))
     billing.now = START
     for user_id in USERS:
         Consumer(billing.app).user(user_id)
