@@ -57,13 +57,15 @@ def features_view() -> ResponseReturnValue:
 
 @bp.get("/features/<name>")
 @require_token("client", unleash=True)
-@openapi_doc(answers={200: responses.Feature})
+@openapi_doc(answers={200: responses.Feature, 304: None})
 def feature_view(name: str) -> ResponseReturnValue:
     """Return one flag of the token's environment."""
     found = refresher().current(token().environment).feature_set.contents.features.get(name)
     if found is None:
         return error_response(404, "NotFoundError", f"Could not find a flag called {name}.")
-    return Response(found.encoded, content_type="application/json")
+    answer = Response(found.encoded, content_type="application/json")
+    answer.add_etag()
+    return answer.make_conditional(request)
 
 
 @bp.post("/register")

@@ -49,24 +49,24 @@ def ask_view() -> ResponseReturnValue:
 @bp.post("/client/metrics", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @unleash_error_handler
-@openapi_doc(body=requests.Metrics, answers={200: "text/html"})
+@openapi_doc(body=requests.Metrics, answers={200: "text/plain"})
 def metrics_view() -> ResponseReturnValue:
     """Take the counts of answers per flag."""
     # A frontend token stands in every page's source, so what it reports must not be able to roll anything back.
     client_reports.metrics(
         parse_readable(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret
     )
-    return "OK"
+    return _ok()
 
 
 @bp.post("/client/register", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @unleash_error_handler
-@openapi_doc(body=requests.Registration, answers={200: "text/html"})
+@openapi_doc(body=requests.Registration, answers={200: "text/plain"})
 def register_view() -> ResponseReturnValue:
     """A browser's SDK introduces itself."""
     client_reports.registration(parse_readable(requests.Registration), token().environment)
-    return "OK"
+    return _ok()
 
 
 @bp.route("", methods=["OPTIONS"])
@@ -107,6 +107,10 @@ def from_body(value: object) -> Context:
     if not isinstance(context, Mapping):
         raise BadRequest(("context", 'The context is an object, such as {"userId": "7"}.'))
     return from_nested(context)
+
+
+def _ok() -> Response:
+    return Response("OK", content_type="text/plain; charset=utf-8")
 
 
 def _evaluate(context: Context) -> Response:

@@ -1,6 +1,6 @@
 """Flags in Unleash's own words, answered as functions where they can be, else by its official engine."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -92,8 +92,15 @@ def _flag(
         reason_when_on=_reason_when_on(wire, has_variants=has_variants),
         engine=unleash,
         rules=compile_rules(wire, segments, features),
-        depends_on_user=any(_depends_on_user(strategy, segments) for strategy in wire["strategies"]),
+        depends_on_user=any(_depends_on_user(each, segments) for each in _with_parents(wire, features)),
     )
+
+
+def _with_parents(wire: Wire, features: Mapping[str, Wire]) -> Iterator[Wire]:
+    """Yield the strategies of a flag, and of those on that it depends on."""
+    parents = [features[each["feature"]] for each in wire.get("dependencies") or () if each["feature"] in features]
+    for each in (wire, *(parent for parent in parents if parent["enabled"])):
+        yield from each["strategies"]
 
 
 def _depends_on_user(strategy: Wire, segments: Mapping[int, Sequence[Wire]]) -> bool:

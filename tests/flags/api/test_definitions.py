@@ -119,6 +119,15 @@ def test_a_flag_under_a_rollout_is_changed_by_its_rollout_alone(call: Call) -> N
     assert {answer.status_code for answer in answers} == {409}
 
 
+@pytest.mark.long
+def test_an_environment_has_room_for_ten_thousand_flags(call: Call) -> None:
+    features = [
+        {"name": f"f{number}", "enabled": True, "strategies": [{"name": "default"}]} for number in range(10_000)
+    ]
+    assert call("POST", IMPORT, kind="admin", json={"features": features}).get_json()["features"] == 10_000
+    assert len(call("GET", "/api/frontend", kind="frontend").get_json()["toggles"]) == 10_000
+
+
 def test_there_is_a_bound_on_how_many_flags_an_environment_has(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definitions, "FLAGS_MAX", 1)
     assert call("POST", "/api/flags", kind="admin", json={"name": "a", "environments": {"x": True}}).status_code == 201

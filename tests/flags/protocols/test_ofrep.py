@@ -129,6 +129,15 @@ SHARES: dict[str, list[dict[str, Any]]] = {
 def imported(call: Call) -> None:
     """Imported flags that ask for the user's id, and some that don't."""
     features = [{"name": name, "enabled": name != "off", "strategies": each} for name, each in SHARES.items()]
+    features += [
+        {
+            "name": f"after-{name}",
+            "enabled": True,
+            "strategies": [{"name": "default"}],
+            "dependencies": [{"feature": name}],
+        }
+        for name in ("listed", "off")
+    ]
     constraints = [{"contextName": "userId", "operator": "IN", "values": ["ann"]}]
     document = {"features": features, "segments": [{"id": 3, "name": "named", "constraints": constraints}]}
     assert call("POST", "/api/environments/production/import", kind="admin", json=document).get_json()["refused"] == []
@@ -138,8 +147,10 @@ def imported(call: Call) -> None:
 @pytest.mark.parametrize(
     ("key", "code"),
     [
-        *dict.fromkeys(("by-user", "listed", "constrained", "segment"), "TARGETING_KEY_MISSING").items(),
-        *dict.fromkeys(("by-plan", "either", "off"), None).items(),
+        *dict.fromkeys(
+            ("by-user", "listed", "constrained", "segment", "after-listed"), "TARGETING_KEY_MISSING"
+        ).items(),
+        *dict.fromkeys(("by-plan", "either", "off", "after-off"), None).items(),
     ],
 )
 def test_an_imported_flag_says_when_it_lacks_a_user(call: Call, key: str, code: str | None) -> None:
