@@ -55,6 +55,7 @@ SENTENCES = (
     ),
     N_("Compare other dates as numbers."),
     N_("The Node SDK finds something else under %(name)s; choose another name."),
+    N_("Every object of JavaScript has something called %(name)s; choose another name."),
     N_("A context field has up to 100 of A-Z a-z 0-9 _ . : @ ~ -, unlike %(name)s."),
     N_("%(text)s ends in a backslash, which switches the whole flag off in some engines."),
     N_("It ends in a backslash, which switches the whole flag off in some engines."),

@@ -125,20 +125,6 @@ def test_each_sentence_about_flags_plans_and_billing_is_told(path: str) -> None:
             "Stripe tiene precios a, b en lugar de c, estado active en lugar de ninguno, y la conocemos a fecha de 7.",
         ),
         (
-            (
-                "Refused: only events of Stripe's live mode count here, and this one is of its test mode (livemode: "
-                "false); STRIPE_LIVEMODE says which count."
-            ),
-            (
-                "Rechazado: aquí solo cuentan los eventos del modo activo de Stripe, y este es del modo de prueba "
-                "(livemode: false); STRIPE_LIVEMODE dice cuáles cuentan."
-            ),
-        ),
-        (
-            "Refused: the event is of the account 'acct_1', which STRIPE_ACCOUNTS does not list.",
-            "Rechazado: el evento es de la cuenta 'acct_1', que no figura en STRIPE_ACCOUNTS.",
-        ),
-        (
             "Line 5, at plans.0.starts: a date or an instant is needed, such as 2026-07-01T00:00:00Z.",
             "Línea 5, en plans.0.starts: hace falta una fecha o un instante, como 2026-07-01T00:00:00Z.",
         ),
