@@ -128,8 +128,8 @@ def test_an_override_stops_at_its_end_without_anybody_doing_anything(call: Call,
     with app.app_context(), transaction() as session:
         store.put_override(session, FLAG, "ann", Effect.ALLOW, ChangeContext(soon, "-", "-"), expires_at=soon)
     publisher = REFRESHER.get(app)
-    before = publisher.current("production").feature_set
     assert is_on(call, "ann")
+    before = publisher.current("production").feature_set
     time.sleep((soon - datetime.now(UTC)).total_seconds())
     assert publisher.current("production").feature_set.id > before.id
     assert publisher.current("production").feature_set.contents.digest != before.contents.digest
