@@ -21,8 +21,8 @@ from control_plane.change_context import CONSOLE
 from control_plane.platform import clock
 from control_plane.platform.db import errors, lock_holders
 from control_plane.platform.db.database import db, transaction
-from control_plane.platform.http.url_converters import ROW_ID_MAX
 from control_plane.platform.observability import signals
+from control_plane.platform.row_ids import ROW_ID_MAX
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
