@@ -44,6 +44,11 @@ def audience_reach(phase: Phase, share: str) -> str:
             return audience_kind(phase.audience).reach(phase, share)
 
 
+def is_share(phase: Phase) -> bool:
+    """Return whether a step of the phase begins with its share, as `25 % of new signups` does."""
+    return phase.audience not in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST)
+
+
 def segment_sentence(notice: SegmentNotice) -> str:
     """Say what became of a segment that a plan names."""
     named = {"segment": notice.segment, "phase": delivered(notice.phase), "environment": notice.environment}

@@ -19,6 +19,15 @@ SENTENCES = (
     N_("Stripe has %(object)s of %(at)s, and no event told us."),
     N_("Stripe lists events for 30 days; those from %(since)s to %(until)s were not read."),
     # what became of an event
+    N_("Refused: the event is of the account %(account)s, which STRIPE_ACCOUNTS does not list."),
+    N_(
+        "Refused: only events of Stripe's live mode count here, and this one is of its test mode (livemode: "
+        "%(livemode)s); STRIPE_LIVEMODE says which count."
+    ),
+    N_(
+        "Refused: only events of Stripe's test mode count here, and this one is of its live mode (livemode: "
+        "%(livemode)s); STRIPE_LIVEMODE says which count."
+    ),
     N_("An earlier event said the same."),
     N_("Stored; it takes effect once its invoice is known."),
     N_("Stored; no subscription grants anything yet."),

@@ -23,7 +23,7 @@ SENTENCES = (
     N_("Input should be a valid boolean."),
     N_("Input should be a valid list."),
     N_("Input should be a valid dictionary."),
-    N_("a date or an instant is needed, such as %(example)s."),
+    N_("a date or an instant is needed, such as 2026-07-01T00:00:00Z."),
     N_("Input should be greater than or equal to %(least)s."),
     N_("Input should be less than or equal to %(most)s."),
     N_("String should have at least 1 character."),

@@ -54,6 +54,8 @@ SENTENCES = (
         "the current time whatever field is named."
     ),
     N_("Compare other dates as numbers."),
+    N_("The Node SDK finds something else under %(name)s; choose another name."),
+    N_("Every object of JavaScript has something called %(name)s; choose another name."),
     N_("A context field has up to 100 of A-Z a-z 0-9 _ . : @ ~ -, unlike %(name)s."),
     N_("%(text)s ends in a backslash, which switches the whole flag off in some engines."),
     N_("It ends in a backslash, which switches the whole flag off in some engines."),
@@ -66,6 +68,8 @@ SENTENCES = (
     N_("A date like 2026-07-01T00:00:00.000Z is needed, not %(value)s."),
     N_("%(value)s is no semantic version without a build, such as 1.20.3 or 2.0.0-rc.1."),
     N_("Engines differ on the opposite of that."),
+    N_("Engines differ on it."),
+    N_("Engines differ on the mask of %(text)s; write its length, as in 10.0.0.0/8."),
     N_("It matches nobody, and is sent as a list without entries."),
     # patterns
     N_("A pattern has at most %(most)s characters, this one %(length)s."),

@@ -60,6 +60,8 @@ SENTENCES: Mapping[str, str] = {
     "TICKED_BY_CHECK": N_("This item is ticked by its check, not by hand."),
     "NOT_SIGNED": N_("Nobody has signed this item."),
     "NOT_FOUND": N_("There is nothing at this address; check it."),
+    "METHOD_NOT_ALLOWED": N_("This address can't be opened like that; open the page before it and begin again."),
+    "CONTENT_TOO_LARGE": N_("The form is larger than this address accepts; send less at a time."),
     "ROLLOUT_NOT_FOUND": N_("There is no rollout of this name."),
     "FLAG_NOT_FOUND": N_("There is no flag of this name here."),
     "ALERT_NOT_FOUND": N_("No rollout is guarded by an alert of this name; see the list."),

@@ -20,7 +20,7 @@ from control_plane.core.phases import (
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.rollout_names import environment_of, flag_of
-from dashboards.audience_sentences import audience_reach, audience_sentence
+from dashboards.audience_sentences import audience_reach, audience_sentence, is_share
 from dashboards.delivered_texts import delivered
 from dashboards.filters import (
     ago,
@@ -35,7 +35,7 @@ from dashboards.filters import (
 )
 from dashboards.gate_sentences import gate_sentence
 from dashboards.incident_sentences import incident_sentence
-from dashboards.language import SOURCE, gettext, language, ngettext
+from dashboards.language import SOURCE, gettext, language, ngettext, pgettext
 from dashboards.latch_sentences import environments_sentence, serves_sentence
 from dashboards.side_names import localized_names
 from dashboards.stored_sentences import localized_text
@@ -117,13 +117,21 @@ def advance_label(rollout: Rollout) -> str:
     position = position_after(rollout.plan, rollout.position)
     if position is None:
         return gettext("Complete the rollout")
-    return gettext("Advance to %(reach)s", reach=reach(rollout.plan, position))
+    here = reach(rollout.plan, position)
+    if is_share(rollout.plan.phases[position.phase]):
+        return pgettext("to a share", "Advance to %(reach)s", reach=here)
+    return gettext("Advance to %(reach)s", reach=here)
 
 
 def step_back_label(rollout: Rollout) -> str | None:
     """Return the label for stepping back; None at the lowest step."""
     position = position_below(rollout.plan, rollout.position)
-    return gettext("Step back to %(reach)s", reach=reach(rollout.plan, position)) if position else None
+    if position is None:
+        return None
+    here = reach(rollout.plan, position)
+    if is_share(rollout.plan.phases[position.phase]):
+        return pgettext("to a share", "Step back to %(reach)s", reach=here)
+    return gettext("Step back to %(reach)s", reach=here)
 
 
 def status_sentence(

@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from control_plane.platform.observability import prometheus_multiprocess
 
 LISTEN_BACKLOG = 16
 FAILED = 1
+INTERRUPT_SECONDS = 1.0
 
 
 def start(path: Path, run: Callable[[], None]) -> None:
@@ -154,13 +156,16 @@ def _exit_code(run: Callable[[], None]) -> int:
     return 0
 
 
-def _interrupt_at_end(connection: socket.socket, thread: int) -> None:
-    """Interrupt the main thread when the client hangs up."""
+def _interrupt_at_end(connection: socket.socket, thread: int) -> NoReturn:
+    """Interrupt the main thread when the client hangs up, again and again until it has ended."""
     connection.settimeout(None)
     with suppress(OSError):
         while connection.recv(1):
             pass
-    signal.pthread_kill(thread, signal.SIGINT)
+    while True:
+        # One that comes just before a system call begins wakes nobody.
+        signal.pthread_kill(thread, signal.SIGINT)
+        time.sleep(INTERRUPT_SECONDS)
 
 
 def _modules() -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The page of Stripe's events: what waits, what was given up, and what differs from Stripe."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +41,12 @@ class EventScreen:
     def may_replay(self) -> bool:
         """Return whether its body is still there."""
         return self.event.body is not None
+
+    @property
+    def body(self) -> str:
+        """Return the body as a person reads JSON: indented, every letter as it is; as it came where it is none."""
+        found = self.document["body"]
+        return found if isinstance(found, str) else json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def read(session: Session, *, state: State | None, before: int | None, now: datetime) -> BillingScreen:

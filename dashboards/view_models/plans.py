@@ -25,7 +25,8 @@ from control_plane.rollouts.store import PlanVersion
 from dashboards.audience_sentences import conditions_sentence, segment_sentence
 from dashboards.language import N_, gettext
 from dashboards.problem_sentences import reason_sentence
-from dashboards.stored_sentences import localized_text
+from dashboards.stored_sentences import localized, localized_text
+from dashboards.view_models.audit_entry import PROGRAM
 
 DIGEST = "segment_digest."
 """Begins the names of the fields in which a form brings back what somebody saw."""
@@ -93,6 +94,10 @@ class PlanScreen:
         """Return what is wrong with the field of this name, or with something in it."""
         found = [each.sentence for each in self.mistakes if f"{each.place}.".startswith(f"{name}.")]
         return gettext("It %(mistake)s", mistake=localized_text(found[0])) if found else ""
+
+    def reason_of(self, version: PlanVersion) -> str:
+        """Return why a plan was made: as a person wrote it, or in the language of the page if the program did."""
+        return localized(version.reason) if version.actor in PROGRAM else version.reason
 
 
 def new(session: Session, flag: str, template: str, now: datetime) -> PlanScreen:

@@ -107,7 +107,7 @@ def _deliver_event(now: datetime) -> None:
         "api_version": "2025-03-31.basil",
         "created": int(now.timestamp()),
         "livemode": False,
-        "data": {"object": {"id": "in_1", "object": "invoice", "customer": "cus_1"}},
+        "data": {"object": {"id": "in_1", "object": "invoice", "customer": "cus_R7f3KxQ2aB4cDe"}},
     }
     with transaction() as session:
         inbox.add_delivery(session, [webhook.parse(json.dumps(document).encode(), now)])

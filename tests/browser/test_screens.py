@@ -7,6 +7,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
+from tests.browser.example_rollouts import STRIPE_EVENT
 from tests.browser.layout import assert_tidy
 from tests.browser.pages import assert_accessible
 
@@ -35,6 +36,7 @@ SCREENS = {
     "usage-accounts": "/usage?by=account",
     "usage-account": "/usage?account=u-17",
     "billing": "/billing",
+    "billing-event": f"/billing/{STRIPE_EVENT}",
     "catalogue": "/catalogue",
     "catalogue-plans": "/catalogue/plans?plan=pro",
     "connections": "/connections",
@@ -128,8 +130,18 @@ def test_a_screen_is_printed_in_light_colours_without_what_one_presses(
     expect(page.locator("html")).to_have_css("background-color", "rgb(247, 246, 242)")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("nav, button, .action-bar").locator("visible=true")).to_have_count(0)
+    expect(page.locator("details:not([open])", has_not_text="fields").locator("visible=true")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= PAPER["width"]
     assert_tidy(page)
+
+
+def test_a_customers_id_stands_in_one_line_of_the_table_of_events_on_a_telephone(
+    open_page: OpenPage, signed_in: Any
+) -> None:
+    page = open_page(viewport=TELEPHONE, storage_state=signed_in)
+    page.goto(SCREENS["billing"])
+    lines = page.locator("td > code").evaluate_all("(found) => found.map((each) => each.getClientRects().length)")
+    assert lines == [1]
 
 
 def test_the_cells_of_a_table_keep_apart_whatever_their_alignment(alice: Page) -> None:

@@ -124,6 +124,10 @@ def test_each_sentence_about_flags_plans_and_billing_is_told(path: str) -> None:
             "Stripe has prices a, b instead of c, status active instead of none, and we know it as of 7.",
             "Stripe tiene precios a, b en lugar de c, estado active en lugar de ninguno, y la conocemos a fecha de 7.",
         ),
+        (
+            "Line 5, at plans.0.starts: a date or an instant is needed, such as 2026-07-01T00:00:00Z.",
+            "Línea 5, en plans.0.starts: hace falta una fecha o un instante, como 2026-07-01T00:00:00Z.",
+        ),
         ("Phase 'a': steps must ascend, each once.", "Fase 'a': los pasos deben ascender, cada uno una vez."),
         (
             "Price a or b is on sale at Stripe and buys no plan of the catalogue.",

@@ -10,6 +10,7 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan, positions
 from dashboards import summaries
 from dashboards.filters import NARROW
+from dashboards.language import use_language
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 PLAN = default_plan(datetime(2026, 1, 1, tzinfo=UTC))
@@ -72,6 +73,15 @@ def test_the_button_names_where_the_next_step_leads() -> None:
         "Advance to 25 % of new signups",
     ]
     assert labels[-2:] == ["Advance to 100 % of everyone", "Complete the rollout"]
+
+
+def test_the_buttons_take_an_article_before_a_share_in_spanish() -> None:
+    with use_language("es"):
+        advance, back = summaries.advance_label(rollout()), summaries.step_back_label(rollout())
+        assert advance.replace(NARROW, " ") == "Avanzar al 50 % de los nuevos registros"
+        assert str(back).replace(NARROW, " ") == "Retroceder al 10 % de los nuevos registros"
+        assert summaries.advance_label(rollout(LOWEST)) == "Avanzar a la lista beta"
+        assert summaries.step_back_label(rollout(Position(1, 0))) == "Retroceder a development y staging"
 
 
 def test_stepping_back_is_not_offered_at_the_lowest_step() -> None:

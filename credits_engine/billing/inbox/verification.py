@@ -8,6 +8,7 @@ connected accounts, who choose their metadata, lookup keys and prices themselves
 test endpoint beside that of the real one would let test cards pay.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -96,5 +97,5 @@ def check_origin(event: Json, settings: Settings) -> None:
         mode, other = ("live", "test") if wanted else ("test", "live")
         raise ForeignEventError(
             f"Refused: only events of Stripe's {mode} mode count here, and this one is of its {other} mode "
-            f"(livemode: {livemode!r}); STRIPE_LIVEMODE says which count."
+            f"(livemode: {json.dumps(livemode)}); STRIPE_LIVEMODE says which count."
         )

@@ -46,7 +46,7 @@ def test_the_inbox_is_listed_in_pages_and_by_state(sign_in: SignIn) -> None:
     assert first.count("/billing/evt_") == 50
     assert "cus_&lt;b&gt;1&lt;/b&gt;" in first
     assert "Older events" in page_text(first)
-    assert "Stripe has sent nothing that is dead." in page_text(olga.get("/billing?state=dead").text)
+    assert "No event is in this state." in page_text(olga.get("/billing?state=dead").text)
     assert olga.get("/billing?state=no-such&before=x").text.count("/billing/evt_") == 50
 
 
@@ -55,6 +55,7 @@ def test_an_event_is_shown_in_full_and_applied_once_more_with_a_reason(app: Flas
     page = olga.get("/billing/evt_7").text
     assert "invoice.paid" in page_text(page)
     assert "in_7" in page
+    assert "&#34;livemode&#34;: false,\n  &#34;data&#34;: {" in page
     refused = olga.post("/billing/evt_7/replay", data={"reason": " "}, headers=HEADERS, follow_redirects=True)
     assert "a reason is required" in page_text(refused.text)
     data = {"reason": "Stripe was repaired."}

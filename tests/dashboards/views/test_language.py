@@ -159,6 +159,13 @@ def test_a_problem_is_a_page_in_the_readers_language_and_a_document_in_english(c
 
 
 @pytest.mark.database("sqlite")
+def test_a_form_whose_page_was_reloaded_says_so_in_the_language_of_the_page(reading_spanish: FlaskClient) -> None:
+    page = reading_spanish.get("/account/second-factor/begin", headers={"Accept": "text/html"})
+    assert page.status_code == 405
+    assert "Esta dirección no se puede abrir así; abra la página anterior y empiece de nuevo." in page.text
+
+
+@pytest.mark.database("sqlite")
 def test_live_parts_come_to_each_reader_in_their_language(
     sign_in: SignIn, planned: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

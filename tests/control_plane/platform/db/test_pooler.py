@@ -30,9 +30,9 @@ def test_a_direct_connection_is_accepted(settings: Settings) -> None:
     checked(settings)
 
 
-def test_a_pooler_that_refuses_options_is_named_in_a_sentence(rollout: Run, postgresql_url: str) -> None:
+def test_a_pooler_that_refuses_options_is_named_in_a_sentence(program: Run, postgresql_url: str) -> None:
     with pgbouncer(postgresql_url, pool_mode="transaction") as url:
-        done = rollout("serve", DATABASE_URL=url)
+        done = program("serve", DATABASE_URL=url)
     assert done.returncode == 1
     assert "A pooler stands between this program and PostgreSQL" in done.stderr
 
