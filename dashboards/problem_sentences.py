@@ -92,6 +92,7 @@ SENTENCES: Mapping[str, str] = {
     "VERSION_CONFLICT": N_("Somebody else changed it at the same moment; look again."),
     "STEP_LOSES_USERS": N_("Users would lose the flag by this; confirm it if you want that."),
     "STEP_ADMITS_USERS": N_("The step back would admit users; advance instead."),
+    "PLAN_TIME_OVER": N_("A time of the plan is over, and would advance the rollout at once; leave it out."),
     "PLAN_GAINS_USERS": N_("The plan would give the flag to more people at once; that takes an advance."),
     "ROLLOUT_EXISTS": N_("The flag has a rollout already."),
     "USERS_WOULD_MOVE": N_("Users would move by this; confirm it if you want that."),

@@ -4,7 +4,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from control_plane.platform.http.instants import Instant
 
 VERSION = "4"
 ALERTS_MAX = 10_000
@@ -28,7 +30,7 @@ class Alert(ReceivedFields):
     status: Literal["firing", "resolved"]
     labels: Annotated[dict[str, str], AfterValidator(_named)]
     annotations: dict[str, str] = Field(default_factory=dict)
-    startsAt: AwareDatetime  # noqa: N815 - the JSON name
+    startsAt: Instant  # noqa: N815 - the JSON name
     generatorURL: str = ""  # noqa: N815 - the JSON name
     fingerprint: str = Field(default="", max_length=200)
 

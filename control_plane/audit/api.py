@@ -12,8 +12,8 @@ from control_plane.platform.auth.audit_search import PAGE_ENTRIES, PAGE_ENTRIES_
 from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.http.url_converters import ROW_ID_MAX
 from control_plane.platform.problems import Problem
+from control_plane.platform.row_ids import ROW_ID_MAX
 
 bp = Blueprint("audit", __name__, url_prefix="/api/audit")
 

@@ -14,7 +14,14 @@ from control_plane.platform.auth.audit import Entry
 from control_plane.platform.auth.audit_anchors import AnchorError
 from control_plane.platform.auth.audit_head import End
 from control_plane.platform.db import database
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    ROW_ID,
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+)
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -41,7 +48,7 @@ def audit_group() -> None:
 @audit_group.command("list")
 @filter_options
 @click.option("--limit", type=click.IntRange(1, audit_search.PAGE_ENTRIES_MAX), default=20, show_default=True)
-@click.option("--cursor", type=click.IntRange(min=1), help="The number of the last entry seen; older ones follow.")
+@click.option("--cursor", type=ROW_ID, help="The number of the last entry seen; older ones follow.")
 @json_option
 @in_application
 def list_command(*, limit: int, cursor: int | None, as_json: bool, **wanted: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.core.phase_gates import Schedule
 from control_plane.core.phases import (
     LOWEST,
     Exposure,
@@ -22,6 +23,7 @@ from control_plane.core.phases import (
 from control_plane.core.transitions import Action, Decision, Loss, Reason, Refusal, Transition, needs_reason, stale
 
 GAINS_USERS = "PLAN_GAINS_USERS"
+TIME_OVER = "PLAN_TIME_OVER"
 
 
 def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
@@ -68,6 +70,21 @@ def _gains(before: Rollout, after: Rollout, environment: str, smaller: Exposure,
         cutover_of_larger=after.plan.new_signups_after,
     )
     return (f"{environment}, {cohort.gained}" for cohort in cohorts)
+
+
+def overdue_times(before: Rollout, after: Rollout, now: datetime) -> Iterator[Reason]:
+    """Yield a reason for each time that the edit adds and that is over: the rollout would advance within seconds."""
+    schedule, known = after.phase.advance, before.phase.advance
+    if not isinstance(schedule, Schedule) or after.state not in (RolloutState.RUNNING, RolloutState.HELD):
+        return
+    planned = known.instants() if isinstance(known, Schedule) else ()
+    for local, instant in zip(schedule.at, schedule.instants(), strict=True):
+        if after.entered_at < instant <= now and instant not in planned:
+            sentence = (
+                f"{local:%d %B %Y %H:%M} is over in {schedule.zone}, and would advance the rollout at once. "
+                "Leave that time out; whoever wants the step now advances by hand."
+            )
+            yield Reason(TIME_OVER, sentence)
 
 
 def decide_edit(

@@ -13,8 +13,16 @@ from control_plane.platform.auth import accounts, second_factor
 from control_plane.platform.auth.token_makers import TokensOfMaker
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role, Token, TokenType
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    ROW_ID,
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+)
 
+DAYS_MAX = 3650
 ROLES = click.Choice([role.value for role in Role])
 reason_option = click.option("--reason", default="", help="Why; kept in the audit trail.")
 
@@ -138,7 +146,7 @@ def token() -> None:
 @click.option("--environment", help="The environment it is for. Default: that of this installation.")
 @click.option("--role", type=ROLES, help="What an admin token may do; default: everything.")
 @click.option("--flag", "flags", multiple=True, help="A flag that an admin token is held to; repeatable.")
-@click.option("--days", type=click.IntRange(min=1), help="In how many days it ends; default: when it is revoked.")
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), help="In how many days it ends; default: when it is revoked.")
 @click.option(
     "--trust",
     "trusted",
@@ -191,7 +199,7 @@ def token_list(*, as_json: bool) -> None:
 
 
 @token.command("revoke")
-@click.argument("token_id", type=click.IntRange(min=1))
+@click.argument("token_id", type=ROW_ID)
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @json_option
 @in_application

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Plan, Rollout, new_rollout
-from control_plane.core.plan_edits import decide_edit, with_plan
+from control_plane.core.plan_edits import decide_edit, overdue_times, with_plan
 from control_plane.core.plan_errors import plan_errors
 from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition, stale
 from control_plane.plans import document
@@ -73,7 +73,8 @@ def propose(
     after = with_plan(before, plan, now=change.now)
     loss = losses.loss_between(session, before, after, change.now)
     weaker = approvals.objections(session, before, after, change)
-    found = [*rollouts.plan_objections(session, before.flag, plan), *weaker]
+    overdue = overdue_times(before, after, change.now)
+    found = [*rollouts.plan_objections(session, before.flag, plan), *weaker, *overdue]
     objections, evidence = losses.split_confirmed(found, confirm_losing=confirm_losing)
     if loss and confirm_losing:
         evidence = {"confirmed_losing": {**loss.documented, "actor": change.actor, **evidence}}

@@ -19,7 +19,14 @@ from control_plane.plans.previews import EnvironmentChange, PlanPreview, preview
 from control_plane.plans.templates import TEMPLATES, for_environment
 from control_plane.platform import clock
 from control_plane.platform.db import database
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    ROW_ID,
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+)
 from control_plane.rollout_names import environment_of, rollout_title
 from control_plane.rollouts import store
 from control_plane.rollouts.cli_options import accepted, confirm_losing_option, flag_option, line
@@ -102,7 +109,7 @@ def diff_command(*, path: Path, flag: str | None, as_json: bool) -> None:
 
 @plan_group.command("export")
 @flag_option
-@click.option("--version", "number", type=int, default=None, help="An earlier plan; default: today's.")
+@click.option("--version", "number", type=ROW_ID, default=None, help="An earlier plan; default: today's.")
 @click.option("--without-segments", is_flag=True, help="With the conditions in the place of the segments' names.")
 @json_option
 @in_application
@@ -150,7 +157,7 @@ def versions_command(*, flag: str, as_json: bool) -> None:
 
 
 @plan_group.command("restore")
-@click.argument("number", type=int)
+@click.argument("number", type=ROW_ID)
 @flag_option
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @confirm_losing_option

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from flask import request
 
-from control_plane.platform.http.url_converters import ROW_ID_MAX
 from control_plane.platform.problems import Problem
+from control_plane.platform.row_ids import ROW_ID_MAX
 from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.decisions import EngineName
 

@@ -10,7 +10,14 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    ROW_ID,
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+)
 from credits_engine.billing import serializers
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands, merges
@@ -170,7 +177,7 @@ def findings_command(*, as_json: bool) -> None:
 
 
 @billing_group.command("apply")
-@click.argument("finding_id", metavar="FINDING", type=int)
+@click.argument("finding_id", metavar="FINDING", type=ROW_ID)
 @reason_option
 @json_option
 @in_application
@@ -180,7 +187,7 @@ def apply_command(*, finding_id: int, reason: str, as_json: bool) -> None:
 
 
 @billing_group.command("dismiss")
-@click.argument("finding_id", metavar="FINDING", type=int)
+@click.argument("finding_id", metavar="FINDING", type=ROW_ID)
 @reason_option
 @json_option
 @in_application

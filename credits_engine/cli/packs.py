@@ -7,7 +7,14 @@ import click
 from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import transaction
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    ROW_ID,
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+)
 from credits_engine.administration import top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp, UnknownPackError
@@ -48,7 +55,7 @@ def top_up_command(
 
 
 @click.command("revoke-pack")
-@click.argument("pack_id", metavar="PACK", type=click.IntRange(1))
+@click.argument("pack_id", metavar="PACK", type=ROW_ID)
 @reason_option
 @json_option
 @in_application

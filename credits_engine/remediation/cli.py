@@ -6,14 +6,21 @@ from sqlalchemy.orm import Session
 from control_plane.core.phases import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    ROW_ID,
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+)
 from credits_engine.remediation import approval, preparation, serializers, store
 from credits_engine.remediation.approval import ApprovalRefused, UnknownReportError
 from credits_engine.remediation.store import Report
 
 LISTED = 50
 
-attempt_option = click.option("--attempt", type=int, help="Which attempt's rollback; default: the last one.")
+attempt_option = click.option("--attempt", type=ROW_ID, help="Which attempt's rollback; default: the last one.")
 
 
 @click.group("remediation")

@@ -1,17 +1,17 @@
 """Request models of our own JSON. Unknown fields are refused: every field is ours."""
 
-from datetime import UTC
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from control_plane.platform.http.instants import Instant
 
 Reason = Annotated[str, Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 ENVIRONMENT = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$"
 Environment = Annotated[str, Field(pattern=ENVIRONMENT)]
-Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 M = TypeVar("M", bound=BaseModel)
 
 USERS_AT_ONCE = 1000

@@ -144,6 +144,24 @@ def test_who_is_explained_without_being_known_gets_a_reason(rollout: Run) -> Non
     assert "1." in rollout("explain", "ENABLE_CREDITS_V2", "u1").stdout
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("audit", "list", "--cursor", str(2**63)),
+        ("billing", "dismiss", str(2**63), "--reason", "x"),
+        ("credits", "revoke-pack", str(2**63), "--reason", "x"),
+        ("plan", "export", "--version", str(2**63)),
+        ("plan", "restore", str(2**63), "--reason", "x"),
+        ("token", "create", "shop", "--type", "client", "--days", "3651"),
+        ("token", "revoke", str(2**63), "--reason", "x"),
+    ],
+)
+def test_a_number_that_cannot_be_kept_is_a_mistake_of_the_command_line(rollout: Run, command: tuple[str, ...]) -> None:
+    refused = rollout(*command)
+    assert refused.returncode == 2
+    assert "is not in the range" in refused.stderr
+
+
 def test_people_and_tokens_are_made_once_and_shown_once(rollout: Run) -> None:
     made = answer(rollout("account", "add", "olga", "--role", "operator", "--json"))
     assert len(made["password"]) >= 12

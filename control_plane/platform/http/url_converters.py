@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import IntegerConverter, Map, PathConverter
 
-ROW_ID_MAX = 2**63 - 1
+from control_plane.platform.row_ids import ROW_ID_MAX
 
 
 class RowIdConverter(IntegerConverter):

@@ -22,6 +22,7 @@ from control_plane.platform import clock
 from control_plane.platform.db import errors, lock_holders
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.observability import signals
+from control_plane.platform.row_ids import ROW_ID_MAX
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
@@ -30,6 +31,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
 """How long a change waits for locks of others; each try waits as long as the database's own limit."""
 PAUSE_SECONDS = 0.5
+
+ROW_ID = click.IntRange(1, ROW_ID_MAX)
+"""The type of an argument that names a row by its number."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 

@@ -185,8 +185,9 @@ def test_alerts_that_were_left_out_hold_the_flags_that_were_named(post: Post, st
         notification() | {"version": "3"},
         notification({"status": "firing"}),
         notification(alert(datetime(2026, 1, 1))),  # noqa: DTZ001 - that it has no zone is the mistake
+        notification(alert(datetime.now(UTC), startsAt="9999-12-31T23:59:59-01:00")),
     ],
-    ids=["empty", "list", "text", "template", "older", "nameless", "zoneless"],
+    ids=["empty", "list", "text", "template", "older", "nameless", "zoneless", "undated"],
 )
 def test_what_is_no_notification_is_refused_for_good(post: Post, body: Any) -> None:
     response = post(body)

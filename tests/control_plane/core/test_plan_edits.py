@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.core.phase_gates import AdvanceMode, Schedule
 from control_plane.core.phases import (
     LOWEST,
     AudienceKind,
@@ -23,7 +25,7 @@ from control_plane.core.phases import (
     new_rollout,
     positions,
 )
-from control_plane.core.plan_edits import GAINS_USERS, decide_edit, with_plan
+from control_plane.core.plan_edits import GAINS_USERS, decide_edit, overdue_times, with_plan
 from control_plane.core.transitions import Refusal, Transition
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import RolloutFlag
@@ -142,3 +144,32 @@ def _resized(phase: Phase, chance: random.Random) -> Phase:
     if phase.audience in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST):
         return phase
     return replace(phase, steps=tuple(sorted(chance.sample(range(1, 101), chance.randint(1, 4)))))
+
+
+@pytest.mark.parametrize(
+    ("known", "added", "state", "refused"),
+    [
+        ((), (48,), RolloutState.RUNNING, 1),
+        ((), (48,), RolloutState.HELD, 1),
+        ((24,), (24, 48), RolloutState.RUNNING, 1),
+        ((), (72,), RolloutState.RUNNING, 1),
+        ((), (73,), RolloutState.RUNNING, 0),
+        ((48,), (48, 96), RolloutState.RUNNING, 0),
+        ((), (0,), RolloutState.RUNNING, 0),
+        ((), (48,), RolloutState.ROLLED_BACK, 0),
+        ((), (48,), RolloutState.COMPLETE, 1),  # it has steps left, so the edit lets it run again
+    ],
+)
+def test_a_time_that_is_over_is_not_added(
+    known: tuple[int, ...], added: tuple[int, ...], state: RolloutState, refused: int
+) -> None:
+    """It would advance the rollout at once; one that was planned before and waits for a gate stays."""
+
+    def scheduled(hours: tuple[int, ...]) -> Plan:
+        times = tuple((NOW + timedelta(hours=each)).replace(tzinfo=None) for each in hours)
+        advance = Schedule(times) if times else AdvanceMode.BY_HAND
+        return replace(GUIDE, phases=(replace(GUIDE.phases[0], advance=advance), *GUIDE.phases[1:]))
+
+    before = at(LOWEST, scheduled(known), state=state)
+    after = with_plan(before, scheduled(added), now=LATER)
+    assert len(list(overdue_times(before, after, LATER))) == refused

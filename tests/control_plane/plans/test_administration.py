@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.phase_gates import Schedule
 from control_plane.core.phases import AudienceKind, Phase, Plan, Position, RolloutState
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.plans import administration
@@ -102,6 +103,16 @@ def test_what_would_let_users_in_without_an_advance_is_refused(session: Session,
     assert isinstance(refused, Refusal)
     assert refused.reasons[0].code == "PLAN_GAINS_USERS"
     assert "production, New signups: from 50 % to 100 %." in refused.sentence
+    assert rollouts.find(session, FLAG).plan == plan(now)
+
+
+def test_an_edit_with_a_time_that_is_over_is_refused(session: Session, now: datetime) -> None:
+    """The schedule's next look would make the move."""
+    (phase,) = plan(now).phases
+    advance = Schedule(((now + timedelta(hours=1)).replace(tzinfo=None),))
+    refused = edit(session, plan(now, phases=(replace(phase, advance=advance),)), now + timedelta(hours=2))
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["PLAN_TIME_OVER"]
     assert rollouts.find(session, FLAG).plan == plan(now)
 
 

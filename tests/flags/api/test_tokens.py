@@ -59,6 +59,8 @@ def test_a_browsers_word_counts_for_nothing_unless_it_is_said(
         ({"name": "x", "type": "wizard"}, "UNKNOWN_TOKEN_TYPE"),
         ({"name": "x", "type": "client", "environment": "a b"}, "INVALID_BODY"),
         ({"name": "x", "type": "client", "expiresAt": "2020-01-01T00:00:00Z"}, "INVALID_EXPIRY"),
+        ({"name": "x", "type": "client", "expiresAt": "9999-12-31T23:59:59-01:00"}, "INVALID_BODY"),
+        ({"name": "x", "type": "client", "expiresAt": "0001-01-01T00:00:00+01:00"}, "INVALID_BODY"),
         ({"type": "client"}, "INVALID_BODY"),
     ],
 )

@@ -82,22 +82,21 @@ def test_of_sixty_guesses_at_once_in_two_processes_ten_are_looked_at(app: Flask,
     with app.app_context(), transaction() as session:
         accounts.create_person(session, "alice", password=endpoints.PASSWORD, role="owner", now=now)
     statuses: Counter[int] = Counter()
-    barrier = threading.Barrier(20)
+    barrier = threading.Barrier(60)
 
     def guess(place: int) -> None:
         client = (app if place % 2 else other).test_client()
         barrier.wait()
-        for _ in range(3):
-            statuses[enter(client, "alice", "nonsense").status_code] += 1
+        statuses[enter(client, "alice", "nonsense").status_code] += 1
 
-    threads = [threading.Thread(target=guess, args=(place,)) for place in range(20)]
+    threads = [threading.Thread(target=guess, args=(place,)) for place in range(60)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sum(statuses.values()) == 60
     assert set(statuses) <= {401, 429, 503}
-    assert statuses[401] <= rate_limit.SIGN_IN.amount
+    assert 0 < statuses[401] <= rate_limit.SIGN_IN.amount
 
 
 def test_a_flood_leaves_one_entry_that_names_accounts_but_no_typed_passwords(app: Flask) -> None:

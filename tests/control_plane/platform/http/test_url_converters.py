@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.platform.http import url_converters
-from control_plane.platform.http.url_converters import ROW_ID_MAX
+from control_plane.platform.row_ids import ROW_ID_MAX
 
 
 def str_of(found: object) -> str:
