@@ -13,6 +13,7 @@ from alerts.analysis.incident import PHRASES
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
 from control_plane.audiences.base import AudienceKind, audience_kind
+from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import latch_sentence
 from control_plane.core.lifecycle import Stage
@@ -282,6 +283,12 @@ def test_a_refusal_is_told_by_its_code_and_one_of_no_code_of_ours_as_it_was_writ
         )
 
 
-def test_every_kind_of_audience_is_known_here() -> None:
-    source = Path(audience_sentences.__file__).read_text()
-    assert all(source.count(f"AudienceKind.{kind.name}") == 2 for kind in AudienceKind)
+@pytest.mark.parametrize("kind", AudienceKind)
+def test_every_kind_of_audience_is_said_in_spanish(kind: AudienceKind) -> None:
+    constraints = (Constraint("plan", Operator.IN, ("pro",)),) if kind is AudienceKind.ATTRIBUTES else ()
+    phase = Phase("team", "Team", kind, (25,), timedelta(0), ("staging",), constraints=constraints)
+    english = audience_kind(kind)
+    with use_language("es"):
+        assert audience_sentences.audience_sentence(phase, "1 ene") != english.sentence(phase, "1 ene")
+        if kind is not AudienceKind.ENVIRONMENTS:
+            assert audience_sentences.audience_reach(phase, "25 %") != english.reach(phase, "25 %")
