@@ -30,6 +30,20 @@ class Served:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that answer requests (Linux). The command server beside them leads a session of its own."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = [int(number) for task in tasks for number in task.read_text().split()]
+        return [each for each in children if not _leads_session(each)]
+
+
+def _leads_session(process: int) -> bool:
+    try:
+        return os.getsid(process) == process
+    except ProcessLookupError:  # it ended a moment ago
+        return False
+
 
 @contextmanager
 def serving(instance: Path, *, command: Path | str = COMMAND, **environment: str) -> Iterator[Served]:

@@ -18,7 +18,7 @@ from flask import Flask
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.faults.crashable_server import CrashableServer, children, crashable
+from tests.faults.crashable_server import CrashableServer, crashable
 from tests.faults.ledger import assert_whole
 from tests.faults.network import TcpProxy
 from tests.faults.test_clocks import AHEAD, HALF, host
@@ -81,14 +81,14 @@ def hosts(server: CrashableServer, folder: Path) -> Iterator[tuple[Served, Serve
 
 
 def kill_worker(served: Served) -> None:
-    for number in children(served.process.pid):
+    for number in served.workers:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
 
 
 def stop_for_a_while(served: Served) -> None:
     """Let a host stand still for longer than its lease, and go on as if nothing had been."""
-    workers = children(served.process.pid)
+    workers = served.workers
     for word in (signal.SIGSTOP, signal.SIGCONT):
         for number in workers:
             with suppress(ProcessLookupError):

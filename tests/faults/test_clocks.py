@@ -168,7 +168,8 @@ def kill(server: int) -> None:
     """End a server and its workers as a power cut does."""
     children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     for pid in (server, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the command server ends with the server
+            os.kill(pid, signal.SIGKILL)
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ from flask import Flask
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.faults.crashable_server import children, crashable
+from tests.faults.crashable_server import crashable
 from tests.faults.ledger import assert_whole
 from tests.installation import Installation
 from tests.serving import Served, serving
@@ -117,7 +117,7 @@ def prepared(app: Flask) -> str:
 
 
 def kill_worker(served: Served) -> None:
-    for number in children(served.process.pid):
+    for number in served.workers:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
 

@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_costs_its_streams_nothing(
     token = installation.token("client", environment="staging")
     with streaming(served, installation, tmp_path, "staging") as client:
         listeners = [_listen(served, token) for _ in range(20)]
-        for worker in _workers(served):
+        for worker in served.workers:
             os.kill(worker, signal.SIGKILL)
         installation.roll_back(in_all=True)
         eventually(lambda: not client.is_enabled(FLAG))
@@ -163,7 +163,7 @@ def test_a_stream_goes_on_after_its_worker_was_killed_and_ends_with_what_everybo
     token, held = installation.token("client", environment="staging"), FeatureState()
     with _listen(served, token) as listener:
         last_id = _take_event(listener, held)
-    for worker in _workers(served):
+    for worker in served.workers:
         os.kill(worker, signal.SIGKILL)
     installation.roll_back(in_all=True)
     eventually(lambda: _answers(served))
@@ -203,8 +203,3 @@ def _answers(served: Served) -> bool:
         return requests.get(f"{served.url}/healthz", timeout=5).ok
     except requests.ConnectionError:
         return False
-
-
-def _workers(served: Served) -> list[int]:
-    pid = served.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

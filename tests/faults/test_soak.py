@@ -12,7 +12,6 @@ from flask import Flask
 
 from control_plane.core.phases import FLAG
 from tests.bench.load import Load, Request, load
-from tests.faults.crashable_server import children
 from tests.faults.ledger import assert_whole
 from tests.faults.test_credits_killed import CLIENTS, prepared
 from tests.installation import Installation
@@ -78,7 +77,7 @@ def evaluating(token: str) -> list[Request]:
 def memory(served: Served) -> int:
     """Bytes of the workers that no file holds, together."""
     found = 0
-    for worker in children(served.process.pid):
+    for worker in served.workers:
         for line in Path(f"/proc/{worker}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
                 found += int(line.split()[1]) * 1024

@@ -13,8 +13,7 @@ from granian.server.mp import WorkerProcess
 
 from control_plane.gateway.respawns import PERIOD_SECONDS, RESPAWNS_MAX, Respawns
 from control_plane.server import Server
-from tests.faults.crashable_server import children
-from tests.serving import serving
+from tests.serving import Served, serving
 
 GRANIAN_SECONDS = 5.5
 LIVES_SECONDS = 1.0
@@ -118,12 +117,12 @@ def test_workers_that_are_replaced_on_request_need_not_have_ended(server: Server
 def test_a_worker_that_is_killed_soon_after_each_start_is_started_again(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         for _ in range(KILLS):
-            (worker,) = until_one(served.process.pid)
+            (worker,) = until_one(served)
             time.sleep(LIVES_SECONDS)
             os.kill(worker, signal.SIGKILL)
-            while children(served.process.pid) == [worker]:
+            while served.workers == [worker]:
                 time.sleep(0.01)
-        until_one(served.process.pid)
+        until_one(served)
         give_up = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < give_up:
             with suppress(OSError):
@@ -134,9 +133,9 @@ def test_a_worker_that_is_killed_soon_after_each_start_is_started_again(tmp_path
             raise AssertionError(served.log.read_text())
 
 
-def until_one(server: int) -> list[int]:
+def until_one(served: Served) -> list[int]:
     give_up = time.monotonic() + PATIENCE_SECONDS
-    while len(found := children(server)) != 1:
+    while len(found := served.workers) != 1:
         assert time.monotonic() < give_up
         time.sleep(0.01)
     return found
