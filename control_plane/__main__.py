@@ -1,6 +1,7 @@
 """`python -m control_plane` is the `rollout` command."""
 
 import gc
+import os
 import sys
 from importlib import import_module
 
@@ -9,6 +10,7 @@ from control_plane.command_server import client
 
 def main() -> None:
     """Have the command server run the command; where there is none load the command line and run it here."""
+    _open_closed_streams()
     code = client.run(sys.argv[1:])
     if code is not None:
         sys.exit(code)
@@ -18,6 +20,16 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     cli.run()
+
+
+def _open_closed_streams() -> None:
+    """Put nothing in the place of a standard stream that the caller closed, as cron jobs and daemons do.
+
+    The next file or socket would have its number otherwise, and whoever writes to the stream would fail or hit that.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as we run
 
 
 if __name__ == "__main__":

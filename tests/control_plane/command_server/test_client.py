@@ -2,6 +2,8 @@
 
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +61,20 @@ def test_a_server_that_says_nothing_is_not_waited_for(commands: Commands, socket
         silent.listen()
         done, place = commands.run("plan")
     assert (done.returncode, place) == HERE
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_caller_may_close_any_stream(
+    commands: Commands, server_environment: Environment, tmp_path: Path, streams: str
+) -> None:
+    def ended(name: str) -> tuple[int, bool]:
+        program = f"exec {sys.executable} -m control_plane backup {name} {streams}"
+        run = subprocess.run(["/bin/sh", "-c", program], env=commands.environment, cwd=tmp_path, check=False)
+        return run.returncode, (tmp_path / name).exists()
+
+    with command_server(server_environment):
+        assert ended("by-the-server.db") == (0, True)
+    assert ended("alone.db") == (0, True)
 
 
 def test_a_client_that_gave_up_has_its_command_run_by_nobody(
