@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Executable, Table, bindparam, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from alerts.analysis.cohorts import Cohort, CohortMemory, cohort_from_json, cohort_to_json
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.models import CohortState
-from control_plane.platform.db.database import DialectInsert, execute_core, per_dialect
-from control_plane.platform.db.fastpath import CompiledStatement
+from control_plane.platform.db.database import execute_core
+from control_plane.platform.db.upserts import upsert
 
 TABLE = cast(Table, CohortState.__table__)
 
@@ -64,11 +64,5 @@ def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, object]:
     }
 
 
-def _remembering(insert: DialectInsert) -> Executable:
-    statement = insert(TABLE)
-    changed = {column.name: statement.excluded[column.name] for column in TABLE.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
-
-
-REMEMBER = CompiledStatement(per_dialect(_remembering))
+REMEMBER = upsert(TABLE)
 OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Executable, Table, bindparam, func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from alerts import cohort_store
@@ -21,21 +21,14 @@ from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict
 from alerts.models import AlertState
 from control_plane.core.phases import RolloutState
-from control_plane.platform.db.database import DialectInsert, execute_core, per_dialect
-from control_plane.platform.db.fastpath import CompiledStatement
+from control_plane.platform.db.database import execute_core
+from control_plane.platform.db.upserts import upsert
 from control_plane.platform.models import AuditEntry, SignalMinute
 
 ROLLBACKS_READ = 10
 TABLE = cast(Table, AlertState.__table__)
 
-
-def _remembering(insert: DialectInsert) -> Executable:
-    statement = insert(TABLE)
-    changed = {column.name: statement.excluded[column.name] for column in TABLE.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
-
-
-REMEMBER = CompiledStatement(per_dialect(_remembering))
+REMEMBER = upsert(TABLE)
 OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))
 
 

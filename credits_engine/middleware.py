@@ -3,11 +3,13 @@
     @require_roast_credits(2)
     def write_roast(): ...
 
-Flag off means that the legacy engine decides, never that nothing is counted. The caller's `Idempotency-Key` makes a
-retry after a success free, and lets a retry after a failure try again.
+Flag off means that the legacy engine decides, never that nothing is counted. Work that fails is no failure of the
+engine that granted its credits. The caller's `Idempotency-Key` makes a retry after a success free, and lets a retry
+after a failure try again.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import ParamSpec, Protocol
 from uuid import uuid4
@@ -15,10 +17,13 @@ from uuid import uuid4
 import structlog
 from flask import Response, json, make_response, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
+from control_plane.core.phases import FLAG
 from control_plane.platform import clock
-from control_plane.platform.db import deadlocks
 from control_plane.platform.db.database import read_only
+from control_plane.platform.db.keyed_semaphore import KeyBusyError
+from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import MEDIA_TYPE, Problem
 from credits_engine.api import serializers
 from credits_engine.api.product_users import acting_user
@@ -26,7 +31,7 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
-from credits_engine.operations.execution import run_reservation
+from credits_engine.operations.execution import run_finalization, run_reservation
 from credits_engine.operations.members import reservation_place
 from credits_engine.operations.reservations import DEFAULT_TTL
 from credits_engine.store import reservations as rows
@@ -137,26 +142,35 @@ class LocalBackend:
         """Hold credits in a transaction of its own. Raises Problem and what `consume` raises."""
         operation = Operation(user_id, key, amounts, ACTOR, EntryType.RESERVE)
         receipt = run_reservation(operation, ttl=DEFAULT_TTL, now=clock.now())
+        request_outcomes.end_serving(FLAG)
         if problem := serializers.refusal(receipt):
             raise problem
         return reservation_state(user_id, key) if receipt.replayed else ReservationState.PENDING
 
     def commit(self, user_id: str, key: str) -> None:
         """Keep everything that was held."""
-        self._finalized(lambda session: reservations.commit(session, user_id, key, now=clock.now(), actor=ACTOR))
+        now = clock.now()
+        self._finalized(
+            user_id, key, lambda session: reservations.commit(session, user_id, key, now=now, actor=ACTOR), now
+        )
 
     def release(self, user_id: str, key: str, reason: str) -> None:
         """Give everything back."""
         now = clock.now()
-        self._finalized(
-            lambda session: reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason)
-        )
 
-    def _finalized(self, finalize: Callable[..., object]) -> None:
+        def release(session: Session) -> object:
+            return reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason)
+
+        self._finalized(user_id, key, release, now)
+
+    def _finalized(self, user_id: str, key: str, finalize: Callable[[Session], object], now: datetime) -> None:
         try:
-            deadlocks.in_transaction(finalize)
+            run_finalization(user_id, key, finalize, now=now)
+            request_outcomes.end_serving(FLAG)
         except (reservations.FinalizedDifferentlyError, reservations.UnknownReservationError) as error:
             raise Problem(409, "RESERVATION_SETTLED", str(error.args[0])) from error
+        except KeyBusyError as error:
+            raise serializers.account_busy() from error
 
 
 def reservation_state(user_id: str, key: str) -> ReservationState:

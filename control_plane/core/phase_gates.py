@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, ConfigDict
 
 from control_plane.core.calendars import Calendar, Zone, is_out_of_range, nonexistent, to_instant, zone_errors
-from control_plane.core.value_types import Duration, LocalTime, WholeNumber
+from control_plane.core.value_types import LONGEST_DAYS, Duration, LocalTime, WholeNumber
 
 STRICT = ConfigDict(extra="forbid")
 QUORUM_MAX = 20
 CHECKS_MAX = 5
 INSTANTS_MAX = 100
-DAYS_MAX = 3650
 SHORTEST_AGE = timedelta(minutes=1)
 
 
@@ -138,8 +137,8 @@ class PhaseGates:
         if self.approvals:
             yield from self.approvals.errors()
         for days in (self.drill_days, self.restore_test_days):
-            if days is not None and not 1 <= days <= DAYS_MAX:
-                yield f"drill_days and restore_test_days are 1 to {DAYS_MAX}."
+            if days is not None and not 1 <= days <= LONGEST_DAYS:
+                yield f"drill_days and restore_test_days are 1 to {LONGEST_DAYS}."
         names = [check.name for check in self.http_checks]
         if len(names) > CHECKS_MAX or len(set(names)) < len(names):
             yield f"http_checks are at most {CHECKS_MAX}, each with a name of its own."

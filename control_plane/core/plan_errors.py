@@ -8,6 +8,7 @@ from control_plane.audiences.base import audience_kind
 from control_plane.core.checklist import TITLE_MAX, checklist_errors
 from control_plane.core.phase_gates import Schedule
 from control_plane.core.phases import PRODUCTION, Phase, Plan, environments_of, exposure_at, positions
+from control_plane.core.value_types import LONGEST_DAYS
 from control_plane.rollout_names import environment_errors
 
 HIGHEST_RISK = 0.2
@@ -20,7 +21,7 @@ CONTACTS_MAX = 10
 NAME_MAX = 100
 CAP_MAX = 10**12
 CAPS = ("credits_maximum", "operations_maximum", "users_maximum")
-SOAK_MAX = timedelta(days=3650)
+SOAK_MAX = timedelta(days=LONGEST_DAYS)
 
 
 def plan_errors(plan: Plan) -> list[str]:

@@ -35,6 +35,8 @@ def _is_number(value: object) -> bool:
     return True
 
 
+LONGEST_DAYS = 3650
+"""The longest time of a plan: a longer one is a typing error."""
 WholeNumber = StrictInt
 Duration = Annotated[timedelta, BeforeValidator(_written_duration)]
 Instant = Annotated[datetime, BeforeValidator(_written_instant)]

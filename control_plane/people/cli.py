@@ -22,7 +22,6 @@ from control_plane.platform.runtime.cli_support import (
     json_option,
 )
 
-DAYS_MAX = 3650
 ROLES = click.Choice([role.value for role in Role])
 reason_option = click.option("--reason", default="", help="Why; kept in the audit trail.")
 
@@ -146,7 +145,11 @@ def token() -> None:
 @click.option("--environment", help="The environment it is for. Default: that of this installation.")
 @click.option("--role", type=ROLES, help="What an admin token may do; default: everything.")
 @click.option("--flag", "flags", multiple=True, help="A flag that an admin token is held to; repeatable.")
-@click.option("--days", type=click.IntRange(1, DAYS_MAX), help="In how many days it ends; default: when it is revoked.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, settings.TOKEN_DAYS_LONGEST),
+    help="In how many days it ends; default: when it is revoked.",
+)
 @click.option(
     "--trust",
     "trusted",

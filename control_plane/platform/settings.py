@@ -14,6 +14,7 @@ UPGRADE_URL = "/billing/upgrade"
 WEBHOOK_SECRET = re.compile(r"whsec_[!-~]{10,}")
 STRIPE_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]{10,}")
 NO_ROLE = "none"
+TOKEN_DAYS_LONGEST = 3650
 RISKY = (NO_ROLE, "approver", "owner", "admin")
 
 
@@ -185,7 +186,7 @@ class Settings:
             second_factor_from=setting_values.choice(env, "SECOND_FACTOR_FROM", NO_ROLE, RISKY),
             approval_access_days=setting_values.integer(env, "APPROVAL_ACCESS_DAYS", 0, range(366)),
             **setting_values.provider(env),
-            token_days_max=setting_values.integer(env, "TOKEN_DAYS_MAX", 0, range(3651)),
+            token_days_max=setting_values.integer(env, "TOKEN_DAYS_MAX", 0, range(TOKEN_DAYS_LONGEST + 1)),
             backup_dir=env.get("BACKUP_DIR", ""),
             backup_hours=setting_values.integer(env, "BACKUP_HOURS", 24, range(1, 745)),
             backup_count=setting_values.integer(env, "BACKUP_COUNT", 14, range(1, 1001)),

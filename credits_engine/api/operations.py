@@ -29,7 +29,7 @@ from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import autocommit, read_only
 from control_plane.platform.db.keyed_semaphore import KeyBusyError
 from control_plane.platform.observability import request_outcomes
-from control_plane.platform.problems import RETRY_SECONDS, Problem, respond
+from control_plane.platform.problems import Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
 from credits_engine.api import (
@@ -174,8 +174,7 @@ def answer_refusals(app: Flask, refusals: Mapping[type[Exception], tuple[int, st
 
 
 def _busy(_error: KeyBusyError) -> ResponseReturnValue:
-    detail = "Too many requests for this account are under way. Repeat it with the same key in a moment."
-    return respond(Problem(503, "ACCOUNT_BUSY", detail, headers={"Retry-After": str(RETRY_SECONDS)}))
+    return respond(serializers.account_busy())
 
 
 def _refused(status: int, code: str, error: Exception) -> ResponseReturnValue:

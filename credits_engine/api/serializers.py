@@ -78,6 +78,12 @@ def refusal(receipt: Receipt) -> Problem | None:
             return Problem(503, "CREDITS_UNDECIDED", detail, headers=retry, operationId=receipt.journal_id)
 
 
+def account_busy() -> Problem:
+    """Return the problem that answers where too many operations of one account are under way."""
+    detail = "Too many requests for this account are under way. Repeat it with the same key in a moment."
+    return Problem(503, "ACCOUNT_BUSY", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
 def pack_document(pack: Pack) -> Document:
     """Return one pack; `rolledFrom` is the start of the period that left it unused, null of one that was bought."""
     return {

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Executable, Integer, bindparam, func, select, text
+from sqlalchemy import Integer, Table, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
+from control_plane.platform.db.upserts import upsert
 from flags.models import DirectoryUser
 
 UPSERT_BATCH = 500
@@ -17,14 +17,7 @@ ROWS_AT_ONCE = 5000
 ON_THE_LIST = text("beta")  # as written in the partial index: SQLite finds it by nothing else
 
 
-def _upserting(insert: DialectInsert) -> Executable:
-    statement = insert(DirectoryUser.__table__)
-    columns = [column.name for column in DirectoryUser.__table__.columns if not column.primary_key]
-    changed = {name: statement.excluded[name] for name in columns}
-    return statement.on_conflict_do_update(index_elements=["user_id"], set_=changed)
-
-
-UPSERT = CompiledStatement(per_dialect(_upserting))
+UPSERT = upsert(cast(Table, DirectoryUser.__table__))
 NEWEST = select(DirectoryUser.user_id, DirectoryUser.plan, DirectoryUser.signed_up_at, DirectoryUser.beta).order_by(
     DirectoryUser.signed_up_at.desc().nulls_last()
 )

@@ -87,6 +87,17 @@ def count_served(flag: str, outcome: Sample | None) -> None:
         arms[flag] = Arm(flag, arms[flag].engine)
 
 
+def end_serving(flag: str) -> None:
+    """Count the engine's good outcome now, where one waits: what fails in this request from here on is not its own."""
+    found = find_environ() or {}
+    arm: Arm | None = found.get(ARMS, {}).get(flag)
+    if arm is None:
+        return
+    if arm.served is not None and PROVED in found:
+        signals.record(arm.served)
+    found[ARMS][flag] = Arm(flag, arm.engine)
+
+
 def failing_arm(flag: str) -> str | None:
     """Return the side of the flag's migration that a failure of this request counts against; None for neither."""
     arm: Arm | None = ((find_environ() or {}).get(ARMS) or {}).get(flag)
