@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import log, log1p
 
 from sqlalchemy.orm import Session
 
+from alerts.analysis.attribution import Attribution
 from alerts.analysis.bursts import Bursts, Increment, learn, weigh
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Counts, Evidence, restart
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
+from alerts.analysis.verdicts import Verdict
 from alerts.counters import Counters
 from alerts.store import AlertMemory, StepStart
 from control_plane.platform.observability import account_hours
+
+PAST_LOG = log(1000)
+"""A fault has passed once so many good outcomes came in a row as at its rate would come one time in a thousand."""
 
 
 def first_state(session: Session, rule: Rule, counters: Counters, earlier: Bursts | None, now: datetime) -> AlertMemory:
@@ -62,25 +68,58 @@ def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetim
     served = step(
         rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_totals), at=now
     )
-    pairs = before.pairs
-    if rule.attributable:
-        paired_test = discordant_test(window_seconds=rule.window_seconds)
-        pairs = step(paired_test, pairs, _increment(before.seen_pairs, pair_totals), at=now)
+    return _restart_if_passed(
+        rule,
+        replace(
+            before,
+            seen=totals,
+            evidence=evidence,
+            seen_pairs=pair_totals,
+            pairs=_pairs(rule, before, pair_totals, now),
+            silence=silence,
+            seen_operations=operation_totals,
+            seen_control=control_totals,
+            seen_served=served_totals,
+            served=served,
+            bursts=bursts,
+            excess=excess,
+            good_in_a_row=0 if evidence.bad > before.evidence.bad else before.good_in_a_row + counted.total,
+            # A larger burst was learnt, so what was concluded from smaller ones falls with its evidence.
+            verdict=before.verdict if bursts.size == before.bursts.size else None,
+        ),
+    )
+
+
+def _pairs(rule: Rule, before: AlertMemory, totals: Counts, now: datetime) -> Evidence:
+    """Return the evidence of the requests that one side alone failed."""
+    if not rule.attributable:
+        return before.pairs
+    paired_test = discordant_test(window_seconds=rule.window_seconds)
+    return step(paired_test, before.pairs, _increment(before.seen_pairs, totals), at=now)
+
+
+def _has_passed(verdict: Verdict | None, memory: AlertMemory) -> bool:
+    """Return whether a breach is over that the control shared, or had alone."""
+    if verdict is None or verdict.breached_since is None:
+        return False
+    if verdict.attribution not in (Attribution.SHARED, Attribution.LEGACY):
+        return False
+    since = memory.evidence.counts - Counts(memory.evidence.base_bad, memory.evidence.base_total)
+    return since.rate < 1 and -log1p(-since.rate) * memory.good_in_a_row >= PAST_LOG
+
+
+def _restart_if_passed(rule: Rule, memory: AlertMemory) -> AlertMemory:
+    """Begin the evidence anew after a fault that says nothing against the release: its hold ends, its counts stay."""
+    if not _has_passed(memory.verdict, memory):
+        return memory
+    evidence, bursts = memory.evidence, memory.bursts
+    still_good = evidence.window_total - evidence.window_bad if rule.by_account else 0
     return replace(
-        before,
-        seen=totals,
-        evidence=evidence,
-        seen_pairs=pair_totals,
-        pairs=pairs,
-        silence=silence,
-        seen_operations=operation_totals,
-        seen_control=control_totals,
-        seen_served=served_totals,
-        served=served,
-        bursts=bursts,
-        excess=excess,
-        # A larger burst was learnt, so what was concluded from smaller ones falls with its evidence.
-        verdict=before.verdict if bursts.size == before.bursts.size else None,
+        memory,
+        evidence=restart(evidence, still_good),
+        served=restart(memory.served),
+        bursts=replace(bursts, spaced=restart(bursts.spaced)),
+        cohorts={cohort: replace(each, evidence=restart(each.evidence)) for cohort, each in memory.cohorts.items()},
     )
 
 

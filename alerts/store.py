@@ -59,6 +59,8 @@ class AlertMemory:
     excess: int = 0
     """Failures of single accounts since the attempt began that are no evidence against the release, nor for it."""
     excess_before: int = 0
+    good_in_a_row: int = 0
+    """Good outcomes since the last look that found a bad one."""
     cohorts: Mapping[Cohort, CohortMemory] = field(default_factory=dict)
     step: StepStart | None = None
     """When the step in which the rollout is began, and what was counted in the attempt before it."""
@@ -179,6 +181,7 @@ def _memory(row: Any) -> AlertMemory:
         bursts=_bursts(row.seen),
         excess=row.seen.get("excess", 0),
         excess_before=row.seen.get("excess_before", 0),
+        good_in_a_row=row.seen.get("good_in_a_row", 0),
         step=_step_start(row.seen.get("step")),
     )
 
@@ -220,6 +223,7 @@ def _row(flag: str, changed: AlertStateUpdate, now: datetime) -> dict[str, objec
             "bursts": bursts_to_json(memory.bursts),
             "excess": memory.excess,
             "excess_before": memory.excess_before,
+            "good_in_a_row": memory.good_in_a_row,
             "step": memory.step and [memory.step.entered_at.isoformat(), *_pair(memory.step.before)],
         },
         "evidence": evidences.to_json(memory.evidence),

@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.analysis.attribution import Attribution, attribute
+from alerts.analysis.attribution import ALARMING_LOG_E, Attribution, attribute
 from alerts.analysis.evidence import Counts, Evidence, chance_sentence
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
@@ -124,7 +124,7 @@ def judge(
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
     calm_since = _since(previous.calm_since if previous else None, now) if evidence.log_e < RELEASE_LOG_E else None
     faulted = _legacy_faults(rule, facts)
-    attribution = _attribution(rule, evidence, facts, faulted=faulted is not None)
+    attribution = _attribution(rule, evidence, facts, previous if breached else None, faulted=faulted is not None)
     concerns = (
         _breach(rule, facts, attribution, breached_since, now, served_breached=served_breached),
         faulted,
@@ -213,12 +213,27 @@ def _breach(
     return status, sentence.format(control=control, candidate=candidate)
 
 
-def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
+def _attribution(
+    rule: Rule, evidence: Evidence, facts: Facts, breached: Verdict | None, *, faulted: bool
+) -> Attribution:
+    """Name the engine at fault; `breached` is the verdict of the tick before, of a breach that may go on."""
     strongest = max(evidence, facts.served, key=lambda each: each.log_e)
     found = attribute(rule, strongest, facts.pairs, facts.arms, facts.arms_of_attempt)
     if found is not Attribution.UNKNOWN:
         return found
-    return Attribution.LEGACY if faulted else facts.known_elsewhere or found
+    if faulted:
+        return Attribution.LEGACY
+    return facts.known_elsewhere or (_of_breach(rule, facts, breached) if breached else found)
+
+
+def _of_breach(rule: Rule, facts: Facts, previous: Verdict) -> Attribution:
+    """Name the engine at fault for a breach that outlasts the failures that made it, while no others alarm.
+
+    Whose fault those were is whose fault it is: a window in which hardly anybody came, or nothing failed, excuses
+    nobody, and blames nobody either.
+    """
+    goes_on = previous.breached_since is not None and log_start(rule_test(rule), facts.window) < ALARMING_LOG_E
+    return previous.attribution if goes_on else Attribution.UNKNOWN
 
 
 def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:

@@ -98,3 +98,31 @@ def test_a_mean_difference_of_a_tenth_is_drift_and_v2s() -> None:
     verdict = GuardedFlag(DRIFT).tick(50, 500)
 
     assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+
+
+NOTHING = Pairs(decided=0, compared=0, v2_only=0, legacy_only=0, legacy_failed=0)
+SHARED = Pairs(decided=20, compared=20, v2_only=0, legacy_only=0, legacy_failed=10)
+
+
+@pytest.mark.parametrize("quiet", [NOTHING, replace(NOTHING, decided=30, compared=0)])
+def test_a_shared_breach_that_traffic_leaves_behind_is_still_shared(quiet: Pairs) -> None:
+    guarded = GuardedFlag(FAILURE)
+    guarded.pairs = SHARED
+    assert guarded.tick(10, 20).status is Status.HOLD
+    guarded.pairs = quiet
+    after = guarded.tick(0, quiet.decided, seconds=600)
+    assert (after.status, after.attribution) == (Status.HOLD, Attribution.SHARED)
+
+
+def test_failures_that_nobody_compares_after_a_shared_breach_are_not_excused_by_it() -> None:
+    guarded = GuardedFlag(FAILURE)
+    guarded.pairs = SHARED
+    guarded.tick(10, 20)
+    guarded.pairs = replace(NOTHING, decided=20)
+    assert guarded.tick(10, 20, seconds=600).status is Status.ROLLBACK
+
+
+def test_a_breach_that_must_last_rolls_back_in_a_quiet_time_as_well() -> None:
+    guarded = GuardedFlag(replace(FAILURE, for_seconds=600))
+    assert guarded.tick(10, 20).status is Status.HOLD
+    assert guarded.tick(seconds=600).status is Status.ROLLBACK
