@@ -39,7 +39,7 @@ from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.runtime import leases
 
 ACTOR = "guard"
-CALM = "The evidence stayed low."
+CALM = "No alert holds it any more."
 NOTICE_WINDOW_SECONDS = 60
 """For how long after its time a notice may still be written, by a leader that was away."""
 
@@ -109,15 +109,15 @@ class WatchedRule(NamedTuple):
 def _judge_rollout(
     session: Session, rollout: Rollout, rules: Sequence[WatchedRule], counters: Counters, *, now: datetime, term: int
 ) -> list[Verdict]:
-    remembered = state_cache.load(session, rollout, term=term)
+    remembered = _of_present(session, rollout, rules, state_cache.load(session, rollout, term=term))
     exposed = not exposure(rollout, rollout.plan.environment).empty
     missing = any((each.rule.name, each.rule.fingerprint) not in remembered for each in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
     for watched in rules:
         rule, budget, _ = watched
-        before = remembered.get((rule.name, rule.fingerprint)) or first_state(
-            session, rule, counters, earlier.get(rule.name), now
+        before = remembered.get((rule.name, rule.fingerprint)) or replace(
+            first_state(session, rule, counters, earlier.get(rule.name), now), verdict=_held(remembered, rule)
         )
         after = next_state(rule, before, counters, now, exposed=exposed)
         if not is_of_step(after, rollout.entered_at):
@@ -138,6 +138,24 @@ def _judge_rollout(
             changed.append(AlertStateUpdate(rule, rollout.attempt, replace(after, verdict=verdict)))
     state_cache.save(session, rollout, remembered, changed, now=now, term=term)
     return verdicts
+
+
+def _of_present(
+    session: Session, rollout: Rollout, rules: Sequence[WatchedRule], remembered: state_cache.Memories
+) -> state_cache.Memories:
+    """Return what is remembered of the alerts that there are; what others said last holds nothing up any more."""
+    present = {each.rule.name for each in rules}
+    if absent := {name for name, _ in remembered} - present:
+        alert_store.withdraw_verdicts(session, rollout.flag, absent)
+        return {key: memory for key, memory in remembered.items() if key[0] in present}
+    return remembered
+
+
+def _held(remembered: state_cache.Memories, rule: Rule) -> Verdict | None:
+    """Return the verdict by which an alert held that asks another question now: that ends no hold at once."""
+    verdicts = (memory.verdict for (name, _), memory in remembered.items() if name == rule.name)
+    held = next((each for each in verdicts if each is not None and each.status is Status.HOLD), None)
+    return held and held._replace(breached_since=None, calm_since=None)
 
 
 def _evidence(rule: Rule, memory: AlertMemory) -> Evidence:

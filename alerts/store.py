@@ -93,7 +93,14 @@ def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, st
     return {
         (row.alert, row.fingerprint): replace(_memory(row), cohorts=cohorts.get((row.alert, row.fingerprint), {}))
         for row in rows
+        if row.verdict
     }
+
+
+def withdraw_verdicts(session: Session, flag: str, alerts: Iterable[str]) -> None:
+    """Let these alerts say nothing any more, since they are none now; what they have shown of bursts stays."""
+    ours = TABLE.c.flag == flag, TABLE.c.alert.in_(alerts)
+    execute_core(session, TABLE.update().where(*ours).values(verdict=None))
 
 
 def earlier_bursts(session: Session, flag: str) -> dict[str, Bursts]:

@@ -128,7 +128,7 @@ def attribute(
     if not rule.attributable or pairs is None or not pairs.covered:
         return _beside_legacy(arms)
     if pairs.legacy_only > pairs.v2_only:
-        return Attribution.LEGACY
+        return Attribution.SHARED if pairs.both_failed >= pairs.legacy_only else Attribution.LEGACY
     return Attribution.V2_ONLY if _only_v2(rule, evidence, pairs) else Attribution.SHARED
 
 

@@ -56,6 +56,10 @@ BREACHES: Mapping[Attribution, Concern] = {
     Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether {control} would do better is not known."),
 }
 """What a breach leads to by whose fault it is; `{control}` and `{candidate}` are the migration's names."""
+LIKELY: Mapping[Attribution, str] = {
+    Attribution.SHARED: "Likely over its threshold, but {control} fails as well.",
+    Attribution.LEGACY: "Likely over its threshold, but it is {control} that fails.",
+}
 
 
 class Verdict(NamedTuple):
@@ -121,15 +125,15 @@ def judge(
     """Return the verdict on `rule`, the gravest concern's; `previous` is the attempt's of the tick before, if any."""
     served_breached = budget.is_reached_by(facts.served)
     breached = served_breached or budget.is_reached_by(evidence)
-    breached_since = _since(previous.breached_since if previous else None, now) if breached else None
-    calm_since = _since(previous.calm_since if previous else None, now) if evidence.log_e < RELEASE_LOG_E else None
+    breached_since = ((previous.breached_since if previous else None) or now) if breached else None
+    calm_since = ((previous.calm_since if previous else None) or now) if evidence.log_e < RELEASE_LOG_E else None
     faulted = _legacy_faults(rule, facts)
     attribution = _attribution(rule, evidence, facts, previous if breached else None, faulted=faulted is not None)
     concerns = (
         _breach(rule, facts, attribution, breached_since, now, served_breached=served_breached),
         faulted,
         _silence(rule, facts),
-        _suspicion(rule, previous, suspect=evidence.log_e >= budget.hold_log_e, calm_since=calm_since, now=now),
+        _likely(rule, attribution) if evidence.log_e >= budget.hold_log_e else _held(rule, previous, calm_since, now),
         _window(rule, facts),
     )
     gravest = max(filter(None, concerns), key=_gravity)
@@ -256,16 +260,15 @@ def _silence(rule: Rule, facts: Facts) -> Concern | None:
     return Status.BLIND, silence
 
 
-def _suspicion(
-    rule: Rule, previous: Verdict | None, *, suspect: bool, calm_since: datetime | None, now: datetime
-) -> Concern | None:
-    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
-    if suspect:
-        return Status.HOLD, "Likely over its threshold."
-    calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)
-    if held and not calm:
-        return Status.HOLD, f"Held until the evidence stays low for {duration_text(rule.window_seconds)}."
-    return None
+def _likely(rule: Rule, attribution: Attribution) -> Concern:
+    return Status.HOLD, LIKELY.get(attribution, "Likely over its threshold.").format(control=rule.names.control)
+
+
+def _held(rule: Rule, previous: Verdict | None, calm_since: datetime | None, now: datetime) -> Concern | None:
+    was_held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
+    is_calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)
+    sentence = f"Held until the evidence stays low for {duration_text(rule.window_seconds)}."
+    return (Status.HOLD, sentence) if was_held and not is_calm else None
 
 
 def _window(rule: Rule, facts: Facts) -> Concern:
@@ -286,10 +289,6 @@ def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
         case _, Status.ROLLBACK if not facts.exposed:
             return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
     return status, cause
-
-
-def _since(before: datetime | None, now: datetime) -> datetime:
-    return before or now
 
 
 def bad_of(counts: Counts, per: Per = Per.OPERATION) -> str:

@@ -126,3 +126,19 @@ def test_a_breach_that_must_last_rolls_back_in_a_quiet_time_as_well() -> None:
     guarded = GuardedFlag(replace(FAILURE, for_seconds=600))
     assert guarded.tick(10, 20).status is Status.HOLD
     assert guarded.tick(seconds=600).status is Status.ROLLBACK
+
+
+@pytest.mark.parametrize(
+    ("legacy_only", "both", "said"),
+    [(2, 3, "but legacy fails as well."), (20, 3, "but it is legacy that fails.")],
+)
+def test_a_likely_breach_says_whose_it_is_not(legacy_only: int, both: int, said: str) -> None:
+    guarded = GuardedFlag(FAILURE)
+    guarded.pairs = Pairs(100, 100, v2_only=0, legacy_only=legacy_only, legacy_failed=legacy_only + both)
+    assert guarded.tick(both, 20).cause == f"Likely over its threshold, {said}"
+
+
+def test_an_outage_of_both_that_legacy_met_first_is_shared() -> None:
+    guarded = GuardedFlag(FAILURE)
+    guarded.pairs = Pairs(100, 100, v2_only=0, legacy_only=2, legacy_failed=52)
+    assert guarded.tick(50, 100).attribution is Attribution.SHARED
