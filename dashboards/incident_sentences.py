@@ -37,6 +37,9 @@ SENTENCES: Mapping[str, str] = {
     "database_query_slow": N_("%(bad)s of %(total)s statements of the database were too slow."),
     "credit_status_slow": N_("%(bad)s of %(total)s readings of a user's credits were too slow."),
     "credit_api_slow": N_("%(bad)s of %(total)s requests for credits were too slow."),
+    "credit_shadow_skipped": N_(
+        "%(control)s gave no answer to %(bad)s of %(total)s operations that %(candidate)s served."
+    ),
 }
 USERS = N_("It is over its threshold: it was bad for %(bad)s of %(total)s users.")
 BY_ITSELF = N_("It is over its threshold: %(bad)s of %(total)s were bad.")

@@ -53,6 +53,7 @@ NAMES: Mapping[str, str] = {
     "billing_reset_twice": N_("Billing reset twice"),
     "credit_status_slow": N_("Credit status slow"),
     "credit_api_slow": N_("Credit API slow"),
+    "credit_shadow_skipped": N_("Credit shadow skipped"),
     "billing_signature_failure": N_("Billing signature failure"),
     "billing_delivery_failure": N_("Billing delivery failure"),
     "billing_event_missed": N_("Billing event missed"),

@@ -119,7 +119,7 @@ WRITTEN = (
     N_("The last window is over the threshold, which may be chance."),
     N_("%(control)s is at fault in %(faults)s in the last %(span)s."),
     N_("Over its threshold; rolls back if that lasts %(span)s."),
-    N_("Over its threshold, but it can't tell %(candidate)s from %(control)s and nothing else blames it."),
+    N_("Over its threshold, but it can't tell %(candidate)s from %(control)s and nothing else blames %(candidate)s."),
     N_("Over its threshold, but %(control)s has served too little to tell whether it fails as well."),
     N_("Over its threshold, but not for certain in the requests that %(candidate)s served."),
     N_("Users are exposed, but nothing was counted for %(span)s."),

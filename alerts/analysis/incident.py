@@ -27,6 +27,7 @@ PHRASES: Mapping[str, str] = {
     "database_query_slow": "{bad} of {total} statements of the database were too slow",
     "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
     "credit_api_slow": "{bad} of {total} requests for credits were too slow",
+    "credit_shadow_skipped": "{control} gave no answer to {bad} of {total} operations that {candidate} served",
 }
 WINDOW_OUTCOMES_MIN = 10
 """At four requests a minute a window holds one or two: "1 of 1" would say too much."""

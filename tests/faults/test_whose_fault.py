@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
+from alerts.notifications import store as notices
 from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.platform.db.database import read_only
 from control_plane.rollouts import blast_radius
@@ -63,6 +64,18 @@ def test_nobody_is_sent_to_a_legacy_that_fails_alone(begin: Begin, position: Pos
     assert product.rollout.state is not RolloutState.ROLLED_BACK
     if every == 1:
         assert "it is legacy that fails" in product.verdict(ERRORS).reason
+
+
+def test_a_legacy_that_fails_where_it_serves_nobody_is_told(begin: Begin) -> None:
+    """There is no way back to it, and no comparison guards v2 any more."""
+    product = begin(EVERYBODY)
+    product.operate(50)
+    product.engines(legacy_engine=failing(legacy.decide, always))
+    product.operate(50)
+    assert product.rollout.state is RolloutState.RUNNING
+    with read_only() as session:
+        told = [notice.title for notice, _ in notices.latest(session, limit=10) if notice.kind == "concern"]
+    assert any(each.startswith("credit_shadow_skipped: legacy gave no answer to ") for each in told)
 
 
 @pytest.mark.parametrize("position", [HALF, EVERYBODY])
