@@ -14,6 +14,8 @@ from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.models import CohortState
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.upserts import upsert
+from control_plane.platform.observability.cohort_counts import FORGET_SECONDS
+from control_plane.platform.observability.cohort_names import ACCOUNT
 
 TABLE = cast(Table, CohortState.__table__)
 
@@ -45,8 +47,10 @@ def remember(session: Session, flag: str, changed: Iterable[CohortUpdate], *, no
 
 
 def forget(session: Session, now: datetime) -> None:
-    """Drop what has not changed for as long as an attempt is planned: accounts come and go."""
-    execute_core(session, TABLE.delete().where(TABLE.c.changed_at < now - timedelta(seconds=ATTEMPT_SECONDS)))
+    """Drop what has not changed for as long as an attempt is planned, and accounts that are counted no more."""
+    long_ago, a_day_ago = (now - timedelta(seconds=seconds) for seconds in (ATTEMPT_SECONDS, FORGET_SECONDS))
+    is_gone = (TABLE.c.dimension == ACCOUNT) & (TABLE.c.changed_at < a_day_ago)
+    execute_core(session, TABLE.delete().where(is_gone | (TABLE.c.changed_at < long_ago)))
 
 
 def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, object]:

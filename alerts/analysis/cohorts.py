@@ -137,16 +137,21 @@ def update(
 ) -> Memories:
     """Return what is known of each cohort after `counts`; the same where nothing changed.
 
-    As an attempt `begins`, what was counted so far is no evidence in it.
+    As an attempt `begins`, what was counted so far is no evidence in it. An account that is counted no more, as it has
+    not come by for a day, makes room for one that comes late.
     """
-    after = dict(before)
-    for cohort in _admitted(before, counts):
+    after = {each: memory for each, memory in before.items() if each in counts or not _only_notifies(memory)}
+    for cohort in _admitted(after, counts):
         totals = counts[cohort] if begins else CohortCounts(at_most=counts[cohort].at_most)
         after[cohort] = CohortMemory(_weight(cohort, after), totals)
     for cohort in counts.keys() & after.keys():
         after[cohort] = _next(rule, after[cohort], counts[cohort], at=at, burst_size=burst_size)
-    unchanged = len(after) == len(before) and all(after[each] is before[each] for each in before)
+    unchanged = after.keys() == before.keys() and all(after[each] is before[each] for each in before)
     return before if unchanged else after
+
+
+def _only_notifies(memory: CohortMemory) -> bool:
+    return memory.seen.at_most is Action.NOTIFY
 
 
 def most_certain(rule: Rule, memories: Memories, budget: ErrorBudget, whole: Counts) -> CohortFinding | None:
@@ -204,7 +209,7 @@ def _admitted(before: Memories, counts: Mapping[Cohort, CohortCounts]) -> list[C
     fresh = sorted(counts.keys() - before.keys())
     notifying = [each for each in fresh if counts[each].at_most is Action.NOTIFY]
     acting = [each for each in fresh if counts[each].at_most is not Action.NOTIFY]
-    room = NOTIFYING_MAX - sum(memory.seen.at_most is Action.NOTIFY for memory in before.values())
+    room = NOTIFYING_MAX - sum(map(_only_notifies, before.values()))
     found = [*acting, *notifying[: max(0, room)]]
     return sorted(found[: max(0, COHORTS_MAX - len(before))])
 

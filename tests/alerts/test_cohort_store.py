@@ -53,3 +53,10 @@ def test_what_has_not_changed_for_an_attempt_is_forgotten(now: datetime) -> None
         with transaction() as session:
             cohort_store.forget(session, now + timedelta(seconds=seconds))
         assert len(memories()) == left
+
+
+def test_accounts_are_forgotten_with_their_counts_after_a_day(now: datetime) -> None:
+    remember(now, (STARTER, memory(0.1)), (Cohort("account", "a1b2…"), memory(0.05)))
+    with transaction() as session:
+        cohort_store.forget(session, now + timedelta(days=1, seconds=1))
+    assert list(memories()) == [STARTER]

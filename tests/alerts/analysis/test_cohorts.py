@@ -225,3 +225,16 @@ def test_accounts_however_many_leave_room_for_a_plan(begins: bool) -> None:
     )
     assert STARTER in found
     assert len(found) <= COHORTS_MAX
+
+
+def test_a_tenant_who_comes_late_finds_room_after_those_who_come_no_more() -> None:
+    early = {Cohort("account", f"a{number}"): of_account(0, 30) for number in range(COHORTS_MAX)}
+    known = update(CRITICAL, {}, early, at=START, burst_size=1, begins=False)
+    late = {Cohort("account", "late"): of_account(40, 40)}
+    assert late.keys() & update(CRITICAL, known, early | late, at=START, burst_size=1, begins=False).keys() == set()
+    found = update(CRITICAL, known, late, at=START, burst_size=1, begins=False)
+    assert [each.evidence.counts for each in found.values()] == [Counts(40, 40)]
+
+
+def of_account(bad: int, total: int) -> CohortCounts:
+    return CohortCounts(Counts(bad, total), accounts=1, at_most=Action.NOTIFY)
