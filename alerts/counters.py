@@ -69,8 +69,11 @@ class CounterWindow:
         )
 
     def arms(self, rule: Rule) -> Arms:
-        """Return the signal's counts per engine; nothing for a rule that compares both answers itself."""
-        if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart:
+        """Return the signal's counts per engine; nothing for a rule that compares both answers itself.
+
+        Nor for one that counts what the shadow did: whose shadow it was is not who failed.
+        """
+        if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart or rule.metric.of_shadow:
             return NO_ARMS
         return Arms(self.of_side(rule, rule.migration.candidate), self.of_side(rule, rule.migration.control))
 

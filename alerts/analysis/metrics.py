@@ -46,6 +46,8 @@ class Metric:
     """Its outcomes, good and bad, name the account, so an alert may count accounts in place of operations."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
+    of_shadow: bool = False
+    """It counts under the side that served what the other one, its shadow, did not answer."""
     engine_unknown: bool = False
     """Its outcomes don't say which engine they speak of: it holds, and rolls back only while other counts blame v2."""
     legacy_apart: bool = False
@@ -81,7 +83,7 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
             has_accounts=True,
         ),
         names.failure_discordant: Metric(names.failed_candidate_only, compare=Compare.DISCORDANT),
-        names.shadow_skipped: Metric(names.shadow_skipped, engine=candidate, engine_unknown=True),
+        names.shadow_skipped: Metric(names.shadow_skipped, engine=candidate, engine_unknown=True, of_shadow=True),
     }
 
 
