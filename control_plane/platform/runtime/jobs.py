@@ -18,6 +18,7 @@ from control_plane.platform.db import errors
 from control_plane.platform.db.database import current_time, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
+from control_plane.platform.problems import is_transient
 from control_plane.platform.runtime import leases
 from control_plane.platform.runtime.schedule import Schedule, Work
 
@@ -164,10 +165,18 @@ class Jobs:
                 # seen to end.
                 if name == LEAD:
                     self._term, self._lead_failure = None, errors.outage_of(error)
-                log.exception("job.failed", job=name, error=type(error).__name__)
+                _log_failure(name, error)
             finally:
                 if name == LEAD:
                     self._beating_since = None
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    """Log an outage of the database in one line, for it comes again each second, and a defect with its traceback."""
+    if is_transient(error):
+        log.error("job.failed", job=name, error=type(error).__name__, cause=errors.outage_of(error))
+    else:
+        log.exception("job.failed", job=name, error=type(error).__name__)
 
 
 def _started(rare: Iterable[Work]) -> "BackgroundScheduler":

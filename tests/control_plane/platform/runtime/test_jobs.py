@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
@@ -166,3 +168,19 @@ def test_the_end_writes_what_still_waits(app: Flask) -> None:
     with app.app_context(), read_only() as session:
         assert [each.total for each in cohort_counts.read(session).values()] == [2]
     assert not buffer.filled
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(OperationalError("UPDATE", {}, ConnectionError()), "it can't be reached"), (RuntimeError("Poisonous."), None)],
+)
+def test_an_outage_takes_one_line_of_the_log_and_a_defect_its_traceback(
+    app: Flask, error: Exception, cause: str | None
+) -> None:
+    def fail(_now: datetime) -> None:
+        raise error
+
+    with capture_logs() as said:
+        Jobs(app)._call("work", fail)
+    (line,) = (each for each in said if each["event"] == "job.failed")
+    assert (line.get("cause"), line.get("exc_info")) == (cause, True if cause is None else None)
