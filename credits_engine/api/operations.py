@@ -138,6 +138,7 @@ def status_view() -> ResponseReturnValue:
     """Return the credits left to the user, from the book that serves now."""
     now = clock.now()
     user_id = account_of(acting_user(), now)
+    request_outcomes.set_account(user_id)
     with autocommit() as session:
         found = account_books.read_account_books(session, user_id, now)
         if found is None:

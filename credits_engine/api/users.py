@@ -99,6 +99,7 @@ def serving_books(
     if found is None:
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
+    request_outcomes.set_account(account.user_id)
     engine = flag_lookup(session, now)(account).engine
     request_outcomes.set_arm(FLAG, engine.value)
     books = account_books.read_books(session, account, now)

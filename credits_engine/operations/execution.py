@@ -77,6 +77,7 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
 def run_finalization(user_id: str, key: str, finalize: Callable[[Session], T], *, now: datetime) -> T:
     """Run what ends a reservation in a transaction of its own. Raises KeyBusyError and what `finalize` raises."""
     account = account_of(user_id, now)
+    request_outcomes.set_account(account)
     try:
         with ACCOUNT_SEMAPHORE.get().hold(account):
             return deadlocks.in_transaction(finalize)
@@ -100,11 +101,13 @@ def init_app(app: Flask) -> None:
 
 
 def _placed(operation: Operation, now: datetime) -> Operation:
-    """Return the operation as its account's. Whoever never was a member anywhere costs no look at the database."""
+    """Return the operation as its account's, to whom its failures count. Who was never a member costs no look."""
     if operation.user_id not in MEMBERS.get():
         return operation
     with read_only() as session:
-        return operation.taken_from(membership_of(session, operation.user_id, operation.key, now))
+        placed = operation.taken_from(membership_of(session, operation.user_id, operation.key, now))
+    request_outcomes.set_account(placed.user_id)
+    return placed
 
 
 def _run(operation: Operation, decide: Callable[[], Receipt], now: datetime) -> Receipt:

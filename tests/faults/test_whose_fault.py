@@ -9,9 +9,11 @@ from sqlalchemy import select
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
 from alerts.notifications import store as notices
+from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Position, RolloutState
-from control_plane.platform.db.database import read_only
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import blast_radius
+from credits_engine.administration import organisations
 from credits_engine.engines import legacy, v2
 from credits_engine.store.tables import RESERVATIONS
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
@@ -97,6 +99,26 @@ def test_one_account_that_fails_is_one_failure_however_often_it_asks(begin: Begi
     product.operate(100, user="u7", key=key)
     assert product.rollout.state is RolloutState.RUNNING
     assert (product.verdict(ERRORS).counts.bad, product.verdict(FAILURE).counts.bad) == (1, 1)
+
+
+@pytest.mark.parametrize("position", [HALF, EVERYBODY])
+def test_an_organisation_that_fails_is_one_account_however_many_its_members_are(
+    begin: Begin, position: Position
+) -> None:
+    product = begin(position)
+    now = product.now - 2 * organisations.LEAD
+    with transaction() as session:
+        for number in range(20):
+            organisations.add(session, f"u{number}", "u399", {}, ChangeContext(now, "alice", "A test."))
+    organisations.reload(now)
+    product.operate(100)
+    product.crash(lambda _engine: True, users="u399")
+    for number in range(60):
+        product.ask(f"u{number % 20}")
+        product.client.get(f"/api/user/credits/status?userId=u{number % 20}", headers=product.headers)
+    product.watch()
+    assert product.rollout.state is RolloutState.RUNNING
+    assert product.verdict(ERRORS).counts.bad == 1
 
 
 def test_what_fails_around_v2_alone_is_rolled_back_although_its_engine_answers(begin: Begin) -> None:
