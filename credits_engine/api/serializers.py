@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from control_plane.platform import settings
+from control_plane.platform import problems, settings
 from control_plane.platform.problems import Problem
 from credits_engine.engines.amounts import KINDS, ByKind, Kind
 from credits_engine.engines.decisions import Book, EngineName, Outcome, remaining
@@ -81,7 +81,7 @@ def refusal(receipt: Receipt) -> Problem | None:
 def account_busy() -> Problem:
     """Return the problem that answers where too many operations of one account are under way."""
     detail = "Too many requests for this account are under way. Repeat it with the same key in a moment."
-    return Problem(503, "ACCOUNT_BUSY", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+    return Problem(503, "ACCOUNT_BUSY", detail, headers={"Retry-After": str(problems.RETRY_SECONDS)})
 
 
 def pack_document(pack: Pack) -> Document:
