@@ -168,7 +168,9 @@ def status_sentence(
             return f"{stands} {environments_sentence(rollout)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
-                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=names.candidate
+                "Complete for %(span)s: %(candidate)s serves everybody.",
+                span=duration(now - (rollout.completed_at or rollout.state_changed_at)),
+                candidate=names.candidate,
             )
 
 
@@ -219,7 +221,7 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -
 
 
 def _state(rollout: Rollout, position: Position) -> str:
-    if position < rollout.position or rollout.state is RolloutState.COMPLETE:
+    if position < rollout.position or rollout.completed_at:
         return "done"
     if position > rollout.position:
         return "upcoming"

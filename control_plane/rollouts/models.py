@@ -28,6 +28,7 @@ class RolloutRow(Base):
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stepped_back_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     latches_all: Mapped[bool] = mapped_column(Boolean)
+    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class PlanVersionRow(Base):

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from alerts.overrides.store import Override
 from control_plane import rollouts
-from control_plane.core import transitions
+from control_plane.core import rollbacks
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
@@ -152,7 +152,7 @@ class RolloutScreen:
     @property
     def rearm_from(self) -> datetime | None:
         """When the cool-down ends; None unless it runs."""
-        ends = transitions.cool_down_ends(self.rollout)
+        ends = rollbacks.cool_down_ends(self.rollout)
         return ends if self.rollout.latched and self.now < ends else None
 
     @property

@@ -12,7 +12,8 @@ from alerts import guard_job
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.core.phases import FLAG, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
-from control_plane.core import transitions
+from control_plane.core import rollbacks
 from control_plane.core.gates import GateStatus
 from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, environments_of, exposure
-from control_plane.core.transitions import Decision, Transition, cool_down_ends
+from control_plane.core.rollbacks import cool_down_ends
+from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
@@ -51,7 +52,7 @@ class RolloutInvariants(RuleBasedStateMachine):
             found = store.load(session, self.flag)
         if found and not found.latched:
             for in_all in (False, True):
-                decision = transitions.decide_rollback(found, now=self.now, reason="Now.", in_all=in_all)
+                decision = rollbacks.decide_rollback(found, now=self.now, reason="Now.", in_all=in_all)
                 assert isinstance(decision, Transition)
                 assert decision.after.latches_all is in_all
                 self._is_latched(decision.after)

@@ -13,11 +13,7 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    initialize,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -26,7 +22,8 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, OnBreach, Schedule
 from control_plane.core.phases import Phase, Plan, Rollout
-from control_plane.core.transitions import COOL_DOWN_MINIMUM, Decision, Transition
+from control_plane.core.rollbacks import COOL_DOWN_MINIMUM
+from control_plane.core.transitions import Decision, Transition
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only

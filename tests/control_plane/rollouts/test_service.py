@@ -9,8 +9,9 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, Position, RolloutState, default_plan, exposure
+from control_plane.core.phases import FLAG, Position, RolloutState, exposure
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
