@@ -21,7 +21,7 @@ from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of, name_errors
 from control_plane.rollouts import environments, losses, store
 from control_plane.rollouts.deleted import beyond_deleted, cooling_down
-from control_plane.rollouts.gate_kinds import plan_gates
+from control_plane.rollouts.gate_kinds import calendar_of_lowest, plan_gates
 from control_plane.rollouts.publication import (
     TOPIC,
     RolloutChanged,
@@ -102,7 +102,8 @@ def gates(
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
     """Evaluate every gate of re-arming."""
-    return [gate(session, rollout, now) for gate in REARM_GATES.get().values()]
+    calendar = calendar_of_lowest(rollout, now)
+    return [*calendar, *(gate(session, rollout, now) for gate in REARM_GATES.get().values())]
 
 
 def find(session: Session, flag: str) -> Rollout:
@@ -252,7 +253,7 @@ def answer_breach(session: Session, flag: str, change: ChangeContext, *, attempt
 
 
 def rearm(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
-    """Begin a new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
+    """Begin a new attempt at the lowest step, once the cool-down is over, nothing fires, and the calendar allows it."""
     rollout = find(session, flag)
     results = rearm_gates(session, rollout, change.now)
     decision = rollbacks.decide_rearm(

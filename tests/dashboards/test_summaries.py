@@ -108,7 +108,7 @@ def test_a_rollback_shows_where_it_stopped() -> None:
 
 
 def test_a_complete_rollout_is_done_to_its_last_step() -> None:
-    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE), {})
+    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE, completed_at=NOW), {})
     assert {step.state for view in views for step in view.steps} == {"done"}
 
 
