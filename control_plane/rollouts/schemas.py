@@ -156,8 +156,9 @@ class PlanTemplateList(BaseModel):
 
 
 class ApprovalEntry(BaseModel):
-    """An approval of the next step."""
+    """An approval of the next `step`, or of a change of the `plan`."""
 
+    of: str
     actor: str
     role: str
     reason: str

@@ -224,9 +224,7 @@ def roll_back(
     rollout = find(session, flag)
     in_all = in_all or current().environment in PRE_PRODUCTION
     others = environments.locked_for_rollback(session, flag, in_all=in_all)
-    decision = rollbacks.decide_rollback(
-        rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all
-    )
+    decision = rollbacks.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all)
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
         record(session, Action.ROLL_BACK, rollout, rollout, change)

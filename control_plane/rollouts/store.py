@@ -16,7 +16,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Plan, Position, Rollout, RolloutState, position_after
 from control_plane.platform.db.database import execute_core, rowcount_of
 from control_plane.rollout_names import SEPARATOR, flag_of, rollout_name
-from control_plane.rollouts.models import ApprovalRow, PlanVersionRow, RolloutRow
+from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow, RolloutRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def planned_at(session: Session) -> dict[str, datetime]:
 
 def delete(session: Session, flag: str) -> None:
     """Remove a rollout with its plans and approvals."""
-    for row in (ApprovalRow, PlanVersionRow, RolloutRow):
+    for row in (ApprovalRow, PlanApprovalRow, PlanVersionRow, RolloutRow):
         session.execute(sql_delete(row).where(row.flag == flag))
 
 

@@ -17,7 +17,8 @@ from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
-from control_plane.rollouts import store
+from control_plane.rollouts import approvals, store
+from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.segments import segment_notices
 from dashboards import guardrails, summaries
 from dashboards.audience_sentences import segment_sentence
@@ -103,6 +104,11 @@ class RolloutScreen:
     def reaches_production(self) -> bool:
         """Return whether anybody in production may have the flag."""
         return not exposure(self.rollout, PRODUCTION).empty
+
+    @property
+    def takes_approvals(self) -> bool:
+        """Return whether the plan asks others to approve the next step, or a change of it."""
+        return any(approvals.needed(self.rollout, subject) for subject in ApprovalSubject)
 
     @property
     def counts_damage(self) -> bool:

@@ -19,6 +19,7 @@ from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, archive, move_job
+from control_plane.rollouts.approvals import ApprovalSubject
 from flags.administration.definitions import create_flag
 
 FLAG = "SEARCH"
@@ -47,6 +48,14 @@ def approve(session: Session, actor: str, now: datetime, role: str = "owner", re
     found = rollouts.find(session, FLAG)
     change = ChangeContext(now, actor, reason)
     approvals.approve(session, found, change, role=role, expected_version=found.version)
+
+
+def approve_plan(session: Session, actor: str, now: datetime, flag: str = FLAG) -> None:
+    found = rollouts.find(session, flag)
+    change = ChangeContext(now, actor, "Two of us were enough.")
+    approvals.approve(
+        session, found, change, role="owner", expected_version=found.version, subject=ApprovalSubject.PLAN
+    )
 
 
 def advance(session: Session, actor: str, now: datetime) -> Decision:
@@ -157,9 +166,37 @@ def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: dateti
     refused = administration.edit(session, FLAG, wanted, change, expected_version=1)
     assert isinstance(refused, Refusal)
     assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
-    approve(session, "ruth", now)
-    approve(session, "tom", now)
+    for name in ("ruth", "tom"):
+        approve(session, name, now)
+    step_alone = administration.edit(session, FLAG, wanted, change, expected_version=1)
+    assert isinstance(step_alone, Refusal), "whoever approves a step does not give up the next ones"
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
     assert isinstance(administration.edit(session, FLAG, wanted, change, expected_version=1), Transition)
+
+
+def test_whoever_approves_a_change_of_the_plan_approves_no_step(session: Session, now: datetime) -> None:
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
+    assert isinstance(advance(session, "paula", now), Refusal)
+    assert [entry.action for entry in audit.latest(session)][:2] == ["rollout.approve_plan"] * 2
+
+
+def test_one_that_is_off_has_no_step_to_approve(session: Session, now: datetime) -> None:
+    rollouts.roll_back(session, FLAG, ChangeContext(now, "paula", "Wrong."))
+    with pytest.raises(Problem, match="SEARCH has no next step; what can be approved is a change of its plan"):
+        approve(session, "ruth", now)
+    approve_plan(session, "ruth", now)
+
+
+def test_approvals_of_a_plan_are_void_once_the_plan_changes(session: Session, now: datetime) -> None:
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
+    change = ChangeContext(now, "zoe", "An owner.")
+    edited = administration.edit(session, FLAG, replace(plan(now), owner="zoe"), change, expected_version=1)
+    assert isinstance(edited, Transition)
+    weaker = administration.edit(session, FLAG, plan(now, wanted=None), change, expected_version=2)
+    assert isinstance(weaker, Refusal)
 
 
 DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))
@@ -264,11 +301,11 @@ def test_deleting_one_that_was_rolled_back_takes_its_approvals_and_keeps_its_coo
     rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "It fails."))
     version = rollouts.find(session, FLAG).version
     archive.archive(session, FLAG, ChangeContext(now, "paula", "Anew."), expected_version=version)
-    approve(session, "ruth", now)
+    approve_plan(session, "ruth", now)
     refused = deleted(now)
     assert isinstance(refused, Refusal)
     assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
-    approve(session, "tom", now)
+    approve_plan(session, "tom", now)
     assert isinstance(deleted(now), Transition)
     early = planned(now + timedelta(minutes=29))
     assert isinstance(early, Refusal)
