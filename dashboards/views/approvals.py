@@ -46,12 +46,12 @@ def approve(flag: str) -> ResponseReturnValue:
             )
     except Problem as problem:
         flash(unchanged(problem), "refusal")
-        return _page(flag, kept=subject, written=reason), problem.status
+        return _page(flag, refused=subject, reason=reason), problem.status
     flash(gettext("Approved. It holds until the step or the plan changes."), "success")
     return redirect(url_for("pages.approvals_of", flag=flag), 303)
 
 
-def _page(flag: str, *, kept: ApprovalSubject | None = None, written: str = "") -> str:
+def _page(flag: str, *, refused: ApprovalSubject | None = None, reason: str = "") -> str:
     with read_only() as session:
         screen = screens.read(session, flag, clock.now())
-    return render_template("approvals.html", screen=screen, kept=kept, written=written)
+    return render_template("approvals.html", screen=screen, refused=refused, reason=reason)
