@@ -120,7 +120,7 @@ def test_whom_a_rollback_leaves_the_flag_is_told_in_english_as_the_core_tells_it
         ),
         (
             GateResult("approvals", GateStatus.CLOSED, ".", {"approved_by": [], "quorum": 2}),
-            "0 de 2 aprobaciones; faltan 2, de personas que ni hayan hecho este plan ni pidan el paso.",
+            "0 de 2 aprobaciones; faltan 2, de personas que ni hayan hecho este plan ni pidan el cambio.",
         ),
         (
             GateResult(
