@@ -30,7 +30,8 @@ from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import archive, move_job, store
-from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
+from control_plane.rollouts.approvals import ApprovalSubject
+from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow
 from tests.applications import application
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
 from tests.control_plane.rollout_invariants import LATELY, RolloutInvariants
@@ -109,6 +110,15 @@ class RolloutModel(RolloutInvariants):
         for who in people:
             self._approve(who)
 
+    @rule(people=st.permutations(("alice", "bob", "carol")), presses=st.booleans())
+    def approve_a_change_of_the_plan(self, people: list[str], presses: bool) -> None:
+        """Approve that the plan asks for fewer approvals, which is no approval of a step."""
+        for who in people:
+            self._approve(who, ApprovalSubject.PLAN)
+        if presses:
+            self.now += HOUR * 2
+            self.advance(who=people[0], approval="Sure.", behind=0)
+
     @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
     def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
         """Approve and advance once or twice: an approval is for one step, and nobody's own."""
@@ -156,7 +166,11 @@ class RolloutModel(RolloutInvariants):
         def act(session: Session, before: Rollout, change: ChangeContext) -> None:
             backup = self.stored[-min(back, len(self.stored))]
             assert store.compare_and_set(session, backup, expected_version=before.version)
-            for row, number in ((PlanVersionRow, PlanVersionRow.number), (ApprovalRow, ApprovalRow.plan_version)):
+            for row, number in (
+                (PlanVersionRow, PlanVersionRow.number),
+                (ApprovalRow, ApprovalRow.plan_version),
+                (PlanApprovalRow, PlanApprovalRow.plan_version),
+            ):
                 session.execute(delete(row).where(row.flag == self.flag, number > backup.plan_version))
             rollouts.latch_restored(session, self.flag, before, change)
 
