@@ -150,6 +150,8 @@ def status_sentence(
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
     why = _why(rollout, migration, incident)
     lasted = duration(now - rollout.state_changed_at)
+    if rollout.archived_at:
+        return gettext("Archived %(ago)s: nobody has it, and no SDK gets it.", ago=ago(rollout.archived_at, now))
     match rollout.state:
         case RolloutState.RUNNING:
             lasts = gettext("%(reach)s for %(span)s.", reach=_capital(here), span=duration(now - rollout.entered_at))

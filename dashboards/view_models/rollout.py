@@ -20,7 +20,7 @@ from control_plane.rollout_names import flag_of
 from control_plane.rollouts import approvals, store
 from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.segments import segment_notices
-from dashboards import guardrails, summaries
+from dashboards import archive_actions, guardrails, summaries
 from dashboards.audience_sentences import segment_sentence
 from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD
@@ -29,6 +29,7 @@ from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView
 from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
+from dashboards.user_action import UserAction
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
@@ -104,6 +105,16 @@ class RolloutScreen:
     def reaches_production(self) -> bool:
         """Return whether anybody in production may have the flag."""
         return not exposure(self.rollout, PRODUCTION).empty
+
+    @property
+    def face(self) -> str:
+        """Name the badge of the state: what is archived is no longer merely rolled back."""
+        return "archived" if self.rollout.archived else self.rollout.state.value
+
+    @property
+    def endings(self) -> Sequence[UserAction]:
+        """Return the actions by which the rollout ends, or comes back."""
+        return [archive_actions.archive_action(self.rollout, verb) for verb in archive_actions.verbs(self.rollout)]
 
     @property
     def takes_approvals(self) -> bool:

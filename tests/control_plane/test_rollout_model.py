@@ -37,6 +37,7 @@ from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
 from tests.control_plane.rollout_invariants import LATELY, RolloutInvariants
 
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
+SUBJECTS = st.sampled_from((ApprovalSubject.STEP, ApprovalSubject.STEP, ApprovalSubject.PLAN))
 EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 
@@ -105,19 +106,11 @@ class RolloutModel(RolloutInvariants):
             if isinstance(advance, Schedule):
                 assert any(before.entered_at < each <= self.now for each in advance.instants())
 
-    @rule(people=st.sampled_from((("alice",), ("bob",), ("alice", "bob", "carol"), ("alice", "bob", "carol"))))
-    def approve(self, people: tuple[str, ...]) -> None:
+    @rule(people=st.sampled_from((("alice",), ("bob",), *[("alice", "bob", "carol")] * 2)), subject=SUBJECTS)
+    def approve(self, people: tuple[str, ...], subject: ApprovalSubject) -> None:
+        """Approve the step, or that the plan asks for fewer approvals, which is no approval of a step."""
         for who in people:
-            self._approve(who)
-
-    @rule(people=st.permutations(("alice", "bob", "carol")), presses=st.booleans())
-    def approve_a_change_of_the_plan(self, people: list[str], presses: bool) -> None:
-        """Approve that the plan asks for fewer approvals, which is no approval of a step."""
-        for who in people:
-            self._approve(who, ApprovalSubject.PLAN)
-        if presses:
-            self.now += HOUR * 2
-            self.advance(who=people[0], approval="Sure.", behind=0)
+            self._approve(who, subject)
 
     @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
     def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
@@ -166,12 +159,10 @@ class RolloutModel(RolloutInvariants):
         def act(session: Session, before: Rollout, change: ChangeContext) -> None:
             backup = self.stored[-min(back, len(self.stored))]
             assert store.compare_and_set(session, backup, expected_version=before.version)
-            for row, number in (
-                (PlanVersionRow, PlanVersionRow.number),
-                (ApprovalRow, ApprovalRow.plan_version),
-                (PlanApprovalRow, PlanApprovalRow.plan_version),
-            ):
-                session.execute(delete(row).where(row.flag == self.flag, number > backup.plan_version))
+            later = PlanVersionRow.number > backup.plan_version
+            session.execute(delete(PlanVersionRow).where(PlanVersionRow.flag == self.flag, later))
+            for row in (ApprovalRow, PlanApprovalRow):
+                session.execute(delete(row).where(row.flag == self.flag, row.plan_version > backup.plan_version))
             rollouts.latch_restored(session, self.flag, before, change)
 
         if seldom == 1:
