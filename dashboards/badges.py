@@ -142,6 +142,7 @@ STYLES = {
     "shadow": BadgeStyle(N_("Shadow"), Tone.QUIET, "ring"),
     "frozen": BadgeStyle(N_("Frozen"), Tone.CAUTION, "lock"),
     "credits.report_rollback": BadgeStyle(N_("Effects counted"), Tone.QUIET, "dot"),
+    "billing.compare": BadgeStyle(N_("Compared with Stripe"), Tone.QUIET, "eye"),
     "credits.approve_corrections": BadgeStyle(N_("Corrections approved"), Tone.CAUTION, "check"),
     # what a rollback left behind
     "prepared": BadgeStyle(N_("Waits for approval"), Tone.CAUTION, "pause"),

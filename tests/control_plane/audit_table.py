@@ -41,7 +41,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("pages.create_rollout", "pages.edit_plan", "pages.restore_plan"), "tests/dashboards/views/test_plans.py"
     ),
-    "pages.replay_event": "tests/dashboards/views/test_billing.py",
+    **dict.fromkeys(("pages.compare_with_stripe", "pages.replay_event"), "tests/dashboards/views/test_billing.py"),
     **dict.fromkeys(
         ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
     ),
