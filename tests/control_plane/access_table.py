@@ -31,7 +31,7 @@ operator  overrides.deny overrides.end_allow pages.action pages.change_beta page
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
 owner     pages.change_definition pages.change_flag pages.definition pages.operation
-owner     pages.compare_with_stripe pages.restore_flag pages.variances
+owner     pages.compare_with_stripe pages.remove_flag pages.restore_flag pages.variances
 viewer    definitions.create pages.create_flag pages.flag pages.flags
 operator  pages.roll_back
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive

@@ -23,6 +23,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
             "pages.create_flag",
             "pages.switch_flag",
             "pages.change_flag",
+            "pages.remove_flag",
             "pages.restore_flag",
             "pages.change_definition",
         ),
