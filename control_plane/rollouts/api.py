@@ -46,6 +46,15 @@ class ApproveRequest(Request):
     of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
 
 
+class WithdrawRequest(BaseModel):
+    """The body by which somebody takes an approval back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(default="", max_length=2000)
+    of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
+
+
 class AdvanceRequest(Request):
     """The body of an advance."""
 
@@ -205,6 +214,18 @@ def approve(flag: str) -> ResponseReturnValue:
         given = approvals.approve(
             session, found, change, role=role, expected_version=body.expectedVersion, subject=body.of
         )
+        return jsonify({"approvals": [_approval(each, body.of) for each in given]})
+
+
+@bp.delete("/<flag>/approve")
+@require_role("operator")
+@openapi_doc(body=WithdrawRequest)
+def withdraw_approval(flag: str) -> ResponseReturnValue:
+    """Take the caller's own approval back, of the next step or of a change of the plan."""
+    body = WithdrawRequest.model_validate(request.get_json() if request.data else {})
+    with transaction() as session:
+        change = ChangeContext(clock.now(), actor(), body.reason)
+        given = approvals.withdraw(session, service.find(session, flag), change, body.of)
         return jsonify({"approvals": [_approval(each, body.of) for each in given]})
 
 
