@@ -50,17 +50,20 @@ def _storable(value: object, place: str, dropped: list[str]) -> object:
             dropped.append(place)
             return ""
         case list():
-            kept = [(n, each) for n, each in enumerate(value) if _is_kept(each, f"{place}.{n}", dropped)]
-            return [_storable(each, f"{place}.{n}", dropped) for n, each in kept]
+            storable = [(n, each) for n, each in enumerate(value) if _is_storable_at(each, f"{place}.{n}", dropped)]
+            return [_storable(each, f"{place}.{n}", dropped) for n, each in storable]
         case dict():
-            pairs = [(name, each) for name, each in value.items() if _is_kept(name, f"{place}.{name!a}", dropped)]
-            found = [(name, each) for name, each in pairs if _is_kept(each, f"{place}.{name}", dropped)]
+            pairs = [
+                (name, each) for name, each in value.items() if _is_storable_at(name, f"{place}.{name!a}", dropped)
+            ]
+            found = [(name, each) for name, each in pairs if _is_storable_at(each, f"{place}.{name}", dropped)]
             return {name: _storable(each, f"{place}.{name}", dropped) for name, each in found}
         case _:
             return value
 
 
-def _is_kept(value: object, place: str, dropped: list[str]) -> bool:
+def _is_storable_at(value: object, place: str, dropped: list[str]) -> bool:
+    """Return whether a text or another value can be stored; note the place of one that can't."""
     if isinstance(value, str) and not is_storable(value):
         dropped.append(place.lstrip("."))
         return False
