@@ -150,6 +150,8 @@ def status_sentence(
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
     why = _why(rollout, migration, incident)
     lasted = duration(now - rollout.state_changed_at)
+    if rollout.archived_at:
+        return gettext("Archived %(ago)s: nobody has it, and no SDK gets it.", ago=ago(rollout.archived_at, now))
     match rollout.state:
         case RolloutState.RUNNING:
             lasts = gettext("%(reach)s for %(span)s.", reach=_capital(here), span=duration(now - rollout.entered_at))
@@ -168,7 +170,9 @@ def status_sentence(
             return f"{stands} {environments_sentence(rollout)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
-                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=names.candidate
+                "Complete for %(span)s: %(candidate)s serves everybody.",
+                span=duration(now - (rollout.completed_at or rollout.state_changed_at)),
+                candidate=names.candidate,
             )
 
 
@@ -219,7 +223,7 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -
 
 
 def _state(rollout: Rollout, position: Position) -> str:
-    if position < rollout.position or rollout.state is RolloutState.COMPLETE:
+    if position < rollout.position or rollout.completed_at:
         return "done"
     if position > rollout.position:
         return "upcoming"
