@@ -24,7 +24,6 @@ from dashboards.audience_sentences import audience_reach, audience_sentence, is_
 from dashboards.delivered_texts import delivered
 from dashboards.filters import (
     ago,
-    day,
     duration,
     first_sentence,
     joined,
@@ -32,6 +31,7 @@ from dashboards.filters import (
     pluralize,
     sentence,
     sentence_case,
+    utc_day,
 )
 from dashboards.gate_sentences import gate_sentence
 from dashboards.incident_sentences import incident_sentence
@@ -77,7 +77,7 @@ def audience(plan: Plan, phase: Phase) -> str:
     """Describe the audience of a phase, as a sentence without its full stop."""
     if plan.is_of_one_environment and phase.audience == AudienceKind.EVERYONE:
         return gettext("All users in %(environment)s", environment=plan.environment)
-    return audience_sentence(phase, day(plan.new_signups_after))
+    return audience_sentence(phase, utc_day(plan.new_signups_after))
 
 
 def reach(plan: Plan, position: Position) -> str:

@@ -16,7 +16,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.strict_json import is_storable
-from dashboards import actions, assets, filters, language
+from dashboards import actions, assets, filters, language, time_zone
 from dashboards.badges import badge_style
 from dashboards.browser_names import browser_name
 from dashboards.chart_windows import window_labels
@@ -38,7 +38,8 @@ LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 FILTERS = (
-    *("ago", "clock", "count", "day", "iso_day", "joined", "minute", "moment", "moments", "percentage", "plain"),
+    *("ago", "clock", "count", "day", "iso_day", "joined", "minute", "moment", "moments", "offset_at", "percentage"),
+    *("plain", "utc_day", "utc_moment"),
     *("first_sentence", "pluralize", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
 )
 """What templates call as `dashboards/filters.py` does."""
@@ -116,14 +117,16 @@ def _install_language(app: Flask) -> None:
 
 @bp.teardown_app_request
 def reset_language(_error: BaseException | None) -> None:
-    """Leave no language behind: the thread goes on to work for others."""
+    """Leave no language and no time zone behind: the thread goes on to work for others."""
     language.set_language(SOURCE)
+    time_zone.set_time_zone("UTC")
 
 
 @bp.before_request
 def set_reader_language() -> None:
-    """Answer in the language that the reader chose, or that the browser asks for."""
+    """Answer in the language that the reader chose, or that the browser asks for, and by the reader's clock."""
     language.set_language(reader_language())
+    time_zone.set_time_zone(time_zone.reader_zone(request.cookies.get(time_zone.COOKIE)))
 
 
 @bp.before_request
@@ -146,7 +149,7 @@ def add_content_language(response: Response) -> Response:
 @bp.app_context_processor
 def template_globals() -> dict[str, object]:
     """Return the globals of every template: the person, the theme, the navigation."""
-    language.set_language(reader_language())
+    set_reader_language()
     return {
         "me": me(),
         "may": may,

@@ -33,6 +33,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PAPER: ViewportSize = {"width": 794, "height": 1123}
 """A4 at 96 dots per inch."""
 LOCALES = {"en": "en-GB", "es": "es-ES"}
+ZONES = {"en": "UTC", "es": "Europe/Madrid"}
 PATIENCE_MS = 300_000
 HEIGHT_MAX = 12_000
 SEGMENT = """- {contextName: country, operator: IN, values: [ES, FR, PT]}
@@ -219,6 +220,7 @@ def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Map
         with browser.new_context(
             base_url=address,
             locale=LOCALES[code],
+            timezone_id=ZONES[code],
             storage_state=state,
             viewport=viewport,
             color_scheme=scheme,
