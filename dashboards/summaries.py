@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from alerts.analysis.verdicts import Verdict
 from control_plane.audiences.base import AudienceKind
@@ -20,6 +20,7 @@ from control_plane.core.phases import (
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.rollout_names import environment_of, flag_of
+from control_plane.rollouts.phase_dates import days_late
 from dashboards.audience_sentences import audience_reach, audience_sentence, is_share
 from dashboards.delivered_texts import delivered
 from dashboards.filters import (
@@ -51,7 +52,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class PhaseView:
-    """One phase on the timeline. `entered_at` is None where this attempt has not been."""
+    """One phase on the timeline. `entered_at` and `lasted` are None where this attempt has not been."""
 
     number: int
     name: str
@@ -61,6 +62,11 @@ class PhaseView:
     steps: tuple[StepView, ...]
     soak: timedelta
     entered_at: datetime | None
+    lasted: timedelta | None
+    """From its first step until the next phase began, or until now."""
+    planned_start: date | None
+    days_late: int
+    """How many days after its planned start it began, or has not begun yet."""
 
     @property
     def stepped(self) -> bool:
@@ -68,9 +74,9 @@ class PhaseView:
         return len(self.steps) > 1
 
 
-def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseView, ...]:
+def timeline(rollout: Rollout, entered: Mapping[str, datetime], now: datetime) -> tuple[PhaseView, ...]:
     """Return the phases in order; `entered` says when this attempt came to each, by name."""
-    return tuple(_phase_view(rollout, index, entered) for index in range(len(rollout.plan.phases)))
+    return tuple(_phase_view(rollout, index, entered, now) for index in range(len(rollout.plan.phases)))
 
 
 def audience(plan: Plan, phase: Phase) -> str:
@@ -201,11 +207,12 @@ def gates_sentence(gates: Sequence[GateResult]) -> str:
     return gettext("Every gate is open: the rollout may advance.")
 
 
-def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -> PhaseView:
+def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime], now: datetime) -> PhaseView:
     phase = rollout.plan.phases[index]
     steps = tuple(StepView(part, _state(rollout, Position(index, step))) for step, part in enumerate(phase.steps))
     states = {step.state for step in steps}
     state = next((token for token in ("stopped", "current") if token in states), steps[-1].state)
+    entered_at = entered.get(phase.name) if state != "upcoming" else None
     return PhaseView(
         number=index + 1,
         name=phase.name,
@@ -214,8 +221,19 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -
         state=state,
         steps=steps,
         soak=phase.soak,
-        entered_at=entered.get(phase.name) if state != "upcoming" else None,
+        entered_at=entered_at,
+        lasted=_left_at(rollout, index, entered, now) - entered_at if entered_at else None,
+        planned_start=phase.planned_start,
+        days_late=days_late(phase, entered_at or now) if entered_at or state == "upcoming" else 0,
     )
+
+
+def _left_at(rollout: Rollout, index: int, entered: Mapping[str, datetime], now: datetime) -> datetime:
+    """Return when the phase after it began; for the one that was reached last, when that ended, or now."""
+    if index < rollout.position.phase:
+        later = [entered[each.name] for each in rollout.plan.phases[index + 1 :] if each.name in entered]
+        return min(later, default=now)
+    return rollout.state_changed_at if rollout.latched or rollout.state is RolloutState.COMPLETE else now
 
 
 def _state(rollout: Rollout, position: Position) -> str:

@@ -11,13 +11,15 @@ from control_plane import rollouts
 from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
+from control_plane.core.moves import next_move
+from control_plane.core.phase_gates import AdvanceMode
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import SideNames
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
-from control_plane.rollouts import store
+from control_plane.rollouts import approvals, store
 from control_plane.rollouts.segments import segment_notices
 from dashboards import guardrails, summaries
 from dashboards.audience_sentences import segment_sentence
@@ -26,6 +28,7 @@ from dashboards.charts import CARD
 from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView
+from dashboards.move_sentences import move_sentence
 from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
@@ -49,6 +52,8 @@ class RolloutScreen:
     phases: tuple[PhaseView, ...]
     gates: tuple[GateResult, ...]
     rearm_gates: tuple[GateResult, ...]
+    move: str
+    """When the plan takes its next step by itself; empty where a person does."""
     alerts: tuple[AlertView, ...]
     silenced: tuple[Override, ...]
     """Alerts of any rollout that may only notify for now."""
@@ -182,8 +187,9 @@ def read(
         sentence=summaries.status_sentence(
             rollout, gates, now, migration_of(flag), incident=audit_entry.incident(rollout, entries)
         ),
-        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
+        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries), now),
         gates=tuple(gates),
+        move=_move(session, rollout, gates, now),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, scale=scale, frame=CARD, entries=entries),
         silenced=alerts.silenced(session, now=now),
@@ -196,6 +202,13 @@ def read(
         segments=[segment_sentence(each) for each in segment_notices(session, rollout.plan)],
         others=sorted(of_flag),
     )
+
+
+def _move(session: Session, rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
+    if rollout.phase.advance is AdvanceMode.BY_HAND or rollout.state is not RolloutState.RUNNING:
+        return ""
+    move = next_move(rollout, gates, now=now, is_approved=bool(approvals.given(session, rollout)))
+    return move_sentence(rollout, move, gates)
 
 
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:

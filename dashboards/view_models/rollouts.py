@@ -132,7 +132,7 @@ def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetim
     return RolloutLine(
         rollout=rollout,
         stage=stage(rollout, now),
-        phases=summaries.timeline(rollout, {}),
+        phases=summaries.timeline(rollout, {}, now),
         sentence=summaries.status_sentence(
             rollout, gates, now, migration_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
         ),

@@ -38,9 +38,9 @@ LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 FILTERS = (
-    *("ago", "clock", "count", "day", "iso_day", "joined", "minute", "moment", "moments", "offset_at", "percentage"),
-    *("plain", "utc_day", "utc_moment"),
-    *("first_sentence", "pluralize", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
+    *("ago", "clock", "count", "day", "duration", "first_sentence", "iso_day", "joined", "minute", "moment", "moments"),
+    *("offset_at", "percentage", "plain", "pluralize", "rollout_title", "sentence_case", "share", "span"),
+    *("stored_sentence", "tenths", "utc_day", "utc_moment"),
 )
 """What templates call as `dashboards/filters.py` does."""
 
