@@ -8,6 +8,7 @@ from alerts.analysis.verdicts import Verdict
 from control_plane.audiences.base import AudienceKind
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
+from control_plane.core.lateness import days_late
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -20,7 +21,6 @@ from control_plane.core.phases import (
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.rollout_names import environment_of, flag_of
-from control_plane.rollouts.phase_dates import days_late
 from dashboards.audience_sentences import audience_reach, audience_sentence, is_share
 from dashboards.delivered_texts import delivered
 from dashboards.filters import (

@@ -1,8 +1,9 @@
 """Planned and actual dates of phases: what was entered when, and what is late. Pure."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, time
+from datetime import datetime
 
+from control_plane.core.lateness import days_late
 from control_plane.core.phases import Phase, Rollout
 from control_plane.platform.auth.audit import Entry
 
@@ -11,13 +12,6 @@ def phase_dates(rollout: Rollout, entries: Iterable[Entry], now: datetime) -> li
     """Return for each phase its planned start, when this attempt entered it first, and how many days late that is."""
     entered = _entered(rollout, entries)
     return [_dates(phase, entered.get(phase.name), now) for phase in rollout.plan.phases]
-
-
-def days_late(phase: Phase, begun: datetime) -> int:
-    """Return how many whole days after its planned start a phase begins at `begun`; 0 where none is planned."""
-    if phase.planned_start is None:
-        return 0
-    return max(0, (begun - datetime.combine(phase.planned_start, time(0), UTC)).days)
 
 
 def _entered(rollout: Rollout, entries: Iterable[Entry]) -> Mapping[str, datetime]:

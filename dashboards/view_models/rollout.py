@@ -35,6 +35,7 @@ from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
 from dashboards.view_models.remediation import RemediationView
+from flags.client_features.reach_counts import REACH_COUNTS, Reach
 
 ENTRIES_READ, ENTRIES_MAX = 100, 6
 OBSERVED = timedelta(minutes=5)
@@ -61,6 +62,8 @@ class RolloutScreen:
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     observed: float | None
     """The part of the answers that the candidate gave since the last change, in five minutes at most."""
+    known: Reach | None
+    """How many of the known users have the flag; None until that was counted."""
     guard: GuardView
     entries: tuple[EntryView, ...]
     window: ChartWindow
@@ -195,6 +198,7 @@ def read(
         silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
+        known=REACH_COUNTS.get().find(rollout),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
