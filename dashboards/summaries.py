@@ -151,6 +151,8 @@ def status_sentence(
 ) -> str:
     """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them.
 
+    The name of the state itself stands beside it on every page, as its badge or its heading.
+
     `incident` is what the guard acted on, if it did.
     """
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
@@ -166,7 +168,7 @@ def status_sentence(
             return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
             stands = gettext(
-                "Rolled back %(ago)s; %(serves)s. %(why)s",
+                "This attempt ended %(ago)s; %(serves)s. %(why)s",
                 ago=ago(rollout.state_changed_at, now),
                 serves=serves_sentence(rollout, names),
                 why=why,

@@ -64,9 +64,9 @@ def test_a_held_rollout_tells_who_holds_it_and_why(by_guard: bool, holder: str) 
 
 def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:
     rolled_back = rollout(state=RolloutState.ROLLED_BACK)
-    narrow = "Rolled back 23 h ago; legacy serves everybody in production. Errors rose."
+    narrow = "This attempt ended 23 h ago; legacy serves everybody in production. Errors rose."
     assert status(rolled_back) == f"{narrow} Development and staging keep the flag."
-    wide = "Rolled back 23 h ago; legacy serves everybody. Errors rose."
+    wide = "This attempt ended 23 h ago; legacy serves everybody. Errors rose."
     assert status(replace(rolled_back, latches_all=True)) == wide
 
 
