@@ -69,7 +69,7 @@ class RolloutScreen:
     window: ChartWindow
     """How much time the charts show."""
     remediation: RemediationView | None
-    """What the rollback that ended this attempt left behind."""
+    """What the rollback that ended this attempt left behind, or an earlier one whose corrections still wait."""
     segments: Sequence[str]
     """What became of segments that the plan names, in sentences."""
     others: Sequence[str]
@@ -202,7 +202,7 @@ def read(
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
-        remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        remediation=remediation.of_rollout(session, rollout) if flag == FLAG else None,
         segments=[segment_sentence(each) for each in segment_notices(session, rollout.plan)],
         others=sorted(of_flag),
     )
