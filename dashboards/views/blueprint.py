@@ -2,10 +2,12 @@
 
 import re
 import shlex
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
 
 from alerts.overrides.store import Override
 from control_plane.platform import clock
@@ -79,6 +81,7 @@ def init_app(app: Flask) -> None:
     """Mount the screens and give the templates their words."""
     app.register_blueprint(bp)
     _install_language(app)
+    app.jinja_env.globals["page_address"] = page_address  # for macros, which see no context
     app.jinja_env.filters.update({name: getattr(filters, name) for name in FILTERS})
     app.jinja_env.filters.update(
         chart_time=lambda number, chart: (filters.day_and_minute if chart.over_days else filters.minute)(number),
@@ -198,6 +201,18 @@ def form_value(form: str, name: str, default: str = "") -> str:
     """Return what was written into a field of a form that was refused, where the page is shown again for it."""
     posted = request.form if request.method == "POST" and request.form.get("form") == form else {}
     return str(posted.get(name, default))
+
+
+def page_address() -> str:
+    """Return where the page can be had again; for one that answers a refused form, that is where the form stood."""
+    if request.method == "GET":
+        return request.full_path if request.query_string else request.path
+    before = urlsplit(request.referrer or "")
+    try:
+        current_app.url_map.bind("").match(before.path, method="GET")
+    except HTTPException:
+        return "/"
+    return f"{before.path}?{before.query}" if before.query else before.path
 
 
 def silenced_count() -> tuple[Override, ...]:

@@ -44,6 +44,8 @@ IMPOSSIBLE = {
     "rollback": N_("Nothing was changed: it is not possible to roll back now."),
     "rearm": N_("Nothing was changed: it is not possible to re-arm now."),
 }
+LATER = {"VERSION_CONFLICT", "GATE_CLOSED", "GATE_UNKNOWN", "REASON_REQUIRED", "COOL_DOWN"}
+"""Why an action is refused that is still there to be taken."""
 VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 
 
@@ -83,10 +85,15 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
     with transaction() as session:
         decision = _decide(session, flag, verb, clock.now())
     _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
-    if isinstance(decision, Refusal) and {reason.code for reason in decision.reasons} == {"VERSION_CONFLICT"}:
+    if isinstance(decision, Refusal) and _is_still_wanted(decision):
         # Whoever still wants it has the new version before them, and what they wrote.
         return _action_page(flag, verb, request.form.get("reason", "")), 409
     return redirect(url_for("pages.rollout", flag=flag), 303)
+
+
+def _is_still_wanted(refusal: Refusal) -> bool:
+    """Return whether the same may be done later, or by another reason: the rollout is not past it."""
+    return {reason.code for reason in refusal.reasons} <= LATER
 
 
 def _action_page(flag: str, verb: str, reason: str = "") -> str:
