@@ -95,8 +95,9 @@ function preview(form) {
   const fill = (page) => {
     const inText = document.activeElement.id === "text";
     const inFields = document.activeElement.closest("#plan-fields") !== null;
-    for (const id of ["plan-base", "plan-outcome", ...(inFields ? [] : ["plan-fields"])]) {
+    for (const id of ["plan-templates", "plan-base", "plan-outcome", ...(inFields ? [] : ["plan-fields"])]) {
       const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
+      if (!old || !fresh) continue;
       const open = new Set([...old.querySelectorAll("details[open]")].map((details) => details.id));
       for (const details of fresh.querySelectorAll("details[id]")) details.open ||= open.has(details.id);
       if (old.innerHTML !== fresh.innerHTML) old.innerHTML = fresh.innerHTML;
