@@ -1,6 +1,6 @@
 """A rollout in words: whom it reaches, how it stands, what its next step does, and its phases as a timeline. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -92,22 +92,23 @@ def reach(plan: Plan, position: Position) -> str:
     return audience_reach(phase, percentage(phase.steps[position.step]))
 
 
-def reach_now(rollout: Rollout) -> str:
+def reach_now(rollout: Rollout, elsewhere: Collection[str] = ()) -> str:
     """Describe whom the flag reaches; nobody while it is rolled back, but where a rollback left it on."""
     if rollout.latched:
-        names = environments_on(rollout)
+        names = environments_on(rollout, elsewhere)
         return joined(names) if names else gettext("nobody")
     return reach(rollout.plan, rollout.position)
 
 
-def decided_elsewhere(flag: str, names: Iterable[str]) -> str:
-    """Say in which environments other rollouts decide than the one of `flag`; empty where it decides in all of its own.
-
-    `names` are those of rollouts, of any flag.
-    """
+def environments_elsewhere(flag: str, names: Iterable[str]) -> Sequence[str]:
+    """Return the environments in which other rollouts decide than the one of `flag`, among the `names` of rollouts."""
     if environment_of(flag) is not None:
-        return ""
-    found = sorted(name for each in names if flag_of(each) == flag and (name := environment_of(each)))
+        return ()
+    return sorted(name for each in names if flag_of(each) == flag and (name := environment_of(each)))
+
+
+def decided_elsewhere(found: Sequence[str]) -> str:
+    """Say in which environments other rollouts decide; empty where this one decides in all of its own."""
     if not found:
         return ""
     return ngettext(
@@ -142,18 +143,18 @@ def step_back_label(rollout: Rollout) -> str | None:
 
 def status_sentence(
     rollout: Rollout,
-    gates: Sequence[GateResult],
+    gates: Sequence[GateResult] | None,
     now: datetime,
     migration: Migration | None = CREDITS,
     *,
-    gates_known: bool = True,
     incident: Verdict | None = None,
+    elsewhere: Collection[str] = (),
 ) -> str:
     """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them.
 
     The name of the state itself stands beside it on every page, as its badge or its heading.
 
-    `incident` is what the guard acted on, if it did.
+    `incident` is what the guard acted on, if it did; of the environments in `elsewhere` other rollouts decide.
     """
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
     why = _why(rollout, migration, incident)
@@ -161,7 +162,7 @@ def status_sentence(
     match rollout.state:
         case RolloutState.RUNNING:
             lasts = gettext("%(reach)s for %(span)s.", reach=_capital(here), span=duration(now - rollout.entered_at))
-            return f"{lasts} {gates_sentence(gates)}" if gates_known else lasts
+            return f"{lasts} {gates_sentence(gates)}" if gates is not None else lasts
         case RolloutState.HELD:
             if rollout.held_by_guard:
                 return gettext("Held by the guard at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
@@ -173,7 +174,7 @@ def status_sentence(
                 serves=serves_sentence(rollout, names),
                 why=why,
             )
-            return f"{stands} {environments_sentence(rollout)}".strip()
+            return f"{stands} {environments_sentence(rollout, elsewhere)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
                 "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=names.candidate

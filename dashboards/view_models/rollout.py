@@ -82,7 +82,11 @@ class RolloutScreen:
     @property
     def elsewhere(self) -> str:
         """Say where other rollouts of the flag decide; empty where none does."""
-        return summaries.decided_elsewhere(self.flag, self.others)
+        return summaries.decided_elsewhere(self._elsewhere)
+
+    @property
+    def _elsewhere(self) -> Sequence[str]:
+        return summaries.environments_elsewhere(self.flag, self.others)
 
     @property
     def overrides(self) -> Sequence[Override]:
@@ -100,12 +104,12 @@ class RolloutScreen:
     @property
     def reach(self) -> str:
         """Describe whom the plan admits at this step; nobody while it is rolled back."""
-        return summaries.reach_now(self.rollout)
+        return summaries.reach_now(self.rollout, self._elsewhere)
 
     @property
     def stays_on(self) -> bool:
         """Return whether a rollback left the flag on somewhere."""
-        return bool(environments_on(self.rollout))
+        return bool(environments_on(self.rollout, self._elsewhere))
 
     @property
     def reaches_production(self) -> bool:
@@ -188,7 +192,12 @@ def read(
         rollout=rollout,
         names=localized_names(migration_of(flag)),
         sentence=summaries.status_sentence(
-            rollout, gates, now, migration_of(flag), incident=audit_entry.incident(rollout, entries)
+            rollout,
+            gates,
+            now,
+            migration_of(flag),
+            incident=audit_entry.incident(rollout, entries),
+            elsewhere=summaries.environments_elsewhere(flag, of_flag),
         ),
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries), now),
         gates=tuple(gates),

@@ -70,6 +70,16 @@ def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:
     assert status(replace(rolled_back, latches_all=True)) == wide
 
 
+def test_a_rollback_says_nothing_of_an_environment_with_a_rollout_of_its_own() -> None:
+    rolled_back = rollout(state=RolloutState.ROLLED_BACK)
+    elsewhere = summaries.environments_elsewhere(FLAG, [FLAG, f"{FLAG}@staging", "OTHER@development"])
+    assert elsewhere == ["staging"]
+    said = summaries.status_sentence(rolled_back, None, NOW, elsewhere=elsewhere)
+    assert said.endswith("Errors rose. Development keeps the flag.")
+    assert summaries.reach_now(rolled_back, elsewhere) == "development"
+    assert summaries.reach_now(rolled_back, ["development", "staging"]) == "nobody"
+
+
 def test_a_complete_rollout_says_that_v2_serves() -> None:
     assert status(rollout(Position(3, 3), RolloutState.COMPLETE)) == "Complete for 23 h: v2 serves everybody."
 
