@@ -159,6 +159,8 @@ def status_sentence(
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
     why = _why(rollout, migration, incident)
     lasted = duration(now - rollout.state_changed_at)
+    if rollout.archived_at:
+        return gettext("Archived %(ago)s: nobody has it, and no SDK gets it.", ago=ago(rollout.archived_at, now))
     match rollout.state:
         case RolloutState.RUNNING:
             lasts = gettext("%(reach)s for %(span)s.", reach=_capital(here), span=duration(now - rollout.entered_at))
@@ -177,7 +179,9 @@ def status_sentence(
             return f"{stands} {environments_sentence(rollout, elsewhere)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
-                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=names.candidate
+                "Complete for %(span)s: %(candidate)s serves everybody.",
+                span=duration(now - (rollout.completed_at or rollout.state_changed_at)),
+                candidate=names.candidate,
             )
 
 
@@ -236,11 +240,11 @@ def _left_at(rollout: Rollout, index: int, entered: Mapping[str, datetime], now:
     if index < rollout.position.phase:
         later = [entered[each.name] for each in rollout.plan.phases[index + 1 :] if each.name in entered]
         return min(later, default=now)
-    return rollout.state_changed_at if rollout.latched or rollout.state is RolloutState.COMPLETE else now
+    return rollout.state_changed_at if rollout.latched else rollout.completed_at or now
 
 
 def _state(rollout: Rollout, position: Position) -> str:
-    if position < rollout.position or rollout.state is RolloutState.COMPLETE:
+    if position < rollout.position or rollout.completed_at:
         return "done"
     if position > rollout.position:
         return "upcoming"

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from alerts.overrides.store import Override
 from control_plane import rollouts
-from control_plane.core import transitions
+from control_plane.core import rollbacks
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.moves import next_move
@@ -20,8 +20,9 @@ from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
 from control_plane.rollouts import approvals, store
+from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.segments import segment_notices
-from dashboards import guardrails, summaries
+from dashboards import archive_actions, guardrails, summaries
 from dashboards.audience_sentences import segment_sentence
 from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD
@@ -31,6 +32,7 @@ from dashboards.guardrails import AlertView
 from dashboards.move_sentences import move_sentence
 from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
+from dashboards.user_action import UserAction
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
@@ -117,6 +119,21 @@ class RolloutScreen:
         return not exposure(self.rollout, PRODUCTION).empty
 
     @property
+    def face(self) -> str:
+        """Name the badge of the state: what is archived is no longer merely rolled back."""
+        return "archived" if self.rollout.archived else self.rollout.state.value
+
+    @property
+    def endings(self) -> Sequence[UserAction]:
+        """Return the actions by which the rollout ends, or comes back."""
+        return [archive_actions.archive_action(self.rollout, verb) for verb in archive_actions.verbs(self.rollout)]
+
+    @property
+    def takes_approvals(self) -> bool:
+        """Return whether the plan asks others to approve the next step, or a change of it."""
+        return any(approvals.needed(self.rollout, subject) for subject in ApprovalSubject)
+
+    @property
     def counts_damage(self) -> bool:
         """Return whether a report on the rollback is being prepared."""
         return self.rollout.latched and self.in_journal and self.remediation is None
@@ -164,7 +181,7 @@ class RolloutScreen:
     @property
     def rearm_from(self) -> datetime | None:
         """When the cool-down ends; None unless it runs."""
-        ends = transitions.cool_down_ends(self.rollout)
+        ends = rollbacks.cool_down_ends(self.rollout)
         return ends if self.rollout.latched and self.now < ends else None
 
     @property

@@ -11,11 +11,13 @@ from control_plane.platform.problems import Problem
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
 from credits_engine.billing.reconciliation import corrections
+from credits_engine.billing.reconciliation.jobs import request_check
 from credits_engine.billing.store.inbox import State
 from dashboards.language import gettext
 from dashboards.problem_sentences import unchanged
 from dashboards.view_models import billing as screens
 from dashboards.views.blueprint import bp, row_id
+from dashboards.views.refusals import flash_refusal
 
 REASON_CHARACTERS = 300
 
@@ -34,6 +36,18 @@ def _page() -> str:
     with read_only() as session:
         screen = screens.read(session, state=state, before=before, now=clock.now())
     return render_template("billing.html", screen=screen, states=screens.STATES)
+
+
+@bp.post("/billing/compare")
+@authorization.require_role("owner")
+def compare_with_stripe() -> ResponseReturnValue:
+    """Let the leader compare with Stripe now instead of once a day."""
+    with flash_refusal():
+        stripe_gateway()  # without a key nobody can be asked
+        with transaction() as session:
+            request_check(session, ChangeContext(clock.now(), authorization.actor(), "Asked for on the page."))
+        flash(gettext("It is compared within a minute; what differs is listed here."), "success")
+    return redirect(url_for("pages.billing"), 303)
 
 
 @bp.post("/billing/findings/<int:finding_id>")

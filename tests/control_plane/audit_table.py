@@ -23,6 +23,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
             "pages.create_flag",
             "pages.switch_flag",
             "pages.change_flag",
+            "pages.remove_flag",
             "pages.restore_flag",
             "pages.change_definition",
         ),
@@ -41,14 +42,14 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("pages.create_rollout", "pages.edit_plan", "pages.restore_plan"), "tests/dashboards/views/test_plans.py"
     ),
-    "pages.replay_event": "tests/dashboards/views/test_billing.py",
+    **dict.fromkeys(("pages.compare_with_stripe", "pages.replay_event"), "tests/dashboards/views/test_billing.py"),
     **dict.fromkeys(
         ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
     ),
     **dict.fromkeys(
         ("plans.create", "plans.edit", "plans.restore"), "tests/control_plane/plans/test_administration.py"
     ),
-    "rollouts.approve": "tests/control_plane/rollouts/test_approvals.py",
+    **dict.fromkeys(("pages.approve", "rollouts.approve"), "tests/control_plane/rollouts/test_approvals.py"),
     **dict.fromkeys(
         ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/rollouts/test_archive.py"
     ),

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, LOWEST, Plan, Position, Rollout, RolloutState, default_plan, positions
+from control_plane.core.phases import FLAG, LOWEST, Plan, Position, Rollout, RolloutState, positions
 from dashboards import summaries
 from dashboards.filters import NARROW
 from dashboards.language import use_language
@@ -84,6 +85,11 @@ def test_a_complete_rollout_says_that_v2_serves() -> None:
     assert status(rollout(Position(3, 3), RolloutState.COMPLETE)) == "Complete for 23 h: v2 serves everybody."
 
 
+def test_a_complete_rollout_counts_from_its_completion_not_from_the_end_of_a_hold() -> None:
+    complete = rollout(Position(3, 3), RolloutState.COMPLETE, completed_at=NOW - timedelta(days=9))
+    assert status(complete) == "Complete for 9 d: v2 serves everybody."
+
+
 def test_the_button_names_where_the_next_step_leads() -> None:
     labels = [summaries.advance_label(rollout(position)).replace(NARROW, " ") for position in positions(PLAN)]
     assert labels[:3] == [
@@ -139,7 +145,7 @@ def test_a_rollback_shows_where_it_stopped() -> None:
 
 
 def test_a_complete_rollout_is_done_to_its_last_step() -> None:
-    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE), {}, NOW)
+    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE, completed_at=NOW), {}, NOW)
     assert {step.state for view in views for step in view.steps} == {"done"}
 
 
