@@ -14,7 +14,7 @@ from playwright.sync_api import ViewportSize, expect
 from control_plane.core.phases import FLAG
 from dashboards.filters import NARROW
 from tests.browser.conftest import VIEWPORT, OpenPage
-from tests.browser.example_rollouts import PLAIN_FLAG, STRIPE_EVENT, USER
+from tests.browser.example_rollouts import APPROVED_FLAG, PLAIN_FLAG, STRIPE_EVENT, USER
 from tests.browser.pages import sign_in
 from tests.browser.visitor import Visitor
 
@@ -88,6 +88,28 @@ def test_d_approving_an_advance(visit: Visit) -> None:
     alice.button("Advance to 25 % of new signups")
     alice.expect("done.")
     assert alice.clicks == 3
+
+
+def test_d_approving_as_one_of_the_others_whom_the_plan_asks(visit: Visit) -> None:
+    alice = visit()
+    alice.link(APPROVED_FLAG)
+    alice.link("Approve…")
+    alice.fill("Why do you approve it?", "Support has seen it.")
+    alice.button("Approve the step")
+    alice.expect("Approved by ruth, alice.")
+    assert alice.clicks == 3
+
+
+def test_e_the_end_of_a_flag_that_was_rolled_back(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Roll back… ARCHIVED_BY_CLICKS")
+    alice.fill("Reason", "Nobody wants it.")
+    alice.button("Roll back")
+    alice.link("Archive…")
+    alice.fill("Reason", "Its switch is out of the code.")
+    alice.button("Archive")
+    alice.expect("nobody has it, and no SDK gets it.")
+    assert alice.clicks == 4
 
 
 def test_e_holding_resuming_and_one_step_back(visit: Visit) -> None:
