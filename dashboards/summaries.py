@@ -153,7 +153,6 @@ def status_sentence(
     """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them.
 
     The name of the state itself stands beside it on every page, as its badge or its heading.
-
     `incident` is what the guard acted on, if it did; of the environments in `elsewhere` other rollouts decide.
     """
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
@@ -170,12 +169,9 @@ def status_sentence(
                 return gettext("Held by the guard at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
             return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
-            stands = gettext(
-                "This attempt ended %(ago)s; %(serves)s. %(why)s",
-                ago=ago(rollout.state_changed_at, now),
-                serves=serves_sentence(rollout, names),
-                why=why,
-            )
+            ended = ago(rollout.state_changed_at, now)
+            serves = serves_sentence(rollout, names)
+            stands = gettext("This attempt ended %(ago)s; %(serves)s. %(why)s", ago=ended, serves=serves, why=why)
             return f"{stands} {environments_sentence(rollout, elsewhere)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
