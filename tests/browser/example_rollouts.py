@@ -112,7 +112,7 @@ def _live_through(now: datetime) -> None:
 
 def _consume(now: datetime) -> None:
     """Fill the directory and consume for one of its users, until v2 and legacy have different limits to go by."""
-    others = [UserAttributes(f"u-{number}", "free", now - timedelta(days=number // 4)) for number in OTHER_USERS]
+    others = [UserAttributes(f"u-{number}", "free", now - timedelta(days=number % 60)) for number in OTHER_USERS]
     with transaction() as session:
         upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True), *others], now=now)
     for number in range(12):
