@@ -67,14 +67,18 @@ class ReachCounts:
     def count(self, now: datetime) -> None:
         """Count the rollouts that somebody has looked at of late, where that is due."""
         present = monotonic()
-        self._looked_at = {flag: at for flag, at in self._looked_at.items() if present - at < WANTED_SECONDS}
-        for flag in tuple(self._looked_at):
+        # Copied at once: pages note what they look at meanwhile.
+        looked_at = self._looked_at.copy()
+        wanted = [flag for flag, at in looked_at.items() if present - at < WANTED_SECONDS]
+        for flag in wanted:
             with read_only() as session:
                 rollout = rollout_store.load(session, flag)
                 found = _flag(session, rollout) if rollout and self._is_due(rollout, present) else None
             if rollout and found:
                 self._counted[flag] = self._reach(found, rollout.version, now)
-        self._counted = {flag: each for flag, each in self._counted.items() if flag in self._looked_at}
+        for flag in looked_at.keys() - set(wanted):
+            self._looked_at.pop(flag, None)
+            self._counted.pop(flag, None)
 
     def _is_due(self, rollout: Rollout, present: float) -> bool:
         last = self._counted.get(rollout.flag)
