@@ -53,10 +53,12 @@ def _storable(value: object, place: str, dropped: list[str]) -> object:
             storable = [(n, each) for n, each in enumerate(value) if _is_storable_at(each, f"{place}.{n}", dropped)]
             return [_storable(each, f"{place}.{n}", dropped) for n, each in storable]
         case dict():
-            pairs = [
-                (name, each) for name, each in value.items() if _is_storable_at(name, f"{place}.{name!a}", dropped)
+            found = [
+                (name, each)
+                for name, each in value.items()
+                if _is_storable_at(name, f"{place}.{name!a}", dropped)
+                and _is_storable_at(each, f"{place}.{name}", dropped)
             ]
-            found = [(name, each) for name, each in pairs if _is_storable_at(each, f"{place}.{name}", dropped)]
             return {name: _storable(each, f"{place}.{name}", dropped) for name, each in found}
         case _:
             return value

@@ -11,6 +11,8 @@ from control_plane import rollouts
 from control_plane.core import rollbacks
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
+from control_plane.core.moves import next_move
+from control_plane.core.phase_gates import AdvanceMode
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import SideNames
 from control_plane.experiments.registry import migration_of
@@ -27,6 +29,7 @@ from dashboards.charts import CARD
 from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView
+from dashboards.move_sentences import move_sentence
 from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
 from dashboards.user_action import UserAction
@@ -34,6 +37,7 @@ from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
 from dashboards.view_models.remediation import RemediationView
+from flags.client_features.reach_counts import REACH_COUNTS, Reach
 
 ENTRIES_READ, ENTRIES_MAX = 100, 6
 OBSERVED = timedelta(minutes=5)
@@ -51,6 +55,8 @@ class RolloutScreen:
     phases: tuple[PhaseView, ...]
     gates: tuple[GateResult, ...]
     rearm_gates: tuple[GateResult, ...]
+    move: str
+    """When the plan takes its next step by itself; empty where a person does."""
     alerts: tuple[AlertView, ...]
     silenced: tuple[Override, ...]
     """Alerts of any rollout that may only notify for now."""
@@ -58,12 +64,14 @@ class RolloutScreen:
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     observed: float | None
     """The part of the answers that the candidate gave since the last change, in five minutes at most."""
+    known: Reach | None
+    """How many of the known users have the flag; None until that was counted."""
     guard: GuardView
     entries: tuple[EntryView, ...]
     window: ChartWindow
     """How much time the charts show."""
     remediation: RemediationView | None
-    """What the rollback that ended this attempt left behind."""
+    """What the rollback that ended this attempt left behind, or an earlier one whose corrections still wait."""
     segments: Sequence[str]
     """What became of segments that the plan names, in sentences."""
     others: Sequence[str]
@@ -76,7 +84,11 @@ class RolloutScreen:
     @property
     def elsewhere(self) -> str:
         """Say where other rollouts of the flag decide; empty where none does."""
-        return summaries.decided_elsewhere(self.flag, self.others)
+        return summaries.decided_elsewhere(self._elsewhere)
+
+    @property
+    def _elsewhere(self) -> Sequence[str]:
+        return summaries.environments_elsewhere(self.flag, self.others)
 
     @property
     def overrides(self) -> Sequence[Override]:
@@ -94,12 +106,12 @@ class RolloutScreen:
     @property
     def reach(self) -> str:
         """Describe whom the plan admits at this step; nobody while it is rolled back."""
-        return summaries.reach_now(self.rollout)
+        return summaries.reach_now(self.rollout, self._elsewhere)
 
     @property
     def stays_on(self) -> bool:
         """Return whether a rollback left the flag on somewhere."""
-        return bool(environments_on(self.rollout))
+        return bool(environments_on(self.rollout, self._elsewhere))
 
     @property
     def reaches_production(self) -> bool:
@@ -197,22 +209,36 @@ def read(
         rollout=rollout,
         names=localized_names(migration_of(flag)),
         sentence=summaries.status_sentence(
-            rollout, gates, now, migration_of(flag), incident=audit_entry.incident(rollout, entries)
+            rollout,
+            gates,
+            now,
+            migration_of(flag),
+            incident=audit_entry.incident(rollout, entries),
+            elsewhere=summaries.environments_elsewhere(flag, of_flag),
         ),
-        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
+        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries), now),
         gates=tuple(gates),
+        move=_move(session, rollout, gates, now),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, scale=scale, frame=CARD, entries=entries),
         silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
+        known=REACH_COUNTS.get().find(rollout),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
-        remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        remediation=remediation.of_rollout(session, rollout) if flag == FLAG else None,
         segments=[segment_sentence(each) for each in segment_notices(session, rollout.plan)],
         others=sorted(of_flag),
     )
+
+
+def _move(session: Session, rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
+    if rollout.phase.advance is AdvanceMode.BY_HAND or rollout.state is not RolloutState.RUNNING:
+        return ""
+    move = next_move(rollout, gates, now=now, is_approved=bool(approvals.given(session, rollout)))
+    return move_sentence(rollout, move, gates)
 
 
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:

@@ -19,6 +19,7 @@ from tests.browser.visitor import Visitor
 from tests.serving import serving
 
 VIEWPORT: ViewportSize = {"width": 1200, "height": 860}
+OPTIONS = {"viewport": VIEWPORT, "reduced_motion": "reduce", "timezone_id": "UTC"}
 
 OpenPage = Callable[..., Page]
 Visit = Callable[..., Visitor]
@@ -89,7 +90,7 @@ def open_page(browser: Browser, base_url: str, complaints: list[str]) -> Iterato
     contexts = []
 
     def open_page(**options: Any) -> Page:
-        context = browser.new_context(base_url=base_url, **{"viewport": VIEWPORT, "reduced_motion": "reduce"} | options)
+        context = browser.new_context(base_url=base_url, **OPTIONS | options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.extend(_complaint(message)))

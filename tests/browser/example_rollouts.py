@@ -55,6 +55,7 @@ APPROVED_FLAG = "SEARCH_BY_MEANING"
 """Its plan asks two others to approve each step, and one of them has."""
 STRIPE_EVENT = "evt_staged"
 USER = "u-17"
+OTHER_USERS = range(100, 500)
 TRAFFIC_MINUTES = 125
 OPERATIONS = range(30, 80)
 FAILURE_RATES = {"v2": 0.002, "legacy": 0.004}
@@ -110,9 +111,10 @@ def _live_through(now: datetime) -> None:
 
 
 def _consume(now: datetime) -> None:
-    """Consume for one user of the directory, until v2 and legacy have different limits to go by."""
+    """Fill the directory and consume for one of its users, until v2 and legacy have different limits to go by."""
+    others = [UserAttributes(f"u-{number}", "free", now - timedelta(days=number % 60)) for number in OTHER_USERS]
     with transaction() as session:
-        upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True)], now=now)
+        upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True), *others], now=now)
     for number in range(12):
         moment = now - timedelta(minutes=30 - number)
         run_operation(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
