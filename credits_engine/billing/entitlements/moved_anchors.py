@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from credits_engine.billing.entitlements.coverage import coverages
 from credits_engine.billing.entitlements.history import History
-from credits_engine.billing.entitlements.subscriptions import SHORT
+from credits_engine.billing.entitlements.subscriptions import SHORT, paid_coverages
 from credits_engine.billing.facts import InvoicePaid
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue
@@ -34,7 +33,7 @@ def counted_from(anchor: datetime, known: Sequence[History], now: datetime, cata
     if not opened or anchor in opened:
         return anchor
     last = max(opened)
-    spans = (each.period for history in known for each in coverages(history.grants, history.payments, catalogue))
+    spans = (each.period for history in known for each in paid_coverages(history, catalogue))
     return last if _goes_on(last, anchor, spans) else anchor
 
 

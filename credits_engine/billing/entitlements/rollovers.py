@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.billing.entitlements.changes import Merged
-from credits_engine.billing.entitlements.coverage import coverages
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
+from credits_engine.billing.entitlements.subscriptions import paid_coverages
 from credits_engine.billing.entitlements.sync_run import ACTOR, CLOCK, SyncRun
 from credits_engine.billing.facts import Snapshot
 from credits_engine.billing.store import accounts, facts, merges
@@ -136,7 +136,7 @@ def _paid_spans(plan: str, known: Iterable[History], plans: Catalogue) -> Iterat
     for history in known:
         if history.grants:
             try:
-                found = coverages(history.grants, history.payments, plans)
+                found = paid_coverages(history, plans)
             except UnmappedPriceError:
                 continue  # until the catalogue has the price, what was paid at it is for no plan
             yield from (each.period for each in found if each.plan.name == plan)

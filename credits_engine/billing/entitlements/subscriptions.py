@@ -40,7 +40,7 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
         return None
     name = history.subscription_id
     period = _current_period(history, catalogue)
-    paid = _paid_for(history, catalogue)
+    paid = paid_coverages(history, catalogue)
     end = _ends_at(history, period, paid)
     if end is not None and now >= end:
         reason = f"Subscription {name} ended at {end:%Y-%m-%dT%H:%M:%SZ}."
@@ -95,7 +95,7 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
     """Return the highest plan in force within `span`, as of `now`; None where none was. Raises UnmappedPriceError."""
     if not history.grants:
         return None
-    paid = _paid_for(history, catalogue)
+    paid = paid_coverages(history, catalogue)
     end = _ends_at(history, _current_period(history, catalogue), paid)
     if end is not None and end <= span.start:
         return None
@@ -143,13 +143,14 @@ def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
     return highest([plan_of(each, catalogue) for each in last], catalogue)
 
 
-def _paid_for(history: History, catalogue: Catalogue) -> list[Coverage]:
+def paid_coverages(history: History, catalogue: Catalogue) -> list[Coverage]:
+    """Return everything of it that is paid for, or that costs nothing while it lasts. Raises UnmappedPriceError."""
     found = coverages(history.grants, history.payments, catalogue)
     newest = history.newest
     if newest.status not in TERMINAL:
         return found
     ended_at = newest.ended_at or newest.at
-    return [left for each in found if (left := each.until(ended_at) if each.is_trial else each)]
+    return [left for each in found if (left := each.until(ended_at) if each.ends_with_subscription else each)]
 
 
 def _overlap(one: Period, other: Period) -> bool:

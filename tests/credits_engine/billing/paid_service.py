@@ -189,6 +189,7 @@ def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None
         "refund": lambda: _refund(stripe, held, choose.choice((0.25, 0.5, 1.0))),
         "leave": lambda: (stripe.stay if held.ends_with_period else stripe.cancel)(held),
         "leave at once": lambda: stripe.cancel(held, at_once=True),
+        "leave at the renewal": lambda: _leave_at_renewal(stripe, held),
         "pause": lambda: pause(stripe, held, choose.choice(("void", "mark_uncollectible", "keep_as_draft"))),
         "unpause": lambda: unpause(stripe, held) if held.pause else None,
         "dispute": lambda: _dispute(choose, stripe, held),
@@ -205,6 +206,14 @@ def _pay_or_give_up(choose: random.Random, stripe: PaidService, held: Subscripti
     else:
         stripe.charge(invoice).given_up_at = stripe.now
         give_up(stripe, held, choose.choice(("voided", "marked_uncollectible")))
+
+
+def _leave_at_renewal(stripe: PaidService, held: Subscription) -> None:
+    """Half an hour into a period whose invoice nobody has collected yet."""
+    if not held.ends_with_period and held.open_invoice is None:
+        stripe.begin_period(held)
+        stripe.now += timedelta(minutes=30)
+        stripe.cancel(held, at_once=True)
 
 
 def _flip(stripe: PaidService, held: Subscription, other: str) -> None:

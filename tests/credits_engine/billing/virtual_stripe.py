@@ -133,16 +133,20 @@ class VirtualStripe:
 
     def renew(self, subscription: Subscription) -> None:
         """Begin the next period; its invoice is collected an hour later."""
-        start = subscription.end
+        self.now = self.begin_period(subscription) + HOUR
+        self._bill(subscription, "subscription_cycle")
+        if subscription.open_invoice is not None and subscription.status == "active":
+            self._change(subscription, status="past_due")
+
+    def begin_period(self, subscription: Subscription) -> datetime:
+        """Begin the next period, whose invoice is a draft at first; returns when it begins."""
+        start = self.now = subscription.end
         end = billing_period(subscription.anchor, start).end
         if subscription.months > 1:
             end = months_after(start, subscription.months)
         status = "active" if subscription.status == "trialing" else subscription.status
         self._change(subscription, start=start, end=end, status=status)
-        self.now = start + HOUR
-        self._bill(subscription, "subscription_cycle")
-        if subscription.open_invoice is not None and subscription.status == "active":
-            self._change(subscription, status="past_due")
+        return start
 
     # What Stripe says of it
 
