@@ -174,7 +174,7 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
     Stripe leaves the invoice of a renewal, or of the first period after a trial, a draft for an hour. Nobody pays that
     of a subscription which ends meanwhile, and no event says so.
     """
-    told = {each.period.start for each in payments.paid if each.period}
+    invoiced = {each.period.start for each in payments.paid if each.period}
     known = {each.period.start for each in payments.paid if each.period and not _is_free(each)}
     unpaid = _unpaid(granting, payments)
     first: dict[datetime, tuple[Snapshot, Period]] = {}
@@ -185,7 +185,7 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
     trials = {start for start, (snapshot, _) in first.items() if snapshot.status is Status.TRIALING}
     begun = min(known | trials, default=None)
     for start, (snapshot, period) in first.items():
-        is_to_be_paid = begun is not None and begun < start and start not in told
+        is_to_be_paid = begun is not None and begun < start and start not in invoiced
         yield Coverage(plan_of(snapshot, catalogue), period, ends_with_subscription=start in trials or is_to_be_paid)
 
 

@@ -66,8 +66,8 @@ def test_a_period_that_costs_nothing_is_had_to_its_end(stripe: VirtualStripe) ->
     assert granted(stripe, begun + 20 * DAY) == "pro"
 
 
-def test_one_of_whose_invoices_nothing_was_ever_told_keeps_the_period(stripe: VirtualStripe) -> None:
-    """Whoever subscribed before their account was connected had their invoices before that too."""
+def test_a_subscription_of_whose_invoices_nothing_was_ever_told_keeps_the_period(stripe: VirtualStripe) -> None:
+    """Their invoices were paid before the account was connected."""
     subscription = stripe.checkout("ada", "pro_yearly")
     stripe.now = START + 30 * DAY
     stripe.cancel(subscription, at_once=True)
