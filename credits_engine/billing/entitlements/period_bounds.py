@@ -54,7 +54,7 @@ def close_crossed(
 
 
 def _original_plan(run: SyncRun) -> CreditPlan | None:
-    """Return the plan of before the first subscription; None where the catalogue lacks it, so that nothing tells limits."""
+    """Return the plan of before the first subscription; None where the catalogue lacks it by now."""
     try:
         return catalogue().plan(run.account.original_plan)
     except UnknownPlanError:
