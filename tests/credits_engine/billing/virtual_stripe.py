@@ -133,19 +133,23 @@ class VirtualStripe:
 
     def renew(self, subscription: Subscription) -> None:
         """Begin the next period; its invoice is collected an hour later."""
-        self.now = self.begin_period(subscription) + HOUR
+        self.collect(subscription, self.begin_period(subscription) + HOUR)
+
+    def collect(self, subscription: Subscription, at: datetime) -> None:
+        """Finalize the invoice of the running period and try to collect it."""
+        self.now = at
         self._bill(subscription, "subscription_cycle")
         if subscription.open_invoice is not None and subscription.status == "active":
             self._change(subscription, status="past_due")
 
-    def begin_period(self, subscription: Subscription) -> datetime:
-        """Begin the next period, whose invoice is a draft at first; returns when it begins."""
+    def begin_period(self, subscription: Subscription, **changes: Any) -> datetime:
+        """Begin the next period, whose invoice is a draft at first, with these changes; returns when it begins."""
         start = self.now = subscription.end
         end = billing_period(subscription.anchor, start).end
         if subscription.months > 1:
             end = months_after(start, subscription.months)
         status = "active" if subscription.status == "trialing" else subscription.status
-        self._change(subscription, start=start, end=end, status=status)
+        self._change(subscription, start=start, end=end, status=status, **changes)
         return start
 
     # What Stripe says of it
