@@ -49,13 +49,13 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     refused = refusal(history, newest, period, catalogue)
     granted = [each.plan for each in paid if now in each.period]
     # After the end only what is paid for counts: the newest state may be an upgrade that nobody paid.
-    if not (refused and refused.at <= now) and not (history.newest.status in TERMINAL and granted):
+    if not (refused and refused.at <= now) and not (_is_over(history, now) and granted):
         granted.append(newest)
     plan = highest(granted or [newest], catalogue)
     anchor = _anchor(history, period)
     # Every instant at which the clock alone changes something: the sweep and the next operation look again by then.
     moments = [period.end, billing_period(anchor, now).end, *(each.period.end for each in paid if now in each.period)]
-    moments += [each for each in (end, refused and refused.at) if each]
+    moments += [each for each in (end, history.newest.cancel_at, refused and refused.at) if each]
     return SubscriptionEntitlement(
         name,
         plan,
@@ -72,14 +72,21 @@ def _ends_at(history: History, period: Period, paid: list[Coverage]) -> datetime
 
     They end with the period where that was paid for, at the cancellation itself where it was not.
     """
-    newest = history.newest
+    newest, ends = history.newest, [each.period.end for each in paid]
     if newest.status in TERMINAL:
-        return max([newest.ended_at or newest.at, *(each.period.end for each in paid)])
+        return max([newest.ended_at or newest.at, *ends])
     end = newest.cancel_at or (period.end if newest.ends_with_period else None)
+    if end is None:
+        return None
     # Whoever leaves with money back leaves when the rest is used up, also where Stripe lets the period run to its end.
-    if end is not None and _is_given_back(history, period):
-        return min(end, max([newest.at, *(each.period.end for each in paid)]))
-    return end
+    # Where Stripe is to end it on a day within a period that is paid, the rest of that is had all the same.
+    return max([newest.at if _is_given_back(history, period) else end, *ends])
+
+
+def _is_over(history: History, now: datetime) -> bool:
+    """Return whether the subscription has ended at Stripe, by its word or by the clock."""
+    newest = history.newest
+    return newest.status in TERMINAL or (newest.cancel_at is not None and newest.cancel_at <= now)
 
 
 def _is_given_back(history: History, period: Period) -> bool:
@@ -108,13 +115,12 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
     ]
     # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid. And once the
     # rights are over, all of them may have been given back.
-    is_over = (history.newest.status in TERMINAL and paid_for) or (
-        end is not None and end <= min(now, span.end - INSTANT)
-    )
+    moment = min(now, span.end - INSTANT)
+    is_over = (_is_over(history, moment) and paid_for) or (end is not None and end <= moment)
     if not is_over and (granting := during or earlier):
         plan = _newest_plan(granting, catalogue)
         refused = refusal(history, plan, _period_of(granting[-1], catalogue), catalogue)
-        if not paid_for or refused is None or min(now, span.end - INSTANT) < refused.at:
+        if not paid_for or refused is None or moment < refused.at:
             paid_for.append(plan)
     return highest(paid_for, catalogue) if paid_for else None
 
@@ -147,9 +153,9 @@ def paid_coverages(history: History, catalogue: Catalogue) -> list[Coverage]:
     """Return everything of it that is paid for, or that costs nothing while it lasts. Raises UnmappedPriceError."""
     found = coverages(history.grants, history.payments, catalogue)
     newest = history.newest
-    if newest.status not in TERMINAL:
+    ended_at = newest.ended_at or newest.at if newest.status in TERMINAL else newest.cancel_at
+    if ended_at is None:
         return found
-    ended_at = newest.ended_at or newest.at
     return [left for each in found if (left := each.until(ended_at) if each.ends_with_subscription else each)]
 
 

@@ -123,7 +123,8 @@ class PaidService(VirtualStripe):
         if kind == "deleted":
             self.leaves.append((self.now, self.now))
         elif kind == "updated":
-            self.leaves.append((self.now, subscription.end if subscription.ends_with_period else FAR))
+            leaves_at = subscription.end if subscription.ends_with_period else subscription.cancel_at
+            self.leaves.append((self.now, leaves_at or FAR))
 
     def _invoice(self, subscription: Subscription, reason: str, *, proration: bool, move_anchor: bool) -> Json:
         invoice = super()._invoice(subscription, reason, proration=proration, move_anchor=move_anchor)
@@ -203,6 +204,7 @@ def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None
         "refund": lambda: _refund(stripe, held, choose.choice((0.25, 0.5, 1.0))),
         "leave": lambda: (stripe.stay if held.ends_with_period else stripe.cancel)(held),
         "leave at once": lambda: stripe.cancel(held, at_once=True),
+        "leave on a day": lambda: stripe._change(held, cancel_at=stripe.now + timedelta(days=choose.uniform(1, 40))),
         "leave at the renewal": lambda: _leave_at_renewal(stripe, held),
         "pause": lambda: pause(stripe, held, choose.choice(("void", "mark_uncollectible", "keep_as_draft"))),
         "unpause": lambda: unpause(stripe, held) if held.pause else None,
@@ -225,13 +227,17 @@ def _pay_or_give_up(choose: random.Random, stripe: PaidService, held: Subscripti
 
 def _change_at_renewal(stripe: PaidService, held: Subscription, other: str) -> None:
     """As by a schedule: one update tells the new price and the new period."""
-    if not held.ends_with_period and held.open_invoice is None and held.status == "active":
+    if _renews(held) and held.status == "active":
         stripe.collect(held, stripe.begin_period(held, price=other) + timedelta(hours=1))
+
+
+def _renews(held: Subscription) -> bool:
+    return held.open_invoice is None and not held.ends_with_period and held.cancel_at is None
 
 
 def _leave_at_renewal(stripe: PaidService, held: Subscription) -> None:
     """Half an hour into a period whose invoice nobody has collected yet."""
-    if not held.ends_with_period and held.open_invoice is None:
+    if _renews(held):
         stripe.begin_period(held)
         stripe.now += timedelta(minutes=30)
         stripe.cancel(held, at_once=True)

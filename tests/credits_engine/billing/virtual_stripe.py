@@ -122,10 +122,10 @@ class VirtualStripe:
 
     def pass_time(self, until: datetime) -> None:
         """Let the clock run: subscriptions renew, fail, end."""
-        while due := min(((s.end, s.id) for s in self._living() if s.end <= until), default=None):
+        while due := min(((_due_at(s), s.id) for s in self._living() if _due_at(s) <= until), default=None):
             self.now = due[0]
             subscription = self.subscriptions[due[1]]
-            if subscription.ends_with_period or subscription.status == "unpaid":
+            if subscription.cancel_at == self.now or subscription.ends_with_period or subscription.status == "unpaid":
                 self._end(subscription)
             else:
                 self.renew(subscription)
@@ -224,3 +224,7 @@ class VirtualStripe:
 
     def _id(self, kind: str) -> str:
         return f"{kind}_{self._name}{next(self._numbers)}"
+
+
+def _due_at(subscription: Subscription) -> datetime:
+    return min(subscription.end, subscription.cancel_at or subscription.end)
