@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
+from credits_engine.billing.entitlements.prices import bought, find_plan, service_period
 from credits_engine.billing.facts import (
     FAILING,
     GOOD,
@@ -163,9 +163,10 @@ def _inferred(
         period = Period(invoice.at, served.end)
     share = payments.paid_share_of(invoice)
     shortened = _shortened(period, share, period.end) if period else None
-    if period is None or shortened is None:
+    plan = find_plan(snapshot, catalogue)
+    if period is None or shortened is None or plan is None:
         return None
-    return Coverage(plan_of(snapshot, catalogue), shortened, is_cut=shortened.end < period.end)
+    return Coverage(plan, shortened, is_cut=shortened.end < period.end)
 
 
 def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
@@ -186,7 +187,8 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
     begun = min(known | trials, default=None)
     for start, (snapshot, period) in first.items():
         is_to_be_paid = begun is not None and begun < start and start not in invoiced
-        yield Coverage(plan_of(snapshot, catalogue), period, ends_with_subscription=start in trials or is_to_be_paid)
+        if plan := find_plan(snapshot, catalogue):
+            yield Coverage(plan, period, ends_with_subscription=start in trials or is_to_be_paid)
 
 
 def _is_free(invoice: InvoicePaid) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from credits_engine.billing.entitlements.coverage import Coverage, coverages
 from credits_engine.billing.entitlements.history import History, order
-from credits_engine.billing.entitlements.prices import FREE, highest, plan_of, service_period
+from credits_engine.billing.entitlements.prices import FREE, find_plan, highest, plan_of, service_period
 from credits_engine.billing.entitlements.unpaid import Refusal, refusal
 from credits_engine.billing.facts import TERMINAL, Snapshot, Source, Status
 from credits_engine.engines.periods import Period, billing_period
@@ -126,7 +126,7 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
 
 
 def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Period]]:
-    """Return each granting snapshot with the period it speaks of.
+    """Return each granting snapshot of a plan we know with the period it speaks of.
 
     A later one cuts it short where the anchor moved.
     """
@@ -135,6 +135,7 @@ def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Perio
     return [
         (each, Period(period.start, min({period.end, *(start for start in starts if start > period.start)})))
         for each, period in dated
+        if find_plan(each, catalogue)
     ]
 
 
@@ -150,7 +151,7 @@ def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
 
 
 def paid_coverages(history: History, catalogue: Catalogue) -> list[Coverage]:
-    """Return everything of it that is paid for, or that costs nothing while it lasts. Raises UnmappedPriceError."""
+    """Return everything of it that is paid for, or that costs nothing while it lasts."""
     found = coverages(history.grants, history.payments, catalogue)
     newest = history.newest
     ended_at = newest.ended_at or newest.at if newest.status in TERMINAL else newest.cancel_at

@@ -151,6 +151,26 @@ def test_a_stored_price_whose_plan_is_gone_buys_nothing(billing: Billing, withou
     assert "parked" in billing.states().values()
 
 
+@pytest.mark.parametrize("is_sold_first", [True, False])
+@pytest.mark.parametrize("move_anchor", [True, False])
+def test_a_former_price_keeps_nobody_from_what_they_changed_to(
+    billing: Billing, is_sold_first: bool, move_anchor: bool
+) -> None:
+    """Whatever bought no plan that we know, or buys none any more, is over."""
+    billing.now = START
+    if is_sold_first:
+        sell_quarterly(billing)
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_quarterly")
+    billing.process(stripe.events, at=START)
+    stop_selling(billing)
+    stripe.now, told = START + DAY, len(stripe.events)
+    stripe.change_price(subscription, "plus_monthly", move_anchor=move_anchor)
+    billing.process(stripe.events[told:], at=stripe.now)
+    assert billing.user("ada")[0] == "plus"
+    assert {billing.states()[each["id"]] for each in stripe.events[told:]} == {"applied"}
+
+
 @pytest.fixture
 def had_gold(billing: Billing) -> None:
     """Somebody gave ada a plan of which she used five credits, and which is in the catalogue no more."""
