@@ -156,7 +156,7 @@ def test_a_stored_price_whose_plan_is_gone_buys_nothing(billing: Billing, withou
 def test_a_former_price_keeps_nobody_from_what_they_changed_to(
     billing: Billing, is_sold_first: bool, move_anchor: bool
 ) -> None:
-    """Whatever bought no plan that we know, or buys none any more, is over."""
+    """The state at a price that buys no plan, or none any more, is over."""
     billing.now = START
     if is_sold_first:
         sell_quarterly(billing)
