@@ -52,7 +52,7 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     if not (refused and refused.at <= now) and not (_is_over(history, now) and granted):
         granted.append(newest)
     plan = highest(granted or [newest], catalogue)
-    anchor = _anchor(history, period)
+    anchor = anchor_of(history.newest, period)
     # Every instant at which the clock alone changes something: the sweep and the next operation look again by then.
     moments = [period.end, billing_period(anchor, now).end, *(each.period.end for each in paid if now in each.period)]
     moments += [each for each in (end, history.newest.cancel_at, refused and refused.at) if each]
@@ -179,9 +179,9 @@ def _effective_at(snapshot: Snapshot, period: Period) -> datetime:
     return period.start if snapshot.source is Source.BEFORE else max(snapshot.at, period.start)
 
 
-def _anchor(history: History, period: Period) -> datetime:
-    """Return the subscription's anchor; where the service period does not fit it, that period's own start."""
-    anchor = history.newest.anchor or period.start
+def anchor_of(snapshot: Snapshot, period: Period) -> datetime:
+    """Return the anchor of this state; where the service period does not fit it, that period's own start."""
+    anchor = snapshot.anchor or period.start
     if anchor <= period.start and period.end - period.start < SHORT:
         return anchor
     fits = period.start <= anchor or billing_period(anchor, period.start).start == period.start
