@@ -1,30 +1,16 @@
 """The actions on a rollout in its present state, with the texts of buttons and dialogs. Pure."""
 
-from dataclasses import dataclass
-
 from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import SideNames
 from control_plane.rollout_names import flag_of
+from dashboards.archive_actions import ARCHIVE_VERBS, archive_action
 from dashboards.filters import joined, pluralize
 from dashboards.language import gettext, ngettext
 from dashboards.latch_sentences import serves_sentence
 from dashboards.summaries import advance_label, step_back_label
-
-
-@dataclass(frozen=True, slots=True)
-class UserAction:
-    """One action: `verb` is its place in the address, `consequence` says what it will do before it is done."""
-
-    verb: str
-    label: str
-    question: str
-    consequence: str
-    done: str
-    destructive: bool = False
-    in_all: bool = False
-    """Whether it is about every environment, so that nobody is asked which."""
+from dashboards.user_action import UserAction
 
 
 def actions(rollout: Rollout, names: SideNames = CREDITS.names) -> tuple[UserAction, ...]:
@@ -71,7 +57,7 @@ def action(rollout: Rollout, verb: str, names: SideNames = CREDITS.names, *, ent
             rearmed = gettext("Re-armed: a new attempt begins.")
             return UserAction(verb, gettext("Re-arm"), gettext("Re-arm the rollout?"), text, rearmed)
         case _:
-            return _rollback(rollout, names)
+            return archive_action(rollout, verb) if verb in ARCHIVE_VERBS else _rollback(rollout, names)
 
 
 def _keeps(rollout: Rollout, candidate: str) -> str:

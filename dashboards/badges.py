@@ -91,6 +91,8 @@ STYLES = {
     "rollout.rearm": BadgeStyle(N_("Re-armed"), Tone.ACCENT, "forward"),
     "rollout.edit_plan": BadgeStyle(N_("Plan changed"), Tone.QUIET, "dot"),
     "rollout.approve": BadgeStyle(N_("Approved"), Tone.ACCENT, "check"),
+    "rollout.withdraw_approval": BadgeStyle(N_("Approval taken back"), Tone.CAUTION, "back"),
+    "rollout.approve_plan": BadgeStyle(N_("Change of the plan approved"), Tone.CAUTION, "check"),
     "rollout.archive": BadgeStyle(N_("Archived"), Tone.QUIET, "lock"),
     "rollout.revive": BadgeStyle(N_("Revived"), Tone.ACCENT, "play"),
     "rollout.delete": BadgeStyle(N_("Deleted"), Tone.CAUTION, "alarm"),
@@ -141,6 +143,7 @@ STYLES = {
     "shadow": BadgeStyle(N_("Shadow"), Tone.QUIET, "ring"),
     "frozen": BadgeStyle(N_("Frozen"), Tone.CAUTION, "lock"),
     "credits.report_rollback": BadgeStyle(N_("Effects counted"), Tone.QUIET, "dot"),
+    "billing.compare": BadgeStyle(N_("Compared with Stripe"), Tone.QUIET, "eye"),
     "credits.approve_corrections": BadgeStyle(N_("Corrections approved"), Tone.CAUTION, "check"),
     # what a rollback left behind
     "prepared": BadgeStyle(N_("Waits for approval"), Tone.CAUTION, "pause"),

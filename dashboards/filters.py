@@ -11,6 +11,7 @@ from control_plane.rollout_names import environment_of, flag_of
 from credits_engine.engines.amounts import Amounts
 from dashboards.language import gettext, locale, ngettext
 from dashboards.names import NAMES, NOUNS
+from dashboards.time_zone import local, offset, use_time_zone
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 ACRONYMS = ("api",)
@@ -48,42 +49,60 @@ def duration(length: timedelta) -> str:
 
 
 def clock(instant: datetime) -> str:
-    """Return the time of day, to the second: `12:04:31 UTC`."""
-    return f"{instant.astimezone(UTC):%H:%M:%S} UTC"
+    """Return the reader's time of day, to the second: `12:04:31 UTC+1`."""
+    return f"{local(instant):%H:%M:%S} {offset(instant)}"
 
 
 def moment(instant: datetime) -> str:
-    """Return the day and the minute: `22 Nov 2026, 14:54 UTC`."""
-    return f"{day(instant)}, {instant.astimezone(UTC):%H:%M} UTC"
+    """Return the reader's day and minute: `22 Nov 2026, 15:54 UTC+1`."""
+    return f"{day(instant)}, {local(instant):%H:%M} {offset(instant)}"
+
+
+def utc_moment(instant: datetime) -> str:
+    """Return the day and the minute in UTC: `22 Nov 2026, 14:54 UTC`."""
+    with use_time_zone("UTC"):
+        return moment(instant)
 
 
 def moments(text: str) -> str:
-    """`text` with each instant in it as people read one: `1 Dec 2026, 00:00 UTC` for 2026-12-01T00:00:00Z."""
+    """`text` with the instants in it by the reader's clock: `1 Dec 2026, 01:00 UTC+1` for 2026-12-01T00:00:00Z."""
     return INSTANT.sub(_read_instant, text)
 
 
 def day(instant: datetime) -> str:
-    """Return the day alone: `22 Nov 2026`."""
-    return str(format_skeleton("yMMMd", instant.astimezone(UTC), tzinfo=UTC, locale=locale()))
+    """Return the reader's day alone: `22 Nov 2026`."""
+    at = local(instant)
+    return str(format_skeleton("yMMMd", at, tzinfo=at.tzinfo, locale=locale()))
+
+
+def utc_day(instant: datetime) -> str:
+    """Return the day in UTC, of what begins and ends with days there, such as a billing period: `1 Dec 2026`."""
+    with use_time_zone("UTC"):
+        return day(instant)
 
 
 def iso_day(text: str) -> str:
     """Return a day as ISO 8601 writes it, as people read one: `22 Nov 2026`; any other text as it is."""
     try:
-        return day(datetime.combine(date.fromisoformat(text), time(), UTC))
+        return utc_day(datetime.combine(date.fromisoformat(text), time(), UTC))
     except ValueError:
         return text
 
 
 def minute(number: float) -> str:
-    """Return a minute of the epoch as a time of day: `14:54`."""
-    return f"{datetime.fromtimestamp(number * MINUTE, UTC):%H:%M}"
+    """Return a minute of the epoch as the reader's time of day: `15:54`."""
+    return f"{_from_epoch(number):%H:%M}"
 
 
 def day_and_minute(number: float) -> str:
-    """Return a minute of the epoch with its day: `22 Nov 14:54`."""
-    utc = datetime.fromtimestamp(number * MINUTE, UTC)
-    return f"{format_skeleton('MMMd', utc, tzinfo=UTC, locale=locale())} {utc:%H:%M}"
+    """Return a minute of the epoch with the reader's day: `22 Nov 15:54`."""
+    at = _from_epoch(number)
+    return f"{format_skeleton('MMMd', at, tzinfo=at.tzinfo, locale=locale())} {at:%H:%M}"
+
+
+def offset_at(number: float) -> str:
+    """Return how far the reader's clock is from UTC at a minute of the epoch: `UTC+1`."""
+    return offset(_from_epoch(number))
 
 
 def ago(instant: datetime, now: datetime) -> str:
@@ -215,6 +234,10 @@ def rollout_title(name: str) -> str:
 def first_sentence(text: str) -> str:
     """Return the first sentence of `text`; the figures after it are told elsewhere."""
     return sentence(text.partition(". ")[0])
+
+
+def _from_epoch(number: float) -> datetime:
+    return local(datetime.fromtimestamp(number * MINUTE, UTC))
 
 
 def _read_instant(found: re.Match[str]) -> str:

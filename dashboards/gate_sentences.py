@@ -38,9 +38,9 @@ def _approvals(gate: GateResult) -> str:
         return gettext("Approved by %(names)s.", names=", ".join(given))
     missing = ngettext(
         "%(given)s of %(quorum)s approvals; %(missing)s more is needed, by somebody who neither made this plan nor "
-        "asks for the step.",
+        "asks for the change.",
         "%(given)s of %(quorum)s approvals; %(missing)s more are needed, by people who neither made this plan nor "
-        "ask for the step.",
+        "ask for the change.",
         quorum - len(given),
         given=len(given),
         quorum=quorum,

@@ -1,5 +1,7 @@
 """Whom a rollback leaves where, in the language of the page. Pure."""
 
+from collections.abc import Collection
+
 from control_plane.core.latch import environments_on, environments_spared
 from control_plane.core.phases import Rollout
 from control_plane.experiments.migration import SideNames
@@ -17,9 +19,9 @@ def serves_sentence(rollout: Rollout, names: SideNames) -> str:
     return gettext("%(control)s serves everybody", control=names.control)
 
 
-def environments_sentence(rollout: Rollout) -> str:
-    """Say who keeps a flag that is rolled back; empty where nobody does."""
-    names = environments_on(rollout)
+def environments_sentence(rollout: Rollout, elsewhere: Collection[str] = ()) -> str:
+    """Say who keeps a flag that is rolled back; empty where nobody does, or by the rollouts of those environments."""
+    names = environments_on(rollout, elsewhere)
     if not names:
         return ""
     return ngettext(

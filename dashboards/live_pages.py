@@ -17,6 +17,7 @@ from control_plane.platform.clock import DATABASE_CLOCK
 from control_plane.platform.runtime import change_feed
 from dashboards.language import use_language
 from dashboards.live_reader import LiveReader, News, Notice, View, event, rendered
+from dashboards.time_zone import use_time_zone
 
 TICK_SECONDS = 2.0
 """How often a page hears from us at the latest; well under the ten seconds after which a proxy may give up."""
@@ -147,7 +148,7 @@ def _view(reader: LiveReader) -> View | Notice:
 
 def _render(view: View, reader: LiveReader) -> News:
     try:
-        with reader.context, use_language(view.language):
+        with reader.context, use_language(view.language), use_time_zone(view.zone):
             now = DATABASE_CLOCK.now()
             return rendered(reader.render(now), now)
     except SQLAlchemyError as error:

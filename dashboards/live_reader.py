@@ -15,8 +15,9 @@ from flask import Flask
 
 from control_plane.platform.auth import authentication, authorization
 from control_plane.platform.current_request import environ
-from dashboards.filters import clock
+from dashboards.filters import clock, utc_moment
 from dashboards.fragments import Fragments, etag
+from dashboards.time_zone import COOKIE, reader_zone
 
 CREDENTIALS = ("HTTP_COOKIE", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_ACCEPT_LANGUAGE")
 
@@ -27,11 +28,12 @@ Language = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What readers have in common who see the same: the address, the role there and the language."""
+    """What readers have in common who see the same: the address, the role there, the language and the time zone."""
 
     url: str
     role: str
     language: str
+    zone: str
 
 
 class News(Protocol):
@@ -87,6 +89,7 @@ class LiveReader:
         """Readers who have this in common are the same person, who looks at the same page."""
         self.render = render
         self._language = language
+        self._zone = reader_zone(self.context.request.cookies.get(COOKIE))
         self._begin = f"retry: {retry_seconds * 1000}\n\n".encode()
         self._news: News | None = None
         self._number = self._seen = 0
@@ -102,7 +105,7 @@ class LiveReader:
         with self.context:
             authentication.reload_principal()
             role = str(authorization.role_here() or "")
-            return View(self.context.request.url, role, self._language()) if role else None
+            return View(self.context.request.url, role, self._language(), self._zone) if role else None
 
     def show(self, news: News) -> None:
         """Let the reader have this; what they have not taken yet is left out."""
@@ -136,10 +139,10 @@ class LiveReader:
 
 
 def rendered(regions: Fragments, at: datetime) -> RenderedPage:
-    """Return a page as events, in the present language."""
+    """Return a page as events, in the present language and time zone."""
     return RenderedPage(
         {name: _region(name, html, etag(html)) for name, html in regions.items()},
-        event("asof", at=at.isoformat(timespec="seconds"), text=clock(at)),
+        event("asof", at=at.isoformat(timespec="seconds"), text=clock(at), title=utc_moment(at)),
     )
 
 

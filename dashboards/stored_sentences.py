@@ -22,6 +22,7 @@ from dashboards.filters import IDENTIFIER, NARROW, credit_amounts, figures_in, i
 from dashboards.language import N_, SOURCE, gettext, language, locale
 from dashboards.names import NAMES, SIDES
 from dashboards.sentence_templates import template
+from dashboards.time_zone import time_zone
 
 CHARACTERS_MAX = 2000
 CACHE_SIZE = 4096
@@ -223,18 +224,18 @@ def localized(text: str) -> str | Markup:
     """Return a stored text in the language of the page, or marked as English where it can't be had in it."""
     if language() == SOURCE:
         return stored_sentence(text)
-    found = _localized(language(), text)
+    found = _localized(language(), str(time_zone()), text)
     return found if found is not None else Markup('<span lang="en">{}</span>').format(stored_sentence(text))
 
 
 def localized_text(text: str) -> str:
     """Return the same inside another sentence, where nothing can be marked."""
-    found = _localized(language(), text) if language() != SOURCE else None
+    found = _localized(language(), str(time_zone()), text) if language() != SOURCE else None
     return found if found is not None else stored_sentence(text)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _localized(_language: str, text: str) -> str | None:
+def _localized(_language: str, _zone: str, text: str) -> str | None:
     if len(text) > CHARACTERS_MAX:
         return None
     whole = _sentences(text)

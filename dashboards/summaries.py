@@ -1,13 +1,14 @@
 """A rollout in words: whom it reaches, how it stands, what its next step does, and its phases as a timeline. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from alerts.analysis.verdicts import Verdict
 from control_plane.audiences.base import AudienceKind
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
+from control_plane.core.lateness import days_late
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -24,7 +25,6 @@ from dashboards.audience_sentences import audience_reach, audience_sentence, is_
 from dashboards.delivered_texts import delivered
 from dashboards.filters import (
     ago,
-    day,
     duration,
     first_sentence,
     joined,
@@ -32,6 +32,7 @@ from dashboards.filters import (
     pluralize,
     sentence,
     sentence_case,
+    utc_day,
 )
 from dashboards.gate_sentences import gate_sentence
 from dashboards.incident_sentences import incident_sentence
@@ -51,7 +52,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class PhaseView:
-    """One phase on the timeline. `entered_at` is None where this attempt has not been."""
+    """One phase on the timeline. `entered_at` and `lasted` are None where this attempt has not been."""
 
     number: int
     name: str
@@ -61,6 +62,11 @@ class PhaseView:
     steps: tuple[StepView, ...]
     soak: timedelta
     entered_at: datetime | None
+    lasted: timedelta | None
+    """From its first step until the next phase began, or until now."""
+    planned_start: date | None
+    days_late: int
+    """How many days after its planned start it began, or has not begun yet."""
 
     @property
     def stepped(self) -> bool:
@@ -68,16 +74,16 @@ class PhaseView:
         return len(self.steps) > 1
 
 
-def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseView, ...]:
+def timeline(rollout: Rollout, entered: Mapping[str, datetime], now: datetime) -> tuple[PhaseView, ...]:
     """Return the phases in order; `entered` says when this attempt came to each, by name."""
-    return tuple(_phase_view(rollout, index, entered) for index in range(len(rollout.plan.phases)))
+    return tuple(_phase_view(rollout, index, entered, now) for index in range(len(rollout.plan.phases)))
 
 
 def audience(plan: Plan, phase: Phase) -> str:
     """Describe the audience of a phase, as a sentence without its full stop."""
     if plan.is_of_one_environment and phase.audience == AudienceKind.EVERYONE:
         return gettext("All users in %(environment)s", environment=plan.environment)
-    return audience_sentence(phase, day(plan.new_signups_after))
+    return audience_sentence(phase, utc_day(plan.new_signups_after))
 
 
 def reach(plan: Plan, position: Position) -> str:
@@ -86,22 +92,23 @@ def reach(plan: Plan, position: Position) -> str:
     return audience_reach(phase, percentage(phase.steps[position.step]))
 
 
-def reach_now(rollout: Rollout) -> str:
+def reach_now(rollout: Rollout, elsewhere: Collection[str] = ()) -> str:
     """Describe whom the flag reaches; nobody while it is rolled back, but where a rollback left it on."""
     if rollout.latched:
-        names = environments_on(rollout)
+        names = environments_on(rollout, elsewhere)
         return joined(names) if names else gettext("nobody")
     return reach(rollout.plan, rollout.position)
 
 
-def decided_elsewhere(flag: str, names: Iterable[str]) -> str:
-    """Say in which environments other rollouts decide than the one of `flag`; empty where it decides in all of its own.
-
-    `names` are those of rollouts, of any flag.
-    """
+def environments_elsewhere(flag: str, names: Iterable[str]) -> Sequence[str]:
+    """Return the environments in which other rollouts decide than the one of `flag`, among the `names` of rollouts."""
     if environment_of(flag) is not None:
-        return ""
-    found = sorted(name for each in names if flag_of(each) == flag and (name := environment_of(each)))
+        return ()
+    return sorted(name for each in names if flag_of(each) == flag and (name := environment_of(each)))
+
+
+def decided_elsewhere(found: Sequence[str]) -> str:
+    """Say in which environments other rollouts decide; empty where this one decides in all of its own."""
     if not found:
         return ""
     return ngettext(
@@ -136,39 +143,41 @@ def step_back_label(rollout: Rollout) -> str | None:
 
 def status_sentence(
     rollout: Rollout,
-    gates: Sequence[GateResult],
+    gates: Sequence[GateResult] | None,
     now: datetime,
     migration: Migration | None = CREDITS,
     *,
-    gates_known: bool = True,
     incident: Verdict | None = None,
+    elsewhere: Collection[str] = (),
 ) -> str:
     """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them.
 
-    `incident` is what the guard acted on, if it did.
+    The name of the state itself stands beside it on every page, as its badge or its heading.
+    `incident` is what the guard acted on, if it did; of the environments in `elsewhere` other rollouts decide.
     """
     here, names = reach(rollout.plan, rollout.position), localized_names(migration)
     why = _why(rollout, migration, incident)
     lasted = duration(now - rollout.state_changed_at)
+    if rollout.archived_at:
+        return gettext("Archived %(ago)s: nobody has it, and no SDK gets it.", ago=ago(rollout.archived_at, now))
     match rollout.state:
         case RolloutState.RUNNING:
             lasts = gettext("%(reach)s for %(span)s.", reach=_capital(here), span=duration(now - rollout.entered_at))
-            return f"{lasts} {gates_sentence(gates)}" if gates_known else lasts
+            return f"{lasts} {gates_sentence(gates)}" if gates is not None else lasts
         case RolloutState.HELD:
             if rollout.held_by_guard:
                 return gettext("Held by the guard at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
             return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
-            stands = gettext(
-                "Rolled back %(ago)s; %(serves)s. %(why)s",
-                ago=ago(rollout.state_changed_at, now),
-                serves=serves_sentence(rollout, names),
-                why=why,
-            )
-            return f"{stands} {environments_sentence(rollout)}".strip()
+            ended = ago(rollout.state_changed_at, now)
+            serves = serves_sentence(rollout, names)
+            stands = gettext("This attempt ended %(ago)s; %(serves)s. %(why)s", ago=ended, serves=serves, why=why)
+            return f"{stands} {environments_sentence(rollout, elsewhere)}".strip()
         case RolloutState.COMPLETE:
             return gettext(
-                "Complete for %(span)s: %(candidate)s serves everybody.", span=lasted, candidate=names.candidate
+                "Complete for %(span)s: %(candidate)s serves everybody.",
+                span=duration(now - (rollout.completed_at or rollout.state_changed_at)),
+                candidate=names.candidate,
             )
 
 
@@ -201,11 +210,12 @@ def gates_sentence(gates: Sequence[GateResult]) -> str:
     return gettext("Every gate is open: the rollout may advance.")
 
 
-def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -> PhaseView:
+def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime], now: datetime) -> PhaseView:
     phase = rollout.plan.phases[index]
     steps = tuple(StepView(part, _state(rollout, Position(index, step))) for step, part in enumerate(phase.steps))
     states = {step.state for step in steps}
     state = next((token for token in ("stopped", "current") if token in states), steps[-1].state)
+    entered_at = entered.get(phase.name) if state != "upcoming" else None
     return PhaseView(
         number=index + 1,
         name=phase.name,
@@ -214,12 +224,23 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -
         state=state,
         steps=steps,
         soak=phase.soak,
-        entered_at=entered.get(phase.name) if state != "upcoming" else None,
+        entered_at=entered_at,
+        lasted=_left_at(rollout, index, entered, now) - entered_at if entered_at else None,
+        planned_start=phase.planned_start,
+        days_late=days_late(phase, entered_at or now) if entered_at or state == "upcoming" else 0,
     )
 
 
+def _left_at(rollout: Rollout, index: int, entered: Mapping[str, datetime], now: datetime) -> datetime:
+    """Return when the phase after it began; for the one that was reached last, when that ended, or now."""
+    if index < rollout.position.phase:
+        later = [entered[each.name] for each in rollout.plan.phases[index + 1 :] if each.name in entered]
+        return min(later, default=now)
+    return rollout.state_changed_at if rollout.latched else rollout.completed_at or now
+
+
 def _state(rollout: Rollout, position: Position) -> str:
-    if position < rollout.position or rollout.state is RolloutState.COMPLETE:
+    if position < rollout.position or rollout.completed_at:
         return "done"
     if position > rollout.position:
         return "upcoming"

@@ -9,7 +9,7 @@ from control_plane.rollouts.losses import register_loss_query
 from control_plane.rollouts.segments import register_segment_query
 from flags import api, snapshot
 from flags.administration import changes, losses, overrides, plan_checks, plan_segments
-from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
+from flags.client_features import guard_lag_signal, reach_counts, refresher, staleness_signal, user_directory
 from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
 from flags.usage import reporter
 
@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
     refresher.init_app(app, settings)
     staleness_signal.init_app(app)
     guard_lag_signal.init_app(app)
-    user_directory.init_app(app, settings)
+    reach_counts.init_app(app, user_directory.init_app(app, settings).users)
     reporter.init_app(app)
     overrides.init_app(app)
     rollouts.on_change("overrides", overrides.end_deleted)

@@ -9,7 +9,8 @@ from alerts.drill import cleanup
 from alerts.drill.flag import DRILL, FLAG
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import Position, Rollout, RolloutState, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import Position, Rollout, RolloutState
 from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from control_plane.core.checklist import Checklist, ChecklistItem
-from control_plane.core.phases import Plan, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import Plan
 
 Item = ChecklistItem
 EACH_PHASE = ("beta", "new-signups", "everyone")

@@ -17,7 +17,7 @@ from control_plane.core.checklist import (
     due_times,
     item_state,
 )
-from control_plane.core.phases import Rollout, RolloutState
+from control_plane.core.phases import Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,7 @@ class Progress:
 
     def is_current(self, state: ChecklistState) -> bool:
         """Return whether this checklist is the one to work on now."""
-        is_complete = self.rollout.state is RolloutState.COMPLETE
-        return not state.phase if is_complete else state.phase == self.rollout.phase.name
+        return not state.phase if self.rollout.completed_at else state.phase == self.rollout.phase.name
 
     def in_phase(self, phase: str) -> tuple[ChecklistState, ...]:
         """Return the checklists that have to be done before `phase` is left."""
@@ -55,7 +54,7 @@ class Progress:
             )
             for item in checklist.items
         )
-        due = due_times(self.rollout.plan.checklists, completed_at(self.rollout))
+        due = due_times(self.rollout.plan.checklists, self.rollout.completed_at)
         return ChecklistState(checklist, phase, items, due.get(checklist.name))
 
 
@@ -70,8 +69,3 @@ def signature_key(rollout: Rollout, checklist: Checklist, phase: str, item: str)
     if checklist.once:
         return SignatureKey(0, "", checklist.name, item)
     return SignatureKey(rollout.attempt, phase, checklist.name, item)
-
-
-def completed_at(rollout: Rollout) -> datetime | None:
-    """Return since when everyone has the flag; None while the rollout is not complete."""
-    return rollout.state_changed_at if rollout.state is RolloutState.COMPLETE else None

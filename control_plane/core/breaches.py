@@ -5,7 +5,8 @@ from datetime import datetime
 
 from control_plane.core.phase_gates import OnBreach
 from control_plane.core.phases import Rollout, RolloutState, position_below
-from control_plane.core.transitions import COOL_DOWN_MINIMUM, Action, Decision, decide_rollback, transition
+from control_plane.core.rollbacks import COOL_DOWN_MINIMUM, decide_rollback
+from control_plane.core.transitions import Action, Decision, transition
 
 
 def may_step_back(rollout: Rollout, now: datetime) -> bool:

@@ -1,11 +1,17 @@
 """Where a rollback is in force: everywhere, or everywhere but in development and staging. Pure."""
 
+from collections.abc import Collection
+
 from control_plane.core.phases import PRE_PRODUCTION, Rollout, exposure
 
 
-def environments_on(rollout: Rollout) -> tuple[str, ...]:
-    """Return where a flag that is rolled back is still on; nowhere if the rollback was to be in force everywhere."""
-    return environments_spared(rollout) if rollout.latched else ()
+def environments_on(rollout: Rollout, elsewhere: Collection[str] = ()) -> tuple[str, ...]:
+    """Return where a flag that is rolled back is still on; nowhere if the rollback was to be in force everywhere.
+
+    Of the environments in `elsewhere` other rollouts decide.
+    """
+    spared = environments_spared(rollout) if rollout.latched else ()
+    return tuple(name for name in spared if name not in elsewhere)
 
 
 def environments_spared(rollout: Rollout) -> tuple[str, ...]:

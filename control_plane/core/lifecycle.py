@@ -24,10 +24,11 @@ def stage(rollout: Rollout, now: datetime, *, cleanup_after: timedelta = CLEANUP
     """Return the stage: planned until production is reached, cleaning up once it was complete for so long."""
     if rollout.archived:
         return Stage.RETIRED
-    if rollout.state is RolloutState.COMPLETE:
-        # The switch stays in the code for as long as another environment needs it.
-        lasts = rollout.plan.type in LASTING or rollout.plan.is_of_one_environment
-        is_over = not lasts and now - rollout.state_changed_at >= cleanup_after
+    if rollout.completed_at:
+        # The switch stays in the code for as long as another environment needs it, or somebody holds the rollout.
+        is_held = rollout.state is RolloutState.HELD
+        lasts = is_held or rollout.plan.type in LASTING or rollout.plan.is_of_one_environment
+        is_over = not lasts and now - rollout.completed_at >= cleanup_after
         return Stage.CLEANING_UP if is_over else Stage.COMPLETE
     has_begun = rollout.attempt > 1 or rollout.position > LOWEST
     is_open = not exposure_at(rollout.plan, rollout.position, rollout.plan.environment).empty

@@ -4,7 +4,7 @@ Pure values, no clock and no I/O. `transitions.py` decides how one rollout becom
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -139,6 +139,8 @@ class Rollout:
     """When the guard last stepped back instead of rolling back."""
     latches_all: bool = False
     """Whether a rollback takes the flag from development and staging too."""
+    completed_at: datetime | None = None
+    """Since when everybody has the flag: a hold keeps it, and whatever takes the flag from somebody ends it."""
 
     @property
     def archived(self) -> bool:
@@ -256,45 +258,3 @@ def environments_of(*plans: Plan) -> tuple[str, ...]:
 def positions(plan: Plan) -> tuple[Position, ...]:
     """Return every position of the plan, lowest first."""
     return tuple(Position(p, s) for p, phase in enumerate(plan.phases) for s in range(len(phase.steps)))
-
-
-def default_plan(new_signups_after: datetime) -> Plan:
-    """Return the four phases of the Credits v2 rollout guide, one week each."""
-    quarter = timedelta(days=7) / 4
-    return Plan(
-        phases=(
-            Phase(
-                name="development",
-                title="Development and staging",
-                audience=AudienceKind.ENVIRONMENTS,
-                steps=(100,),
-                soak=timedelta(days=7),
-                environments=PRE_PRODUCTION,
-            ),
-            Phase(
-                name="beta",
-                title="Beta allowlist",
-                audience=AudienceKind.ALLOWLIST,
-                steps=(100,),
-                soak=timedelta(days=7),
-                served_minimum=100,
-            ),
-            Phase(
-                name="new-signups",
-                title="New signups first",
-                audience=AudienceKind.NEW_SIGNUPS,
-                steps=(10, 25, 50, 100),
-                soak=quarter,
-                served_minimum=20,
-            ),
-            Phase(
-                name="everyone",
-                title="Everyone",
-                audience=AudienceKind.EVERYONE,
-                steps=(10, 25, 50, 100),
-                soak=quarter,
-                served_minimum=20,
-            ),
-        ),
-        new_signups_after=new_signups_after,
-    )

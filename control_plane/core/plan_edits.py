@@ -35,15 +35,18 @@ def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
         exposure_at(rollout.plan, rollout.position, each) == exposure_at(plan, position, each)
         for each in environments_of(rollout.plan, plan)
     )
-    state = rollout.state
-    if state is RolloutState.COMPLETE and position_after(plan, position) is not None:
-        state = RolloutState.RUNNING  # there is something left to do
+    state, completed_at = rollout.state, rollout.completed_at
+    if completed_at and position_after(plan, position) is not None:
+        # There is something left to do; a hold stays a hold.
+        completed_at = None
+        state = RolloutState.RUNNING if state is RolloutState.COMPLETE else state
     return replace(
         after,
         version=rollout.version + 1,
         plan_version=rollout.plan_version + 1,
         state=state,
         state_changed_at=rollout.state_changed_at if state is rollout.state else now,
+        completed_at=completed_at,
         # Another step, or other people in it, has not soaked yet.
         entered_at=rollout.entered_at if is_same_step and is_same_exposure else now,
     )

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import (
-    LOWEST,
     PRODUCTION,
     Position,
     Rollout,
@@ -16,11 +15,6 @@ from control_plane.core.phases import (
     position_before,
     position_below,
 )
-
-COOL_DOWN_MINIMUM = timedelta(minutes=30)
-COOL_DOWN_BASE = timedelta(minutes=15)
-COOL_DOWN_MAXIMUM = timedelta(days=7)
-
 
 LOSES_USERS = "STEP_LOSES_USERS"
 """The code of a refusal that a person may confirm away."""
@@ -124,7 +118,9 @@ def decide_advance(
         return Refusal(Action.ADVANCE, tuple(reasons))
     next_position = position_after(rollout.plan, rollout.position)
     if next_position is None:
-        return transition(Action.ADVANCE, rollout, "The last soak time is over.", now=now, state=RolloutState.COMPLETE)
+        why = "The last soak time is over."
+        done = transition(Action.ADVANCE, rollout, why, now=now, state=RolloutState.COMPLETE)
+        return replace(done, after=replace(done.after, completed_at=now))
     reason = approval.strip() or "Every gate is open."
     return transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
 
@@ -167,83 +163,8 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
         reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
     if reasons:
         return Refusal(Action.RESUME, tuple(reasons))
-    return transition(Action.RESUME, rollout, reason, now=now, state=RolloutState.RUNNING)
-
-
-def decide_rollback(
-    rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None, in_all: bool = False
-) -> Decision:
-    """Latch legacy for everybody, from every other state: `in_all` environments, else not in development and staging.
-
-    A verdict on an earlier `attempt` changes nothing. A narrow latch may be widened, never the other way round.
-    """
-    reasons, in_all = needs_reason(reason), in_all or rollout.plan.is_of_one_environment
-    if rollout.latched and (rollout.latches_all or not in_all):
-        reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
-    # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new
-    # attempt.
-    if attempt is not None and attempt != rollout.attempt:
-        reasons.append(
-            Reason(
-                "OTHER_ATTEMPT",
-                f"The cause belongs to attempt {attempt}; attempt {rollout.attempt} runs now.",
-            )
-        )
-    if reasons:
-        return Refusal(Action.ROLL_BACK, tuple(reasons))
-    if rollout.latched:
-        # Production's rollback stays what it was: why, since when, and until when it cools down.
-        return Transition(
-            Action.ROLL_BACK, rollout, replace(rollout, version=rollout.version + 1, latches_all=True), reason
-        )
-    latched = transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
-    return replace(latched, after=replace(latched.after, latches_all=in_all))
-
-
-def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
-    """Decide the latch after a restore.
-
-    The attempt is a new one, without evidence of earlier ones. `replaced` is the rollout in the database given up.
-    """
-    before = replaced or rollout
-    after = replace(
-        rollout,
-        # Beyond both databases, so that no form opened before the restore passes the compare-and-set after it.
-        version=max(rollout.version, before.version) + 1,
-        attempt=max(rollout.attempt, before.attempt) + 1,
-        state=RolloutState.ROLLED_BACK,
-        state_changed_at=now,
-        state_reason=f"{reason} It was rolled back before: {before.state_reason}" if before.latched else reason,
-        held_by_guard=False,
-        latches_all=True,
-    )
-    return Transition(Action.ROLL_BACK, rollout, after, after.state_reason)
-
-
-def decide_rearm(
-    rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, reason: str
-) -> Decision:
-    """Decide a new attempt at the lowest step, after the cool-down and with no closed gate among `gates`."""
-    reasons = stale(rollout, expected_version) + needs_reason(reason)
-    if rollout.archived:
-        reasons.append(Reason("ARCHIVED", f"{rollout.flag} is archived; revive it first."))
-    if not rollout.latched:
-        reasons.append(Reason("NOT_ROLLED_BACK", f"The rollout is {rollout.state}, not rolled back."))
-    elif now < (ends := cool_down_ends(rollout)):
-        reasons.append(Reason("COOL_DOWN", f"The cool-down lasts until {ends:%Y-%m-%d %H:%M} UTC."))
-    for gate in gates:
-        if gate.status is GateStatus.CLOSED:
-            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
-    if reasons:
-        return Refusal(Action.REARM, tuple(reasons))
-    return transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)
-
-
-def cool_down_ends(rollout: Rollout) -> datetime:
-    """Return when a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
-    # The exponent is capped far beyond the maximum: a timedelta would overflow one day.
-    doubled: timedelta = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
-    return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
+    state = RolloutState.RUNNING if rollout.completed_at is None else RolloutState.COMPLETE
+    return transition(Action.RESUME, rollout, reason, now=now, state=state)
 
 
 def transition(
@@ -268,6 +189,7 @@ def transition(
         state_reason=reason if state else rollout.state_reason,
         latches_all=rollout.latches_all and action is not Action.REARM,
         held_by_guard=False,  # whatever else happens ends a hold of the guard, or makes it a person's
+        completed_at=None if position or state is RolloutState.ROLLED_BACK else rollout.completed_at,
     )
     return Transition(action, rollout, after, reason)
 

@@ -24,6 +24,7 @@ def listed(rollout: Rollout, now: datetime) -> dict[str, object]:
         "tags": list(plan.tags),
         "type": plan.type.value,
         "archived_at": rollout.archived_at.isoformat() if rollout.archived_at else None,
+        "completed_at": rollout.completed_at.isoformat() if rollout.completed_at else None,
     }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.change_context import ChangeContext
 from control_plane.core import listing
@@ -15,53 +14,29 @@ from control_plane.platform.auth import audit
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on, role_here
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.identity_types import PRODUCTION, Role
+from control_plane.platform.identity_types import PRODUCTION
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import approvals, archive, move_job, service, store
 from control_plane.rollouts.answers import detail, gate_documents, listed, move_document, refused
+from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.rollouts.phase_dates import phase_dates
+from control_plane.rollouts.requests import (
+    AdvanceRequest,
+    ApproveRequest,
+    ArchiveRequest,
+    DeleteRequest,
+    Request,
+    RollbackRequest,
+    WithdrawRequest,
+)
 from control_plane.rollouts.segments import segment_notices
 
 ENTRIES_MAX = 500
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
-
-
-class Request(BaseModel):
-    """The body of every change: why, and which version the caller saw."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    reason: str = Field(default="", max_length=2000)
-    expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
-
-
-class AdvanceRequest(Request):
-    """The body of an advance."""
-
-    confirmLosing: bool = False  # noqa: N815 - the JSON name
-
-
-class RollbackRequest(Request):
-    """The body of a rollback."""
-
-    everywhere: bool = False
-
-
-class ArchiveRequest(Request):
-    """The body of archiving."""
-
-    confirmLosing: bool = False  # noqa: N815 - the JSON name
-
-
-class DeleteRequest(Request):
-    """The body of deleting; the confirmations are for a rollout of one environment, which the flag's own takes over."""
-
-    confirmLosing: bool = False  # noqa: N815 - the JSON name
-    confirmGaining: bool = False  # noqa: N815 - the JSON name
 
 
 @bp.get("")
@@ -178,22 +153,39 @@ def rearm(flag: str) -> ResponseReturnValue:
 @bp.get("/<flag>/approvals")
 @require_role("viewer")
 def approvals_view(flag: str) -> ResponseReturnValue:
-    """Return those who approve the next step as the rollout and its plan stand."""
+    """Return those who approve the next step, or a change of the plan, as the rollout stands."""
     with read_only() as session:
-        return jsonify({"approvals": _approvals(approvals.given(session, service.find(session, flag)))})
+        found = service.find(session, flag)
+        given = [_approval(each, of) for of in ApprovalSubject for each in approvals.given(session, found, of)]
+        return jsonify({"approvals": given})
 
 
 @bp.post("/<flag>/approve")
 @require_role("operator")
-@openapi_doc(body=Request)
+@openapi_doc(body=ApproveRequest)
 def approve(flag: str) -> ResponseReturnValue:
-    """Record an approval of the next step, by somebody who did not make the plan."""
-    body, role = _body(), _role()
+    """Record an approval of the next step, or of a change of the plan, by somebody who did not make the plan."""
+    body = ApproveRequest.model_validate(request.get_json() if request.data else {})
+    role = approvals.role_in_plan(role_here())
     with transaction() as session:
         change = ChangeContext(clock.now(), actor(), body.reason)
         found = service.find(session, flag)
-        given = approvals.approve(session, found, change, role=role, expected_version=body.expectedVersion)
-        return jsonify({"approvals": _approvals(given)})
+        given = approvals.approve(
+            session, found, change, role=role, expected_version=body.expectedVersion, subject=body.of
+        )
+        return jsonify({"approvals": [_approval(each, body.of) for each in given]})
+
+
+@bp.delete("/<flag>/approve")
+@require_role("operator")
+@openapi_doc(body=WithdrawRequest)
+def withdraw_approval(flag: str) -> ResponseReturnValue:
+    """Take the caller's own approval back, of the next step or of a change of the plan."""
+    body = WithdrawRequest.model_validate(request.get_json() if request.data else {})
+    with transaction() as session:
+        change = ChangeContext(clock.now(), actor(), body.reason)
+        given = approvals.withdraw(session, service.find(session, flag), change, body.of)
+        return jsonify({"approvals": [_approval(each, body.of) for each in given]})
 
 
 @bp.post("/<flag>/archive")
@@ -252,16 +244,9 @@ def _change(use_case: Callable[..., Decision], flag: str, reason: str = "", **op
         return jsonify(service.summary(decision.after))
 
 
-def _approvals(given: list[Approval]) -> list[dict[str, object]]:
-    return [
-        {"actor": each.actor, "role": each.role, "reason": each.reason, "at": each.at.isoformat()} for each in given
-    ]
-
-
-def _role() -> str:
-    """Return the caller's role on this flag in the words of a plan, which knows no admins: they approve as owners."""
-    role = role_here()
-    return str(Role.OWNER if role is Role.ADMIN else role or "")
+def _approval(each: Approval, of: ApprovalSubject) -> dict[str, object]:
+    at = each.at.isoformat()
+    return {"of": of.value, "actor": each.actor, "role": each.role, "reason": each.reason, "at": at}
 
 
 def _body() -> Request:

@@ -1,12 +1,14 @@
-"""Approvals of an advance by people other than those who want it: given, counted, and void once anything changes.
+"""Approvals by people other than those who want something: given, counted, and void once anything changes.
 
+What is approved is the next step, or that the plan may ask for fewer approvals; the one is never taken for the other.
 An approval holds for one plan and one entry into a step. Any move and any edit makes it void, without a trace to clean.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
@@ -25,48 +27,95 @@ from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import store
-from control_plane.rollouts.models import ApprovalRow
+from control_plane.rollouts.models import AnyApprovalRow, ApprovalRow, PlanApprovalRow
 from control_plane.rollouts.publication import TOPIC
 
 OWNERS = Approvals()
 """Who may let a step that moves by itself pass gates that can't tell, where the plan asks for nobody else."""
 
 
+class ApprovalSubject(StrEnum):
+    """What is approved."""
+
+    STEP = "step"
+    PLAN = "plan"
+    """That the plan may be changed to ask for fewer approvals, or be deleted."""
+
+
+ROWS: dict[ApprovalSubject, type[AnyApprovalRow]] = {
+    ApprovalSubject.STEP: ApprovalRow,
+    ApprovalSubject.PLAN: PlanApprovalRow,
+}
+
+
 def approve(
-    session: Session, rollout: Rollout, change: ChangeContext, *, role: str, expected_version: int
+    session: Session,
+    rollout: Rollout,
+    change: ChangeContext,
+    *,
+    role: str,
+    expected_version: int,
+    subject: ApprovalSubject = ApprovalSubject.STEP,
 ) -> list[Approval]:
-    """Approve the next step of `rollout`, once; returns who approves it now. Raises Problem."""
+    """Approve the next step, or a change of the plan, once; returns who approves it now. Raises Problem."""
     if outdated := stale(rollout, expected_version):
         raise Problem(409, outdated[0].code, outdated[0].sentence)
-    # While it is off, what is approved is another plan, or none: that concerns every phase.
-    wanted = _strongest(rollout.plan.phases) if rollout.latched else rollout.phase.gates.approvals
-    if wanted is None and rollout.phase.advance is AdvanceMode.BY_HAND:
-        raise Problem(409, "NO_APPROVAL_NEEDED", f"The plan of {rollout.flag} asks for no approval in this phase.")
-    required = wanted or OWNERS
+    required = needed(rollout, subject)
+    if required is None:
+        raise _unneeded(rollout, subject)
     if role not in required.roles:
-        detail = f"This phase is approved by the role {' or '.join(required.roles)}, and {change.actor} is {role}."
+        detail = f"This is approved by the role {' or '.join(required.roles)}, and {change.actor} is {role}."
         raise Problem(403, "ROLE_REQUIRED", detail)
     if not change.reason.strip():
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
-    if wanted:
+    if required is not OWNERS:
         _check_independence(session, rollout, change)
-    if _add(session, rollout, change, role):
+    if _add(session, rollout, change, role, subject):
         after = {"phase": rollout.phase.name, "percentage": rollout.percentage, "plan_version": rollout.plan_version}
-        audit.record(session, change, action="rollout.approve", subject=f"rollout:{rollout.flag}", after=after)
+        action = "rollout.approve" if subject is ApprovalSubject.STEP else "rollout.approve_plan"
+        audit.record(session, change, action=action, subject=f"rollout:{rollout.flag}", after=after)
         change_feed.publish(session, TOPIC, rollout.flag, now=change.now)
-    return given(session, rollout)
+    return given(session, rollout, subject)
 
 
-def given(session: Session, rollout: Rollout) -> list[Approval]:
+def withdraw(
+    session: Session, rollout: Rollout, change: ChangeContext, subject: ApprovalSubject = ApprovalSubject.STEP
+) -> list[Approval]:
+    """Take one's own approval back, as long as it holds; returns who approves it then. Raises Problem."""
+    if not change.reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    row_type = ROWS[subject]
+    own = (*_holding(rollout, row_type), row_type.actor == change.actor)
+    if not session.scalars(delete(row_type).where(*own).returning(row_type.actor)).all():
+        raise Problem(409, "NO_OWN_APPROVAL", f"{change.actor} approves nothing here that could be taken back.")
+    after = {"of": subject.value, "phase": rollout.phase.name, "plan_version": rollout.plan_version}
+    audit.record(session, change, action="rollout.withdraw_approval", subject=f"rollout:{rollout.flag}", after=after)
+    change_feed.publish(session, TOPIC, rollout.flag, now=change.now)
+    return given(session, rollout, subject)
+
+
+def role_in_plan(role: Role | None) -> str:
+    """Return a role in the words of a plan, which knows no admins: they approve as owners."""
+    return str(Role.OWNER if role is Role.ADMIN else role or "")
+
+
+def needed(rollout: Rollout, subject: ApprovalSubject) -> Approvals | None:
+    """Return the approvals that the plan asks for; None where nobody needs to approve, or nothing can be approved."""
+    if subject is ApprovalSubject.PLAN:
+        return _strongest(rollout.plan.phases)
+    if rollout.latched or rollout.completed_at:
+        return None
+    by_hand = rollout.phase.advance is AdvanceMode.BY_HAND
+    return rollout.phase.gates.approvals or (None if by_hand else OWNERS)
+
+
+def given(session: Session, rollout: Rollout, subject: ApprovalSubject = ApprovalSubject.STEP) -> list[Approval]:
     """Return the approvals that hold for the rollout as it stands."""
-    query = select(ApprovalRow).where(
-        ApprovalRow.flag == rollout.flag,
-        ApprovalRow.plan_version == rollout.plan_version,
-        ApprovalRow.entered_at == rollout.entered_at,
-    )
+    row_type = ROWS[subject]
+    query = select(row_type).where(*_holding(rollout, row_type))
     found = [
         Approval(_in_step(session, rollout, row.actor, row.at), row.role, row.reason, row.at)
-        for row in session.scalars(query.order_by(ApprovalRow.at))
+        for row in session.scalars(query.order_by(row_type.at))
     ]
     if not found:
         return []
@@ -77,6 +126,15 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
         for each in found
         if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.by.people)
     ]
+
+
+def _holding(rollout: Rollout, row_type: type[AnyApprovalRow]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of an approval that holds for the rollout as it stands."""
+    return (
+        row_type.flag == rollout.flag,
+        row_type.plan_version == rollout.plan_version,
+        row_type.entered_at == rollout.entered_at,
+    )
 
 
 def principal(session: Session, actor: str, *, at: datetime, since: datetime | None = None) -> Principal:
@@ -111,34 +169,43 @@ def _still_has(roles: Mapping[str, Role | None], name: str, role: str) -> bool:
     return present is not None and present.includes(Role(role))
 
 
-def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str, now: datetime) -> GateResult:
-    """Evaluate the gate for an advance that `asker` asks for."""
+def gate(
+    session: Session,
+    rollout: Rollout,
+    wanted: Approvals,
+    asker: str,
+    now: datetime,
+    *,
+    subject: ApprovalSubject = ApprovalSubject.STEP,
+) -> GateResult:
+    """Evaluate the gate for what `asker` asks for; it counts nobody's own approval."""
     planner = _planner(session, rollout)
     excluded = [planner] if planner else []
     if asker:
         excluded.append(_in_step(session, rollout, asker, now))
-    return approvals_gate(wanted, given(session, rollout), excluded=excluded)
+    return approvals_gate(wanted, given(session, rollout, subject), excluded=excluded)
 
 
 def gate_of_plan(session: Session, rollout: Rollout, change: ChangeContext) -> GateResult | None:
     """Evaluate the approvals that the plan asks for anywhere; None where it asks for none."""
-    wanted = _strongest(rollout.plan.phases)
-    return gate(session, rollout, wanted, change.actor, change.now) if wanted else None
+    wanted = needed(rollout, ApprovalSubject.PLAN)
+    return gate(session, rollout, wanted, change.actor, change.now, subject=ApprovalSubject.PLAN) if wanted else None
 
 
 def objections(session: Session, rollout: Rollout, after: Rollout, change: ChangeContext) -> list[Reason]:
     """Refuse an edit that asks for fewer approvals than the plan does, unless as many as it asks for want it so."""
-    wanted = _strongest(rollout.plan.phases)
+    wanted = needed(rollout, ApprovalSubject.PLAN)
     if wanted is None:
         return []
     weaker = dict.fromkeys([*_weaker(rollout, after.plan, wanted), *opened_with_fewer(rollout, after)])
     if not weaker:
         return []
-    found = gate(session, rollout, wanted, change.actor, change.now)
+    found = gate(session, rollout, wanted, change.actor, change.now, subject=ApprovalSubject.PLAN)
     if found.status is GateStatus.OPEN:
         return []
     sentence = (
-        f"The edit asks for fewer approvals than the plan does ({', '.join(weaker)}), which takes approvals itself."
+        f"The edit asks for fewer approvals than the plan does ({', '.join(weaker)}), which takes approvals itself, "
+        "of a change of the plan."
     )
     return [Reason("APPROVAL_REQUIRED", f"{sentence} {found.reason}")]
 
@@ -183,7 +250,16 @@ def _check_independence(session: Session, rollout: Rollout, change: ChangeContex
         raise Problem(409, "ACCESS_SHARED", detail)
 
 
-def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str) -> bool:
+def _unneeded(rollout: Rollout, subject: ApprovalSubject) -> Problem:
+    if subject is ApprovalSubject.STEP and (rollout.latched or rollout.completed_at):
+        detail = f"{rollout.flag} has no next step; what can be approved is a change of its plan."
+        return Problem(409, "NO_NEXT_STEP", detail)
+    where = "any phase" if subject is ApprovalSubject.PLAN else "this phase"
+    return Problem(409, "NO_APPROVAL_NEEDED", f"The plan of {rollout.flag} asks for no approval in {where}.")
+
+
+def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str, subject: ApprovalSubject) -> bool:
+    row_type = ROWS[subject]
     row = {
         "flag": rollout.flag,
         "plan_version": rollout.plan_version,
@@ -193,5 +269,5 @@ def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str) -
         "reason": change.reason.strip(),
         "at": change.now,
     }
-    statement = dialect_insert(session, ApprovalRow).values(row).on_conflict_do_nothing().returning(ApprovalRow.actor)
+    statement = dialect_insert(session, row_type).values(row).on_conflict_do_nothing().returning(row_type.actor)
     return session.scalar(statement) is not None

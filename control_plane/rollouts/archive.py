@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateStatus
 from control_plane.core.phases import Rollout, RolloutState
+from control_plane.core.rollbacks import cool_down_ends
 from control_plane.core.transitions import (
     LOSES_USERS,
     Action,
@@ -15,7 +16,6 @@ from control_plane.core.transitions import (
     Reason,
     Refusal,
     Transition,
-    cool_down_ends,
     needs_reason,
     stale,
 )
@@ -65,6 +65,7 @@ def _archived(rollout: Rollout, change: ChangeContext) -> Rollout:
         archived_at=change.now,
         held_by_guard=False,
         latches_all=True,
+        completed_at=None,
     )
 
 

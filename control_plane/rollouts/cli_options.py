@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.latch import latch_sentence
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout, RolloutState
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.platform import clock
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, retry_while_locked
@@ -34,7 +34,8 @@ def accepted(decision: Decision) -> Rollout:
 def line(found: Rollout) -> str:
     """Say in one line how a rollout stands."""
     where = f"{found.phase.title}, {found.percentage} %"
-    since = f"since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
+    changed_at = found.state_changed_at if found.state is RolloutState.HELD else found.completed_at
+    since = f"since {changed_at or found.state_changed_at:%Y-%m-%d %H:%M} UTC"
     stands = f"{rollout_title(found.flag)}: {where}, {found.state.replace('_', ' ')} {since}"
     latched = latch_sentence(found)
     return f"{stands}. {latched} `rollback --everywhere` takes it from there too." if latched else stands

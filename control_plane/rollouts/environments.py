@@ -13,18 +13,8 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import LOWEST, PRE_PRODUCTION, Rollout
 from control_plane.core.plan_edits import gains
-from control_plane.core.transitions import (
-    Action,
-    Decision,
-    Loss,
-    Reason,
-    Refusal,
-    Transition,
-    cool_down_ends,
-    decide_rollback,
-    needs_reason,
-    stale,
-)
+from control_plane.core.rollbacks import cool_down_ends, decide_rollback
+from control_plane.core.transitions import Action, Decision, Loss, Reason, Refusal, Transition, needs_reason, stale
 from control_plane.rollout_names import environment_of, flag_of, rollout_title
 from control_plane.rollouts import approvals, losses, store
 from control_plane.rollouts.deleted import COOL_DOWN_ENDS

@@ -9,7 +9,7 @@ from control_plane.core.gates.calendar import calendar_gate
 from control_plane.core.gates.http_check import http_check_gate
 from control_plane.core.gates.recency import LastRun, recency_gate
 from control_plane.core.gates.result import GateResult
-from control_plane.core.phases import Rollout
+from control_plane.core.phases import LOWEST, Rollout
 from control_plane.platform.extensions import AppState
 from control_plane.rollouts import approvals, http_checks
 
@@ -35,6 +35,12 @@ def register_gate_kind(name: str, kind: GateKind) -> None:
 def plan_gates(session: Session, rollout: Rollout, now: datetime, asker: str = "") -> list[GateResult]:
     """Evaluate every gate that the plan asks for in the present phase."""
     return [result for kind in GATE_KINDS.get().values() for result in kind(session, rollout, now, asker)]
+
+
+def calendar_of_lowest(rollout: Rollout, now: datetime) -> Iterator[GateResult]:
+    """Yield what the calendar of the lowest step says, where it has one: a new attempt lets users in there."""
+    if calendar := rollout.plan.phases[LOWEST.phase].gates.calendar:
+        yield calendar_gate(calendar, now)
 
 
 def _calendar(_session: Session, rollout: Rollout, now: datetime, _asker: str) -> Iterator[GateResult]:

@@ -28,6 +28,7 @@ class RolloutRow(Base):
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stepped_back_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     latches_all: Mapped[bool] = mapped_column(Boolean)
+    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class PlanVersionRow(Base):
@@ -43,10 +44,10 @@ class PlanVersionRow(Base):
     reason: Mapped[str] = mapped_column(Text)
 
 
-class ApprovalRow(Base):
-    """An approval of one advance: of this plan, from the step that was entered at this moment."""
+class AnyApprovalRow(Base):
+    """Who approves something while the rollout has this plan and stands in the step that it entered at this moment."""
 
-    __tablename__ = "rollout_approval"
+    __abstract__ = True
 
     flag: Mapped[str] = mapped_column(Text, primary_key=True)
     plan_version: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -55,6 +56,18 @@ class ApprovalRow(Base):
     role: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ApprovalRow(AnyApprovalRow):
+    """An approval of the advance from that step."""
+
+    __tablename__ = "rollout_approval"
+
+
+class PlanApprovalRow(AnyApprovalRow):
+    """An approval of what takes approvals of the plan away: another plan that asks for fewer, or none."""
+
+    __tablename__ = "rollout_plan_approval"
 
 
 class HttpCheckRow(Base):

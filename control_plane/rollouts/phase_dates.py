@@ -1,8 +1,9 @@
 """Planned and actual dates of phases: what was entered when, and what is late. Pure."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 
+from control_plane.core.lateness import days_late
 from control_plane.core.phases import Phase, Rollout
 from control_plane.platform.auth.audit import Entry
 
@@ -29,11 +30,5 @@ def _dates(phase: Phase, entered_at: datetime | None, now: datetime) -> dict[str
         "name": phase.name,
         "planned_start": phase.planned_start.isoformat() if phase.planned_start else None,
         "entered_at": entered_at.isoformat() if entered_at else None,
-        "days_late": _days_late(phase.planned_start, entered_at or now),
+        "days_late": days_late(phase, entered_at or now),
     }
-
-
-def _days_late(planned: date | None, begun: datetime) -> int:
-    if planned is None:
-        return 0
-    return max(0, (begun - datetime.combine(planned, time(0), UTC)).days)

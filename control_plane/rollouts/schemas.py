@@ -33,6 +33,8 @@ class ListedRollout(RolloutSummary):
     tags: list[str]
     type: str
     archived_at: str | None
+    completed_at: str | None
+    """Since when everybody has the flag, also while a hold is on; null while the rollout is not complete."""
 
 
 class RolloutList(BaseModel):
@@ -154,8 +156,9 @@ class PlanTemplateList(BaseModel):
 
 
 class ApprovalEntry(BaseModel):
-    """An approval of the next step."""
+    """An approval of the next `step`, or of a change of the `plan`."""
 
+    of: str
     actor: str
     role: str
     reason: str
@@ -173,6 +176,7 @@ ROUTES = {
     "rollouts.index": Documentation(answers={200: RolloutList}),
     "rollouts.show": Documentation(answers={200: RolloutDetail}),
     "rollouts.approve": Documentation(answers={200: ApprovalList}),
+    "rollouts.withdraw_approval": Documentation(answers={200: ApprovalList}),
     "rollouts.approvals_view": Documentation(answers={200: ApprovalList}),
     **{f"rollouts.{name}": CHANGE_RESPONSES for name in ("archive_view", "revive", "delete")},
     "plans.create": Documentation(answers={201: RolloutWithPlan}),

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core import transitions
+from control_plane.core import rollbacks, transitions
 from control_plane.core.breaches import decide_breach
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
 from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION, Plan, Rollout, new_rollout
@@ -21,7 +21,7 @@ from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of, name_errors
 from control_plane.rollouts import environments, losses, store
 from control_plane.rollouts.deleted import beyond_deleted, cooling_down
-from control_plane.rollouts.gate_kinds import plan_gates
+from control_plane.rollouts.gate_kinds import calendar_of_lowest, plan_gates
 from control_plane.rollouts.publication import (
     TOPIC,
     RolloutChanged,
@@ -102,7 +102,8 @@ def gates(
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
     """Evaluate every gate of re-arming."""
-    return [gate(session, rollout, now) for gate in REARM_GATES.get().values()]
+    calendar = calendar_of_lowest(rollout, now)
+    return [*calendar, *(gate(session, rollout, now) for gate in REARM_GATES.get().values())]
 
 
 def find(session: Session, flag: str) -> Rollout:
@@ -223,9 +224,7 @@ def roll_back(
     rollout = find(session, flag)
     in_all = in_all or current().environment in PRE_PRODUCTION
     others = environments.locked_for_rollback(session, flag, in_all=in_all)
-    decision = transitions.decide_rollback(
-        rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all
-    )
+    decision = rollbacks.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all)
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
         record(session, Action.ROLL_BACK, rollout, rollout, change)
@@ -252,10 +251,10 @@ def answer_breach(session: Session, flag: str, change: ChangeContext, *, attempt
 
 
 def rearm(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
-    """Begin a new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
+    """Begin a new attempt at the lowest step, once the cool-down is over, nothing fires, and the calendar allows it."""
     rollout = find(session, flag)
     results = rearm_gates(session, rollout, change.now)
-    decision = transitions.decide_rearm(
+    decision = rollbacks.decide_rearm(
         rollout, results, now=change.now, expected_version=expected_version, reason=change.reason
     )
     if also := environments.rearm_reasons(session, rollout):
@@ -272,7 +271,7 @@ def latch_restored(session: Session, flag: str, replaced: Rollout | None, change
     # A rollout that is younger than the backup would otherwise vanish, and its flag go back to its default unnoticed.
     if store.load(session, flag) is None and replaced is not None:
         store.add(session, replaced)
-    decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
+    decision = rollbacks.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
     apply(session, decision, change)
     return decision.after
 

@@ -13,10 +13,10 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import Plan, Position, Rollout, RolloutState
+from control_plane.core.phases import Plan, Position, Rollout, RolloutState, position_after
 from control_plane.platform.db.database import execute_core, rowcount_of
 from control_plane.rollout_names import SEPARATOR, flag_of, rollout_name
-from control_plane.rollouts.models import ApprovalRow, PlanVersionRow, RolloutRow
+from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow, RolloutRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def planned_at(session: Session) -> dict[str, datetime]:
 
 def delete(session: Session, flag: str) -> None:
     """Remove a rollout with its plans and approvals."""
-    for row in (ApprovalRow, PlanVersionRow, RolloutRow):
+    for row in (ApprovalRow, PlanApprovalRow, PlanVersionRow, RolloutRow):
         session.execute(sql_delete(row).where(row.flag == flag))
 
 
@@ -170,17 +170,19 @@ def _columns(rollout: Rollout) -> dict[str, object]:
         "archived_at": rollout.archived_at,
         "stepped_back_at": rollout.stepped_back_at,
         "latches_all": rollout.latches_all,
+        "completed_at": rollout.completed_at,
     }
 
 
 def _rollout(row: Any) -> Rollout:
+    plan, state, position = _known_plan(row.plan), RolloutState(row.state), Position(row.phase, row.step)
     return Rollout(
         flag=row.flag,
-        plan=_known_plan(row.plan),
+        plan=plan,
         version=row.version,
         attempt=row.attempt,
-        state=RolloutState(row.state),
-        position=Position(row.phase, row.step),
+        state=state,
+        position=position,
         entered_at=row.entered_at,
         state_changed_at=row.state_changed_at,
         state_reason=row.state_reason,
@@ -189,4 +191,16 @@ def _rollout(row: Any) -> Rollout:
         archived_at=row.archived_at,
         stepped_back_at=row.stepped_back_at,
         latches_all=row.latches_all,
+        completed_at=_completed_at(row, plan, state, position),
     )
+
+
+def _completed_at(row: Any, plan: Plan, state: RolloutState, position: Position) -> datetime | None:
+    """Return since when the rollout is complete, as far as its other columns bear it out.
+
+    During an upgrade a process of the release before completes rollouts and reopens them, and leaves the column alone.
+    """
+    if state is RolloutState.COMPLETE:
+        completed_at: datetime = row.completed_at or row.state_changed_at
+        return completed_at
+    return row.completed_at if state is RolloutState.HELD and position_after(plan, position) is None else None

@@ -117,7 +117,7 @@ def _complete(session: Session, now: datetime) -> Check:
         where = f" of {first.plan.environment}" if first.plan.is_of_one_environment else ""
         return Check("complete", passed=False, detail=f"The rollout{where} is {first.state}, not complete.")
     since = max(each.state_changed_at for each in found)
-    detail = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are needed."
+    detail = f"The rollout has been complete without a hold since {since:%Y-%m-%d}; {QUIET.days} days are needed."
     return Check("complete", passed=now - since >= QUIET, detail=detail)
 
 

@@ -84,6 +84,13 @@ def of_attempt(session: Session, flag: str, attempt: int) -> Report | None:
     return _report(row) if row else None
 
 
+def latest_waiting(session: Session, flag: str) -> Report | None:
+    """Return the newest report of the flag that waits for an owner; None where none does."""
+    waits = REPORT.c.flag == flag, REPORT.c.state == ReportState.PREPARED.value
+    row = session.execute(select(REPORT).where(*waits).order_by(REPORT.c.id.desc()).limit(1)).one_or_none()
+    return _report(row) if row else None
+
+
 def latest(session: Session, *, flag: str | None = None, limit: int = 50) -> list[Report]:
     """Return the last reports, the newest first."""
     query = select(REPORT).order_by(REPORT.c.id.desc()).limit(limit)

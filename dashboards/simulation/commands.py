@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from control_plane.app import create_app
-from control_plane.core.phases import default_plan
+from control_plane.core.default_plan import default_plan
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import db
 from control_plane.platform.runtime.cli_support import CommandFailed, json_option

@@ -6,6 +6,7 @@ const PAUSE_MILLISECONDS = 400;
 const waiting = new Map();
 const rollbacks = new Set();
 
+nameTimeZone();
 for (const chart of document.querySelectorAll("[data-chart]")) chart.tabIndex = 0;
 for (const card of document.querySelectorAll(".alert")) place(card);
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -19,6 +20,13 @@ document.addEventListener("keydown", readByKey);
 document.addEventListener("pointermove", readByPointer);
 document.addEventListener("pointerout", () => setTimeout(settle, 50));
 document.addEventListener("focusout", () => setTimeout(settle, 50));
+
+/** Tell the server where the reader is, so that it writes times by their clock from the next page on. */
+function nameTimeZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  if (zone) document.cookie = `time_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
 
 /** Keep the page true for as long as it is open. */
 function follow(line) {
@@ -35,10 +43,11 @@ function follow(line) {
     source = new EventSource(line.dataset.live);
     source.addEventListener("region", (event) => receive(JSON.parse(event.data)));
     source.addEventListener("asof", (event) => {
-      const { at, text } = JSON.parse(event.data);
+      const { at, text, title } = JSON.parse(event.data);
       const time = document.getElementById("as-of");
       time.dateTime = at;
       time.textContent = text;
+      time.title = title;
       show(line.dataset.following, true);
     });
     source.addEventListener("stale", () => show(line.dataset.stale, false));
@@ -86,8 +95,9 @@ function preview(form) {
   const fill = (page) => {
     const inText = document.activeElement.id === "text";
     const inFields = document.activeElement.closest("#plan-fields") !== null;
-    for (const id of ["plan-base", "plan-outcome", ...(inFields ? [] : ["plan-fields"])]) {
+    for (const id of ["plan-templates", "plan-base", "plan-outcome", ...(inFields ? [] : ["plan-fields"])]) {
       const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
+      if (!old || !fresh) continue;
       const open = new Set([...old.querySelectorAll("details[open]")].map((details) => details.id));
       for (const details of fresh.querySelectorAll("details[id]")) details.open ||= open.has(details.id);
       if (old.innerHTML !== fresh.innerHTML) old.innerHTML = fresh.innerHTML;
@@ -230,9 +240,9 @@ function read(chart, row) {
   const part = (row.dataset.at - from) / (to - from || 1);
   const x = svg.viewBox.baseVal.width * (Number(left) + part * (right - left));
   for (const end of ["x1", "x2"]) line.setAttribute(end, x);
-  const names = [...row.closest("table").querySelectorAll("thead th")].slice(1).map((cell) => cell.textContent);
+  const [clock, ...names] = [...row.closest("table").querySelectorAll("thead th")].map((cell) => cell.textContent);
   const values = [...row.querySelectorAll("td")].map((cell, index) => `${names[index]} ${cell.textContent}`);
-  words.textContent = `${row.querySelector("th").textContent} UTC: ${values.join(", ")}`;
+  words.textContent = `${row.querySelector("th").textContent} ${clock}: ${values.join(", ")}`;
 }
 
 function onClick(event) {

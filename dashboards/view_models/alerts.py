@@ -15,6 +15,7 @@ from alerts.definitions.explanation import ErrorsNeeded, errors_needed
 from alerts.drill import flag as drill
 from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
+from alerts.notifications import targets
 from alerts.overrides.approval import ASKED_FOR
 from alerts.overrides.store import Override, PendingOverride, active, pending, unexpired
 from control_plane.core.phases import Rollout
@@ -28,6 +29,8 @@ from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView
 from dashboards.view_models import guard, threshold_trial
+from dashboards.view_models.alert_history import history
+from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.chart_counts import CHART_COUNTS
 from dashboards.view_models.guard import GuardView
 from dashboards.view_models.threshold_trial import Trial, Wanted
@@ -105,6 +108,9 @@ class AlertScreen:
     needs: Sequence[ErrorsNeeded]
     trial: Trial | None
     """What another threshold would have done, where somebody asks."""
+    history: Sequence[EntryView]
+    targets: Sequence[str]
+    """Labels of the targets that hear of this rollout."""
 
 
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
@@ -167,7 +173,8 @@ def read_one(
         if name not in {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}:
             continue
         scale = time_scale(window, now, rollout.entered_at)
-        for alert in views(session, rollout, minutes, scale=scale, frame=WIDE):
+        entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)
+        for alert in views(session, rollout, minutes, scale=scale, frame=WIDE, entries=entries):
             if alert.name == name:
                 budget = error_budgets(with_environments(rules_file.current().rules, [rollout.flag]))[name]
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
@@ -183,6 +190,8 @@ def read_one(
                     budget,
                     errors_needed(alert.rule, budget, SAMPLES),
                     threshold_trial.read(session, alert.rule, alert.verdict, budget, wanted, now=now),
+                    history(entries, name),
+                    [label for _, label in targets.targets(rollout.plan.notify)],
                 )
     return None
 

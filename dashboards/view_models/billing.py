@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from credits_engine.billing import serializers
-from credits_engine.billing.store import inbox_queries
+from credits_engine.billing.store import findings, inbox_queries
 from credits_engine.billing.store.inbox import State
 
 PAGE = 50
@@ -27,6 +27,8 @@ class BillingScreen:
     events: Sequence[object]
     next_before: int | None
     findings: Mapping[str, object]
+    compared_at: datetime | None
+    """When everything was compared with Stripe last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ def read(session: Session, *, state: State | None, before: int | None, now: date
     rows = inbox_queries.page(session, state=state, before_id=before, limit=PAGE + 1)
     listed = rows[:PAGE]
     more = listed[-1].id if len(rows) > PAGE else None
-    findings = serializers.findings_page(session, limit=FINDINGS_MAX)
-    return BillingScreen(now, state, serializers.summary(session, now), listed, more, findings)
+    check = findings.check(session)
+    compared_at = check.finished_at if check else None
+    differing = serializers.findings_page(session, limit=FINDINGS_MAX)
+    return BillingScreen(now, state, serializers.summary(session, now), listed, more, differing, compared_at)
 
 
 def read_event(session: Session, event_id: str, now: datetime) -> EventScreen | None:

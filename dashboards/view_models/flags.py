@@ -58,6 +58,7 @@ class FlagScreen:
     name: str
     detail: Mapping[str, object]
     environments: Sequence[EnvironmentView]
+    """Empty once the flag was deleted."""
     versions: Sequence[FlagVersion]
 
 
@@ -86,7 +87,13 @@ def read_list(session: Session, wanted: FlagQuery, *, page: int, now: datetime) 
 
 
 def read(session: Session, name: str, now: datetime) -> FlagScreen | None:
-    """Return the screen of `name`; None where a rollout decides it. Raises Problem for an unknown flag."""
+    """Return the screen of `name`, also once it was deleted; None where a rollout decides it.
+
+    Raises Problem for a flag that there never was.
+    """
+    found = flag_versions.versions(session, name)[:VERSIONS_MAX]
+    if found and not found[0].state and store.stored_definitions(session, name) == {}:
+        return FlagScreen(now, name, {}, (), found)
     detail = flag_detail(session, name)
     if detail["rollout"]:
         return None
@@ -95,7 +102,7 @@ def read(session: Session, name: str, now: datetime) -> FlagScreen | None:
         _environment(place, found, {number: text for (where, number), text in names.items() if where == place})
         for place, found in detail["environments"].items()
     ]
-    return FlagScreen(now, name, detail, environments, flag_versions.versions(session, name)[:VERSIONS_MAX])
+    return FlagScreen(now, name, detail, environments, found)
 
 
 def read_definition(session: Session, name: str, environment: str, now: datetime) -> DefinitionScreen:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.core.phases import Rollout
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.remediation import approval, store
 from credits_engine.remediation.impact import ItemState, ReportState
@@ -42,9 +43,13 @@ class RemediationScreen:
     next_after: str | None
 
 
-def of_attempt(session: Session, flag: str, attempt: int) -> RemediationView | None:
-    """Return the report on the rollback that ended `attempt`, once there is one."""
-    report = store.of_attempt(session, flag, attempt)
+def of_rollout(session: Session, rollout: Rollout) -> RemediationView | None:
+    """Return the report on the rollback that ended this attempt, or that of an earlier one for as long as it waits."""
+    report = None
+    if rollout.latched:
+        report = store.of_attempt(session, rollout.flag, rollout.attempt)
+    elif rollout.attempt > 1:
+        report = store.latest_waiting(session, rollout.flag)
     return _view(session, report) if report else None
 
 

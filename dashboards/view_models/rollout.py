@@ -8,30 +8,36 @@ from sqlalchemy.orm import Session
 
 from alerts.overrides.store import Override
 from control_plane import rollouts
-from control_plane.core import transitions
+from control_plane.core import rollbacks
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
+from control_plane.core.moves import next_move
+from control_plane.core.phase_gates import AdvanceMode
 from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import SideNames
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
-from control_plane.rollouts import store
+from control_plane.rollouts import approvals, store
+from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.segments import segment_notices
-from dashboards import guardrails, summaries
+from dashboards import archive_actions, guardrails, summaries
 from dashboards.audience_sentences import segment_sentence
 from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD
 from dashboards.engine_counts import EngineCounts, engine_counts, served_share
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView
+from dashboards.move_sentences import move_sentence
 from dashboards.side_names import localized_names
 from dashboards.summaries import PhaseView
+from dashboards.user_action import UserAction
 from dashboards.view_models import alerts, audit_entry, guard, remediation
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
 from dashboards.view_models.remediation import RemediationView
+from flags.client_features.reach_counts import REACH_COUNTS, Reach
 
 ENTRIES_READ, ENTRIES_MAX = 100, 6
 OBSERVED = timedelta(minutes=5)
@@ -49,6 +55,8 @@ class RolloutScreen:
     phases: tuple[PhaseView, ...]
     gates: tuple[GateResult, ...]
     rearm_gates: tuple[GateResult, ...]
+    move: str
+    """When the plan takes its next step by itself; empty where a person does."""
     alerts: tuple[AlertView, ...]
     silenced: tuple[Override, ...]
     """Alerts of any rollout that may only notify for now."""
@@ -56,12 +64,14 @@ class RolloutScreen:
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     observed: float | None
     """The part of the answers that the candidate gave since the last change, in five minutes at most."""
+    known: Reach | None
+    """How many of the known users have the flag; None until that was counted."""
     guard: GuardView
     entries: tuple[EntryView, ...]
     window: ChartWindow
     """How much time the charts show."""
     remediation: RemediationView | None
-    """What the rollback that ended this attempt left behind."""
+    """What the rollback that ended this attempt left behind, or an earlier one whose corrections still wait."""
     segments: Sequence[str]
     """What became of segments that the plan names, in sentences."""
     others: Sequence[str]
@@ -74,7 +84,11 @@ class RolloutScreen:
     @property
     def elsewhere(self) -> str:
         """Say where other rollouts of the flag decide; empty where none does."""
-        return summaries.decided_elsewhere(self.flag, self.others)
+        return summaries.decided_elsewhere(self._elsewhere)
+
+    @property
+    def _elsewhere(self) -> Sequence[str]:
+        return summaries.environments_elsewhere(self.flag, self.others)
 
     @property
     def overrides(self) -> Sequence[Override]:
@@ -92,17 +106,32 @@ class RolloutScreen:
     @property
     def reach(self) -> str:
         """Describe whom the plan admits at this step; nobody while it is rolled back."""
-        return summaries.reach_now(self.rollout)
+        return summaries.reach_now(self.rollout, self._elsewhere)
 
     @property
     def stays_on(self) -> bool:
         """Return whether a rollback left the flag on somewhere."""
-        return bool(environments_on(self.rollout))
+        return bool(environments_on(self.rollout, self._elsewhere))
 
     @property
     def reaches_production(self) -> bool:
         """Return whether anybody in production may have the flag."""
         return not exposure(self.rollout, PRODUCTION).empty
+
+    @property
+    def face(self) -> str:
+        """Name the badge of the state: what is archived is no longer merely rolled back."""
+        return "archived" if self.rollout.archived else self.rollout.state.value
+
+    @property
+    def endings(self) -> Sequence[UserAction]:
+        """Return the actions by which the rollout ends, or comes back."""
+        return [archive_actions.archive_action(self.rollout, verb) for verb in archive_actions.verbs(self.rollout)]
+
+    @property
+    def takes_approvals(self) -> bool:
+        """Return whether the plan asks others to approve the next step, or a change of it."""
+        return any(approvals.needed(self.rollout, subject) for subject in ApprovalSubject)
 
     @property
     def counts_damage(self) -> bool:
@@ -152,7 +181,7 @@ class RolloutScreen:
     @property
     def rearm_from(self) -> datetime | None:
         """When the cool-down ends; None unless it runs."""
-        ends = transitions.cool_down_ends(self.rollout)
+        ends = rollbacks.cool_down_ends(self.rollout)
         return ends if self.rollout.latched and self.now < ends else None
 
     @property
@@ -180,22 +209,36 @@ def read(
         rollout=rollout,
         names=localized_names(migration_of(flag)),
         sentence=summaries.status_sentence(
-            rollout, gates, now, migration_of(flag), incident=audit_entry.incident(rollout, entries)
+            rollout,
+            gates,
+            now,
+            migration_of(flag),
+            incident=audit_entry.incident(rollout, entries),
+            elsewhere=summaries.environments_elsewhere(flag, of_flag),
         ),
-        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
+        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries), now),
         gates=tuple(gates),
+        move=_move(session, rollout, gates, now),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, scale=scale, frame=CARD, entries=entries),
         silenced=alerts.silenced(session, now=now),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
+        known=REACH_COUNTS.get().find(rollout),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         window=window,
-        remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        remediation=remediation.of_rollout(session, rollout) if flag == FLAG else None,
         segments=[segment_sentence(each) for each in segment_notices(session, rollout.plan)],
         others=sorted(of_flag),
     )
+
+
+def _move(session: Session, rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
+    if rollout.phase.advance is AdvanceMode.BY_HAND or rollout.state is not RolloutState.RUNNING:
+        return ""
+    move = next_move(rollout, gates, now=now, is_approved=bool(approvals.given(session, rollout)))
+    return move_sentence(rollout, move, gates)
 
 
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:

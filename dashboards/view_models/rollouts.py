@@ -106,21 +106,24 @@ def read(
     everything = [each for each in store.load_all(session) if not drill.is_over(each)]
     found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
+    names = [each.flag for each in everything]
     if len(everything) <= CARDS_MAX:
-        names = [each.flag for each in everything]
         lines = sorted((_line(session, rollout, names, now) for rollout in found), key=lambda line: line.urgency)
         steps = welcome.read(session, everything)
         return RolloutsScreen(now, watching, tuple(lines), (), wanted, 1, 1, len(found), steps)
     alarms = alert_store.alarms(session)
-    rows = sorted((_row(rollout, alarms, now) for rollout in found), key=lambda row: row.urgency)
+    rows = sorted((_row(rollout, names, alarms, now) for rollout in found), key=lambda row: row.urgency)
     pages = max(1, -(-len(rows) // ROWS_MAX))
     page = min(max(page, 1), pages)
     on_page = rows[(page - 1) * ROWS_MAX : page * ROWS_MAX]
     return RolloutsScreen(now, watching, (), tuple(on_page), wanted, page, pages, len(rows))
 
 
-def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime) -> RolloutRow:
-    sentence = summaries.status_sentence(rollout, (), now, migration_of(rollout.flag), gates_known=False)
+def _row(
+    rollout: Rollout, names: Sequence[str], alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime
+) -> RolloutRow:
+    elsewhere = summaries.environments_elsewhere(rollout.flag, names)
+    sentence = summaries.status_sentence(rollout, None, now, migration_of(rollout.flag), elsewhere=elsewhere)
     return RolloutRow(rollout, stage(rollout, now), sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
@@ -128,16 +131,22 @@ def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetim
     gates = rollouts.gates(session, rollout, now)
     verdicts = alerts.verdicts_of(session, rollout)
     entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=ENTRIES_READ)
+    elsewhere = summaries.environments_elsewhere(rollout.flag, names)
     changes = [entry for entry in entries if entry.action.startswith(CHANGE)]
     return RolloutLine(
         rollout=rollout,
         stage=stage(rollout, now),
-        phases=summaries.timeline(rollout, {}),
+        phases=summaries.timeline(rollout, {}, now),
         sentence=summaries.status_sentence(
-            rollout, gates, now, migration_of(rollout.flag), incident=audit_entry.incident(rollout, entries)
+            rollout,
+            gates,
+            now,
+            migration_of(rollout.flag),
+            incident=audit_entry.incident(rollout, entries),
+            elsewhere=elsewhere,
         ),
-        reach=summaries.reach_now(rollout),
-        elsewhere=summaries.decided_elsewhere(rollout.flag, names),
+        reach=summaries.reach_now(rollout, elsewhere),
+        elsewhere=summaries.decided_elsewhere(elsewhere),
         alert=_worst(verdicts),
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),

@@ -3,6 +3,7 @@
 from dashboards.views import (
     account,
     alerts,
+    approvals,
     audit,
     billing,
     catalogue,
@@ -33,6 +34,7 @@ from dashboards.views.blueprint import init_app
 __all__ = [
     "account",
     "alerts",
+    "approvals",
     "audit",
     "billing",
     "catalogue",

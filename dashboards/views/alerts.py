@@ -21,11 +21,11 @@ from dashboards.chart_windows import chart_window
 from dashboards.filters import clock
 from dashboards.fragments import Fragments, alerts_fragments
 from dashboards.language import gettext
+from dashboards.problem_sentences import unchanged
 from dashboards.view_models import alerts as screens
 from dashboards.view_models.alerts import AlertsScreen
 from dashboards.view_models.threshold_trial import Wanted
 from dashboards.views.blueprint import bp, reader_language
-from dashboards.views.refusals import flash_refusal
 
 
 @bp.get("/alerts")
@@ -47,6 +47,10 @@ def live_alerts() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def alert(name: str) -> ResponseReturnValue:
     """Return one alert: its history, its settings, and how many errors it takes."""
+    return _alert_page(name)
+
+
+def _alert_page(name: str) -> str:
     with read_only() as session:
         screen = screens.read_one(
             session,
@@ -95,11 +99,14 @@ def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
 
 
 def _changed(name: str, change: Callable[[Session, datetime], str]) -> ResponseReturnValue:
-    """Make the change, which says what it did, and go back to the alert."""
-    with flash_refusal():
+    """Make the change, which says what it did, and go back to the alert; a refusal keeps what was written."""
+    try:
         with transaction() as session:
             done = change(session, DATABASE_CLOCK.now())
-        flash(done, "success")
+    except Problem as problem:
+        flash(unchanged(problem), "refusal")
+        return _alert_page(name), problem.status
+    flash(done, "success")
     return redirect(url_for("pages.alert", name=name), 303)
 
 

@@ -2,10 +2,12 @@
 
 import re
 import shlex
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
 
 from alerts.overrides.store import Override
 from control_plane.platform import clock
@@ -16,7 +18,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.strict_json import is_storable
-from dashboards import actions, assets, filters, language
+from dashboards import actions, assets, filters, language, time_zone
 from dashboards.badges import badge_style
 from dashboards.browser_names import browser_name
 from dashboards.chart_windows import window_labels
@@ -38,8 +40,9 @@ LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 FILTERS = (
-    *("ago", "clock", "count", "day", "iso_day", "joined", "minute", "moment", "moments", "percentage", "plain"),
-    *("first_sentence", "pluralize", "rollout_title", "sentence_case", "share", "span", "stored_sentence", "tenths"),
+    *("ago", "clock", "count", "day", "duration", "first_sentence", "iso_day", "joined", "minute", "moment", "moments"),
+    *("offset_at", "percentage", "plain", "pluralize", "rollout_title", "sentence_case", "share", "span"),
+    *("stored_sentence", "tenths", "utc_day", "utc_moment"),
 )
 """What templates call as `dashboards/filters.py` does."""
 
@@ -78,6 +81,7 @@ def init_app(app: Flask) -> None:
     """Mount the screens and give the templates their words."""
     app.register_blueprint(bp)
     _install_language(app)
+    app.jinja_env.globals["page_address"] = page_address  # for macros, which see no context
     app.jinja_env.filters.update({name: getattr(filters, name) for name in FILTERS})
     app.jinja_env.filters.update(
         chart_time=lambda number, chart: (filters.day_and_minute if chart.over_days else filters.minute)(number),
@@ -116,14 +120,16 @@ def _install_language(app: Flask) -> None:
 
 @bp.teardown_app_request
 def reset_language(_error: BaseException | None) -> None:
-    """Leave no language behind: the thread goes on to work for others."""
+    """Leave no language and no time zone behind: the thread goes on to work for others."""
     language.set_language(SOURCE)
+    time_zone.set_time_zone("UTC")
 
 
 @bp.before_request
 def set_reader_language() -> None:
-    """Answer in the language that the reader chose, or that the browser asks for."""
+    """Answer in the language that the reader chose, or that the browser asks for, and by the reader's clock."""
     language.set_language(reader_language())
+    time_zone.set_time_zone(time_zone.reader_zone(request.cookies.get(time_zone.COOKIE)))
 
 
 @bp.before_request
@@ -146,7 +152,7 @@ def add_content_language(response: Response) -> Response:
 @bp.app_context_processor
 def template_globals() -> dict[str, object]:
     """Return the globals of every template: the person, the theme, the navigation."""
-    language.set_language(reader_language())
+    set_reader_language()
     return {
         "me": me(),
         "may": may,
@@ -195,6 +201,18 @@ def form_value(form: str, name: str, default: str = "") -> str:
     """Return what was written into a field of a form that was refused, where the page is shown again for it."""
     posted = request.form if request.method == "POST" and request.form.get("form") == form else {}
     return str(posted.get(name, default))
+
+
+def page_address() -> str:
+    """Return where the page can be had again; for one that answers a refused form, that is where the form stood."""
+    if request.method == "GET":
+        return request.full_path if request.query_string else request.path
+    before = urlsplit(request.referrer or "")
+    try:
+        current_app.url_map.bind("").match(before.path, method="GET")
+    except HTTPException:
+        return "/"
+    return f"{before.path}?{before.query}" if before.query else before.path
 
 
 def silenced_count() -> tuple[Override, ...]:

@@ -1,4 +1,4 @@
-"""One flag without a rollout: seen in sentences, switched, marked, brought back to an earlier version."""
+"""One flag without a rollout: seen in sentences, switched, marked, deleted, brought back to an earlier version."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from dashboards.view_models import flags as screens
 from dashboards.views.blueprint import bp
 from flags import store
 from flags.administration import flag_versions
-from flags.administration.definitions import switch_flag
+from flags.administration.definitions import delete_flag, switch_flag
 from flags.administration.edits import edit_flag
 from flags.api.requests import FlagEdit, RestoreRequest
 
@@ -63,6 +63,18 @@ def change_flag(flag: str) -> ResponseReturnValue:
         edit_flag(session, flag, fields, change, versions=wanted.versions, tags=wanted.tags)
 
     return _changed(flag, edit, gettext("Changed in every environment."))
+
+
+@bp.post("/flag/<flag>/delete")
+@authorization.require_role("owner")
+def remove_flag(flag: str) -> ResponseReturnValue:
+    """Remove the flag from every environment; an earlier version brings it back."""
+
+    def remove(session: Session, change: ChangeContext) -> None:
+        require_role_on("owner", flag, store.definitions_of(session, flag))
+        delete_flag(session, flag, change)
+
+    return _changed(flag, remove, gettext("Deleted in every environment."))
 
 
 @bp.post("/flag/<flag>/restore")

@@ -21,6 +21,10 @@ REASON_CHARACTERS = 2000
 @authorization.require_role("owner")
 def remediation(flag: str, attempt: int) -> ResponseReturnValue:
     """Return one report with its accounts."""
+    return _page(flag, attempt)
+
+
+def _page(flag: str, attempt: int) -> str:
     after = request.args.get("after", "")
     with read_only() as session:
         screen = screens.read(session, flag, attempt, after=after, now=clock.now())
@@ -30,7 +34,7 @@ def remediation(flag: str, attempt: int) -> ResponseReturnValue:
 @bp.post("/rollouts/<flag>/rollbacks/<int:attempt>")
 @authorization.require_role("owner")
 def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
-    """Give back what the report proposes; sent twice, it is given once."""
+    """Give back what the report proposes; sent twice, it is given once. A refusal keeps what was written."""
     now, reason = clock.now(), request.form.get("reason", "")[:REASON_CHARACTERS]
     try:
         with transaction() as session:
@@ -43,4 +47,5 @@ def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
         flash(done, "success")
     except ApprovalRefused as refusal:
         flash(unchanged(str(refusal)), "refusal")
+        return _page(flag, attempt), 422
     return redirect(url_for("pages.remediation", flag=flag, attempt=attempt), 303)

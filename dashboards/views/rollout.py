@@ -1,50 +1,36 @@
 """The page of one rollout: GET renders it, POST calls one use case and comes back with what became of it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from time import perf_counter
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.transitions import Decision, Refusal
+from control_plane.core.transitions import Action, Decision, Refusal
 from control_plane.experiments.registry import migration_of
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.identity_types import PRODUCTION
 from control_plane.rollout_names import environment_of, flag_of
 from dashboards import actions, sse
 from dashboards.chart_windows import ChartWindow, chart_window
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments
-from dashboards.language import N_, gettext
+from dashboards.language import gettext
 from dashboards.problem_sentences import reason_sentence
 from dashboards.side_names import localized_names
 from dashboards.view_models import rollout as screens
 from dashboards.view_models.rollout import RolloutScreen
 from dashboards.views.blueprint import bp, reader_language
+from dashboards.views.rollout_actions import ACTIONS, CONFIRMED_BY
 
-ROLES = {
-    "advance": "owner",
-    "hold": "operator",
-    "resume": "operator",
-    "step-back": "operator",
-    "rollback": "operator",
-    "rearm": "owner",
-}
-IMPOSSIBLE = {
-    "advance": N_("Nothing was changed: it is not possible to advance now."),
-    "hold": N_("Nothing was changed: it is not possible to hold now."),
-    "resume": N_("Nothing was changed: it is not possible to resume now."),
-    "step-back": N_("Nothing was changed: it is not possible to step back now."),
-    "rollback": N_("Nothing was changed: it is not possible to roll back now."),
-    "rearm": N_("Nothing was changed: it is not possible to re-arm now."),
-}
-VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
+LATER = {"VERSION_CONFLICT", "GATE_CLOSED", "GATE_UNKNOWN", "REASON_REQUIRED", "COOL_DOWN", *CONFIRMED_BY}
+"""Why an action is refused that is still there to be taken."""
+VERB = f"<any({', '.join(map(repr, ACTIONS))}):verb>"
 
 
 @bp.get("/rollouts/<flag>")
@@ -75,53 +61,38 @@ def action(flag: str, verb: str) -> ResponseReturnValue:
 @bp.post(f"/rollouts/<flag>/{VERB}")
 def act(flag: str, verb: str) -> ResponseReturnValue:
     """Do it, if the caller's role covers it, and go back to the rollout."""
-    return authorization.require_role(ROLES[verb])(_act)(flag, verb)
+    return authorization.require_role(ACTIONS[verb].role)(_act)(flag, verb)
 
 
 def _act(flag: str, verb: str) -> ResponseReturnValue:
     started = perf_counter()
     with transaction() as session:
-        decision = _decide(session, flag, verb, clock.now())
+        change = ChangeContext(clock.now(), authorization.actor(), request.form.get("reason", "")[:2000])
+        decision = ACTIONS[verb].decide(session, flag, change)
     _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
-    if isinstance(decision, Refusal) and {reason.code for reason in decision.reasons} == {"VERSION_CONFLICT"}:
-        # Whoever still wants it has the new version before them, and what they wrote.
-        return _action_page(flag, verb, request.form.get("reason", "")), 409
+    if isinstance(decision, Refusal):
+        codes = {reason.code for reason in decision.reasons}
+        if codes <= LATER:
+            # Whoever still wants it has the new version before them, and what they wrote.
+            return _action_page(flag, verb, request.form.get("reason", ""), codes), 409
+    elif decision.action is Action.DELETE:
+        rest = url_for("pages.rollout", flag=flag_of(flag)) if environment_of(flag) else url_for("pages.rollouts")
+        return redirect(rest, 303)
     return redirect(url_for("pages.rollout", flag=flag), 303)
 
 
-def _action_page(flag: str, verb: str, reason: str = "") -> str:
+def _action_page(flag: str, verb: str, reason: str = "", codes: Collection[str] = ()) -> str:
     screen = _screen(flag, clock.now())
     action = actions.action(screen.rollout, verb, screen.names, entering=screen.entering)
-    return render_template("action.html", screen=screen, action=action, reason=reason)
-
-
-def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
-    reason = request.form.get("reason", "")[:2000]
-    change = ChangeContext(now, authorization.actor(), reason)
-    version = request.form.get("version", 0, type=int)
-    match verb:
-        case "advance":
-            return rollouts.advance(session, flag, change, expected_version=version, approval=reason)
-        case "step-back":
-            return rollouts.step_back(session, flag, change, expected_version=version)
-        case "rearm":
-            return rollouts.rearm(session, flag, change, expected_version=version)
-        case "hold":
-            return rollouts.hold(session, flag, change)
-        case "resume":
-            return rollouts.resume(session, flag, change)
-        case _:
-            in_all = "everywhere" in request.form
-            if in_all and environment_of(flag):
-                authorization.require_role_on("operator", flag_of(flag), [PRODUCTION])
-            return rollouts.roll_back(session, flag, change, in_all=in_all)
+    confirmed_by = [field for code, field in CONFIRMED_BY.items() if code in codes or field in request.form]
+    return render_template("action.html", screen=screen, action=action, reason=reason, confirmed_by=confirmed_by)
 
 
 def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:
     """Leave a message for the next page: what was done, or every reason why not."""
     if isinstance(decision, Refusal):
         reasons = [sentence_case(reason_sentence(reason)) for reason in decision.reasons]
-        flash("\n".join([gettext(IMPOSSIBLE[verb]), *reasons]), "refusal")
+        flash("\n".join([gettext(ACTIONS[verb].impossible), *reasons]), "refusal")
         return
     done = actions.done(decision.before, decision.after, verb, localized_names(migration_of(decision.before.flag)))
     since = gettext("In force after %(ms)s ms, for every request from then on.", ms=round(milliseconds))

@@ -12,6 +12,7 @@ from control_plane.platform.problems import Problem
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.comparison import Variance
 from credits_engine.store.journal import Filters
+from dashboards.language import gettext
 from dashboards.view_models import variances as screens
 from dashboards.views.blueprint import bp, row_id
 
@@ -27,7 +28,8 @@ def variances() -> ResponseReturnValue:
     try:
         wanted = _filters(address)
     except ValueError as error:
-        flash(f"The filter can't be used, so everything is shown.\n{error}", "refusal")
+        said = gettext("The filter can't be used, so everything is shown.")
+        flash(f"{said}\n{error}", "refusal")
         address, wanted = {}, Filters()
     with read_only() as session:
         before = request.args.get("before", type=row_id)

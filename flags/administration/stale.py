@@ -65,10 +65,10 @@ def stale_flags(
 
 def _complete(rollouts: list[Rollout], now: datetime, complete_for: timedelta) -> Iterator[StaleFlag]:
     for rollout in rollouts:
-        if stage(rollout, now, cleanup_after=complete_for) is Stage.CLEANING_UP:
-            days = _days(now - rollout.state_changed_at)
-            sentence = f"Complete for {days}: take its switch out of the code, then archive it."
-            yield StaleFlag(rollout.flag, StaleCause.COMPLETE, sentence, rollout.state_changed_at)
+        since = rollout.completed_at
+        if since and stage(rollout, now, cleanup_after=complete_for) is Stage.CLEANING_UP:
+            sentence = f"Complete for {_days(now - since)}: take its switch out of the code, then archive it."
+            yield StaleFlag(rollout.flag, StaleCause.COMPLETE, sentence, since)
 
 
 def _unknown(

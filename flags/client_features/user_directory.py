@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -69,10 +70,12 @@ class UserDirectory:
         if self._followed_at is None and time.monotonic() >= self._ask_again_at:
             self.follow(clock.now())
         entry = self._entries.get(user_id) if user_id else None
-        if entry is None:
-            return None
-        plan, seconds, beta = entry
-        return KnownAttributes(plan, None if seconds is None else datetime.fromtimestamp(seconds, UTC), beta)
+        return None if entry is None else _attributes(entry)
+
+    def users(self) -> Iterator[tuple[str, KnownAttributes]]:
+        """Yield everybody who is known now."""
+        for user_id, entry in list(self._entries.items()):
+            yield user_id, _attributes(entry)
 
     def follow(self, now: datetime) -> None:
         """Read whoever was changed since the last time; everyone the first time, or whoever was kept."""
@@ -147,17 +150,23 @@ def user_directory() -> UserLookup:
     return USER_DIRECTORY.get()
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Give the application its directory; the schedule follows and keeps it once it runs."""
+def init_app(app: Flask, settings: Settings) -> UserDirectory:
+    """Give the application its directory and return it; the schedule follows and keeps it once it runs."""
     made = UserDirectory(settings.flags_backup_dir)
     USER_DIRECTORY.set(app, made)
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(FOLLOW_SECONDS, "follow-directory", made.follow)
     schedule.run_on_all(SAVE_SECONDS, "keep-directory", lambda _now: made.save_backup())
+    return made
 
 
 def _read(session: Session, since: datetime | None) -> dict[str, Entry]:
     return {user.user_id: _entry(user) for user in store.users(session, since, limit=USERS_MAX)}
+
+
+def _attributes(entry: Entry) -> KnownAttributes:
+    plan, seconds, beta = entry
+    return KnownAttributes(plan, None if seconds is None else datetime.fromtimestamp(seconds, UTC), beta)
 
 
 def _entry(user: UserAttributes) -> Entry:

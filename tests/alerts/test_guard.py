@@ -12,7 +12,8 @@ from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, Rollout, RolloutState, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Position, Rollout, RolloutState
 from control_plane.core.transitions import Refusal
 from control_plane.platform.auth import audit
 from control_plane.platform.db import database as databases

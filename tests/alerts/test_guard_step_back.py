@@ -10,8 +10,9 @@ from flask import Flask
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.default_plan import default_plan
 from control_plane.core.phase_gates import OnBreach
-from control_plane.core.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction

@@ -25,7 +25,8 @@ from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Exposure, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Exposure
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags.administration.imports import ImportOptions, import_definitions

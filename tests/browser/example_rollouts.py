@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -12,11 +13,14 @@ from alerts import guard_job
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.core.phases import FLAG, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
+from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
+from control_plane.rollouts import approvals
 from credits_engine.billing.inbox import webhook
 from credits_engine.billing.store import inbox
 from credits_engine.engines.amounts import Amounts
@@ -37,6 +41,7 @@ SPARE_FLAGS = (
     "TITLED",
     "WITHOUT_SCRIPT",
     "APPROVED_BY_CLICKS",
+    "ARCHIVED_BY_CLICKS",
     "HELD_BY_CLICKS",
     "STOPPED_BY_CLICKS",
     "STOPPED_FROM_ANYWHERE",
@@ -46,8 +51,11 @@ SPARE_FLAGS = (
 )
 """One for each test that changes a rollout, so that none meets what another left behind."""
 PLAIN_FLAG = "checkout"
+APPROVED_FLAG = "SEARCH_BY_MEANING"
+"""Its plan asks two others to approve each step, and one of them has."""
 STRIPE_EVENT = "evt_staged"
 USER = "u-17"
+OTHER_USERS = range(100, 500)
 TRAFFIC_MINUTES = 125
 OPERATIONS = range(30, 80)
 FAILURE_RATES = {"v2": 0.002, "legacy": 0.004}
@@ -59,6 +67,7 @@ def set_up(app: Flask, now: datetime) -> None:
     with app.app_context():
         for flag in (FLAG, *SPARE_FLAGS):
             _bring_to_new_signups(flag, now)
+        _wait_for_approvals(now)
         _live_through(now)
         _consume(now)
         _add_flag(now)
@@ -79,6 +88,18 @@ def _bring_to_new_signups(flag: str, now: datetime) -> None:
             assert isinstance(decision, Transition), decision
 
 
+def _wait_for_approvals(now: datetime) -> None:
+    begun = now - timedelta(days=8)
+    guide, roles = default_plan(begun), (ApproverRole.OWNER, ApproverRole.APPROVER)
+    gates = PhaseGates(approvals=Approvals(2, roles))
+    plan = replace(guide, phases=tuple(replace(phase, gates=gates) for phase in guide.phases))
+    with transaction() as session:
+        rollouts.plan(session, APPROVED_FLAG, plan, ChangeContext(begun, "paula", "Search finds what is meant."))
+        approved = ChangeContext(now - timedelta(hours=3), "ruth", "Support has seen it on staging, nothing to add.")
+        found = rollouts.find(session, APPROVED_FLAG)
+        approvals.approve(session, found, approved, role="owner", expected_version=found.version)
+
+
 def _live_through(now: datetime) -> None:
     chance = random.Random(297)
     for minute in range(TRAFFIC_MINUTES, -1, -1):
@@ -90,9 +111,10 @@ def _live_through(now: datetime) -> None:
 
 
 def _consume(now: datetime) -> None:
-    """Consume for one user of the directory, until v2 and legacy have different limits to go by."""
+    """Fill the directory and consume for one of its users, until v2 and legacy have different limits to go by."""
+    others = [UserAttributes(f"u-{number}", "free", now - timedelta(days=number % 60)) for number in OTHER_USERS]
     with transaction() as session:
-        upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True)], now=now)
+        upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True), *others], now=now)
     for number in range(12):
         moment = now - timedelta(minutes=30 - number)
         run_operation(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)

@@ -9,16 +9,20 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import click
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+import pyotp
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync_playwright
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
 from tests import chromium, people
 from tests.applications import application
+from tests.browser import example_rollouts
+from tests.browser.example_rollouts import STRIPE_EVENT
 from tests.browser.pages import ROOT
 from tests.dashboards.simulation.commands import command, wait_for
 from tests.processes import free_port
@@ -33,6 +37,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PAPER: ViewportSize = {"width": 794, "height": 1123}
 """A4 at 96 dots per inch."""
 LOCALES = {"en": "en-GB", "es": "es-ES"}
+ZONES = {"en": "UTC", "es": "Europe/Madrid"}
 PATIENCE_MS = 300_000
 HEIGHT_MAX = 12_000
 SEGMENT = """- {contextName: country, operator: IN, values: [ES, FR, PT]}
@@ -116,6 +121,10 @@ AFTER = {
 """After a rollback that was ordered from a page."""
 
 
+EXAMPLES = {"example-rollout": f"/rollouts/{FLAG}", "billing-event": f"/billing/{STRIPE_EVENT}"}
+"""Of what a demonstration lacks: contacts in a plan, an event of Stripe's."""
+
+
 def main() -> None:
     """Take them all; `python -m tests.browser.screenshots es` takes those of the pages in Spanish."""
     code = sys.argv[1] if len(sys.argv) > 1 else "en"
@@ -129,16 +138,22 @@ def main() -> None:
         _shoot_each(browser, address, state, BEFORE, code)
         _roll_back(browser, address, state)
         _shoot_each(browser, address, state, AFTER, code)
+    with fresh_installation(with_examples=True) as address, chromium_of_ours() as browser:
+        state = _sign_in(browser, address, "alice", people.PASSWORD)
+        _shoot_each(browser, address, state, EXAMPLES, code)
+        _shoot_each(browser, address, state, {}, code, answers=_set_up_second_factor(browser, address, state, code))
     click.echo(f"{len(list(FOLDER.rglob('*.png')))} screenshots in {FOLDER}")
 
 
 @contextmanager
-def fresh_installation() -> Iterator[str]:
-    """Serve an installation with its people and nothing else; yield its address."""
+def fresh_installation(*, with_examples: bool = False) -> Iterator[str]:
+    """Serve an installation with its people and nothing else, or rollouts to look at; yield its address."""
     with tempfile.TemporaryDirectory() as name:
         settings = Settings(database_url=f"sqlite:///{name}/rollout.db", instance_dir=Path(name), background=False)
         with application(settings) as app:
             people.invite(app, datetime.now(UTC))
+            if with_examples:
+                example_rollouts.set_up(app, datetime.now(UTC))
         with serving(Path(name)) as served:
             yield served.url
 
@@ -210,8 +225,28 @@ def _roll_back(browser: Browser, address: str, state: Path) -> None:
         expect(left).to_contain_text("Waits for approval", timeout=PATIENCE_MS)
 
 
-def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Mapping[str, str], code: str) -> None:
-    """Take each of these screens on every device in every scheme, and on paper."""
+def _set_up_second_factor(browser: Browser, address: str, state: Path, code: str) -> Mapping[str, str]:
+    """Set up a second factor; return the pages that are shown once, by name."""
+    headers = {"Sec-Fetch-Site": "same-origin", "Accept-Language": code}
+    with browser.new_context(base_url=address, storage_state=state) as context:
+        begun = context.request.post("/account/second-factor/begin", headers=headers).text()
+        secret = re.search(r'id="secret"[^>]* value="([A-Z2-7]{32})"', begun)
+        assert secret is not None
+        form: dict[str, str | float | bool] = {"present": people.PASSWORD, "code": pyotp.TOTP(secret[1]).now()}
+        codes = context.request.post("/account/second-factor", form=form, headers=headers).text()
+    return {"second-factor": begun, "recovery-codes": codes}
+
+
+def _shoot_each(
+    browser: Browser,
+    address: str,
+    state: Path | None,
+    screens: Mapping[str, str],
+    code: str,
+    *,
+    answers: Mapping[str, str] | None = None,
+) -> None:
+    """Take each of these screens on every device in every scheme, and on paper; of `answers` the HTML is given."""
     sheets = [(f"{device}-{scheme}", viewport, scheme) for device, viewport in DEVICES.items() for scheme in SCHEMES]
     for sheet, viewport, scheme in [*sheets, ("paper", PAPER, "light")]:
         folder = FOLDER / f"{code}-{sheet}"
@@ -219,6 +254,7 @@ def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Map
         with browser.new_context(
             base_url=address,
             locale=LOCALES[code],
+            timezone_id=ZONES[code],
             storage_state=state,
             viewport=viewport,
             color_scheme=scheme,
@@ -226,8 +262,15 @@ def _shoot_each(browser: Browser, address: str, state: Path | None, screens: Map
         ) as context:
             page = context.new_page()
             page.emulate_media(media="print" if viewport is PAPER else "screen")
+            for name, html in (answers or {}).items():
+                page.route(f"**/{name}", partial(_fulfill, html))
+                _shoot(page, f"/{name}", folder / f"{name}.png")
             for name, path in screens.items():
                 _shoot(page, path, folder / f"{name}.png")
+
+
+def _fulfill(html: str, route: Route) -> None:
+    route.fulfill(body=html, content_type="text/html; charset=utf-8")
 
 
 def _shoot(page: Page, path: str, file: Path) -> None:

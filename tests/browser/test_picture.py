@@ -7,6 +7,8 @@ from control_plane.core.phases import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import shoot, sign_in
 
+COUNTED_MS = 30_000
+"""Within this time the background has counted what the page shows besides."""
 SIZE = {"width": 1200, "height": 1280}
 HEADINGS = (FLAG, "Running", "New signups first", "Next step", "Guardrails", "Credit consumption failure")
 
@@ -25,4 +27,6 @@ def test_it_shows_what_it_says(open_page: OpenPage, scheme: str, name: str) -> N
     for heading in HEADINGS:
         expect(page.get_by_role("heading", name=heading, exact=False).first).to_be_visible()
     expect(page.locator(".live-state")).to_have_text("Live")
+    for region, counted in {"#exposure": "Known users", "#next": "Examined on"}.items():
+        expect(page.locator(region)).to_contain_text(counted, timeout=COUNTED_MS)
     shoot(page, name)

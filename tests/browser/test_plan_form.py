@@ -68,3 +68,14 @@ def test_a_rollout_is_made_with_the_form_alone(page: Page) -> None:
     page.get_by_role("button", name="Create the rollout").click()
     expect(page.get_by_text("TYPED_HERE has this plan now.")).to_be_visible()
     expect(page.get_by_text("20 %").first).to_be_visible()
+
+
+def test_a_template_fits_the_environment_that_was_written_before_it_is_chosen(page: Page) -> None:
+    page.get_by_label("Flag", exact=True).fill("TYPED_HERE@staging")
+    guide = page.get_by_role("link", name="Guide", exact=True)
+    expect(guide).to_have_attribute("href", re.compile("flag=TYPED_HERE"))
+    guide.click()
+    expect(page.get_by_label("Flag", exact=True)).to_have_value("TYPED_HERE@staging")
+    yaml = page.get_by_label("As YAML")
+    expect(yaml).to_have_value(re.compile("environment: staging"))
+    expect(yaml).not_to_have_value(re.compile("audience: environments"))

@@ -143,6 +143,8 @@ def test_a_broken_line_is_said(visit: Callable[..., Page], complaints: list[str]
     page.reload()
     expect(page.locator(".live-state")).to_have_text("Reconnecting…")
     expect(page.get_by_role("link", name="Refresh")).to_be_visible()
+    for region, colours in {"#state": "grayscale(1)", "#guard": "grayscale(1)", "#bar": "none"}.items():
+        expect(page.locator(region)).to_have_css("filter", colours)
     complaints.clear()
 
 

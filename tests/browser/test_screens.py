@@ -7,7 +7,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
-from tests.browser.example_rollouts import STRIPE_EVENT
+from tests.browser.example_rollouts import APPROVED_FLAG, STRIPE_EVENT
 from tests.browser.layout import assert_tidy
 from tests.browser.pages import assert_accessible
 
@@ -16,6 +16,7 @@ SCREENS = {
     "rollout": f"/rollouts/{FLAG}",
     "action": f"/rollouts/{FLAG}/rollback",
     "checklists": f"/rollouts/{FLAG}/checklists",
+    "approvals": f"/rollouts/{APPROVED_FLAG}/approvals",
     "plan": f"/rollouts/{FLAG}/plan",
     "new-rollout": "/new-rollout",
     "roll-back": "/roll-back",

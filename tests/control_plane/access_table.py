@@ -9,7 +9,7 @@ operator  credits_members.members_view
 owner     credits_journal.export_view credits_members.add_view credits_members.remove_view
 owner     credits_catalogue.apply_view credits_catalogue.preview_view credits_review.near_limit_view
 viewer    billing.findings_view billing.prices_preview_view billing.prices_view
-viewer    checklists.index pages.checklists pages.connections pages.plan
+viewer    checklists.index pages.approvals_of pages.checklists pages.connections pages.plan
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
 viewer    flag_versions.index pages.stale stale_flags.index
@@ -25,13 +25,14 @@ viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_tra
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show
 operator  plans.preview_view rollouts.approve pages.billing pages.billing_event pages.replay_event
-operator  checklists.sign checklists.withdraw pages.sign_item
+operator  checklists.sign checklists.withdraw pages.approve pages.sign_item
+operator  pages.withdraw_approval rollouts.withdraw_approval
 operator  alert_overrides.end billing.event_view billing.replay_all_view billing.replay_view definitions.switch
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
 owner     pages.change_definition pages.change_flag pages.definition pages.operation
-owner     pages.restore_flag pages.variances
+owner     pages.compare_with_stripe pages.remove_flag pages.restore_flag pages.variances
 viewer    definitions.create pages.create_flag pages.flag pages.flags
 operator  pages.roll_back
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive

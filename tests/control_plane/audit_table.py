@@ -28,6 +28,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         ),
         "tests/dashboards/views/test_flags.py",
     ),
+    "pages.remove_flag": "tests/dashboards/views/test_flag_deleted.py",
     "credits_catalogue.apply_view": "tests/journeys/test_plan_by_data.py",
     "credits_members.add_view": "tests/credits_engine/administration/test_organisations.py",
     "credits_members.remove_view": "tests/credits_engine/administration/test_organisations.py",
@@ -41,14 +42,17 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("pages.create_rollout", "pages.edit_plan", "pages.restore_plan"), "tests/dashboards/views/test_plans.py"
     ),
-    "pages.replay_event": "tests/dashboards/views/test_billing.py",
+    **dict.fromkeys(("pages.compare_with_stripe", "pages.replay_event"), "tests/dashboards/views/test_billing.py"),
     **dict.fromkeys(
         ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
     ),
     **dict.fromkeys(
         ("plans.create", "plans.edit", "plans.restore"), "tests/control_plane/plans/test_administration.py"
     ),
-    "rollouts.approve": "tests/control_plane/rollouts/test_approvals.py",
+    **dict.fromkeys(
+        ("pages.approve", "pages.withdraw_approval", "rollouts.approve", "rollouts.withdraw_approval"),
+        "tests/control_plane/rollouts/test_approvals.py",
+    ),
     **dict.fromkeys(
         ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/rollouts/test_archive.py"
     ),

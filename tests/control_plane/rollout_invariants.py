@@ -12,14 +12,16 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
-from control_plane.core import transitions
+from control_plane.core import rollbacks
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, environments_of, exposure
-from control_plane.core.transitions import Decision, Transition, cool_down_ends
+from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, environments_of, exposure, positions
+from control_plane.core.rollbacks import cool_down_ends
+from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, store
+from control_plane.rollouts.approvals import ApprovalSubject
 from tests.control_plane.plans_at_random import START
 
 NUMBERS = count(1)
@@ -51,7 +53,7 @@ class RolloutInvariants(RuleBasedStateMachine):
             found = store.load(session, self.flag)
         if found and not found.latched:
             for in_all in (False, True):
-                decision = transitions.decide_rollback(found, now=self.now, reason="Now.", in_all=in_all)
+                decision = rollbacks.decide_rollback(found, now=self.now, reason="Now.", in_all=in_all)
                 assert isinstance(decision, Transition)
                 assert decision.after.latches_all is in_all
                 self._is_latched(decision.after)
@@ -85,6 +87,10 @@ class RolloutInvariants(RuleBasedStateMachine):
             self._is_left_alone(before, after)
         if action in ("archive", "restore_backup") and after != before:
             assert after.latches_all
+        assert (after.state is RolloutState.COMPLETE) <= (after.completed_at is not None)
+        if after.completed_at is not None:
+            assert after.position == positions(after.plan)[-1]
+            assert after.completed_at == (before.completed_at or self.now)
 
     def _is_latched(self, after: Rollout) -> None:
         """Assert that the flag is off everywhere, but in development and staging if the rollback spares them."""
@@ -119,15 +125,16 @@ class RolloutInvariants(RuleBasedStateMachine):
         if phase.gates.approvals:
             assert self._independent(before, who) >= phase.gates.approvals.quorum
 
-    def _approve(self, who: str) -> None:
+    def _approve(self, who: str, subject: ApprovalSubject = ApprovalSubject.STEP) -> None:
         with self._session() as session:
             found = rollouts.find(session, self.flag)
             change = ChangeContext(self.now, who, "Read it.")
             try:
-                approvals.approve(session, found, change, role="owner", expected_version=found.version)
+                approvals.approve(session, found, change, role="owner", expected_version=found.version, subject=subject)
             except Problem:
                 return
-        self.approved[who] = self.now
+        if subject is ApprovalSubject.STEP:
+            self.approved[who] = self.now
 
     def _renew_password(self, giver: str, account: str) -> None:
         with self._session() as session:

@@ -13,11 +13,7 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    initialize,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -26,19 +22,22 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, OnBreach, Schedule
 from control_plane.core.phases import Phase, Plan, Rollout
-from control_plane.core.transitions import COOL_DOWN_MINIMUM, Decision, Transition
+from control_plane.core.rollbacks import COOL_DOWN_MINIMUM
+from control_plane.core.transitions import Decision, Transition
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import archive, move_job, store
-from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
+from control_plane.rollouts.approvals import ApprovalSubject
+from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow
 from tests.applications import application
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
 from tests.control_plane.rollout_invariants import LATELY, RolloutInvariants
 
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
+SUBJECTS = st.sampled_from((ApprovalSubject.STEP, ApprovalSubject.STEP, ApprovalSubject.PLAN))
 EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 
@@ -107,10 +106,11 @@ class RolloutModel(RolloutInvariants):
             if isinstance(advance, Schedule):
                 assert any(before.entered_at < each <= self.now for each in advance.instants())
 
-    @rule(people=st.sampled_from((("alice",), ("bob",), ("alice", "bob", "carol"), ("alice", "bob", "carol"))))
-    def approve(self, people: tuple[str, ...]) -> None:
+    @rule(people=st.sampled_from((("alice",), ("bob",), *[("alice", "bob", "carol")] * 2)), subject=SUBJECTS)
+    def approve(self, people: tuple[str, ...], subject: ApprovalSubject) -> None:
+        """Approve the step, or that the plan asks for fewer approvals, which is no approval of a step."""
         for who in people:
-            self._approve(who)
+            self._approve(who, subject)
 
     @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
     def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
@@ -159,8 +159,10 @@ class RolloutModel(RolloutInvariants):
         def act(session: Session, before: Rollout, change: ChangeContext) -> None:
             backup = self.stored[-min(back, len(self.stored))]
             assert store.compare_and_set(session, backup, expected_version=before.version)
-            for row, number in ((PlanVersionRow, PlanVersionRow.number), (ApprovalRow, ApprovalRow.plan_version)):
-                session.execute(delete(row).where(row.flag == self.flag, number > backup.plan_version))
+            later = PlanVersionRow.number > backup.plan_version
+            session.execute(delete(PlanVersionRow).where(PlanVersionRow.flag == self.flag, later))
+            for row in (ApprovalRow, PlanApprovalRow):
+                session.execute(delete(row).where(row.flag == self.flag, row.plan_version > backup.plan_version))
             rollouts.latch_restored(session, self.flag, before, change)
 
         if seldom == 1:

@@ -8,7 +8,8 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Rollout
 from tests.dashboards.browsing import read_session, write_session
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from control_plane.core import transitions
-from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan
+from control_plane.core import rollbacks, transitions
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState
 from control_plane.core.transitions import Decision, Transition
 from dashboards import actions
 
@@ -32,7 +33,7 @@ def decided(rollout: Rollout, verb: str) -> Decision:
         case "step-back":
             return transitions.decide_step_back(rollout, now=NOW, expected_version=rollout.version, reason="Why.")
         case _:
-            return transitions.decide_rollback(rollout, now=NOW, reason="Why.", in_all=rollout.latched)
+            return rollbacks.decide_rollback(rollout, now=NOW, reason="Why.", in_all=rollout.latched)
 
 
 @pytest.mark.parametrize("rollout", STATES, ids=lambda rollout: f"{rollout.state}-{rollout.position.phase}")
@@ -63,7 +64,7 @@ def test_what_is_still_on_in_development_and_staging_can_be_taken_from_there_too
     (offered,) = actions.actions(STATES[-1])
     assert (offered.verb, offered.label, offered.in_all) == ("rollback", "Roll back everywhere", True)
     assert "development and staging" in offered.consequence
-    decision = transitions.decide_rollback(STATES[-1], now=NOW, reason="Why.", in_all=offered.in_all)
+    decision = rollbacks.decide_rollback(STATES[-1], now=NOW, reason="Why.", in_all=offered.in_all)
     assert isinstance(decision, Transition)
 
 

@@ -14,10 +14,11 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
 from control_plane.audiences.base import AudienceKind, audience_kind
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import latch_sentence
 from control_plane.core.lifecycle import Stage
-from control_plane.core.phases import FLAG, LOWEST, Phase, Position, Rollout, RolloutState, default_plan
+from control_plane.core.phases import FLAG, LOWEST, Phase, Position, Rollout, RolloutState
 from control_plane.core.transitions import Reason
 from control_plane.experiments.credits import CREDITS
 from control_plane.plans.templates import TEMPLATES
@@ -119,7 +120,7 @@ def test_whom_a_rollback_leaves_the_flag_is_told_in_english_as_the_core_tells_it
         ),
         (
             GateResult("approvals", GateStatus.CLOSED, ".", {"approved_by": [], "quorum": 2}),
-            "0 de 2 aprobaciones; faltan 2, de personas que ni hayan hecho este plan ni pidan el paso.",
+            "0 de 2 aprobaciones; faltan 2, de personas que ni hayan hecho este plan ni pidan el cambio.",
         ),
         (
             GateResult(

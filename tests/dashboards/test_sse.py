@@ -1,6 +1,7 @@
 """Streams: what changed and no more, until the session or the process ends, and never more than there is room for."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -87,6 +88,17 @@ def test_what_streams_is_what_the_role_may_see(sign_in: SignIn, events: Iterator
     assert "<dialog" not in regions_until_asof(events)["dialogs"]
     with sign_in("olga").get(ADDRESS, buffered=False) as answer:
         assert "<dialog" in regions_until_asof(parsed(answer.iter_encoded()))["dialogs"]
+
+
+def test_a_stream_tells_each_reader_the_time_by_their_clock(sign_in: SignIn, planned: Rollout) -> None:
+    for zone, offset in {"Europe/Madrid": r"UTC\+[12]", "Asia/Kathmandu": r"UTC\+5:45", "Nowhere/Else": "UTC"}.items():
+        browser = sign_in("victor")
+        browser.set_cookie("time_zone", zone)
+        assert re.search(f"<time id=.as-of.[^>]*>[0-9:]{{8}} {offset}</time>", browser.get("/").get_data(as_text=True))
+        with browser.get(ADDRESS, buffered=False) as answer:
+            told = next(value for name, value in parsed(answer.iter_encoded()) if name == "asof")
+        assert re.fullmatch(f"[0-9:]{{8}} {offset}", told["text"])
+        assert told["title"].endswith("UTC")
 
 
 def test_a_database_that_is_away_makes_the_page_stale_not_wrong(

@@ -18,7 +18,8 @@ from alerts.analysis.evidence import Counts
 from alerts.analysis.incident import incident_sentence
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.notifications import messages
-from control_plane.core.phases import FLAG, default_plan, new_rollout
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, new_rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
 from credits_engine.engines import legacy, v2

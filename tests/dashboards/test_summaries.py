@@ -1,13 +1,15 @@
 """A rollout tells how it stands, in words that hold in every state."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan, positions
+from control_plane.core.phases import FLAG, LOWEST, Plan, Position, Rollout, RolloutState, positions
 from dashboards import summaries
 from dashboards.filters import NARROW
 from dashboards.language import use_language
@@ -18,6 +20,14 @@ HERE = Position(2, 1)
 SOAK = GateResult("soak", GateStatus.CLOSED, "It soaks until tomorrow")
 SAFETY = GateResult("safety", GateStatus.UNKNOWN, "Too few answers.")
 SERVED = GateResult("served", GateStatus.OPEN, "Served enough.")
+
+
+DAY = timedelta(days=1)
+
+
+def with_starts(plan: Plan, starts: Mapping[str, date]) -> Plan:
+    """Return the plan with days on which phases should begin, by name."""
+    return replace(plan, phases=tuple(replace(each, planned_start=starts.get(each.name)) for each in plan.phases))
 
 
 def rollout(position: Position = HERE, state: RolloutState = RolloutState.RUNNING, **fields: Any) -> Rollout:
@@ -55,14 +65,29 @@ def test_a_held_rollout_tells_who_holds_it_and_why(by_guard: bool, holder: str) 
 
 def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:
     rolled_back = rollout(state=RolloutState.ROLLED_BACK)
-    narrow = "Rolled back 23 h ago; legacy serves everybody in production. Errors rose."
+    narrow = "This attempt ended 23 h ago; legacy serves everybody in production. Errors rose."
     assert status(rolled_back) == f"{narrow} Development and staging keep the flag."
-    wide = "Rolled back 23 h ago; legacy serves everybody. Errors rose."
+    wide = "This attempt ended 23 h ago; legacy serves everybody. Errors rose."
     assert status(replace(rolled_back, latches_all=True)) == wide
+
+
+def test_a_rollback_says_nothing_of_an_environment_with_a_rollout_of_its_own() -> None:
+    rolled_back = rollout(state=RolloutState.ROLLED_BACK)
+    elsewhere = summaries.environments_elsewhere(FLAG, [FLAG, f"{FLAG}@staging", "OTHER@development"])
+    assert elsewhere == ["staging"]
+    said = summaries.status_sentence(rolled_back, None, NOW, elsewhere=elsewhere)
+    assert said.endswith("Errors rose. Development keeps the flag.")
+    assert summaries.reach_now(rolled_back, elsewhere) == "development"
+    assert summaries.reach_now(rolled_back, ["development", "staging"]) == "nobody"
 
 
 def test_a_complete_rollout_says_that_v2_serves() -> None:
     assert status(rollout(Position(3, 3), RolloutState.COMPLETE)) == "Complete for 23 h: v2 serves everybody."
+
+
+def test_a_complete_rollout_counts_from_its_completion_not_from_the_end_of_a_hold() -> None:
+    complete = rollout(Position(3, 3), RolloutState.COMPLETE, completed_at=NOW - timedelta(days=9))
+    assert status(complete) == "Complete for 9 d: v2 serves everybody."
 
 
 def test_the_button_names_where_the_next_step_leads() -> None:
@@ -90,19 +115,37 @@ def test_stepping_back_is_not_offered_at_the_lowest_step() -> None:
 
 
 def test_the_timeline_has_one_current_phase_and_the_rest_in_order() -> None:
-    views = summaries.timeline(rollout(), {"beta": NOW, "everyone": NOW})
+    views = summaries.timeline(rollout(), {"beta": NOW, "everyone": NOW}, NOW)
     assert [view.state for view in views] == ["done", "done", "current", "upcoming"]
     assert [step.state for step in views[2].steps] == ["done", "current", "upcoming", "upcoming"]
     assert [view.entered_at for view in views] == [None, NOW, None, None]
 
 
+def test_each_phase_says_how_long_it_lasted_and_what_was_planned() -> None:
+    entered = {"development": NOW - DAY * 9, "beta": NOW - DAY * 4, "new-signups": NOW - DAY}
+    plan = with_starts(PLAN, {"beta": date(2026, 2, 24), "everyone": date(2026, 2, 27)})
+    running = rollout(plan=plan)
+    views = summaries.timeline(running, entered, NOW)
+    assert [view.lasted for view in views] == [DAY * 5, DAY * 3, DAY, None]
+    assert [view.planned_start for view in views] == [None, date(2026, 2, 24), None, date(2026, 2, 27)]
+    assert [view.days_late for view in views] == [0, 2, 0, 3]
+    stopped = replace(running, state=RolloutState.ROLLED_BACK, state_changed_at=NOW - timedelta(hours=3))
+    assert summaries.timeline(stopped, entered, NOW)[2].lasted == timedelta(hours=21)
+
+
+def test_a_phase_that_was_stepped_back_to_goes_on_lasting() -> None:
+    entered = {"beta": NOW - DAY * 4, "new-signups": NOW - DAY}
+    views = summaries.timeline(rollout(Position(1, 0)), entered, NOW)
+    assert [view.lasted for view in views] == [None, DAY * 4, None, None]
+
+
 def test_a_rollback_shows_where_it_stopped() -> None:
-    views = summaries.timeline(rollout(state=RolloutState.ROLLED_BACK), {})
+    views = summaries.timeline(rollout(state=RolloutState.ROLLED_BACK), {}, NOW)
     assert [view.state for view in views] == ["done", "done", "stopped", "upcoming"]
 
 
 def test_a_complete_rollout_is_done_to_its_last_step() -> None:
-    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE), {})
+    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE, completed_at=NOW), {}, NOW)
     assert {step.state for view in views for step in view.steps} == {"done"}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.core.phases import default_plan
+from control_plane.core.default_plan import default_plan
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.reconciliation.journal import reconcile

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import default_plan
+from control_plane.core.default_plan import default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections

@@ -21,7 +21,8 @@ from control_plane.core.phases import (
     positions,
 )
 from control_plane.core.plan_errors import plan_errors
-from control_plane.core.transitions import Transition, decide_rollback
+from control_plane.core.rollbacks import decide_rollback
+from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.rollout_names import environment_of, flag_of, name_errors, rollout_name

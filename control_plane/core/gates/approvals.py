@@ -70,7 +70,7 @@ def approvals_gate(wanted: Approvals, given: Sequence[Approval], *, excluded: Se
     reason = (
         f"{len(counted)} of {wanted.quorum} approvals{f' (by {names})' if names else ''}; {missing} more "
         f"{'is' if missing == 1 else 'are'} needed, from the role {' or '.join(wanted.roles)}, by somebody who neither "
-        "made this plan nor asks for the step."
+        "made this plan nor asks for the change."
     )
     sentences = [reason, *(shared_access_sentence(*each) for each in not_counted)]
     return GateResult("approvals", GateStatus.CLOSED, " ".join(sentences), evidence)

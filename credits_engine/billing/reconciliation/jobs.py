@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
+from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.reconciliation.comparison import Discrepancy, compare_subscriptions, unmapped_prices
@@ -46,6 +49,12 @@ def check_when_due(gateway: StripeGateway | None, now: datetime) -> bool:
     if due:
         check(gateway, now)
     return due
+
+
+def request_check(session: Session, change: ChangeContext) -> None:
+    """Let the leader compare at its next look, a minute from now at most."""
+    findings.update_check(session, now=change.now, tried_at=None)
+    audit.record(session, change, action="billing.compare", subject="stripe:account")
 
 
 def is_due(state: ResultRow | None, now: datetime) -> bool:

@@ -26,7 +26,7 @@ def _fault(kind: FaultKind, rate: float) -> tuple[Fault, ...]:
 
 
 ORDERS: Mapping[str, Order] = {
-    NOTHING: Order(N_("No fault"), N_("Each step is taken once its gates are open.")),
+    NOTHING: Order(N_("No fault"), N_("A step can be taken once its gates are open.")),
     "double-charge": Order(
         N_("v2 charges one operation in five twice"),
         N_("The guard rolls back by itself; what was charged too much is listed to be paid back."),

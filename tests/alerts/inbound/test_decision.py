@@ -10,7 +10,8 @@ from alerts.analysis.rules import Action
 from alerts.definitions import parser
 from alerts.inbound.decision import AlertContext, Response, reply
 from alerts.inbound.payload import Alert
-from control_plane.core.phases import FLAG, LOWEST, Rollout, RolloutState, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, LOWEST, Rollout, RolloutState
 from tests.alerts.inbound.notifications import alert
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -15,7 +15,8 @@ from alerts.notifications import sender, store
 from alerts.notifications.sender import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, RolloutState
 from control_plane.core.transitions import Refusal, Transition
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.latch import environments_on, latch_sentence
 from control_plane.core.phases import (
     PRE_PRODUCTION,
@@ -12,19 +13,12 @@ from control_plane.core.phases import (
     Position,
     Rollout,
     RolloutState,
-    default_plan,
     exposure,
     new_rollout,
     positions,
 )
-from control_plane.core.transitions import (
-    Refusal,
-    Transition,
-    cool_down_ends,
-    decide_rearm,
-    decide_restore,
-    decide_rollback,
-)
+from control_plane.core.rollbacks import cool_down_ends, decide_rearm, decide_restore, decide_rollback
+from control_plane.core.transitions import Refusal, Transition
 from tests.flags.examples import NOW
 
 ENVIRONMENTS = (*PRE_PRODUCTION, PRODUCTION, "production-eu")

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.lifecycle import CLEANUP_AFTER, LASTING, Stage, stage
-from control_plane.core.phases import FlagType, Position, RolloutState, default_plan, new_rollout
+from control_plane.core.phases import FlagType, Position, RolloutState, new_rollout
 from tests.flags.examples import NOW
 
 PLANNED = new_rollout("F", default_plan(NOW), now=NOW, reason="Planned.")
-COMPLETE = replace(PLANNED, state=RolloutState.COMPLETE, position=Position(3, 3))
+COMPLETE = replace(PLANNED, state=RolloutState.COMPLETE, position=Position(3, 3), completed_at=NOW)
 INSTANT = timedelta(microseconds=1)
 
 
@@ -26,6 +27,11 @@ def test_it_is_complete_for_thirty_days_and_cleaned_up_from_then_on() -> None:
     assert stage(COMPLETE, NOW + CLEANUP_AFTER - INSTANT) is Stage.COMPLETE
     assert stage(COMPLETE, NOW + CLEANUP_AFTER) is Stage.CLEANING_UP
     assert stage(COMPLETE, NOW, cleanup_after=timedelta(0)) is Stage.CLEANING_UP
+
+
+def test_a_complete_flag_that_is_held_stays_complete_and_is_not_cleaned_up() -> None:
+    held = replace(COMPLETE, state=RolloutState.HELD)
+    assert stage(held, NOW + 2 * CLEANUP_AFTER) is Stage.COMPLETE
 
 
 @pytest.mark.parametrize("lasting", LASTING)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import (
     LOWEST,
     PRODUCTION,
@@ -18,7 +19,6 @@ from control_plane.core.phases import (
     Phase,
     Plan,
     Position,
-    default_plan,
     exposure_at,
     position_after,
     position_before,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.phase_gates import AdvanceMode, Schedule
 from control_plane.core.phases import (
     LOWEST,
@@ -18,7 +19,6 @@ from control_plane.core.phases import (
     Position,
     Rollout,
     RolloutState,
-    default_plan,
     environments_of,
     exposure,
     exposure_at,
@@ -134,10 +134,19 @@ def test_a_phase_that_is_gone_leaves_it_at_the_highest_step_that_exposes_nobody_
 
 def test_a_complete_rollout_with_something_left_to_do_runs_again() -> None:
     short = replace(GUIDE, phases=GUIDE.phases[:3])
-    complete = at(Position(2, 3), short, state=RolloutState.COMPLETE)
+    complete = at(Position(2, 3), short, state=RolloutState.COMPLETE, completed_at=NOW)
     after = with_plan(complete, GUIDE, now=LATER)
     assert (after.state, after.position, after.state_changed_at) == (RolloutState.RUNNING, Position(2, 3), LATER)
-    assert with_plan(complete, replace(short, owner="alice"), now=LATER).state is RolloutState.COMPLETE
+    assert after.completed_at is None
+    same = with_plan(complete, replace(short, owner="alice"), now=LATER)
+    assert (same.state, same.completed_at) == (RolloutState.COMPLETE, NOW)
+
+
+def test_an_edit_that_reopens_a_held_rollout_leaves_it_held() -> None:
+    short = replace(GUIDE, phases=GUIDE.phases[:3])
+    held = at(Position(2, 3), short, state=RolloutState.HELD, completed_at=NOW)
+    after = with_plan(held, GUIDE, now=LATER)
+    assert (after.state, after.completed_at) == (RolloutState.HELD, None)
 
 
 def _resized(phase: Phase, chance: random.Random) -> Phase:
@@ -170,6 +179,7 @@ def test_a_time_that_is_over_is_not_added(
         advance = Schedule(times) if times else AdvanceMode.BY_HAND
         return replace(GUIDE, phases=(replace(GUIDE.phases[0], advance=advance), *GUIDE.phases[1:]))
 
-    before = at(LOWEST, scheduled(known), state=state)
+    completed_at = NOW if state is RolloutState.COMPLETE else None
+    before = at(LOWEST, scheduled(known), state=state, completed_at=completed_at)
     after = with_plan(before, scheduled(added), now=LATER)
     assert len(list(overdue_times(before, after, LATER))) == refused

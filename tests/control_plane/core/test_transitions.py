@@ -1,13 +1,13 @@
 """What may happen to a rollout, what may not, and why: single decisions, and any sequence of them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
 from control_plane.core.phases import (
     LOWEST,
@@ -17,52 +17,24 @@ from control_plane.core.phases import (
     Position,
     Rollout,
     RolloutState,
-    default_plan,
     new_rollout,
     positions,
 )
+from control_plane.core.rollbacks import decide_rearm, decide_rollback
 from control_plane.core.transitions import (
     Decision,
     Refusal,
     Transition,
-    cool_down_ends,
     decide_advance,
     decide_hold,
-    decide_rearm,
     decide_resume,
-    decide_rollback,
     decide_step_back,
 )
+from tests.control_plane.core.decisions import NOW, a_rollout, codes, done
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = GateResult("evidence", GateStatus.OPEN, "Proven.")
 CLOSED = GateResult("guardrails", GateStatus.CLOSED, "API errors are above 0.5 %.")
 UNKNOWN = GateResult("evidence", GateStatus.UNKNOWN, "12 more answers are needed.")
-
-
-def a_rollout(**changes: Any) -> Rollout:
-    rollout = Rollout(
-        flag="ENABLE_CREDITS_V2",
-        plan=default_plan(NOW),
-        version=7,
-        attempt=1,
-        state=RolloutState.RUNNING,
-        position=Position(2, 1),
-        entered_at=NOW - timedelta(days=2),
-        state_changed_at=NOW - timedelta(days=9),
-        state_reason="Planned.",
-    )
-    return replace(rollout, **changes)
-
-
-def codes(decision: Decision) -> set[str]:
-    assert isinstance(decision, Refusal)
-    return {reason.code for reason in decision.reasons}
-
-
-def done(decision: Decision) -> Rollout:
-    assert isinstance(decision, Transition)
-    return decision.after
 
 
 def test_an_advance_takes_the_next_step_and_starts_its_soak() -> None:
@@ -95,44 +67,6 @@ def test_the_last_advance_completes_the_rollout_where_it_stands() -> None:
     assert (after.state, after.position) == (RolloutState.COMPLETE, last.position)
 
 
-@pytest.mark.parametrize("state", [RolloutState.RUNNING, RolloutState.HELD, RolloutState.COMPLETE])
-def test_it_rolls_back_from_every_state_and_latches(state: RolloutState) -> None:
-    latched = done(decide_rollback(a_rollout(state=state), now=NOW, reason="Double charges."))
-    assert latched.latched
-    assert codes(decide_rollback(latched, now=NOW, reason="Again.")) == {"ALREADY_ROLLED_BACK"}
-    for decision in (
-        decide_advance(latched, [OPEN], now=NOW, expected_version=latched.version),
-        decide_step_back(latched, now=NOW, expected_version=latched.version, reason="x"),
-        decide_hold(latched, now=NOW, reason="x"),
-        decide_resume(latched, now=NOW, reason="x"),
-    ):
-        assert isinstance(decision, Refusal)
-
-
-def test_a_verdict_on_an_earlier_attempt_does_not_roll_back_this_one() -> None:
-    assert codes(decide_rollback(a_rollout(attempt=2), now=NOW, reason="Late.", attempt=1)) == {"OTHER_ATTEMPT"}
-
-
-def test_rearming_waits_for_the_cool_down_and_begins_again_at_the_bottom() -> None:
-    latched = done(decide_rollback(a_rollout(), now=NOW, reason="Double charges."))
-    early = decide_rearm(latched, [], now=NOW + timedelta(minutes=29), expected_version=8, reason="Fixed.")
-    assert codes(early) == {"COOL_DOWN"}
-    after = done(decide_rearm(latched, [], now=NOW + timedelta(minutes=30), expected_version=8, reason="Fixed."))
-    assert (after.position, after.attempt, after.state) == (LOWEST, 2, RolloutState.RUNNING)
-
-
-def test_rearming_is_refused_while_an_alert_fires() -> None:
-    latched = done(decide_rollback(a_rollout(), now=NOW, reason="Double charges."))
-    later = NOW + timedelta(days=1)
-    assert codes(decide_rearm(latched, [CLOSED], now=later, expected_version=8, reason="Fixed.")) == {"GATE_CLOSED"}
-
-
-def test_the_cool_down_doubles_with_each_attempt() -> None:
-    lengths = [cool_down_ends(a_rollout(attempt=n, state_changed_at=NOW)) - NOW for n in (1, 2, 3)]
-    assert lengths == [timedelta(minutes=30), timedelta(minutes=60), timedelta(minutes=120)]
-    assert cool_down_ends(a_rollout(attempt=999, state_changed_at=NOW)) - NOW == timedelta(days=7)
-
-
 def test_the_guard_neither_weakens_nor_ends_the_hold_of_a_person() -> None:
     by_person = done(decide_hold(a_rollout(), now=NOW, reason="Support asked."))
     assert codes(decide_hold(by_person, now=NOW, reason="Errors.", by_guard=True)) == {"ALREADY_HELD"}
@@ -140,6 +74,27 @@ def test_the_guard_neither_weakens_nor_ends_the_hold_of_a_person() -> None:
     by_guard = done(decide_hold(a_rollout(), now=NOW, reason="Errors.", by_guard=True))
     assert done(decide_hold(by_guard, now=NOW, reason="Mine now.")).held_by_guard is False
     assert done(decide_resume(by_guard, now=NOW, reason="Calm.", by_guard=True)).state is RolloutState.RUNNING
+
+
+def a_complete_rollout(now: datetime) -> Rollout:
+    last = a_rollout(position=positions(default_plan(NOW))[-1])
+    return done(decide_advance(last, [OPEN], now=now, expected_version=7))
+
+
+@pytest.mark.parametrize("by_guard", [True, False])
+def test_a_complete_rollout_that_was_held_is_complete_again_since_the_same_moment(by_guard: bool) -> None:
+    complete = a_complete_rollout(NOW)
+    held = done(decide_hold(complete, now=NOW + timedelta(days=5), reason="Support asked.", by_guard=by_guard))
+    assert (held.state, held.completed_at) == (RolloutState.HELD, NOW)
+    after = done(decide_resume(held, now=NOW + timedelta(days=6), reason="Calm.", by_guard=by_guard))
+    assert (after.state, after.completed_at) == (RolloutState.COMPLETE, NOW)
+
+
+def test_a_step_back_in_a_hold_of_a_complete_rollout_reopens_it() -> None:
+    held = done(decide_hold(a_complete_rollout(NOW), now=NOW, reason="Support asked."))
+    back = done(decide_step_back(held, now=NOW, expected_version=held.version, reason="Too many questions."))
+    assert (back.state, back.completed_at) == (RolloutState.HELD, None)
+    assert done(decide_resume(back, now=NOW, reason="Calm.")).state is RolloutState.RUNNING
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
@@ -174,6 +129,8 @@ def test_whatever_the_sequence_the_invariants_of_a_rollout_hold(sequence: list[t
         after = decision.after
         assert after.version == rollout.version + 1
         assert after.position in positions(after.plan)
+        assert after.completed_at is None or after.position == positions(after.plan)[-1]
+        assert (after.state is RolloutState.COMPLETE) <= (after.completed_at is not None) <= (not after.latched)
         assert after.attempt == rollout.attempt + (move == "rearm")
         if rollout.latched:
             assert (move, after.position) == ("rearm", LOWEST)

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Phase, Plan, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Phase, Plan
 from control_plane.platform.db.database import transaction
 
 SignIn = Callable[[str], FlaskClient]

@@ -19,6 +19,7 @@ from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, archive, move_job
+from control_plane.rollouts.approvals import ApprovalSubject
 from flags.administration.definitions import create_flag
 
 FLAG = "SEARCH"
@@ -47,6 +48,14 @@ def approve(session: Session, actor: str, now: datetime, role: str = "owner", re
     found = rollouts.find(session, FLAG)
     change = ChangeContext(now, actor, reason)
     approvals.approve(session, found, change, role=role, expected_version=found.version)
+
+
+def approve_plan(session: Session, actor: str, now: datetime, flag: str = FLAG) -> None:
+    found = rollouts.find(session, flag)
+    change = ChangeContext(now, actor, "Two of us were enough.")
+    approvals.approve(
+        session, found, change, role="owner", expected_version=found.version, subject=ApprovalSubject.PLAN
+    )
 
 
 def advance(session: Session, actor: str, now: datetime) -> Decision:
@@ -157,80 +166,53 @@ def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: dateti
     refused = administration.edit(session, FLAG, wanted, change, expected_version=1)
     assert isinstance(refused, Refusal)
     assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
-    approve(session, "ruth", now)
-    approve(session, "tom", now)
+    for name in ("ruth", "tom"):
+        approve(session, name, now)
+    step_alone = administration.edit(session, FLAG, wanted, change, expected_version=1)
+    assert isinstance(step_alone, Refusal), "whoever approves a step does not give up the next ones"
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
     assert isinstance(administration.edit(session, FLAG, wanted, change, expected_version=1), Transition)
 
 
-DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))
-BETA = Phase("beta", "Beta", AudienceKind.ALLOWLIST, (100,), timedelta(0))
-ALL = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0))
+def test_whoever_approves_a_change_of_the_plan_approves_no_step(session: Session, now: datetime) -> None:
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
+    assert isinstance(advance(session, "paula", now), Refusal)
+    assert [entry.action for entry in audit.latest(session)][:2] == ["rollout.approve_plan"] * 2
 
 
-def with_approvals(phase: Phase) -> Phase:
-    return replace(phase, gates=PhaseGates(approvals=TWO))
+def test_an_approval_is_taken_back_by_whoever_gave_it(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    found = rollouts.find(session, FLAG)
+    with pytest.raises(Problem, match="zoe approves nothing here"):
+        approvals.withdraw(session, found, ChangeContext(now, "zoe", "Not mine."))
+    with pytest.raises(Problem, match="a reason is required"):
+        approvals.withdraw(session, found, ChangeContext(now, "tom", " "))
+    left = approvals.withdraw(session, found, ChangeContext(now, "tom", "I saw another screen."))
+    assert [each.actor for each in left] == ["ruth"]
+    assert isinstance(advance(session, "paula", now), Refusal)
+    assert audit.latest(session)[0].action == "rollout.withdraw_approval"
+    approve(session, "tom", now)
+    assert isinstance(advance(session, "paula", now), Transition)
 
 
-NEW = Phase("new", "New", AudienceKind.NEW_SIGNUPS, (10, 100), timedelta(0))
-QA = Phase("qa", "QA", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("qa",))
+def test_one_that_is_off_has_no_step_to_approve(session: Session, now: datetime) -> None:
+    rollouts.roll_back(session, FLAG, ChangeContext(now, "paula", "Wrong."))
+    with pytest.raises(Problem, match="SEARCH has no next step; what can be approved is a change of its plan"):
+        approve(session, "ruth", now)
+    approve_plan(session, "ruth", now)
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ((DEVELOPMENT, with_approvals(BETA), ALL), (DEVELOPMENT, ALL)),
-        ((DEVELOPMENT, with_approvals(BETA), NEW), (DEVELOPMENT, NEW, with_approvals(BETA))),
-        ((DEVELOPMENT, with_approvals(BETA), ALL), (with_approvals(QA), DEVELOPMENT, ALL)),
-        ((DEVELOPMENT, with_approvals(ALL)), (DEVELOPMENT, with_approvals(replace(ALL, steps=(100,))))),
-    ],
-    ids=["left out", "put behind", "put where nobody passes any more", "one step instead of two"],
-)
-def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
-    session: Session, now: datetime, before: tuple[Phase, ...], after: tuple[Phase, ...]
-) -> None:
-    """A phase's approvals hold for the phases behind it too: another order would lead around them."""
-    change = ChangeContext(now, "paula", "Planned.")
-    rollouts.plan(session, "OTHER", Plan(before, now), change)
-    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
-    assert isinstance(edited, Refusal)
-    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
-
-
-def test_an_earlier_cut_over_opens_nobody_by_a_way_that_takes_fewer(session: Session, now: datetime) -> None:
-    change = ChangeContext(now, "paula", "Planned.")
-    phases = (DEVELOPMENT, replace(NEW, steps=(100,)), with_approvals(BETA), ALL)
-    rollouts.plan(session, "OTHER", Plan(phases, now), change)
-    edited = administration.edit(session, "OTHER", Plan(phases, now - timedelta(days=9999)), change, expected_version=1)
-    assert isinstance(edited, Refusal)
-    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
-
-
-def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_attempt(
-    session: Session, now: datetime
-) -> None:
-    change = ChangeContext(now, "paula", "Planned.")
-    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), with_approvals(ALL)), now), change)
-    rollouts.roll_back(session, "OTHER", change, in_all=True)
-    edited = administration.edit(session, "OTHER", Plan((with_approvals(ALL),), now), change, expected_version=2)
-    assert isinstance(edited, Refusal)
-    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        (with_approvals(DEVELOPMENT), with_approvals(BETA), ALL),
-        (DEVELOPMENT, replace(with_approvals(BETA), soak=timedelta(days=1)), ALL),
-        (DEVELOPMENT, with_approvals(BETA)),
-        (DEVELOPMENT, with_approvals(BETA), ALL, replace(DEVELOPMENT, name="qa", environments=("development", "qa"))),
-    ],
-)
-def test_an_edit_that_takes_as_many_is_free(session: Session, now: datetime, after: tuple[Phase, ...]) -> None:
-    change = ChangeContext(now, "paula", "Planned.")
-    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), ALL), now), change)
-    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
-    wanted = "qa" in [phase.name for phase in after]
-    assert isinstance(edited, Refusal if wanted else Transition), edited
+def test_approvals_of_a_plan_are_void_once_the_plan_changes(session: Session, now: datetime) -> None:
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
+    change = ChangeContext(now, "zoe", "An owner.")
+    edited = administration.edit(session, FLAG, replace(plan(now), owner="zoe"), change, expected_version=1)
+    assert isinstance(edited, Transition)
+    weaker = administration.edit(session, FLAG, plan(now, wanted=None), change, expected_version=2)
+    assert isinstance(weaker, Refusal)
 
 
 def test_the_schedule_waits_for_them_as_well(session: Session, now: datetime) -> None:
@@ -264,11 +246,11 @@ def test_deleting_one_that_was_rolled_back_takes_its_approvals_and_keeps_its_coo
     rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "It fails."))
     version = rollouts.find(session, FLAG).version
     archive.archive(session, FLAG, ChangeContext(now, "paula", "Anew."), expected_version=version)
-    approve(session, "ruth", now)
+    approve_plan(session, "ruth", now)
     refused = deleted(now)
     assert isinstance(refused, Refusal)
     assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
-    approve(session, "tom", now)
+    approve_plan(session, "tom", now)
     assert isinstance(deleted(now), Transition)
     early = planned(now + timedelta(minutes=29))
     assert isinstance(early, Refusal)

@@ -9,9 +9,13 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.calendars import Calendar, Freeze
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, Position, RolloutState, default_plan, exposure
+from control_plane.core.phase_gates import PhaseGates
+from control_plane.core.phases import FLAG, Position, RolloutState, exposure
 from control_plane.core.transitions import Decision, Refusal, Transition
+from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
@@ -168,6 +172,28 @@ def test_rearming_asks_only_the_gates_that_guard_it(app: Flask, now: datetime) -
             decision = rollouts.rearm(session, FLAG, ChangeContext(later, "alice", "Drilled."), expected_version=2)
         assert isinstance(decision, Transition)
         assert decision.after.attempt == 2
+
+
+def test_rearming_asks_the_calendar_of_the_lowest_step(app: Flask, now: datetime) -> None:
+    closed = Calendar(
+        freezes=(Freeze(now.replace(tzinfo=None), (now + timedelta(days=2)).replace(tzinfo=None), "Sales."),)
+    )
+    with app.app_context():
+        with transaction() as session:
+            found = rollouts.find(session, FLAG)
+            first, *rest = found.plan.phases
+            frozen = replace(found.plan, phases=(replace(first, gates=PhaseGates(calendar=closed)), *rest))
+            edited = administration.edit(
+                session, FLAG, frozen, ChangeContext(now, "alice", "Sales."), expected_version=1
+            )
+            rollouts.roll_back(session, FLAG, ChangeContext(now, "olga", "Drill."))
+        assert isinstance(edited, Transition)
+        for days, refused in ((1, True), (2, False)):
+            with transaction() as session:
+                change = ChangeContext(now + timedelta(days=days), "alice", "Drilled.")
+                decision = rollouts.rearm(session, FLAG, change, expected_version=3)
+            sentence = decision.sentence if isinstance(decision, Refusal) else ""
+            assert ("Nothing moves from" in sentence) is refused
 
 
 def test_an_unknown_flag_is_named(app: Flask) -> None:

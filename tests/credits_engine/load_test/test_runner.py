@@ -15,7 +15,8 @@ import pytest
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Position
 from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals

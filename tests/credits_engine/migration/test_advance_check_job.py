@@ -6,7 +6,8 @@ import pytest
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.db.database import transaction
 from credits_engine.engines.advance_check import AdvanceCheck
 from credits_engine.migration import advance_check_job

@@ -11,7 +11,8 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count

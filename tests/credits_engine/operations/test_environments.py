@@ -6,7 +6,8 @@ import pytest
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, PRE_PRODUCTION, PRODUCTION, AudienceKind, Phase, Plan, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, PRE_PRODUCTION, PRODUCTION, AudienceKind, Phase, Plan
 from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import leases

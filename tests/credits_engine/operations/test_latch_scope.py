@@ -11,15 +11,8 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import (
-    FLAG,
-    PRE_PRODUCTION,
-    PRODUCTION,
-    Position,
-    RolloutState,
-    default_plan,
-    positions,
-)
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, PRE_PRODUCTION, PRODUCTION, Position, RolloutState, positions
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import archive, store

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, default_plan, new_rollout
+from control_plane.core.phases import FLAG, new_rollout
 from dashboards.simulation.auto_owner import DEFAULT, AutoOwner, approval_reason
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -86,3 +86,14 @@ def test_the_banner_and_the_list_say_what_was_wrong_in_the_readers_language(sign
     for address in (PAGE, "/"):
         assert f"legacy atiende a todos en producción. {found}" in page_text(client.get(address, headers=spanish).text)
     assert "Por encima de su umbral, y la culpa es solo de v2." in page_text(client.get(PAGE, headers=spanish).text)
+
+
+def test_the_page_of_the_alert_says_what_the_guard_did_about_it_and_whom_it_tells(
+    sign_in: SignIn, rolled_back: None
+) -> None:
+    browser = sign_in("victor")
+    guilty = page_text(browser.get("/alerts/credit_consumption_failure").text)
+    assert "Tells nobody, NOTIFY_URLS is empty" in guilty
+    assert "What was done about it All changes Rolled back Credit consumption failure: v2 failed" in guilty
+    other = page_text(browser.get("/alerts/credit_drift").text)
+    assert "The guard has not acted on it of late, and nobody has overruled it." in other

@@ -157,8 +157,8 @@ def test_an_overruling_without_reason_or_end_is_refused(
     sign_in: SignIn, planned: Rollout, wrong: dict[str, str]
 ) -> None:
     owner = sign_in("alice")
-    owner.post(f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."} | wrong)
-    assert "Nothing was changed." in page_text(owner.get("/alerts/api_error_rate").get_data(as_text=True))
+    answer = owner.post(f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."} | wrong)
+    assert "Nothing was changed." in page_text(answer.get_data(as_text=True))
 
 
 @pytest.mark.database("sqlite")

@@ -10,10 +10,12 @@ from flask.testing import FlaskClient
 
 from control_plane.platform.auth import audit
 from credits_engine.billing.inbox import webhook
+from credits_engine.billing.reconciliation import jobs
 from credits_engine.billing.store import findings, inbox
 from credits_engine.billing.store.findings import Finding
 from credits_engine.billing.store.inbox import State
 from dashboards.badges import STYLES
+from dashboards.views import billing
 from tests.dashboards.browsing import page_text, read_session, write_session
 
 SignIn = Callable[[str], FlaskClient]
@@ -48,6 +50,25 @@ def test_the_inbox_is_listed_in_pages_and_by_state(sign_in: SignIn) -> None:
     assert "Older events" in page_text(first)
     assert "No event is in this state." in page_text(olga.get("/billing?state=dead").text)
     assert olga.get("/billing?state=no-such&before=x").text.count("/billing/evt_") == 50
+
+
+def test_an_owner_has_everything_compared_with_stripe_before_its_time(
+    app: Flask, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, now = sign_in("alice"), datetime.now(UTC)
+    assert "Never compared" in page_text(alice.get("/billing").text)
+    refused = alice.post("/billing/compare", headers=HEADERS, follow_redirects=True)
+    assert "Set STRIPE_API_KEY" in page_text(refused.text)
+    monkeypatch.setattr(billing, "stripe_gateway", lambda: None)
+    with write_session(app) as session:
+        findings.update_check(session, now=now, tried_at=now, finished_at=now)
+    page = page_text(alice.post("/billing/compare", headers=HEADERS, follow_redirects=True).text)
+    assert "It is compared within a minute" in page
+    assert "Nothing differs." in page
+    with read_session(app) as session:
+        assert jobs.is_due(findings.check(session), now)
+        assert audit.latest(session)[0].action == "billing.compare"
+    assert sign_in("olga").post("/billing/compare", headers=HEADERS).status_code == 403
 
 
 def test_an_event_is_shown_in_full_and_applied_once_more_with_a_reason(app: Flask, sign_in: SignIn) -> None:

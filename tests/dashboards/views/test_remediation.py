@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.rollouts import store
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Request
@@ -66,6 +67,22 @@ def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolle
     )
     assert "1 account is owed 5 analysis credits. An owner has to approve the corrections." in page
     assert REPORT not in browser.get(PAGE).text
+
+
+@pytest.mark.usefixtures("reported")
+def test_what_is_owed_stays_on_the_page_after_a_new_attempt_until_it_is_approved(
+    app: Flask, sign_in: SignIn, current_rollout: Callable[[], Rollout]
+) -> None:
+    rolled_back = current_rollout()
+    again = replace(rolled_back, state=RolloutState.RUNNING, attempt=2, version=rolled_back.version + 1)
+    with write_session(app) as session:
+        assert store.compare_and_set(session, again, expected_version=rolled_back.version)
+    browser = sign_in("alice")
+    page = browser.get(PAGE).text
+    assert "What users are owed from attempt 1" in page_text(page)
+    assert REPORT in page
+    browser.post(REPORT, data={"reason": "As reported."})
+    assert "What users are owed" not in page_text(browser.get(PAGE).text)
 
 
 @pytest.mark.usefixtures("reported")

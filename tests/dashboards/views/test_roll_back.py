@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import Rollout, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import Rollout
 from dashboards.view_models import roll_back as screens
 from tests.dashboards.browsing import page_text, write_session
 

@@ -15,8 +15,13 @@ from control_plane.platform.runtime import leases
 from control_plane.rollouts import store
 from credits_engine.migration import advance_check_job
 from dashboards.chart_windows import ChartWindow
+from dashboards.filters import NARROW
 from dashboards.view_models import rollout as screens
+from flags.client_features.reach_counts import REACH_COUNTS
+from flags.client_features.user_directory import user_directory
+from flags.store import UserAttributes
 from tests.dashboards.browsing import page_text, read_session, write_session
+from tests.installation import Installation
 from tests.statements import noted
 
 PAGE = f"/rollouts/{FLAG}"
@@ -46,6 +51,23 @@ def test_the_page_says_whom_to_ask(app: Flask, sign_in: SignIn, planned: Rollout
         assert store.compare_and_set(session, replace(planned, plan=plan), expected_version=planned.version)
     page = page_text(sign_in("victor").get(PAGE).get_data(as_text=True))
     assert "Contacts Support: Customer Success Team <b>On call</b>" in " ".join(page.split())
+
+
+@pytest.mark.database("sqlite")
+def test_it_says_how_many_known_users_have_the_flag_once_that_is_counted(
+    app: Flask, sign_in: SignIn, planned: Rollout
+) -> None:
+    installation = Installation(app)
+    installation.users(UserAttributes("tester", "free", None, beta=True), UserAttributes("other", "free", None))
+    installation.move(1)
+    browser = sign_in("victor")
+    assert "Known users" not in page_text(browser.get(PAGE).get_data(as_text=True))
+    with app.app_context():
+        user_directory().find("tester")
+        REACH_COUNTS.get().count(datetime.now(UTC))
+    assert "Known users 1 of 2 users, 50 %" in " ".join(
+        page_text(browser.get(PAGE).get_data(as_text=True)).replace(NARROW, " ").split()
+    )
 
 
 def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollout) -> None:

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from alerts.drill.flag import FLAG as DRILL
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import account_store, accounts
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import page_text, write_session

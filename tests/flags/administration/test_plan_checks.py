@@ -7,7 +7,7 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import default_plan
+from control_plane.core.default_plan import default_plan
 from control_plane.core.transitions import Refusal, Transition
 from control_plane.platform.db.database import transaction
 from flags.administration.imports import ImportOptions, import_definitions

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, FlagType, Position, RolloutState, default_plan
+from control_plane.core.default_plan import default_plan
+from control_plane.core.phases import FLAG, FlagType, Position, RolloutState
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import store as rollout_store
 from flags import store
@@ -28,7 +29,7 @@ def planned(flag: str, at: datetime, *, complete: bool = False, kind: FlagType =
         rollouts.plan(session, flag, plan, ChangeContext(at, "olga", "Planned."))
         if complete:
             found = rollouts.find(session, flag)
-            after = replace(found, version=2, state=RolloutState.COMPLETE, position=Position(3, 3), state_changed_at=at)
+            after = replace(found, version=2, state=RolloutState.COMPLETE, position=Position(3, 3), completed_at=at)
             assert rollout_store.compare_and_set(session, after, expected_version=1)
 
 

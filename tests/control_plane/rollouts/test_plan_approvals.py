@@ -1,0 +1,94 @@
+"""An edit leads nowhere by a way that takes fewer approvals than the plan asked for before."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
+from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.transitions import Refusal, Transition
+from control_plane.plans import administration
+from control_plane.platform.db.database import transaction
+
+TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
+DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))
+BETA = Phase("beta", "Beta", AudienceKind.ALLOWLIST, (100,), timedelta(0))
+ALL = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0))
+
+
+@pytest.fixture
+def session(app: Flask) -> Iterator[Session]:
+    with app.app_context(), transaction() as session:
+        yield session
+
+
+def with_approvals(phase: Phase) -> Phase:
+    return replace(phase, gates=PhaseGates(approvals=TWO))
+
+
+NEW = Phase("new", "New", AudienceKind.NEW_SIGNUPS, (10, 100), timedelta(0))
+QA = Phase("qa", "QA", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("qa",))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((DEVELOPMENT, with_approvals(BETA), ALL), (DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, with_approvals(BETA), NEW), (DEVELOPMENT, NEW, with_approvals(BETA))),
+        ((DEVELOPMENT, with_approvals(BETA), ALL), (with_approvals(QA), DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, with_approvals(ALL)), (DEVELOPMENT, with_approvals(replace(ALL, steps=(100,))))),
+    ],
+    ids=["left out", "put behind", "put where nobody passes any more", "one step instead of two"],
+)
+def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
+    session: Session, now: datetime, before: tuple[Phase, ...], after: tuple[Phase, ...]
+) -> None:
+    """A phase's approvals hold for the phases behind it too: another order would lead around them."""
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan(before, now), change)
+    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_an_earlier_cut_over_opens_nobody_by_a_way_that_takes_fewer(session: Session, now: datetime) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    phases = (DEVELOPMENT, replace(NEW, steps=(100,)), with_approvals(BETA), ALL)
+    rollouts.plan(session, "OTHER", Plan(phases, now), change)
+    edited = administration.edit(session, "OTHER", Plan(phases, now - timedelta(days=9999)), change, expected_version=1)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_attempt(
+    session: Session, now: datetime
+) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), with_approvals(ALL)), now), change)
+    rollouts.roll_back(session, "OTHER", change, in_all=True)
+    edited = administration.edit(session, "OTHER", Plan((with_approvals(ALL),), now), change, expected_version=2)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (with_approvals(DEVELOPMENT), with_approvals(BETA), ALL),
+        (DEVELOPMENT, replace(with_approvals(BETA), soak=timedelta(days=1)), ALL),
+        (DEVELOPMENT, with_approvals(BETA)),
+        (DEVELOPMENT, with_approvals(BETA), ALL, replace(DEVELOPMENT, name="qa", environments=("development", "qa"))),
+    ],
+)
+def test_an_edit_that_takes_as_many_is_free(session: Session, now: datetime, after: tuple[Phase, ...]) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), ALL), now), change)
+    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
+    wanted = "qa" in [phase.name for phase in after]
+    assert isinstance(edited, Refusal if wanted else Transition), edited
