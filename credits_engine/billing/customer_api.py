@@ -13,9 +13,15 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.entitlements.customers import paying_customer
+from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.schemas import InvoicePreview, InvoicePreviewRequest, PortalLink, PortalRequest
 from credits_engine.billing.store import accounts
-from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
+from credits_engine.billing.stripe_api.client import (
+    BreakerOpenError,
+    InvalidRequestError,
+    StripeUnavailableError,
+    price_names,
+)
 from credits_engine.billing.stripe_api.json_fields import Json, list_at
 
 bp = Blueprint("billing_customers", __name__, url_prefix="/api/billing/users")
@@ -46,8 +52,13 @@ def preview_view(user_id: str) -> ResponseReturnValue:
     name = account.subscription_id if account else None
     if name is None:
         raise Problem(404, "NO_SUBSCRIPTION", f"No subscription of user {user_id[:80]!r} is known.")
-    found = _answer(lambda: stripe_gateway().invoice_preview(name, price=body.price, quantity=body.quantity))
+    gateway = stripe_gateway()
+    found = _answer(lambda: gateway.invoice_preview(name, price=body.price, quantity=body.quantity, is_plan=_buys_plan))
     return jsonify(_preview(found))
+
+
+def _buys_plan(price: Json) -> bool:
+    return any(catalogue().has_price(name) for name in price_names(price))
 
 
 def _customer(user_id: str) -> str:
@@ -69,5 +80,7 @@ def _preview(invoice: Json) -> dict[str, object]:
 def _answer(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
+    except InvalidRequestError as error:
+        raise Problem(422, "REFUSED_BY_STRIPE", f"Stripe refuses it: {error.user_message or error}") from error
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later.") from error

@@ -165,4 +165,6 @@ def _since(history: History, merged: Merged, span: Period) -> datetime:
 
 
 def _worth(each: SubscriptionEntitlement, catalogue: Catalogue) -> tuple[object, ...]:
-    return (not each.has_ended, each.blocked is None, rank(each.plan, catalogue), each.subscription_id)
+    # Of two with one plan the later one: its payment opens a period, when it is told and not when the other one ends.
+    begun = each.anchor.timestamp() if each.anchor else 0.0
+    return (not each.has_ended, each.blocked is None, rank(each.plan, catalogue), begun, each.subscription_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
+from credits_engine.billing.entitlements.prices import bought, find_plan, service_period
 from credits_engine.billing.facts import (
     FAILING,
     GOOD,
@@ -33,8 +33,8 @@ class Coverage:
     plan: CreditPlan
     period: Period
     is_cut: bool = False
-    is_trial: bool = False
-    """Whether nobody asks for money, as long as the subscription lasts."""
+    ends_with_subscription: bool = False
+    """Whether nothing pays for it: a trial, or a period that its invoice was still to be paid for."""
 
     def until(self, end: datetime) -> "Coverage | None":
         """Return the part of it before `end`; None where it begins then."""
@@ -163,22 +163,32 @@ def _inferred(
         period = Period(invoice.at, served.end)
     share = payments.paid_share_of(invoice)
     shortened = _shortened(period, share, period.end) if period else None
-    if period is None or shortened is None:
+    plan = find_plan(snapshot, catalogue)
+    if period is None or shortened is None or plan is None:
         return None
-    return Coverage(plan_of(snapshot, catalogue), shortened, is_cut=shortened.end < period.end)
+    return Coverage(plan, shortened, is_cut=shortened.end < period.end)
 
 
 def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
-    """Periods that cost nothing, or of whose invoice nothing is known: the plan they began with in good standing."""
+    """Periods that cost nothing, or of whose invoice nothing is known: the plan they began with in good standing.
+
+    Stripe leaves the invoice of a renewal, or of the first period after a trial, a draft for an hour. Nobody pays that
+    of a subscription which ends meanwhile, and no event says so.
+    """
+    invoiced = {each.period.start for each in payments.paid if each.period}
     known = {each.period.start for each in payments.paid if each.period and not _is_free(each)}
-    known |= _unpaid(granting, payments)
+    unpaid = _unpaid(granting, payments)
     first: dict[datetime, tuple[Snapshot, Period]] = {}
     for each in granting:
         period = service_period(each, catalogue)
-        if period and each.status in GOOD and period.start not in known:
+        if period and each.status in GOOD and period.start not in known | unpaid:
             first.setdefault(period.start, (each, period))
-    for snapshot, period in first.values():
-        yield Coverage(plan_of(snapshot, catalogue), period, is_trial=snapshot.status is Status.TRIALING)
+    trials = {start for start, (snapshot, _) in first.items() if snapshot.status is Status.TRIALING}
+    begun = min(known | trials, default=None)
+    for start, (snapshot, period) in first.items():
+        is_to_be_paid = begun is not None and begun < start and start not in invoiced
+        if plan := find_plan(snapshot, catalogue):
+            yield Coverage(plan, period, ends_with_subscription=start in trials or is_to_be_paid)
 
 
 def _is_free(invoice: InvoicePaid) -> bool:

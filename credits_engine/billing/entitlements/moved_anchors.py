@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from credits_engine.billing.entitlements.coverage import coverages
-from credits_engine.billing.entitlements.history import History
-from credits_engine.billing.entitlements.subscriptions import SHORT
-from credits_engine.billing.facts import InvoicePaid
+from credits_engine.billing.entitlements.history import History, order
+from credits_engine.billing.entitlements.prices import service_period
+from credits_engine.billing.entitlements.subscriptions import SHORT, anchor_of, paid_coverages
+from credits_engine.billing.facts import InvoicePaid, Status
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue
 
@@ -29,13 +29,20 @@ def is_opened(start: datetime, known: Sequence[History]) -> bool:
 
 
 def counted_from(anchor: datetime, known: Sequence[History], now: datetime, catalogue: Catalogue) -> datetime:
-    """Return the anchor that months are counted from: this one, or the last paid one if its credits last until then."""
+    """Return the anchor that months are counted from: the last paid one, or the first, if credits last since then."""
     opened = [each.period.start for each in _openings(known, anchor) if each.period.start <= now]
-    if not opened or anchor in opened:
+    if anchor in opened:
         return anchor
-    last = max(opened)
-    spans = (each.period for history in known for each in coverages(history.grants, history.payments, catalogue))
-    return last if _goes_on(last, anchor, spans) else anchor
+    last = max(opened, default=None)
+    states = sorted((each for history in known for each in history.grants), key=order)
+    dated = [(each, period) for each in states if (period := service_period(each, catalogue))]
+    spans = [each.period for history in known for each in paid_coverages(history, catalogue)]
+    # A trial that is made longer begins no other one.
+    spans += [period for each, period in dated if each.status is Status.TRIALING]
+    moved = [anchor_of(each, period) for each, period in dated if last is None or last < each.at]
+    for each in (*moved, anchor):
+        last = each if last is None or not _goes_on(last, each, spans) else last
+    return last or anchor
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from credits_engine.billing.entitlements.sync_run import CLOCK, SyncRun
 from credits_engine.billing.store import accounts
 from credits_engine.engines.amounts import NOTHING
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
+from credits_engine.engines.plans import CreditPlan, UnknownPlanError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import rollovers
 from credits_engine.store import books
@@ -41,14 +42,23 @@ def close_crossed(
             metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
     ended = Period(crossed.period.start, at)
-    plan = plan_within(ended, known, catalogue(), run.now, run.merged) or catalogue().plan(run.account.original_plan)
+    plan = plan_within(ended, known, catalogue(), run.now, run.merged) or _original_plan(run)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
         accounts.move_period(session, user_id, period, place)
-    rollovers.change_limits(session, user_id, ended, plan)
+    if plan is not None:
+        rollovers.change_limits(session, user_id, ended, plan)
     reason = f"Credits reset for {user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
     log.info("billing.period_closed", user=user_id, stripe_event=run.cause, reason=reason)
     return [run.journal(EntryType.PERIOD_CLOSE, ended, plan, reason)]
+
+
+def _original_plan(run: SyncRun) -> CreditPlan | None:
+    """Return the plan of before the first subscription; None where the catalogue lacks it by now."""
+    try:
+        return catalogue().plan(run.account.original_plan)
+    except UnknownPlanError:
+        return None
 
 
 def undo_opening(run: SyncRun, entitlement: Entitlement, known: Sequence[History], row: PeriodRow) -> list[str]:

@@ -58,6 +58,14 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
     return _trial(plan, catalogue) if snapshot.status is Status.TRIALING else plan
 
 
+def find_plan(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan | None:
+    """Return the plan of a state that is over; None where none of its prices is in the catalogue."""
+    try:
+        return plan_of(snapshot, catalogue)
+    except UnmappedPriceError:
+        return None
+
+
 def bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
     """Return the plan that one item buys; None where it is none of the catalogue's."""
     # A lookup key moves on to the price's successor; whoever bought before goes on with the price that lost it.

@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.billing.entitlements.changes import Merged
-from credits_engine.billing.entitlements.coverage import coverages
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError, plan_of
+from credits_engine.billing.entitlements.prices import FREE, find_plan
+from credits_engine.billing.entitlements.subscriptions import paid_coverages
 from credits_engine.billing.entitlements.sync_run import ACTOR, CLOCK, SyncRun
-from credits_engine.billing.facts import Snapshot
 from credits_engine.billing.store import accounts, facts, merges
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, Catalogue
@@ -29,7 +28,8 @@ from credits_engine.store.rollovers import RolledOver
 def is_sold(plan: str, known: Iterable[History], plans: Catalogue) -> bool:
     """Return whether any subscription of theirs ever was for this plan, so that it has to be paid for."""
     granting = (snapshot for history in known for snapshot in history.grants)
-    return plan != FREE and any(_plan_name(snapshot, plans) == plan for snapshot in granting)
+    found = (find_plan(snapshot, plans) for snapshot in granting)
+    return plan != FREE and any(each is not None and each.name == plan for each in found)
 
 
 def is_paid_through(plan: str, period: Period, known: Iterable[History], plans: Catalogue) -> bool:
@@ -135,15 +135,4 @@ def _histories(session: Session, user_id: str) -> list[History]:
 def _paid_spans(plan: str, known: Iterable[History], plans: Catalogue) -> Iterator[Period]:
     for history in known:
         if history.grants:
-            try:
-                found = coverages(history.grants, history.payments, plans)
-            except UnmappedPriceError:
-                continue  # until the catalogue has the price, what was paid at it is for no plan
-            yield from (each.period for each in found if each.plan.name == plan)
-
-
-def _plan_name(snapshot: Snapshot, plans: Catalogue) -> str | None:
-    try:
-        return plan_of(snapshot, plans).name
-    except UnmappedPriceError:
-        return None
+            yield from (each.period for each in paid_coverages(history, plans) if each.plan.name == plan)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from credits_engine.billing.entitlements.coverage import Coverage, coverages
 from credits_engine.billing.entitlements.history import History, order
-from credits_engine.billing.entitlements.prices import FREE, highest, plan_of, service_period
+from credits_engine.billing.entitlements.prices import FREE, find_plan, highest, plan_of, service_period
 from credits_engine.billing.entitlements.unpaid import Refusal, refusal
 from credits_engine.billing.facts import TERMINAL, Snapshot, Source, Status
 from credits_engine.engines.periods import Period, billing_period
@@ -40,7 +40,7 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
         return None
     name = history.subscription_id
     period = _current_period(history, catalogue)
-    paid = _paid_for(history, catalogue)
+    paid = paid_coverages(history, catalogue)
     end = _ends_at(history, period, paid)
     if end is not None and now >= end:
         reason = f"Subscription {name} ended at {end:%Y-%m-%dT%H:%M:%SZ}."
@@ -49,13 +49,13 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     refused = refusal(history, newest, period, catalogue)
     granted = [each.plan for each in paid if now in each.period]
     # After the end only what is paid for counts: the newest state may be an upgrade that nobody paid.
-    if not (refused and refused.at <= now) and not (history.newest.status in TERMINAL and granted):
+    if not (refused and refused.at <= now) and not (_is_over(history, now) and granted):
         granted.append(newest)
     plan = highest(granted or [newest], catalogue)
-    anchor = _anchor(history, period)
+    anchor = anchor_of(history.newest, period)
     # Every instant at which the clock alone changes something: the sweep and the next operation look again by then.
     moments = [period.end, billing_period(anchor, now).end, *(each.period.end for each in paid if now in each.period)]
-    moments += [each for each in (end, refused and refused.at) if each]
+    moments += [each for each in (end, history.newest.cancel_at, refused and refused.at) if each]
     return SubscriptionEntitlement(
         name,
         plan,
@@ -72,14 +72,21 @@ def _ends_at(history: History, period: Period, paid: list[Coverage]) -> datetime
 
     They end with the period where that was paid for, at the cancellation itself where it was not.
     """
-    newest = history.newest
+    newest, ends = history.newest, [each.period.end for each in paid]
     if newest.status in TERMINAL:
-        return max([newest.ended_at or newest.at, *(each.period.end for each in paid)])
+        return max([newest.ended_at or newest.at, *ends])
     end = newest.cancel_at or (period.end if newest.ends_with_period else None)
+    if end is None:
+        return None
     # Whoever leaves with money back leaves when the rest is used up, also where Stripe lets the period run to its end.
-    if end is not None and _is_given_back(history, period):
-        return min(end, max([newest.at, *(each.period.end for each in paid)]))
-    return end
+    # Where Stripe is to end it on a day within a period that is paid, the rest of that is had all the same.
+    return max([newest.at if _is_given_back(history, period) else end, *ends])
+
+
+def _is_over(history: History, now: datetime) -> bool:
+    """Return whether the subscription has ended at Stripe, by its word or by the clock."""
+    newest = history.newest
+    return newest.status in TERMINAL or (newest.cancel_at is not None and newest.cancel_at <= now)
 
 
 def _is_given_back(history: History, period: Period) -> bool:
@@ -95,7 +102,7 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
     """Return the highest plan in force within `span`, as of `now`; None where none was. Raises UnmappedPriceError."""
     if not history.grants:
         return None
-    paid = _paid_for(history, catalogue)
+    paid = paid_coverages(history, catalogue)
     end = _ends_at(history, _current_period(history, catalogue), paid)
     if end is not None and end <= span.start:
         return None
@@ -108,19 +115,18 @@ def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetim
     ]
     # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid. And once the
     # rights are over, all of them may have been given back.
-    is_over = (history.newest.status in TERMINAL and paid_for) or (
-        end is not None and end <= min(now, span.end - INSTANT)
-    )
+    moment = min(now, span.end - INSTANT)
+    is_over = (_is_over(history, moment) and paid_for) or (end is not None and end <= moment)
     if not is_over and (granting := during or earlier):
         plan = _newest_plan(granting, catalogue)
         refused = refusal(history, plan, _period_of(granting[-1], catalogue), catalogue)
-        if not paid_for or refused is None or min(now, span.end - INSTANT) < refused.at:
+        if not paid_for or refused is None or moment < refused.at:
             paid_for.append(plan)
     return highest(paid_for, catalogue) if paid_for else None
 
 
 def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Period]]:
-    """Return each granting snapshot with the period it speaks of.
+    """Return each granting snapshot of a plan we know with the period it speaks of.
 
     A later one cuts it short where the anchor moved.
     """
@@ -129,6 +135,7 @@ def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Perio
     return [
         (each, Period(period.start, min({period.end, *(start for start in starts if start > period.start)})))
         for each, period in dated
+        if find_plan(each, catalogue)
     ]
 
 
@@ -143,13 +150,14 @@ def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
     return highest([plan_of(each, catalogue) for each in last], catalogue)
 
 
-def _paid_for(history: History, catalogue: Catalogue) -> list[Coverage]:
+def paid_coverages(history: History, catalogue: Catalogue) -> list[Coverage]:
+    """Return everything of it that is paid for, or that costs nothing while it lasts."""
     found = coverages(history.grants, history.payments, catalogue)
     newest = history.newest
-    if newest.status not in TERMINAL:
+    ended_at = newest.ended_at or newest.at if newest.status in TERMINAL else newest.cancel_at
+    if ended_at is None:
         return found
-    ended_at = newest.ended_at or newest.at
-    return [left for each in found if (left := each.until(ended_at) if each.is_trial else each)]
+    return [left for each in found if (left := each.until(ended_at) if each.ends_with_subscription else each)]
 
 
 def _overlap(one: Period, other: Period) -> bool:
@@ -171,9 +179,9 @@ def _effective_at(snapshot: Snapshot, period: Period) -> datetime:
     return period.start if snapshot.source is Source.BEFORE else max(snapshot.at, period.start)
 
 
-def _anchor(history: History, period: Period) -> datetime:
-    """Return the subscription's anchor; where the service period does not fit it, that period's own start."""
-    anchor = history.newest.anchor or period.start
+def anchor_of(snapshot: Snapshot, period: Period) -> datetime:
+    """Return the anchor of this state; where the service period does not fit it, that period's own start."""
+    anchor = snapshot.anchor or period.start
     if anchor <= period.start and period.end - period.start < SHORT:
         return anchor
     fits = period.start <= anchor or billing_period(anchor, period.start).start == period.start

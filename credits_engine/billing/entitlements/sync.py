@@ -4,6 +4,7 @@ Calling it again changes nothing. Whatever changes is journalled, under the even
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,7 +23,7 @@ from credits_engine.billing.entitlements.changes import (
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE
+from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE, UnmappedPriceError
 from credits_engine.billing.entitlements.sync_run import CLOCK, MERGED, SyncRun
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
@@ -155,8 +156,9 @@ def _correct_ended(run: SyncRun, stated: Sequence[Fact], rows: Sequence[PeriodRo
             last = row.period.end - INSTANT
             # An open dispute refuses what is asked for, and lowers no limits that were in force.
             known = histories((fact for fact in stated if fact.at <= last), DisputePolicy.KEEP)
-            entitlement = entitlement_at(known, last, catalogue())
-            changes += _limit(replace(run, now=last), entitlement, known, row) if entitlement else []
+            with suppress(UnmappedPriceError):  # of such a price nobody knows other limits than it has
+                entitlement = entitlement_at(known, last, catalogue())
+                changes += _limit(replace(run, now=last), entitlement, known, row) if entitlement else []
     return changes
 
 

@@ -34,9 +34,12 @@ class SyncRun:
         return max(self.merged.values(), default=None)
 
     def journal(
-        self, type_: EntryType, period: Period, plan: CreditPlan, reason: str, posted: Amounts = NOTHING
+        self, type_: EntryType, period: Period, plan: CreditPlan | None, reason: str, posted: Amounts = NOTHING
     ) -> str:
-        """Journal a change of the limits or bounds of `period`, or of what counts in it; returns its sentence."""
+        """Journal a change of the limits or bounds of `period`, or of what counts in it; returns its sentence.
+
+        Without a plan its limits stayed as they were.
+        """
         journal.append(
             self.session,
             {
@@ -48,7 +51,7 @@ class SyncRun:
                 "context": {"cause": self.cause},
                 "v2_period_start": period.start,
                 "v2_period_end": period.end,
-                "v2_limit": plan.v2,
+                "v2_limit": plan.v2 if plan else None,
                 "v2_posted": posted,
             },
         )

@@ -149,26 +149,26 @@ class StripeGateway:
             yield [facts_of(each, at=at) for each in page]
 
     def portal(self, customer_id: str, return_url: str) -> str:
-        """Make a link by which the customer manages their subscription at Stripe. Raises as `subscription` does."""
+        """Make a link by which the customer manages their subscription at Stripe. Raises as `ask` does."""
         params: Any = {"customer": customer_id, "return_url": return_url}
-        return str(self._answer(partial(self.client.v1.billing_portal.sessions.create, params)).get("url"))
+        return str(self.ask(partial(self.client.v1.billing_portal.sessions.create, params)).to_dict().get("url"))
 
-    def invoice_preview(self, subscription_id: str, *, price: str | None, quantity: int | None) -> Json:
-        """Return the next invoice of a subscription, or the one after a change. Raises as `subscription` does."""
+    def invoice_preview(
+        self, subscription_id: str, *, price: str | None, quantity: int | None, is_plan: Callable[[Json], bool]
+    ) -> Json:
+        """Return the next invoice of a subscription, or the one after a change of its plan. Raises as `ask` does.
+
+        `is_plan` says of a price whether it buys a plan: other items go on as they are.
+        """
         params: Any = {"subscription": subscription_id}
         if price is not None or quantity is not None:
-            held = self._answer(partial(self.client.v1.subscriptions.retrieve, subscription_id))
-            item = next(iter(list_at(held.get("items"))), {})
+            held = self.ask(partial(self.client.v1.subscriptions.retrieve, subscription_id)).to_dict()
+            items = list(list_at(held.get("items")))
+            item = next((each for each in items if is_plan(value_at(each, "price"))), next(iter(items), {}))
             change = {"price": price, "quantity": quantity}
-            items = [{"id": item.get("id"), **{name: value for name, value in change.items() if value is not None}}]
-            params["subscription_details"] = {"items": items, "proration_behavior": "create_prorations"}
-        return self._answer(partial(self.client.v1.invoices.create_preview, params))
-
-    def _answer(self, call: Callable[[], object]) -> Json:
-        try:
-            found: Json = self.ask(call).to_dict()
-        except InvalidRequestError as error:
-            raise StripeUnavailableError(str(error)) from error
+            changed = {"id": item.get("id"), **{name: value for name, value in change.items() if value is not None}}
+            params["subscription_details"] = {"items": [changed], "proration_behavior": "create_prorations"}
+        found: Json = self.ask(partial(self.client.v1.invoices.create_preview, params)).to_dict()
         return found
 
     def prices(self) -> Iterator[Json]:

@@ -173,6 +173,7 @@ def _customer(event: Json) -> Iterator[Link]:
 OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
     **dict.fromkeys(invoices.PAID, invoices.paid),
     "invoice.payment_failed": invoices.failed,
+    "invoice.finalization_failed": invoices.failed,
     "invoice.marked_uncollectible": invoices.failed,
     "invoice.voided": invoices.voided,
     "invoice_payment.paid": invoices.payment,

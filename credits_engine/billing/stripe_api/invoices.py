@@ -87,7 +87,7 @@ def _paid_at(event: Json, invoice: Json) -> datetime:
 
 
 def failed(event: Json) -> Iterator[InvoiceFailed]:
-    """Yield a failed attempt to collect a subscription's invoice, or the end of all attempts."""
+    """Yield a failed attempt to finalize or to collect a subscription's invoice, or the end of all attempts."""
     invoice = required_object(event)
     for common in _of_subscription(invoice):
         identity = f"{required_id(event, 'id')}:failed"

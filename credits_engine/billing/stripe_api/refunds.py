@@ -12,12 +12,15 @@ from credits_engine.billing.stripe_api.json_fields import (
     integer,
     required_id,
     required_object,
+    value_at,
 )
 
 FAILED = ("failed", "canceled")
 DISPUTED = {
     "needs_response": DisputeStatus.OPEN,
     "under_review": DisputeStatus.OPEN,
+    "appeal_needs_response": DisputeStatus.OPEN,
+    "appeal_under_review": DisputeStatus.OPEN,
     "won": DisputeStatus.WON,
     "prevented": DisputeStatus.WON,
     "lost": DisputeStatus.LOST,
@@ -44,7 +47,7 @@ def refund_failed(event: Json) -> Iterator[RefundFailed]:
 def dispute(event: Json) -> Iterator[Dispute]:
     """Yield the state of a dispute."""
     stated = required_object(event)
-    status = DISPUTED.get(str(stated.get("status")))
+    status = _dispute_status(stated)
     if status is not None:
         opened_at = instant(stated.get("created")) if status is DisputeStatus.OPEN else None
         yield Dispute(
@@ -57,6 +60,20 @@ def dispute(event: Json) -> Iterator[Dispute]:
             charge_id=identifier(stated.get("charge")),
             payment_intent=identifier(stated.get("payment_intent")) or identifier(stated.get("charge")),
         )
+
+
+def _dispute_status(stated: Json) -> DisputeStatus | None:
+    if stated.get("status") == "prevented" and _is_resolved_by_money(stated):
+        return DisputeStatus.LOST
+    return DISPUTED.get(str(stated.get("status")))
+
+
+def _is_resolved_by_money(stated: Json) -> bool:
+    """Return whether a dispute was prevented by giving the money back, which no refund of the charge tells."""
+    moved = stated.get("balance_transactions")
+    amounts = [each.get("amount") for each in moved if isinstance(each, Mapping)] if isinstance(moved, list) else []
+    case = value_at(stated, "payment_method_details", "card").get("case_type")
+    return sum(integer(amount) for amount in amounts) < 0 or case == "resolution"
 
 
 def refund(event: Json) -> Iterator[Refund]:

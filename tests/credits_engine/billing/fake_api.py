@@ -70,7 +70,8 @@ class FakeApi:
             return 200, {"id": "bps_1", "object": "billing_portal.session", "url": f"https://stripe.test/{customer}"}
         if path == "/v1/invoices/create_preview" and subscription in self.stripe.subscriptions:
             seats = int(form.get("subscription_details[items][0][quantity]", ["1"])[0])
-            lines = {"object": "list", "data": [{"description": f"{seats} seats", "amount": 2900 * seats}]}
+            changed = form.get("subscription_details[items][0][id]", ["it"])[0]
+            lines = {"object": "list", "data": [{"description": f"{seats} seats of {changed}", "amount": 2900 * seats}]}
             return 200, {"object": "invoice", "currency": "eur", "total": 2900 * seats, "lines": lines}
         return 404, _error("invalid_request_error", f"No such object: {customer or subscription}", "resource_missing")
 

@@ -57,6 +57,8 @@ class PaidService(VirtualStripe):
         """When it was said, and from when on the subscription is over; FAR takes it back."""
         self.disputes: list[tuple[datetime, datetime]] = []
         self.disputed: set[str] = set()
+        self.has_coupon = False
+        """Whether invoices are over nothing, with lines that name what a coupon takes off."""
 
     def floor(self, now: datetime) -> int:
         """Return the rank of the plan that has to be granted."""
@@ -121,14 +123,15 @@ class PaidService(VirtualStripe):
         if kind == "deleted":
             self.leaves.append((self.now, self.now))
         elif kind == "updated":
-            self.leaves.append((self.now, subscription.end if subscription.ends_with_period else FAR))
+            leaves_at = subscription.end if subscription.ends_with_period else subscription.cancel_at
+            self.leaves.append((self.now, leaves_at or FAR))
 
     def _invoice(self, subscription: Subscription, reason: str, *, proration: bool, move_anchor: bool) -> Json:
         invoice = super()._invoice(subscription, reason, proration=proration, move_anchor=move_anchor)
         plan = subscription.price.partition("_")[0]
         start = self.now if proration else subscription.start
         charge = Charge(invoice["id"], plan, start, subscription.end, opens_period=not proration)
-        charge.cents = invoice["total"]
+        charge.cents = invoice["total"] = 0 if self.has_coupon else invoice["total"]
         self.charges.append(charge)
         return invoice
 
@@ -165,13 +168,23 @@ def random_money(seed: int, generation: str) -> PaidService:
     stripe = PaidService(generation, START + timedelta(seconds=choose.randrange(86_400)))
     price = choose.choice(PRICES)
     stripe.asked.append((stripe.now, price.partition("_")[0]))
-    held = stripe.checkout("ada", price)
+    held = _begun(choose, stripe, price)
     end = stripe.now + timedelta(days=90)
     while stripe.now < end and held.status != "canceled":
         stripe.pass_time(stripe.now + timedelta(days=choose.uniform(0.05, 9)))
         if held.status != "canceled":
             _act(choose, stripe, held)
     return stripe
+
+
+def _begun(choose: random.Random, stripe: PaidService, price: str) -> Subscription:
+    if choose.random() < 0.8:
+        return stripe.checkout("ada", price)
+    held = stripe.try_out("ada", price)
+    trial = Charge("trial", price.partition("_")[0], stripe.now, held.end, opens_period=True)
+    trial.given_for_nothing_at = stripe.now
+    stripe.charges.append(trial)
+    return held
 
 
 def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
@@ -183,18 +196,23 @@ def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None
     )
     acts: dict[str, Callable[[], object]] = {
         "change": lambda: stripe.change_price(held, other),
+        "change at the renewal": lambda: _change_at_renewal(stripe, held, other),
+        "coupon": lambda: setattr(stripe, "has_coupon", not stripe.has_coupon),
         "flip": lambda: _flip(stripe, held, other),
         "new anchor": lambda: None if held.open_invoice else stripe.change_price(held, other, move_anchor=True),
         "card": lambda: setattr(held, "card_works", not held.card_works),
         "refund": lambda: _refund(stripe, held, choose.choice((0.25, 0.5, 1.0))),
         "leave": lambda: (stripe.stay if held.ends_with_period else stripe.cancel)(held),
         "leave at once": lambda: stripe.cancel(held, at_once=True),
+        "leave on a day": lambda: stripe._change(held, cancel_at=stripe.now + timedelta(days=choose.uniform(1, 40))),
+        "leave at the renewal": lambda: _leave_at_renewal(stripe, held),
         "pause": lambda: pause(stripe, held, choose.choice(("void", "mark_uncollectible", "keep_as_draft"))),
         "unpause": lambda: unpause(stripe, held) if held.pause else None,
         "dispute": lambda: _dispute(choose, stripe, held),
         "nothing": lambda: None,
     }
-    acts[choose.choice(list(acts))]()
+    changes = {"change", "flip", "new anchor", "refund", "dispute", "pause"}
+    acts[choose.choice([name for name in acts if held.status != "trialing" or name not in changes])]()
 
 
 def _pay_or_give_up(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
@@ -207,6 +225,24 @@ def _pay_or_give_up(choose: random.Random, stripe: PaidService, held: Subscripti
         give_up(stripe, held, choose.choice(("voided", "marked_uncollectible")))
 
 
+def _change_at_renewal(stripe: PaidService, held: Subscription, other: str) -> None:
+    """As by a schedule: one update tells the new price and the new period."""
+    if _renews(held) and held.status == "active":
+        stripe.collect(held, stripe.begin_period(held, price=other) + timedelta(hours=1))
+
+
+def _renews(held: Subscription) -> bool:
+    return held.open_invoice is None and not held.ends_with_period and held.cancel_at is None
+
+
+def _leave_at_renewal(stripe: PaidService, held: Subscription) -> None:
+    """Half an hour into a period whose invoice nobody has collected yet."""
+    if _renews(held):
+        stripe.begin_period(held)
+        stripe.now += timedelta(minutes=30)
+        stripe.cancel(held, at_once=True)
+
+
 def _flip(stripe: PaidService, held: Subscription, other: str) -> None:
     """To another price for a minute, without any invoice."""
     before = held.price
@@ -216,7 +252,7 @@ def _flip(stripe: PaidService, held: Subscription, other: str) -> None:
 
 
 def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
-    if held.last_invoice is None:
+    if held.last_invoice is None or not held.last_invoice["total"]:
         return
     charge, cents = stripe.charge(held.last_invoice), int(held.last_invoice["amount_paid"] * share)
     if cents > max((before for _, before in charge.returned), default=0):
@@ -227,7 +263,7 @@ def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
 def _dispute(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     """Opened, and decided two days later."""
     invoice = held.last_invoice
-    if invoice is None or invoice["id"] in stripe.disputed:
+    if invoice is None or not invoice["total"] or invoice["id"] in stripe.disputed:
         return
     stripe.disputed.add(invoice["id"])
     opened_at = stripe.now

@@ -33,6 +33,7 @@ class Subscription:
     start: datetime
     end: datetime
     ends_with_period: bool = False
+    cancel_at: datetime | None = None
     ended_at: datetime | None = None
     card_works: bool = True
     extra_prices: tuple[str, ...] = ()
@@ -80,7 +81,7 @@ class Objects:
             "status": held.status,
             "created": seconds(held.created),
             "billing_cycle_anchor": seconds(held.anchor),
-            "cancel_at": seconds(held.end) if held.ends_with_period else None,
+            "cancel_at": seconds(held.end if held.ends_with_period else held.cancel_at),
             "cancel_at_period_end": held.ends_with_period,
             "ended_at": seconds(held.ended_at),
             "pause_collection": held.pause,

@@ -151,17 +151,53 @@ def test_a_stored_price_whose_plan_is_gone_buys_nothing(billing: Billing, withou
     assert "parked" in billing.states().values()
 
 
-def test_a_correction_names_the_plan_that_the_catalogue_lacks(billing: Billing) -> None:
+@pytest.mark.parametrize("is_sold_first", [True, False])
+@pytest.mark.parametrize("move_anchor", [True, False])
+def test_a_former_price_keeps_nobody_from_what_they_changed_to(
+    billing: Billing, is_sold_first: bool, move_anchor: bool
+) -> None:
+    """The state at a price that buys no plan, or none any more, is over."""
+    billing.now = START
+    if is_sold_first:
+        sell_quarterly(billing)
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_quarterly")
+    billing.process(stripe.events, at=START)
+    stop_selling(billing)
+    stripe.now, told = START + DAY, len(stripe.events)
+    stripe.change_price(subscription, "plus_monthly", move_anchor=move_anchor)
+    billing.process(stripe.events[told:], at=stripe.now)
+    assert billing.user("ada")[0] == "plus"
+    assert {billing.states()[each["id"]] for each in stripe.events[told:]} == {"applied"}
+
+
+@pytest.fixture
+def had_gold(billing: Billing) -> None:
+    """Somebody gave ada a plan of which she used five credits, and which is in the catalogue no more."""
     Consumer(billing.app).user("ada", "pro")
     billing.now = START - 3 * DAY
     take(billing, "ada", "k1", 5)
     with transaction() as session:
         session.execute(update(USERS).values(plan="gold"))
         session.execute(update(COUNTERS).values(plan="gold"))
+
+
+def test_what_is_paid_is_granted_to_whose_former_plan_is_gone(billing: Billing, had_gold: None) -> None:
+    """The period that ends keeps the limits that it had: nothing tells others."""
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    billing.process(stripe.events, at=START)
+    assert set(billing.states().values()) == {"applied"}
+    first = START.replace(day=1, hour=0)
+    assert billing.periods("ada") == [(first, START, "gold"), (START, NEXT, "pro")]
+    assert billing.used("ada")["analysis"] == 0
+
+
+def test_a_correction_grants_it_too(billing: Billing, had_gold: None) -> None:
     billing.now = START
     with fake_api.serving(VirtualStripe()) as api:
         api.stripe.open("cus_ada", "pro_monthly", metadata={"user_id": "ada"})
         found = list(reconcile(connect(KEY, base_url=api.url), now=START, actor="olga", correct=True))
     named = [each for each in found if not isinstance(each, int)]
-    assert [(each.kind, each.is_corrected) for each in named] == [(DiscrepancyKind.UNKNOWN_PRICE, False)]
-    assert "Plan 'gold' is not in the catalogue" in named[0].sentence
+    assert [(each.kind, each.is_corrected) for each in named] == [(DiscrepancyKind.MISSED_STATE, True)]
+    assert billing.user("ada")[0] == "pro"

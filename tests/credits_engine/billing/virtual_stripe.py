@@ -122,10 +122,10 @@ class VirtualStripe:
 
     def pass_time(self, until: datetime) -> None:
         """Let the clock run: subscriptions renew, fail, end."""
-        while due := min(((s.end, s.id) for s in self._living() if s.end <= until), default=None):
+        while due := min(((_due_at(s), s.id) for s in self._living() if _due_at(s) <= until), default=None):
             self.now = due[0]
             subscription = self.subscriptions[due[1]]
-            if subscription.ends_with_period or subscription.status == "unpaid":
+            if subscription.cancel_at == self.now or subscription.ends_with_period or subscription.status == "unpaid":
                 self._end(subscription)
             else:
                 self.renew(subscription)
@@ -133,16 +133,24 @@ class VirtualStripe:
 
     def renew(self, subscription: Subscription) -> None:
         """Begin the next period; its invoice is collected an hour later."""
-        start = subscription.end
+        self.collect(subscription, self.begin_period(subscription) + HOUR)
+
+    def collect(self, subscription: Subscription, at: datetime) -> None:
+        """Finalize the invoice of the running period and try to collect it."""
+        self.now = at
+        self._bill(subscription, "subscription_cycle")
+        if subscription.open_invoice is not None and subscription.status == "active":
+            self._change(subscription, status="past_due")
+
+    def begin_period(self, subscription: Subscription, **changes: Any) -> datetime:
+        """Begin the next period, whose invoice is a draft at first, with these changes; returns when it begins."""
+        start = self.now = subscription.end
         end = billing_period(subscription.anchor, start).end
         if subscription.months > 1:
             end = months_after(start, subscription.months)
         status = "active" if subscription.status == "trialing" else subscription.status
-        self._change(subscription, start=start, end=end, status=status)
-        self.now = start + HOUR
-        self._bill(subscription, "subscription_cycle")
-        if subscription.open_invoice is not None and subscription.status == "active":
-            self._change(subscription, status="past_due")
+        self._change(subscription, start=start, end=end, status=status, **changes)
+        return start
 
     # What Stripe says of it
 
@@ -216,3 +224,7 @@ class VirtualStripe:
 
     def _id(self, kind: str) -> str:
         return f"{kind}_{self._name}{next(self._numbers)}"
+
+
+def _due_at(subscription: Subscription) -> datetime:
+    return min(subscription.end, subscription.cancel_at or subscription.end)

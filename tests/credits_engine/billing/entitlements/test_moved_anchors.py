@@ -106,6 +106,30 @@ def test_no_short_period_before_the_new_anchor_is_a_second_allowance(
     assert starts == [months_after(anchor, number) for number in range(3)]
 
 
+def make_longer(stripe: VirtualStripe, held: Subscription) -> Subscription:
+    end = stripe.now + 7 * DAY
+    stripe._change(held, anchor=end, end=end)
+    return held
+
+
+def try_again(stripe: VirtualStripe, held: Subscription) -> Subscription:
+    stripe.cancel(held, at_once=True)
+    return stripe.try_out("ada", "pro_monthly", days=7)
+
+
+@pytest.mark.parametrize("go_on", [make_longer, try_again])
+def test_a_trial_that_goes_on_has_a_months_credits_once_a_month(
+    billing: Billing, stripe: VirtualStripe, go_on: Callable[[VirtualStripe, Subscription], Subscription]
+) -> None:
+    held, told = stripe.try_out("ada", "pro_monthly", days=7), 0
+    for week in range(1, 6):
+        billing.process(stripe.events[told:], at=stripe.now)
+        PeriodSweep().tick(stripe.now + HOUR)
+        told, stripe.now = len(stripe.events), START + week * 6 * DAY
+        held = go_on(stripe, held)
+    assert [start for start, _, _ in billing.periods("ada") if start > START] == [START + 7 * DAY]
+
+
 @pytest.mark.parametrize(("credit", "is_opened"), [(2_800, False), (300, True)])
 def test_what_the_first_invoice_credits_for_another_subscription_is_no_new_money(
     stripe: VirtualStripe, credit: int, *, is_opened: bool

@@ -7,7 +7,7 @@ import pytest
 from credits_engine.billing.entitlements.changes import Entitlement
 from credits_engine.engines.plans import GRACE
 from tests.credits_engine.billing.stories import stands
-from tests.credits_engine.billing.stripe_objects import GENERATIONS, seconds
+from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, seconds
 from tests.credits_engine.billing.virtual_collection import (
     credit_note,
     dispute,
@@ -247,6 +247,37 @@ def test_a_dispute_that_is_lost_ends_what_it_paid_for_and_the_next_payment_count
     assert "lost in a dispute" in str(at(stripe, stripe.now).blocked)
     stripe.pass_time(SECOND_MONTH + DAY)
     assert granted(stripe, stripe.now) == "pro"
+
+
+@pytest.mark.parametrize("stage", ["appeal_needs_response", "appeal_under_review"])
+def test_a_dispute_that_is_appealed_refuses_until_it_is_decided(stripe: VirtualStripe, stage: str) -> None:
+    subscription = stripe.checkout("ada", "pro_monthly")
+    assert subscription.last_invoice
+    opened_at = stripe.now = START + 3 * DAY
+    dispute(stripe, subscription.last_invoice, stage, opened_at)
+    assert granted(stripe, stripe.now) == "refused"
+    stripe.now += DAY
+    dispute(stripe, subscription.last_invoice, "won", opened_at)
+    assert granted(stripe, stripe.now) == "pro"
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ({"balance_transactions": [{"amount": -2900}]}, "refused"),
+        ({"payment_method_details": {"type": "card", "card": {"case_type": "resolution"}}}, "refused"),
+        ({"payment_method_details": {"type": "card", "card": {"case_type": "block"}}}, "pro"),
+        ({"balance_transactions": [{"amount": -2900}, {"amount": 2900}]}, "pro"),
+        ({}, "pro"),
+    ],
+)
+def test_a_dispute_that_was_prevented_by_giving_the_money_back_is_lost(
+    stripe: VirtualStripe, told: Json, left: str
+) -> None:
+    subscription = stripe.checkout("ada", "pro_monthly")
+    assert subscription.last_invoice
+    dispute(stripe, subscription.last_invoice, "prevented", START, **told)
+    assert granted(stripe, START) == left
 
 
 @pytest.mark.parametrize("status", ["warning_needs_response", "warning_under_review", "warning_closed", "unheard_of"])
