@@ -84,3 +84,16 @@ def test_what_the_directory_does_not_know_is_not_guessed(installation: Installat
     last_count()
     count_all()
     assert last_count() is None
+
+
+def test_a_long_count_goes_on_where_it_stopped(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach_counts, "PAGE", 50)
+    monkeypatch.setattr(reach_counts, "SLICE_SECONDS", 1e-9)  # which is over after one page
+    last_count()
+    for _ in range(8):
+        count_all()
+        assert last_count() is None
+    count_all()
+    found = last_count()
+    assert found is not None
+    assert found.users == 403
