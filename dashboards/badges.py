@@ -91,6 +91,7 @@ STYLES = {
     "rollout.rearm": BadgeStyle(N_("Re-armed"), Tone.ACCENT, "forward"),
     "rollout.edit_plan": BadgeStyle(N_("Plan changed"), Tone.QUIET, "dot"),
     "rollout.approve": BadgeStyle(N_("Approved"), Tone.ACCENT, "check"),
+    "rollout.withdraw_approval": BadgeStyle(N_("Approval taken back"), Tone.CAUTION, "back"),
     "rollout.approve_plan": BadgeStyle(N_("Change of the plan approved"), Tone.CAUTION, "check"),
     "rollout.archive": BadgeStyle(N_("Archived"), Tone.QUIET, "lock"),
     "rollout.revive": BadgeStyle(N_("Revived"), Tone.ACCENT, "play"),

@@ -129,6 +129,7 @@ SENTENCES: Mapping[str, str] = {
     "NOT_ENDED": N_("The rollout is under way; complete it or roll it back first."),
     "NOT_OF_ONE_ENVIRONMENT": N_("Only the rollout of one environment can be given back."),
     "NO_APPROVAL_NEEDED": N_("The plan asks for no approval of that."),
+    "NO_OWN_APPROVAL": N_("You approve nothing here that could be taken back."),
     "NO_NEXT_STEP": N_("There is no next step; what can be approved is a change of the plan."),
     "OPERATION_NOT_FOUND": N_("The journal has no entry of this number."),
     "OTHER_ATTEMPT": N_("The cause belongs to another attempt than the present one."),

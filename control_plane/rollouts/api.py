@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.change_context import ChangeContext
 from control_plane.core import listing
@@ -24,51 +23,20 @@ from control_plane.rollouts.answers import detail, gate_documents, listed, move_
 from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.rollouts.phase_dates import phase_dates
+from control_plane.rollouts.requests import (
+    AdvanceRequest,
+    ApproveRequest,
+    ArchiveRequest,
+    DeleteRequest,
+    Request,
+    RollbackRequest,
+    WithdrawRequest,
+)
 from control_plane.rollouts.segments import segment_notices
 
 ENTRIES_MAX = 500
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
-
-
-class Request(BaseModel):
-    """The body of every change: why, and which version the caller saw."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    reason: str = Field(default="", max_length=2000)
-    expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
-
-
-class ApproveRequest(Request):
-    """The body of an approval: of the next step, or of a plan that asks for fewer approvals, or of none."""
-
-    of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
-
-
-class AdvanceRequest(Request):
-    """The body of an advance."""
-
-    confirmLosing: bool = False  # noqa: N815 - the JSON name
-
-
-class RollbackRequest(Request):
-    """The body of a rollback."""
-
-    everywhere: bool = False
-
-
-class ArchiveRequest(Request):
-    """The body of archiving."""
-
-    confirmLosing: bool = False  # noqa: N815 - the JSON name
-
-
-class DeleteRequest(Request):
-    """The body of deleting; the confirmations are for a rollout of one environment, which the flag's own takes over."""
-
-    confirmLosing: bool = False  # noqa: N815 - the JSON name
-    confirmGaining: bool = False  # noqa: N815 - the JSON name
 
 
 @bp.get("")
@@ -205,6 +173,18 @@ def approve(flag: str) -> ResponseReturnValue:
         given = approvals.approve(
             session, found, change, role=role, expected_version=body.expectedVersion, subject=body.of
         )
+        return jsonify({"approvals": [_approval(each, body.of) for each in given]})
+
+
+@bp.delete("/<flag>/approve")
+@require_role("operator")
+@openapi_doc(body=WithdrawRequest)
+def withdraw_approval(flag: str) -> ResponseReturnValue:
+    """Take the caller's own approval back, of the next step or of a change of the plan."""
+    body = WithdrawRequest.model_validate(request.get_json() if request.data else {})
+    with transaction() as session:
+        change = ChangeContext(clock.now(), actor(), body.reason)
+        given = approvals.withdraw(session, service.find(session, flag), change, body.of)
         return jsonify({"approvals": [_approval(each, body.of) for each in given]})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
@@ -78,6 +78,22 @@ def approve(
     return given(session, rollout, subject)
 
 
+def withdraw(
+    session: Session, rollout: Rollout, change: ChangeContext, subject: ApprovalSubject = ApprovalSubject.STEP
+) -> list[Approval]:
+    """Take one's own approval back, as long as it holds; returns who approves it then. Raises Problem."""
+    if not change.reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    row_type = ROWS[subject]
+    own = (*_holding(rollout, row_type), row_type.actor == change.actor)
+    if not session.scalars(delete(row_type).where(*own).returning(row_type.actor)).all():
+        raise Problem(409, "NO_OWN_APPROVAL", f"{change.actor} approves nothing here that could be taken back.")
+    after = {"of": subject.value, "phase": rollout.phase.name, "plan_version": rollout.plan_version}
+    audit.record(session, change, action="rollout.withdraw_approval", subject=f"rollout:{rollout.flag}", after=after)
+    change_feed.publish(session, TOPIC, rollout.flag, now=change.now)
+    return given(session, rollout, subject)
+
+
 def role_in_plan(role: Role | None) -> str:
     """Return a role in the words of a plan, which knows no admins: they approve as owners."""
     return str(Role.OWNER if role is Role.ADMIN else role or "")
@@ -96,11 +112,7 @@ def needed(rollout: Rollout, subject: ApprovalSubject) -> Approvals | None:
 def given(session: Session, rollout: Rollout, subject: ApprovalSubject = ApprovalSubject.STEP) -> list[Approval]:
     """Return the approvals that hold for the rollout as it stands."""
     row_type = ROWS[subject]
-    query = select(row_type).where(
-        row_type.flag == rollout.flag,
-        row_type.plan_version == rollout.plan_version,
-        row_type.entered_at == rollout.entered_at,
-    )
+    query = select(row_type).where(*_holding(rollout, row_type))
     found = [
         Approval(_in_step(session, rollout, row.actor, row.at), row.role, row.reason, row.at)
         for row in session.scalars(query.order_by(row_type.at))
@@ -114,6 +126,15 @@ def given(session: Session, rollout: Rollout, subject: ApprovalSubject = Approva
         for each in found
         if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.by.people)
     ]
+
+
+def _holding(rollout: Rollout, row_type: type[AnyApprovalRow]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of an approval that holds for the rollout as it stands."""
+    return (
+        row_type.flag == rollout.flag,
+        row_type.plan_version == rollout.plan_version,
+        row_type.entered_at == rollout.entered_at,
+    )
 
 
 def principal(session: Session, actor: str, *, at: datetime, since: datetime | None = None) -> Principal:

@@ -41,19 +41,23 @@ def list_command(*, tag: str, state: str | None, stage: str | None, q: str, as_j
 @flag_option
 @reason_option
 @click.option("--plan", "of_plan", is_flag=True, help="Not the step: that the plan asks for fewer approvals, or ends.")
+@click.option("--withdraw", is_flag=True, help="Take back an approval that was given from here.")
 @json_option
 @in_application
-def approve_command(*, flag: str, reason: str, of_plan: bool, as_json: bool) -> None:
+def approve_command(*, flag: str, reason: str, of_plan: bool, withdraw: bool, as_json: bool) -> None:
     """Approve the next step, where the plan asks for approvals by others than who made it."""
+    subject = ApprovalSubject.PLAN if of_plan else ApprovalSubject.STEP
     with database.transaction() as session:
-        found = service.find(session, flag)
-        context = ChangeContext(clock.now(), actor(), reason)
-        subject = ApprovalSubject.PLAN if of_plan else ApprovalSubject.STEP
-        given = approvals.approve(
-            session, found, context, role=Role.OWNER, expected_version=found.version, subject=subject
-        )
+        found, change = service.find(session, flag), ChangeContext(clock.now(), actor(), reason)
+        if withdraw:
+            given = approvals.withdraw(session, found, change, subject)
+        else:
+            given = approvals.approve(
+                session, found, change, role=Role.OWNER, expected_version=found.version, subject=subject
+            )
     names = [each.actor for each in given]
-    echo_result({"approved_by": names}, f"Approved by {', '.join(names)}.", as_json=as_json)
+    sentence = f"Approved by {', '.join(names)}." if names else "Approved by nobody."
+    echo_result({"approved_by": names}, sentence, as_json=as_json)
 
 
 @click.command("archive")

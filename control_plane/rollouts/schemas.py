@@ -176,6 +176,7 @@ ROUTES = {
     "rollouts.index": Documentation(answers={200: RolloutList}),
     "rollouts.show": Documentation(answers={200: RolloutDetail}),
     "rollouts.approve": Documentation(answers={200: ApprovalList}),
+    "rollouts.withdraw_approval": Documentation(answers={200: ApprovalList}),
     "rollouts.approvals_view": Documentation(answers={200: ApprovalList}),
     **{f"rollouts.{name}": CHANGE_RESPONSES for name in ("archive_view", "revive", "delete")},
     "plans.create": Documentation(answers={201: RolloutWithPlan}),

@@ -1,10 +1,14 @@
 """The approvals of a rollout: who wants the next step or a change of the plan, and the form by which one joins them."""
 
+from collections.abc import Callable
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.phases import Rollout
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -18,6 +22,8 @@ from dashboards.views.blueprint import bp
 
 PATH = "/rollouts/<flag>/approvals"
 REASON_CHARACTERS = 2000
+Change = Callable[[Session, Rollout, ChangeContext, ApprovalSubject], str]
+"""A change of the approvals; returns what is said once it is stored."""
 
 
 @bp.get(PATH)
@@ -31,27 +37,42 @@ def approvals_of(flag: str) -> ResponseReturnValue:
 @authorization.require_role("operator")
 def approve(flag: str) -> ResponseReturnValue:
     """Approve the step, or a change of the plan; a refusal keeps what was written."""
-    form, now = request.form, clock.now()
-    subject = ApprovalSubject.PLAN if form.get("of") == ApprovalSubject.PLAN else ApprovalSubject.STEP
-    reason = form.get("reason", "")[:REASON_CHARACTERS]
+
+    def add(session: Session, found: Rollout, change: ChangeContext, subject: ApprovalSubject) -> str:
+        role, version = approvals.role_in_plan(authorization.role_here()), request.form.get("version", 0, type=int)
+        approvals.approve(session, found, change, role=role, expected_version=version, subject=subject)
+        return gettext("Approved. It holds until the step or the plan changes.")
+
+    return _changed(flag, add)
+
+
+@bp.post(f"{PATH}/own")
+@authorization.require_role("operator")
+def withdraw_approval(flag: str) -> ResponseReturnValue:
+    """Take one's own approval back."""
+
+    def remove(session: Session, found: Rollout, change: ChangeContext, subject: ApprovalSubject) -> str:
+        approvals.withdraw(session, found, change, subject)
+        return gettext("Your approval is taken back.")
+
+    return _changed(flag, remove)
+
+
+def _changed(flag: str, change: Change) -> ResponseReturnValue:
+    subject = ApprovalSubject.PLAN if request.form.get("of") == ApprovalSubject.PLAN else ApprovalSubject.STEP
+    reason = request.form.get("reason", "")[:REASON_CHARACTERS]
     try:
         with transaction() as session:
-            approvals.approve(
-                session,
-                rollouts.find(session, flag),
-                ChangeContext(now, authorization.actor(), reason),
-                role=approvals.role_in_plan(authorization.role_here()),
-                expected_version=form.get("version", 0, type=int),
-                subject=subject,
-            )
+            context = ChangeContext(clock.now(), authorization.actor(), reason)
+            done = change(session, rollouts.find(session, flag), context, subject)
     except Problem as problem:
         flash(unchanged(problem), "refusal")
         return _page(flag, refused=subject, reason=reason), problem.status
-    flash(gettext("Approved. It holds until the step or the plan changes."), "success")
+    flash(done, "success")
     return redirect(url_for("pages.approvals_of", flag=flag), 303)
 
 
 def _page(flag: str, *, refused: ApprovalSubject | None = None, reason: str = "") -> str:
     with read_only() as session:
         screen = screens.read(session, flag, clock.now())
-    return render_template("approvals.html", screen=screen, refused=refused, reason=reason)
+    return render_template("approvals.html", screen=screen, actor=authorization.actor(), refused=refused, reason=reason)

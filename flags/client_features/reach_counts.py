@@ -68,6 +68,10 @@ class _Count:
         self.reached += sum(evaluate(self.flag, known_context(*user), now).value for user in page)
         return len(page) == PAGE
 
+    def result(self) -> Reach:
+        """Return what was counted."""
+        return Reach(self.known, self.reached, self.rollout.version, monotonic())
+
 
 class ReachCounts:
     """The last count of each rollout that somebody looks at in this process."""
@@ -87,14 +91,16 @@ class ReachCounts:
     def count(self, now: datetime) -> None:
         """Go on counting the rollouts that somebody has looked at of late, for a moment: a process that stops waits."""
         until = monotonic() + SLICE_SECONDS
-        self._under_way = self._under_way or self._begin()
-        while self._under_way is not None:
-            if not self._under_way.take_page(now):
-                self._finish(self._under_way)
+        under_way = self._under_way or self._begin()
+        while under_way is not None:
+            has_more = under_way.take_page(now)
+            if not has_more:
+                self._counted[under_way.rollout.flag] = under_way.result()
+            self._under_way = under_way if has_more else None
             sleep(REST_SECONDS)
             if monotonic() >= until:
                 return
-            self._under_way = self._under_way or self._begin()
+            under_way = self._under_way or self._begin()
 
     def _begin(self) -> _Count | None:
         """Return the next count that is due; what nobody looks at any more is forgotten."""
@@ -114,10 +120,6 @@ class ReachCounts:
     def _is_due(self, rollout: Rollout) -> bool:
         last = self._counted.get(rollout.flag)
         return last is None or last.version != rollout.version or monotonic() - last.counted_at >= REPEAT_SECONDS
-
-    def _finish(self, done: _Count) -> None:
-        self._counted[done.rollout.flag] = Reach(done.known, done.reached, done.rollout.version, monotonic())
-        self._under_way = None
 
 
 REACH_COUNTS = AppState[ReachCounts]("reach_counts")

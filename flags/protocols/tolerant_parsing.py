@@ -1,13 +1,13 @@
 """Reports of SDKs, of which what can be read counts: an interval's counts are not lost for one odd field."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, TypeVar
 
 import structlog
 from flask import request
 from pydantic import ValidationError
 
+from control_plane.strict_json import MalformedJSON, loads_storable
 from flags.protocols.requests import ClientRequest
 from flags.protocols.unleash_errors import BadRequest
 
@@ -25,8 +25,7 @@ def parse_readable(model: type[M]) -> M:
 
     What is dropped is named in a log line.
     """
-    value = deepcopy(request.get_json(force=True))
-    dropped: list[str] = []
+    value, dropped = _body()
     details: list[tuple[str, str]] = []
     for _ in range(ROUNDS):
         try:
@@ -48,6 +47,16 @@ def parse_readable(model: type[M]) -> M:
                 log.info("flags.report_read_in_part", dropped=dropped[:NAMED_MAX], number=len(dropped))
             return found
     raise BadRequest(*details)
+
+
+def _body() -> tuple[Any, list[str]]:
+    """Return the body without what can't be stored, as a name with a NUL, and where that stood."""
+    try:
+        value, dropped = loads_storable(request.get_data())
+    except MalformedJSON as malformed:
+        request.on_json_loading_failed(malformed)  # it raises, as it does for every other body
+        raise
+    return value, [*dropped]
 
 
 def _place(location: Sequence[int | str], *, missing: bool) -> tuple[int | str, ...]:

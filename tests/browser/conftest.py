@@ -1,6 +1,7 @@
 """A real Chromium in front of the real server, and pages that must not complain."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,16 @@ from tests import chromium, people
 from tests.applications import application
 from tests.browser import example_rollouts
 from tests.browser.pages import sign_in
+from tests.browser.visitor import Visitor
 from tests.serving import serving
 
 VIEWPORT: ViewportSize = {"width": 1200, "height": 860}
 OPTIONS = {"viewport": VIEWPORT, "reduced_motion": "reduce", "timezone_id": "UTC"}
 
 OpenPage = Callable[..., Page]
+Visit = Callable[..., Visitor]
+DEVICES: dict[str, ViewportSize] = {"desk": VIEWPORT, "telephone": {"width": 390, "height": 844}}
+LANGUAGE_TAGS = {"en": "en-GB", "es": "es-ES"}
 
 
 # Not for the session: Playwright keeps an event loop running in this thread, which no other test should meet.
@@ -105,3 +110,34 @@ def page(open_page: OpenPage) -> Page:
 
 def _complaint(message: ConsoleMessage) -> list[str]:
     return [f"{message.type}: {message.text}"] if message.type in ("error", "warning") else []
+
+
+@pytest.fixture(
+    params=[
+        ("desk", "en"),
+        pytest.param(("telephone", "en"), marks=pytest.mark.faults),
+        pytest.param(("desk", "es"), marks=pytest.mark.long),
+    ],
+    ids="-".join,
+)
+def way(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The device and the language. A task leaves something behind, so a run does each in one of these ways."""
+    chosen: tuple[str, str] = request.param
+    return chosen
+
+
+@pytest.fixture
+def visit(open_page: OpenPage, way: tuple[str, str], request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """`visit("olga")` is she at the front page, just signed in. Afterwards the clicks are printed."""
+    visitors = []
+    device, language = way
+
+    def visit(name: str = "alice") -> Visitor:
+        page = open_page(viewport=DEVICES[device], locale=LANGUAGE_TAGS[language])
+        sign_in(page, name)
+        visitors.append(Visitor(page, language))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        sys.stdout.write(f"{request.node.name}: {visitor.clicks} clicks\n")

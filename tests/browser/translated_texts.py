@@ -1,7 +1,7 @@
 """What a page in another language says in place of a text that a test knows in English: by the catalogue alone."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from babel.messages.catalog import Message
@@ -12,6 +12,8 @@ from dashboards.sentence_templates import PLACEHOLDER, Template, template
 
 TAG = re.compile(r"<[^>]+>")
 Text = str | re.Pattern[str]
+SHARE = "to a share"
+"""The context of a message whose value is a share, which takes an article in some languages."""
 LITERAL_MIN = 0.2
 """The part of a text that has to be the message's own: a message of little more than values would fit any text."""
 
@@ -21,12 +23,12 @@ def translate(text: Text, language: str) -> Text:
     if language == SOURCE or (isinstance(text, str) and text.isupper()):
         return text
     if isinstance(text, str):
-        if exact := sorted({told for said, told in _messages(language) if said.message == text}):
+        if exact := sorted({told for said, told, _ in _messages(language) if said.message == text}):
             return exact[0] if len(exact) == 1 else re.compile(f"^({'|'.join(map(re.escape, exact))})$")
         if whole := _translate_message(text, language):
             return whole
     found = re.compile(re.escape(text)) if isinstance(text, str) else text
-    parts = {_pattern(told) for said, told in _messages(language) if found.search(said.message)}
+    parts = {_pattern(told) for said, told, _ in _messages(language) if found.search(said.message)}
     return re.compile("|".join(sorted(parts))) if parts else text
 
 
@@ -43,13 +45,20 @@ def _translate_message(text: str, language: str) -> str | None:
 
 
 def _translate_template(text: str, language: str) -> str | None:
-    fitting = [(said, told, values) for said, told in _messages(language) if (values := said.values(text)) is not None]
-    said, told, values = max(
-        fitting, key=lambda each: (each[0].literals[0] != "", _literal_length(each[0])), default=(None, "", {})
-    )
+    fitting = [
+        (said, told, values)
+        for said, told, context in _messages(language)
+        if (values := said.values(text)) is not None and (context == SHARE) <= _is_share(values)
+    ]
+    # Of several that say the same, the first: those with a context stand before the one without.
+    said, told, values = max(fitting, key=lambda each: _rank(each[0]), default=(None, "", {}))
     if said is None or _literal_length(said) < LITERAL_MIN * len(text):
         return None
     return PLACEHOLDER.sub(lambda found: _translate_template(values[found[1]], language) or values[found[1]], told)
+
+
+def _is_share(values: Mapping[str, str]) -> bool:
+    return any(value[:1].isdigit() for value in values.values())
 
 
 def _rank(said: Template) -> tuple[bool, int]:
@@ -62,9 +71,10 @@ def _literal_length(said: Template) -> int:
 
 
 @cache
-def _messages(language: str) -> tuple[tuple[Template, str], ...]:
+def _messages(language: str) -> tuple[tuple[Template, str, str | None], ...]:
     with (FOLDER / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        return tuple(pair for message in read_po(file) if message.id for pair in _forms(message))
+        messages = [message for message in read_po(file) if message.id]
+    return tuple((said, told, message.context) for message in messages for said, told in _forms(message))
 
 
 def _forms(message: Message) -> Iterator[tuple[Template, str]]:

@@ -26,6 +26,7 @@ viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show
 operator  plans.preview_view rollouts.approve pages.billing pages.billing_event pages.replay_event
 operator  checklists.sign checklists.withdraw pages.approve pages.sign_item
+operator  pages.withdraw_approval rollouts.withdraw_approval
 operator  alert_overrides.end billing.event_view billing.replay_all_view billing.replay_view definitions.switch
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back

@@ -49,7 +49,10 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("plans.create", "plans.edit", "plans.restore"), "tests/control_plane/plans/test_administration.py"
     ),
-    **dict.fromkeys(("pages.approve", "rollouts.approve"), "tests/control_plane/rollouts/test_approvals.py"),
+    **dict.fromkeys(
+        ("pages.approve", "pages.withdraw_approval", "rollouts.approve", "rollouts.withdraw_approval"),
+        "tests/control_plane/rollouts/test_approvals.py",
+    ),
     **dict.fromkeys(
         ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/rollouts/test_archive.py"
     ),

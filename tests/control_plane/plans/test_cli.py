@@ -127,6 +127,8 @@ def test_an_approval_by_whoever_made_the_plan_is_refused(rollout: Run, path: Pat
     own = rollout("approve", "--flag", "SEARCH", "--reason", "Fine.")
     assert (own.returncode, "somebody else approves" in own.stderr) == (1, True)
     assert "closed   approvals: 0 of 1 approvals" in rollout("status", "--flag", "SEARCH").stdout
+    none = rollout("approve", "--flag", "SEARCH", "--withdraw", "--reason", "Not so fine.")
+    assert (none.returncode, "approves nothing here that could be taken back" in none.stderr) == (1, True)
 
 
 def test_every_plan_in_the_documentation_can_be_applied() -> None:

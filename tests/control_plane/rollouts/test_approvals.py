@@ -182,6 +182,22 @@ def test_whoever_approves_a_change_of_the_plan_approves_no_step(session: Session
     assert [entry.action for entry in audit.latest(session)][:2] == ["rollout.approve_plan"] * 2
 
 
+def test_an_approval_is_taken_back_by_whoever_gave_it(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    found = rollouts.find(session, FLAG)
+    with pytest.raises(Problem, match="zoe approves nothing here"):
+        approvals.withdraw(session, found, ChangeContext(now, "zoe", "Not mine."))
+    with pytest.raises(Problem, match="a reason is required"):
+        approvals.withdraw(session, found, ChangeContext(now, "tom", " "))
+    left = approvals.withdraw(session, found, ChangeContext(now, "tom", "I saw another screen."))
+    assert [each.actor for each in left] == ["ruth"]
+    assert isinstance(advance(session, "paula", now), Refusal)
+    assert audit.latest(session)[0].action == "rollout.withdraw_approval"
+    approve(session, "tom", now)
+    assert isinstance(advance(session, "paula", now), Transition)
+
+
 def test_one_that_is_off_has_no_step_to_approve(session: Session, now: datetime) -> None:
     rollouts.roll_back(session, FLAG, ChangeContext(now, "paula", "Wrong."))
     with pytest.raises(Problem, match="SEARCH has no next step; what can be approved is a change of its plan"):

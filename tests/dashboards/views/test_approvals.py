@@ -56,6 +56,19 @@ def test_an_owner_approves_the_step_from_the_page_of_the_rollout(sign_in: SignIn
 
 
 @pytest.mark.usefixtures("planned")
+def test_an_approval_is_taken_back_with_a_reason(sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    assert "Take my approval back" in approve(alice).text
+    data = {"of": "step", "reason": "I saw another screen."}
+    page = page_text(alice.post(f"{PAGE}/own", data=data, headers=HEADERS, follow_redirects=True).text)
+    assert "Your approval is taken back." in page
+    assert "0 of 1 approvals" in page
+    again = alice.post(f"{PAGE}/own", data=data, headers=HEADERS)
+    assert again.status_code == 409
+    assert "alice approves nothing here that could be taken back." in page_text(again.text)
+
+
+@pytest.mark.usefixtures("planned")
 def test_an_approval_of_a_change_of_the_plan_leaves_the_step_closed(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     page = page_text(approve(alice, of="plan").text)

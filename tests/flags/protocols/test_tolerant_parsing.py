@@ -60,6 +60,21 @@ def test_an_odd_field_costs_no_count(call: Call, app: Flask, fields: Any) -> Non
     assert counted(app) == F
 
 
+@pytest.mark.parametrize("name", ["odd\\u0000", "odd\\ud800"])
+def test_a_name_that_no_database_stores_costs_no_other_count(call: Call, app: Flask, name: str) -> None:
+    body = '{"appName": "shop", "bucket": {"toggles": {"f": {"yes": 2, "no": 1}, "%s": {"yes": 4}}}}'
+    headers = {"Content-Type": "application/json"}
+    answered = call("POST", "/api/client/metrics", kind="client", data=body.replace("%s", name), headers=headers)
+    assert answered.status_code == 202
+    assert counted(app) == F
+
+
+def test_a_body_that_is_no_json_is_refused_as_before(call: Call) -> None:
+    headers = {"Content-Type": "application/json"}
+    answered = call("POST", "/api/client/metrics", kind="client", data='{"appName": "shop", ', headers=headers)
+    assert answered.status_code == 400
+
+
 def test_a_measurement_beside_one_that_can_not_be_read_is_taken(call: Call, app: Flask) -> None:
     good = {"name": "good", "type": "counter", "samples": [{"labels": None, "value": 2}]}
     bad = {"name": "bad", "type": "histogram", "samples": [{"buckets": [{"le": [], "count": 1}], "sum": 1, "count": 1}]}

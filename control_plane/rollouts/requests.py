@@ -1,0 +1,54 @@
+"""The bodies of the routes of rollouts."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from control_plane.rollouts.approvals import ApprovalSubject
+
+
+class Request(BaseModel):
+    """The body of every change: why, and which version the caller saw."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(default="", max_length=2000)
+    expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
+
+
+class ApproveRequest(Request):
+    """The body of an approval: of the next step, or of a plan that asks for fewer approvals, or of none."""
+
+    of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
+
+
+class WithdrawRequest(BaseModel):
+    """The body by which somebody takes an approval back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(default="", max_length=2000)
+    of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
+
+
+class AdvanceRequest(Request):
+    """The body of an advance."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
+class RollbackRequest(Request):
+    """The body of a rollback."""
+
+    everywhere: bool = False
+
+
+class ArchiveRequest(Request):
+    """The body of archiving."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
+class DeleteRequest(Request):
+    """The body of deleting; the confirmations are for a rollout of one environment, which the flag's own takes over."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+    confirmGaining: bool = False  # noqa: N815 - the JSON name
