@@ -28,6 +28,8 @@ REPEAT_SECONDS = 60.0
 """How often a version is counted again: users come, and are let in or kept out by name, without a new one."""
 WANTED_SECONDS = 30.0
 """How long after somebody looked a rollout is still counted; an open page looks every two seconds."""
+FORGOTTEN_SECONDS = 3600.0
+"""How long a count is kept at which nobody looks: whoever comes back has it at once, and a new one in a moment."""
 SLICE_SECONDS = 0.5
 PAGE, REST_SECONDS = 200, 0.02
 """So many evaluations take some milliseconds, and requests come in between."""
@@ -103,12 +105,14 @@ class ReachCounts:
             under_way = self._under_way or self._begin()
 
     def _begin(self) -> _Count | None:
-        """Return the next count that is due; what nobody looks at any more is forgotten."""
+        """Return the next count that is due; what nobody has looked at for long is forgotten."""
         # Copied at once: pages note what they look at meanwhile.
         for name, at in self._looked_at.copy().items():
-            if monotonic() - at >= WANTED_SECONDS:
+            unseen = monotonic() - at
+            if unseen >= FORGOTTEN_SECONDS:
                 self._looked_at.pop(name, None)
                 self._counted.pop(name, None)
+            if unseen >= WANTED_SECONDS:
                 continue
             with read_only() as session:
                 rollout = rollout_store.load(session, name)
