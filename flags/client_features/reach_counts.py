@@ -28,6 +28,9 @@ REPEAT_SECONDS = 60.0
 """How often a version is counted again: users come, and are let in or kept out by name, without a new one."""
 WANTED_SECONDS = 30.0
 """How long after somebody looked a rollout is still counted; an open page looks every two seconds."""
+FORGOTTEN_SECONDS = 3600.0
+"""How long a count is kept at which nobody looks: whoever comes back has it at once, and a new one in a moment."""
+SLICE_SECONDS = 0.5
 PAGE, REST_SECONDS = 200, 0.02
 """So many evaluations take some milliseconds, and requests come in between."""
 
@@ -50,6 +53,28 @@ class Reach:
         return self.reached / self.users
 
 
+@dataclass(slots=True)
+class _Count:
+    """A count that is under way."""
+
+    rollout: Rollout
+    flag: RolloutFlag
+    users: Iterator[tuple[str, KnownAttributes]]
+    known: int = 0
+    reached: int = 0
+
+    def take_page(self, now: datetime) -> bool:
+        """Evaluate the flag for a page of users; return whether there may be more."""
+        page = list(islice(self.users, PAGE))
+        self.known += len(page)
+        self.reached += sum(evaluate(self.flag, known_context(*user), now).value for user in page)
+        return len(page) == PAGE
+
+    def result(self) -> Reach:
+        """Return what was counted."""
+        return Reach(self.known, self.reached, self.rollout.version, monotonic())
+
+
 class ReachCounts:
     """The last count of each rollout that somebody looks at in this process."""
 
@@ -57,6 +82,7 @@ class ReachCounts:
         self._users = users
         self._looked_at: dict[str, float] = {}
         self._counted: dict[str, Reach] = {}
+        self._under_way: _Count | None = None
 
     def find(self, rollout: Rollout) -> Reach | None:
         """Return the last count at this version and have it repeated; None before the first, or with nobody known."""
@@ -65,33 +91,39 @@ class ReachCounts:
         return found if found and found.users and found.version == rollout.version else None
 
     def count(self, now: datetime) -> None:
-        """Count the rollouts that somebody has looked at of late, where that is due."""
-        present = monotonic()
-        # Copied at once: pages note what they look at meanwhile.
-        looked_at = self._looked_at.copy()
-        wanted = [flag for flag, at in looked_at.items() if present - at < WANTED_SECONDS]
-        for flag in wanted:
-            with read_only() as session:
-                rollout = rollout_store.load(session, flag)
-                found = _flag(session, rollout) if rollout and self._is_due(rollout, present) else None
-            if rollout and found:
-                self._counted[flag] = self._reach(found, rollout.version, now)
-        for flag in looked_at.keys() - set(wanted):
-            self._looked_at.pop(flag, None)
-            self._counted.pop(flag, None)
-
-    def _is_due(self, rollout: Rollout, present: float) -> bool:
-        last = self._counted.get(rollout.flag)
-        return last is None or last.version != rollout.version or present - last.counted_at >= REPEAT_SECONDS
-
-    def _reach(self, flag: RolloutFlag, version: int, now: datetime) -> Reach:
-        known = reached = 0
-        users = self._users()
-        while page := list(islice(users, PAGE)):
-            known += len(page)
-            reached += sum(evaluate(flag, known_context(*user), now).value for user in page)
+        """Go on counting the rollouts that somebody has looked at of late, for a moment: a process that stops waits."""
+        until = monotonic() + SLICE_SECONDS
+        under_way = self._under_way or self._begin()
+        while under_way is not None:
+            has_more = under_way.take_page(now)
+            if not has_more:
+                self._counted[under_way.rollout.flag] = under_way.result()
+            self._under_way = under_way if has_more else None
             sleep(REST_SECONDS)
-        return Reach(known, reached, version, monotonic())
+            if monotonic() >= until:
+                return
+            under_way = self._under_way or self._begin()
+
+    def _begin(self) -> _Count | None:
+        """Return the next count that is due; what nobody has looked at for long is forgotten."""
+        # Copied at once: pages note what they look at meanwhile.
+        for name, at in self._looked_at.copy().items():
+            unseen = monotonic() - at
+            if unseen >= FORGOTTEN_SECONDS:
+                self._looked_at.pop(name, None)
+                self._counted.pop(name, None)
+            if unseen >= WANTED_SECONDS:
+                continue
+            with read_only() as session:
+                rollout = rollout_store.load(session, name)
+                flag = _flag(session, rollout) if rollout and self._is_due(rollout) else None
+            if rollout and flag:
+                return _Count(rollout, flag, self._users())
+        return None
+
+    def _is_due(self, rollout: Rollout) -> bool:
+        last = self._counted.get(rollout.flag)
+        return last is None or last.version != rollout.version or monotonic() - last.counted_at >= REPEAT_SECONDS
 
 
 REACH_COUNTS = AppState[ReachCounts]("reach_counts")

@@ -18,6 +18,7 @@ from flags.client_features.user_directory import user_directory
 from flags.store import UserAttributes
 from tests.installation import CUTOVER, Installation
 
+NOBODY = Reach(0, 0, 0, 0.0)
 USERS = [UserAttributes(f"new{number}", "free", CUTOVER + timedelta(days=1)) for number in range(400)]
 TESTERS = [UserAttributes(f"tester{number}", "free", None, beta=True) for number in range(3)]
 
@@ -84,3 +85,38 @@ def test_what_the_directory_does_not_know_is_not_guessed(installation: Installat
     last_count()
     count_all()
     assert last_count() is None
+
+
+def test_who_comes_back_has_the_last_count_at_once_and_a_new_one_in_a_moment(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_count()
+    count_all()
+    installation.users(UserAttributes("late", "free", None))
+    user_directory().follow(datetime.now(UTC))  # type: ignore[attr-defined]
+    monkeypatch.setattr(reach_counts, "REPEAT_SECONDS", 0)
+    monkeypatch.setattr(reach_counts, "SLICE_SECONDS", 0)
+    with monkeypatch.context() as nobody_looks:
+        nobody_looks.setattr(reach_counts, "WANTED_SECONDS", 0)
+        count_all()
+    assert (last_count() or NOBODY).users == 403
+    for _ in range(len(USERS) // reach_counts.PAGE + 1):
+        count_all()
+    assert (last_count() or NOBODY).users == 404
+    monkeypatch.setattr(reach_counts, "FORGOTTEN_SECONDS", 0)
+    monkeypatch.setattr(reach_counts, "WANTED_SECONDS", 0)
+    count_all()
+    assert last_count() is None
+
+
+def test_a_long_count_goes_on_where_it_stopped(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach_counts, "PAGE", 50)
+    monkeypatch.setattr(reach_counts, "SLICE_SECONDS", 1e-9)  # which is over after one page
+    last_count()
+    for _ in range(8):
+        count_all()
+        assert last_count() is None
+    count_all()
+    found = last_count()
+    assert found is not None
+    assert found.users == 403
