@@ -79,7 +79,7 @@ def _rearms(rollout: Rollout, control: str) -> str:
 
 def done(before: Rollout, after: Rollout, verb: str, names: SideNames = CREDITS.names) -> str:
     """Say what was done; the label names where one comes to, as seen from where one was."""
-    if after.latched and not before.latched:
+    if after.latched and not before.latched and verb not in ARCHIVE_VERBS:
         return gettext("Rolled back: %(serves)s.", serves=serves_sentence(after, names))
     return action(before, verb, names).done
 

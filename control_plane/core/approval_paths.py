@@ -24,6 +24,15 @@ def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:
                 yield after.plan.phases[position.phase].name
 
 
+def given_up(before: Plan, after: Plan) -> Iterator[str]:
+    """Name each phase whose approvals no phase of the new plan asks for: an edit after this one could do without."""
+    left = [wanted for phase in after.phases if (wanted := phase.gates.approvals)]
+    for phase in before.phases:
+        needed = phase.gates.approvals
+        if needed and all(is_weaker(each, needed) for each in left):
+            yield phase.name
+
+
 def approvals_between(plan: Plan, start: Position, end: Position | None) -> list[Approvals]:
     """Return what is asked for on the way from `start` to `end`, or to the end of the plan."""
     last = len(plan.phases) if end is None else end.phase + (end.step > 0 and end > start)

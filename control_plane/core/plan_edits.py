@@ -36,8 +36,9 @@ def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
         for each in environments_of(rollout.plan, plan)
     )
     state, completed_at = rollout.state, rollout.completed_at
-    if completed_at and position_after(plan, position) is not None:
-        # There is something left to do; a hold stays a hold.
+    is_same = is_same_step and is_same_exposure
+    if completed_at and not (is_same and position_after(plan, position) is None):
+        # There is something left to do, if only to soak; a hold stays a hold.
         completed_at = None
         state = RolloutState.RUNNING if state is RolloutState.COMPLETE else state
     return replace(
@@ -48,7 +49,7 @@ def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
         state_changed_at=rollout.state_changed_at if state is rollout.state else now,
         completed_at=completed_at,
         # Another step, or other people in it, has not soaked yet.
-        entered_at=rollout.entered_at if is_same_step and is_same_exposure else now,
+        entered_at=rollout.entered_at if is_same else now,
     )
 
 

@@ -194,6 +194,7 @@ def withdraw_approval(flag: str) -> ResponseReturnValue:
 def archive_view(flag: str) -> ResponseReturnValue:
     """Off everywhere and out of every SDK; the rollout is complete or rolled back before."""
     body = ArchiveRequest.model_validate(request.get_json())
+    _require_owner_of_all(flag)
     return _change(
         archive.archive,
         flag,
@@ -220,6 +221,7 @@ def delete(flag: str) -> ResponseReturnValue:
     if environment_of(flag):  # which decides in one more environment then
         require_role_on("owner", flag_of(flag), [PRODUCTION])
     body = DeleteRequest.model_validate(request.get_json() if request.data else {})
+    _require_owner_of_all(flag)
     return _change(
         archive.delete,
         flag,
@@ -228,6 +230,12 @@ def delete(flag: str) -> ResponseReturnValue:
         confirm_losing=body.confirmLosing,
         confirm_gaining=body.confirmGaining,
     )
+
+
+def _require_owner_of_all(flag: str) -> None:
+    with read_only() as session:
+        places = archive.places_ended(session, flag)
+    require_role_on("owner", flag, places)
 
 
 def init_app(app: Flask) -> None:

@@ -7,12 +7,13 @@ An approval holds for one plan and one entry into a step. Any move and any edit 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, inspect, or_, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.approval_paths import is_weaker, opened_with_fewer
+from control_plane.core.approval_paths import given_up, is_weaker, opened_with_fewer
 from control_plane.core.gates.approvals import Approval, Principal, approvals_gate, shared_access_sentence
 from control_plane.core.gates.result import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Approvals
@@ -94,6 +95,11 @@ def withdraw(
     return given(session, rollout, subject)
 
 
+def end_plan_approvals(session: Session, flag: str) -> None:
+    """Let no approval of a change of the plan of `flag` count any more."""
+    session.execute(delete(PlanApprovalRow).where(PlanApprovalRow.flag == flag))
+
+
 def role_in_plan(role: Role | None) -> str:
     """Return a role in the words of a plan, which knows no admins: they approve as owners."""
     return str(Role.OWNER if role is Role.ADMIN else role or "")
@@ -129,11 +135,15 @@ def given(session: Session, rollout: Rollout, subject: ApprovalSubject = Approva
 
 
 def _holding(rollout: Rollout, row_type: type[AnyApprovalRow]) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of an approval that holds for the rollout as it stands."""
+    """Return the conditions of an approval that holds for the rollout as it stands.
+
+    What was approved before a rollback, or before a restore, was approved of something else.
+    """
     return (
         row_type.flag == rollout.flag,
         row_type.plan_version == rollout.plan_version,
         row_type.entered_at == rollout.entered_at,
+        *([row_type.at >= rollout.state_changed_at] if rollout.latched else []),
     )
 
 
@@ -197,7 +207,8 @@ def objections(session: Session, rollout: Rollout, after: Rollout, change: Chang
     wanted = needed(rollout, ApprovalSubject.PLAN)
     if wanted is None:
         return []
-    weaker = dict.fromkeys([*_weaker(rollout, after.plan, wanted), *opened_with_fewer(rollout, after)])
+    fewer = _weaker(rollout, after.plan, wanted), opened_with_fewer(rollout, after), given_up(rollout.plan, after.plan)
+    weaker = dict.fromkeys(chain(*fewer))
     if not weaker:
         return []
     found = gate(session, rollout, wanted, change.actor, change.now, subject=ApprovalSubject.PLAN)
@@ -225,7 +236,7 @@ def _audience(phase: Phase) -> tuple[object, ...]:
 
 def _strongest(phases: tuple[Phase, ...]) -> Approvals | None:
     found = [phase.gates.approvals for phase in phases if phase.gates.approvals]
-    return max(found, key=lambda each: each.quorum, default=None)
+    return max(found, key=lambda each: (each.quorum, -len(each.roles)), default=None)
 
 
 def _planner(session: Session, rollout: Rollout) -> Principal | None:
@@ -269,5 +280,10 @@ def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str, s
         "reason": change.reason.strip(),
         "at": change.now,
     }
-    statement = dialect_insert(session, row_type).values(row).on_conflict_do_nothing().returning(row_type.actor)
-    return session.scalar(statement) is not None
+    insert = dialect_insert(session, row_type).values(row)
+    renewed = {name: insert.excluded[name] for name in ("role", "reason", "at")}
+    # Whoever has another role by now, or approved before a rollback, approves anew; nobody does twice.
+    is_void = or_(row_type.role != insert.excluded.role, row_type.at < rollout.state_changed_at)
+    key = [column.name for column in inspect(row_type).primary_key]
+    statement = insert.on_conflict_do_update(index_elements=key, set_=renewed, where=is_void)
+    return session.scalar(statement.returning(row_type.actor)) is not None

@@ -28,6 +28,13 @@ from control_plane.rollouts.publication import apply, publish
 ENDED = (RolloutState.COMPLETE, RolloutState.ROLLED_BACK)
 
 
+def places_ended(session: Session, flag: str) -> Sequence[str]:
+    """Return the environments in which rollouts of their own end with that of `flag`."""
+    if environment_of(flag):
+        return ()
+    return [each.plan.environment for each in store.of_single_environments(session, flag)]
+
+
 def archive(
     session: Session, flag: str, change: ChangeContext, *, expected_version: int, confirm_losing: bool = False
 ) -> Decision:
@@ -40,6 +47,8 @@ def archive(
     reasons = [*_common(before, change, expected_version), *_of_one_environment(before)]
     if before.archived:
         reasons.append(Reason("ARCHIVED", f"{flag} is archived already."))
+    elif before.completed_at and before.state not in ENDED:
+        reasons.append(Reason("NOT_ENDED", "The rollout is complete, and held; resume it first."))
     elif before.state not in ENDED:
         reasons.append(Reason("NOT_ENDED", f"The rollout is {before.state}; complete it or roll it back first."))
     elif before.state is RolloutState.COMPLETE and not confirm_losing:
@@ -130,8 +139,8 @@ def delete(
     others = environments.locked(session, flag)
     reasons = [*_common(before, change, expected_version), *_not_archived(before)]
     was_complete = _was_complete(session, flag)
-    if not reasons and not was_complete:
-        reasons = _unapproved(session, before, change)
+    if not reasons:
+        reasons = [reason for each in (before, *others) for reason in _unapproved(session, each, change)]
     if reasons:
         return Refusal(Action.DELETE, tuple(reasons))
     # First changed, then removed: whoever else changes it at this moment is refused or refuses this.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_paths import given_up
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import LOWEST, PRE_PRODUCTION, Rollout
 from control_plane.core.plan_edits import gains
@@ -47,8 +48,12 @@ def takeover_reasons(session: Session, made: Rollout, change: ChangeContext) -> 
 
 
 def renew_whole(session: Session, name: str) -> bool:
-    """Make the flag's own rollout a version newer; False when somebody changed it at the same moment."""
+    """Make the flag's own rollout a version newer; False when somebody changed it at the same moment.
+
+    Approvals of a change of its plan are for one change, and that was it.
+    """
     whole = store.load(session, flag_of(name))
+    approvals.end_plan_approvals(session, flag_of(name))
     return whole is not None and store.compare_and_set(
         session, replace(whole, version=whole.version + 1), expected_version=whole.version
     )
@@ -76,12 +81,14 @@ def give_back(
         return Refusal(Action.DELETE, (Reason("FLAG_NOT_PLANNED", sentence),))
     loss, gained = losses.loss_between(session, before, whole, change.now), list(gains(before, whole))
     reasons = [*stale(before, expected_version), *needs_reason(change.reason), *_return_reasons(before, whole)]
+    if gained or any(given_up(before.plan, whole.plan)):
+        reasons += _approval_reasons(session, before, change)
     if loss and not confirm_losing:
         reasons.append(replace(loss, cause=f"Without {rollout_title(name)}, {whole.flag} decides and").reason)
     if gained:
         if held := next((each for each in (before, whole) if each.held_in(before.plan.environment)), None):
             reasons.append(Reason("FLAG_HELD", _held_sentence(held, before.plan.environment)))
-        reasons += _gain_reasons(session, before, gained, change, confirmed=confirm_gaining)
+        reasons += _gain_reasons(before, gained, change, confirmed=confirm_gaining)
     if reasons:
         return Refusal(Action.DELETE, tuple(reasons))
     # First changed, then removed: whoever else changes either at this moment is refused or refuses this.
@@ -153,18 +160,20 @@ def _return_reasons(before: Rollout, whole: Rollout) -> Iterator[Reason]:
         yield Reason("ARCHIVED", f"{whole.flag} is archived with all its environments; delete it as a whole.")
 
 
-def _gain_reasons(
-    session: Session, before: Rollout, gained: list[str], change: ChangeContext, *, confirmed: bool
-) -> Iterator[Reason]:
+def _gain_reasons(before: Rollout, gained: list[str], change: ChangeContext, *, confirmed: bool) -> Iterator[Reason]:
     if before.latched and change.now < (ends := cool_down_ends(before)):
         sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
         yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
-    found = approvals.gate_of_plan(session, before, change)
-    if found is not None and found.status is not GateStatus.OPEN:
-        yield Reason("APPROVAL_REQUIRED", f"Its plan takes approvals before anybody gains the flag. {found.reason}")
     if not confirmed:
         sentence = f"Without {rollout_title(before.flag)}, users gain the flag: {' '.join(gained)}"
         yield Reason(GAINS_USERS, f"{sentence} Confirm that users gain it if you want that.")
+
+
+def _approval_reasons(session: Session, before: Rollout, change: ChangeContext) -> Iterator[Reason]:
+    found = approvals.gate_of_plan(session, before, change)
+    if found is not None and found.status is not GateStatus.OPEN:
+        sentence = "Its plan takes approvals, and so does what would give them up or lets users in."
+        yield Reason("APPROVAL_REQUIRED", f"{sentence} {found.reason}")
 
 
 def _evidence(before: Rollout, loss: Loss | None, gained: list[str]) -> dict[str, object]:

@@ -200,7 +200,9 @@ def _completed_at(row: Any, plan: Plan, state: RolloutState, position: Position)
 
     During an upgrade a process of the release before completes rollouts and reopens them, and leaves the column alone.
     """
+    completed_at: datetime | None = row.completed_at
+    if completed_at and completed_at < row.entered_at:
+        completed_at = None  # it stepped back since, and came up again
     if state is RolloutState.COMPLETE:
-        completed_at: datetime = row.completed_at or row.state_changed_at
-        return completed_at
-    return row.completed_at if state is RolloutState.HELD and position_after(plan, position) is None else None
+        return completed_at or row.state_changed_at
+    return completed_at if state is RolloutState.HELD and position_after(plan, position) is None else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from control_plane.platform.problems import Problem
 from dashboards.constraint_sentences import dependency_sentence
 from dashboards.flag_sentences import VariantView, strategy_sentence, variant_views
 from flags import store
@@ -92,9 +93,12 @@ def read(session: Session, name: str, now: datetime) -> FlagScreen | None:
     Raises Problem for a flag that there never was.
     """
     found = flag_versions.versions(session, name)[:VERSIONS_MAX]
-    if found and not found[0].state and store.stored_definitions(session, name) == {}:
+    try:
+        detail = flag_detail(session, name)
+    except Problem:
+        if not found:
+            raise
         return FlagScreen(now, name, {}, (), found)
-    detail = flag_detail(session, name)
     if detail["rollout"]:
         return None
     names = store.segment_names(session)

@@ -56,6 +56,7 @@ def _roll_back(session: Session, flag: str, change: ChangeContext) -> Decision:
 
 
 def _archive(session: Session, flag: str, change: ChangeContext) -> Decision:
+    authorization.require_role_on("owner", flag, archive.places_ended(session, flag))
     loses = _is_confirmed(LOSES_USERS)
     return archive.archive(session, flag, change, expected_version=_version(), confirm_losing=loses)
 
@@ -67,6 +68,7 @@ def _revive(session: Session, flag: str, change: ChangeContext) -> Decision:
 def _delete(session: Session, flag: str, change: ChangeContext) -> Decision:
     if environment_of(flag):  # which decides in one more environment then
         authorization.require_role_on("owner", flag_of(flag), [PRODUCTION])
+    authorization.require_role_on("owner", flag, archive.places_ended(session, flag))
     return archive.delete(
         session,
         flag,

@@ -142,6 +142,14 @@ def test_a_complete_rollout_with_something_left_to_do_runs_again() -> None:
     assert (same.state, same.completed_at) == (RolloutState.COMPLETE, NOW)
 
 
+def test_a_complete_rollout_whose_last_step_is_another_one_soaks_again() -> None:
+    short = replace(GUIDE, phases=GUIDE.phases[:3])
+    complete = at(Position(2, 3), short, state=RolloutState.COMPLETE, completed_at=NOW)
+    fewer = replace(short, phases=(*short.phases[:2], replace(short.phases[2], steps=(10,))))
+    after = with_plan(complete, fewer, now=LATER)
+    assert (after.state, after.completed_at, after.entered_at) == (RolloutState.RUNNING, None, LATER)
+
+
 def test_an_edit_that_reopens_a_held_rollout_leaves_it_held() -> None:
     short = replace(GUIDE, phases=GUIDE.phases[:3])
     held = at(Position(2, 3), short, state=RolloutState.HELD, completed_at=NOW)

@@ -47,6 +47,25 @@ def test_giving_back_is_no_way_around_a_cool_down_or_approvals(now: datetime, ch
     assert codes(decision) == {"APPROVAL_REQUIRED"}
 
 
+def test_giving_back_to_a_plan_that_asks_nobody_takes_the_approvals_that_are_given_up(
+    now: datetime, change: ChangeContext
+) -> None:
+    """Planned anew, it would ask nobody."""
+    without = Plan((phase("environments", 100, named=("development",)), phase("everyone", 100)), now)
+    do(administration.edit, FLAG, without, change, expected_version=1, confirm_losing=True)
+    made(STAGING, now, change, 10, 100, gates=PhaseGates(approvals=Approvals(quorum=2)))
+    decision = do(archive.delete, STAGING, change, expected_version=1, confirm_losing=True)
+    assert codes(decision) == {"APPROVAL_REQUIRED"}
+
+
+def test_the_end_of_a_flag_takes_the_approvals_of_its_environments(now: datetime, change: ChangeContext) -> None:
+    made(STAGING, now, change, 10, 100, gates=PhaseGates(approvals=Approvals(quorum=2)))
+    do(rollouts.roll_back, FLAG, change, in_all=True)
+    do(archive.archive, FLAG, change, expected_version=find(FLAG).version, confirm_losing=True)
+    decision = do(archive.delete, FLAG, change, expected_version=find(FLAG).version)
+    assert codes(decision) == {"APPROVAL_REQUIRED"}
+
+
 def test_beginning_one_is_no_way_around_the_approvals_of_the_flags_plan(now: datetime, change: ChangeContext) -> None:
     asking = Plan(
         (phase("environments", 100, gates=PhaseGates(approvals=Approvals(quorum=2)), named=("staging",)),), now

@@ -14,7 +14,10 @@ from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
 from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.core.transitions import Refusal, Transition
 from control_plane.plans import administration
+from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
+from control_plane.rollouts import approvals
+from control_plane.rollouts.approvals import ApprovalSubject
 
 TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
 DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))
@@ -92,3 +95,70 @@ def test_an_edit_that_takes_as_many_is_free(session: Session, now: datetime, aft
     edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
     wanted = "qa" in [phase.name for phase in after]
     assert isinstance(edited, Refusal if wanted else Transition), edited
+
+
+@pytest.mark.parametrize(
+    "first", [(DEVELOPMENT,), (DEVELOPMENT, BETA)], ids=["the phase goes", "the phase asks nobody"]
+)
+def test_two_edits_do_not_lead_where_one_may_not(session: Session, now: datetime, first: tuple[Phase, ...]) -> None:
+    """Once no phase asks any more, nobody would be asked about what comes after."""
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, with_approvals(BETA), ALL), now), change)
+    edited = administration.edit(session, "OTHER", Plan(first, now), change, expected_version=1, confirm_losing=True)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_of_two_quorums_the_larger_one_stays(session: Session, now: datetime) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    one = replace(BETA, gates=PhaseGates(approvals=Approvals(1, TWO.roles)))
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, one, with_approvals(ALL)), now), change)
+    edited = administration.edit(session, "OTHER", Plan((DEVELOPMENT, one), now), change, expected_version=1)
+    assert isinstance(edited, Refusal)
+
+
+def approve_plan(session: Session, actor: str, at: datetime) -> None:
+    found = rollouts.find(session, "OTHER")
+    change = ChangeContext(at, actor, "Two of us were enough.")
+    subject = ApprovalSubject.PLAN
+    approvals.approve(session, found, change, role="owner", expected_version=found.version, subject=subject)
+
+
+def test_approvals_of_a_change_are_for_one_change(session: Session, now: datetime) -> None:
+    """The rollout of an environment that takes over without approvals is that change."""
+    change = ChangeContext(now, "zoe", "Staging first.")
+    everywhere = replace(with_approvals(DEVELOPMENT), environments=("development", "staging"))
+    rollouts.plan(session, "OTHER", Plan((everywhere, ALL), now), ChangeContext(now, "paula", "Planned."))
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
+    taken = Plan((replace(ALL, name="staging"),), now, environment="staging")
+    assert isinstance(rollouts.plan(session, "OTHER@staging", taken, change, confirm_losing=True), Transition)
+    version = rollouts.find(session, "OTHER").version
+    weaker = Plan((replace(everywhere, gates=PhaseGates()), ALL), now)
+    assert isinstance(administration.edit(session, "OTHER", weaker, change, expected_version=version), Refusal)
+
+
+def test_what_was_approved_before_a_rollback_is_no_approval_after_it(session: Session, now: datetime) -> None:
+    change = ChangeContext(now, "zoe", "Faster.")
+    rollouts.plan(session, "OTHER", Plan((with_approvals(ALL),), now), ChangeContext(now, "paula", "Planned."))
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, now)
+    later = now + timedelta(minutes=1)
+    rollouts.roll_back(session, "OTHER", ChangeContext(later, "guard", "It fails."))
+    edited = administration.edit(session, "OTHER", Plan((ALL,), now), change, expected_version=2)
+    assert isinstance(edited, Refusal)
+    for name in ("ruth", "tom"):
+        approve_plan(session, name, later)
+    assert isinstance(administration.edit(session, "OTHER", Plan((ALL,), now), change, expected_version=2), Transition)
+
+
+def test_whoever_has_another_role_by_now_approves_anew(session: Session, now: datetime) -> None:
+    roles = (ApproverRole.APPROVER,)
+    gates = PhaseGates(approvals=Approvals(1, (ApproverRole.OWNER, *roles)))
+    rollouts.plan(session, "OTHER", Plan((replace(ALL, gates=gates),), now), ChangeContext(now, "paula", "Planned."))
+    found, change = rollouts.find(session, "OTHER"), ChangeContext(now, "ann", "Read it.")
+    for role in ("owner", "approver", "approver"):
+        given = approvals.approve(session, found, change, role=role, expected_version=found.version)
+        assert [each.role for each in given] == [role]
+    entries = [entry for entry in audit.latest(session) if entry.action == "rollout.approve"]
+    assert len(entries) == 2, "nobody approves twice in one role"

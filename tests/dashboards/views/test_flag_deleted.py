@@ -8,9 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.default_plan import default_plan
 from flags import store
-from flags.administration.definitions import create_flag
+from flags.administration.definitions import create_flag, delete_flag
 from flags.administration.edits import edit_definition
 from tests.dashboards.browsing import page_text, read_session, write_session
 
@@ -46,6 +48,14 @@ def test_a_flag_is_deleted_and_brought_back_from_its_versions(app: Flask, sign_i
     assert back.status_code == 303
     assert stored(app)["enabled"] is True
     assert sign_in("olga").post("/flag/checkout/delete", data=data, headers=HTML).status_code == 403
+
+
+def test_a_name_that_a_rollout_took_over_leads_to_the_rollout(app: Flask, sign_in: SignIn) -> None:
+    with write_session(app) as session:
+        delete_flag(session, "checkout", ChangeContext(NOW, "tests", "Anew."))
+        rollouts.plan(session, "checkout", default_plan(NOW), ChangeContext(NOW, "tests", "In steps."))
+    answered = sign_in("alice").get("/flag/checkout", headers=HTML)
+    assert (answered.status_code, answered.headers["Location"]) == (303, "/rollouts/checkout")
 
 
 def test_one_that_others_depend_on_is_not_deleted(app: Flask, sign_in: SignIn) -> None:

@@ -52,12 +52,28 @@ def test_a_complete_flag_is_archived_once_its_loss_is_confirmed_revived_and_dele
     assert not current_rollout().archived
     page = send(alice, f"{PAGE}/archive", version=2, confirm_losing="on")
     assert "nobody has it, and no SDK gets it." in page
+    assert "Archived. In force after" in page
+    assert "Rolled back" not in page.split("Latest changes")[0]
     assert current_rollout().archived
     assert "Revived. It is off until re-armed." in send(alice, f"{PAGE}/revive", version=3)
     assert not current_rollout().archived
     send(alice, f"{PAGE}/archive", version=4)
     assert "Deleted." in send(alice, f"{PAGE}/delete", version=5)
     assert alice.get(PAGE).status_code == 404
+
+
+def test_a_complete_rollout_that_is_held_says_that_it_is_done_and_held(
+    app: Flask, sign_in: SignIn, complete: Rollout
+) -> None:
+    with write_session(app) as session:
+        rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "olga", "Support asked."))
+    alice = sign_in("alice")
+    page = page_text(alice.get(PAGE).text)
+    assert "Every phase is done." in page
+    assert "It is held: resume it first." in page
+    assert "Complete the rollout" not in page
+    refused = send(alice, f"{PAGE}/archive", version=complete.version + 1, confirm_losing="on")
+    assert "The rollout is complete, and held; resume it first." in refused
 
 
 def test_what_is_under_way_offers_no_end(sign_in: SignIn, planned: Rollout, current_rollout: Standing) -> None:
