@@ -30,7 +30,7 @@ from control_plane.rollouts.requests import (
     DeleteRequest,
     Request,
     RollbackRequest,
-    WithdrawRequest,
+    WithdrawApprovalRequest,
 )
 from control_plane.rollouts.segments import segment_notices
 
@@ -178,10 +178,10 @@ def approve(flag: str) -> ResponseReturnValue:
 
 @bp.delete("/<flag>/approve")
 @require_role("operator")
-@openapi_doc(body=WithdrawRequest)
+@openapi_doc(body=WithdrawApprovalRequest)
 def withdraw_approval(flag: str) -> ResponseReturnValue:
     """Take the caller's own approval back, of the next step or of a change of the plan."""
-    body = WithdrawRequest.model_validate(request.get_json() if request.data else {})
+    body = WithdrawApprovalRequest.model_validate(request.get_json() if request.data else {})
     with transaction() as session:
         change = ChangeContext(clock.now(), actor(), body.reason)
         given = approvals.withdraw(session, service.find(session, flag), change, body.of)

@@ -20,7 +20,7 @@ class ApproveRequest(Request):
     of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
 
 
-class WithdrawRequest(BaseModel):
+class WithdrawApprovalRequest(BaseModel):
     """The body by which somebody takes an approval back."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
