@@ -54,6 +54,8 @@ def create_flag(
         if not store.add_definition(session, environment, taken.features[0], actor=change.actor, now=change.now):
             raise _exists(name)
         made[environment] = taken.features[0]
+    # Those of a deleted flag of that name are kept for whoever restores it; this one is another flag.
+    store.put_tags(session, {name: ()})
     publish(session, "create", name, change, after=made)
 
 
@@ -77,7 +79,6 @@ def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
     for environment in found:
         refuse_needed(session, name, environment)
         store.delete_definition(session, environment, name)
-    store.put_tags(session, {name: ()})
     publish(session, "delete", name, change, before=found)
 
 

@@ -26,6 +26,14 @@ SignIn = Callable[[str], FlaskClient]
 def checkout(app: Flask) -> None:
     with write_session(app) as session:
         create_flag(session, "checkout", {"production": True, "qa": False}, ChangeContext(NOW, "tests", "Begin."))
+        store.put_tags(session, {"checkout": [("simple", "money")]})
+
+
+def test_another_flag_of_its_name_begins_without_its_tags(app: Flask) -> None:
+    with write_session(app) as session:
+        delete_flag(session, "checkout", ChangeContext(NOW, "tests", "Anew."))
+        create_flag(session, "checkout", {"production": True}, ChangeContext(NOW, "tests", "Another one."))
+        assert not store.tags(session).get("checkout")
 
 
 def stored(app: Flask) -> Mapping[str, object]:
@@ -44,6 +52,8 @@ def test_a_flag_is_deleted_and_brought_back_from_its_versions(app: Flask, sign_i
     with read_session(app) as session:
         assert store.definitions_of(session, "checkout") == {}
     entry = re.findall(r'name="entry" value="(\d+)"', page)[0]
+    with write_session(app) as session:
+        assert store.tags(session)["checkout"], "its tags wait for it"
     back = alice.post("/flag/checkout/restore", data={"entry": entry, "reason": "Not yet."}, headers=HTML)
     assert back.status_code == 303
     assert stored(app)["enabled"] is True
