@@ -1,6 +1,6 @@
 """Archived flags: off everywhere, out of every SDK, their name not free until they are deleted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,10 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.transitions import Transition
+from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Grant, Person, Role
 from flags import snapshot, store
 from flags.administration.overrides import put_override
 from flags.client_features.refresher import REFRESHER
@@ -120,3 +123,29 @@ def test_another_flag_of_its_name_begins_without_what_was_said_of_it(app: Flask,
 def test_only_owners_may(alice: FlaskClient, sign_in: Callable[[str], FlaskClient], path: str, method: str) -> None:
     assert alice is not None
     assert call(sign_in("olga"), method, path, reason="x", expectedVersion=2).status_code == 403
+
+
+@pytest.mark.parametrize("way", ["api", "page"])
+def test_whoever_ends_it_owns_each_environment_that_ends_with_it(
+    app: Flask, alice: FlaskClient, sign_in: Callable[[str], FlaskClient], cast: Mapping[str, Person], way: str
+) -> None:
+    now = datetime.now(UTC)
+    everyone = Plan((Phase("qa", "QA", AudienceKind.EVERYONE, (100,), timedelta(0)),), now, environment="qa")
+    with app.app_context(), transaction() as session:
+        change = ChangeContext(now, "alice", "QA first.")
+        assert isinstance(rollouts.plan(session, f"{FLAG}@qa", everyone, change, confirm_losing=True), Transition)
+        grants = [Grant(Role.OWNER, environment="production")]
+        accounts.change_grants(session, cast["victor"].id, grants=grants, now=now, actor="tests")
+        version = rollouts.find(session, FLAG).version
+
+    def end(client: FlaskClient) -> int:
+        if way == "api":
+            body = {"reason": "Over.", "expectedVersion": version, "confirmLosing": True}
+            return int(call(client, "POST", "/archive", **body).status_code)
+        form = {"reason": "Over.", "version": version, "confirm_losing": "on"}
+        return client.post(f"/rollouts/{FLAG}/archive", data=form, headers=SAME_ORIGIN).status_code
+
+    assert end(sign_in("victor")) == 403
+    with app.app_context(), read_only() as session:
+        assert not rollouts.find(session, f"{FLAG}@qa").archived
+    assert end(alice) == (200 if way == "api" else 303)
