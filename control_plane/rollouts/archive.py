@@ -122,7 +122,7 @@ def delete(
 ) -> Decision:
     """Remove an archived flag with its plans, so that its name is free; the audit trail keeps what it was.
 
-    A free name takes any plan. So one that was rolled back takes the approvals of its plan, and its cool-down goes on.
+    A free name takes any plan. So this takes the approvals of the plan, and the cool-down of a rollback goes on.
     The rollout of one environment is given back to the flag's own instead, which takes the confirmations.
     """
     before = service.find(session, flag)
@@ -177,7 +177,7 @@ def _common(rollout: Rollout, change: ChangeContext, expected_version: int) -> l
 
 
 def _was_complete(session: Session, flag: str) -> bool:
-    """Return whether it was complete when it was archived last: everybody had it then, by every gate of its plan."""
+    """Return whether it was complete when it was archived last: no cool-down belongs to it."""
     entries = audit.latest(session, subject=f"rollout:{flag}", action=f"rollout.{Action.ARCHIVE}", limit=1)
     return any(entry.before and entry.before["state"] == RolloutState.COMPLETE for entry in entries)
 
