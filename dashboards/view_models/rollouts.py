@@ -19,6 +19,7 @@ from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
+from control_plane.rollout_names import flag_of
 from control_plane.rollouts import store
 from dashboards import summaries
 from dashboards.summaries import PhaseView
@@ -32,6 +33,10 @@ CARDS_MAX, ROWS_MAX = 6, 50
 """With more than six flags the list is a table: a card of each takes six queries for its gates, and a screen."""
 CHANGE, ENTRIES_READ = "rollout.", 20
 """What is said of a rollout besides, as a report on its damage, is no change of it."""
+Alarms = Mapping[tuple[str, int], tuple[str, Status]]
+"""The gravest alert by rollout and attempt."""
+Names = Mapping[str, Sequence[str]]
+"""The names of each flag's rollouts, by flag: to look for them among all would take the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,6 @@ class RolloutRow:
     sentence: str
     alarm: tuple[str, Status] | None
 
-    @property
-    def urgency(self) -> tuple[bool, bool, str]:
-        """Sorts ascending: stopped or alarmed, held, then by name."""
-        stopped = self.rollout.latched or self.alarm is not None
-        return not stopped, self.rollout.state is not RolloutState.HELD, self.rollout.flag
-
 
 @dataclass(frozen=True, slots=True)
 class RolloutsScreen:
@@ -106,32 +105,39 @@ def read(
     everything = [each for each in store.load_all(session) if not drill.is_over(each)]
     found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
-    names = [each.flag for each in everything]
+    names: dict[str, list[str]] = {}
+    for each in everything:
+        names.setdefault(flag_of(each.flag), []).append(each.flag)
     if len(everything) <= CARDS_MAX:
         lines = sorted((_line(session, rollout, names, now) for rollout in found), key=lambda line: line.urgency)
         steps = welcome.read(session, everything)
         return RolloutsScreen(now, watching, tuple(lines), (), wanted, 1, 1, len(found), steps)
     alarms = alert_store.alarms(session)
-    rows = sorted((_row(rollout, names, alarms, now) for rollout in found), key=lambda row: row.urgency)
-    pages = max(1, -(-len(rows) // ROWS_MAX))
+    found.sort(key=lambda rollout: _urgency(rollout, alarms))
+    pages = max(1, -(-len(found) // ROWS_MAX))
     page = min(max(page, 1), pages)
-    on_page = rows[(page - 1) * ROWS_MAX : page * ROWS_MAX]
-    return RolloutsScreen(now, watching, (), tuple(on_page), wanted, page, pages, len(rows))
+    on_page = found[(page - 1) * ROWS_MAX : page * ROWS_MAX]
+    rows = tuple(_row(rollout, names, alarms, now) for rollout in on_page)
+    return RolloutsScreen(now, watching, (), rows, wanted, page, pages, len(found))
 
 
-def _row(
-    rollout: Rollout, names: Sequence[str], alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime
-) -> RolloutRow:
-    elsewhere = summaries.environments_elsewhere(rollout.flag, names)
+def _urgency(rollout: Rollout, alarms: Alarms) -> tuple[bool, bool, str]:
+    """Sorts ascending: stopped or alarmed, held, then by name."""
+    stopped = rollout.latched or (rollout.flag, rollout.attempt) in alarms
+    return not stopped, rollout.state is not RolloutState.HELD, rollout.flag
+
+
+def _row(rollout: Rollout, names: Names, alarms: Alarms, now: datetime) -> RolloutRow:
+    elsewhere = summaries.environments_elsewhere(rollout.flag, names[flag_of(rollout.flag)])
     sentence = summaries.status_sentence(rollout, None, now, migration_of(rollout.flag), elsewhere=elsewhere)
     return RolloutRow(rollout, stage(rollout, now), sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
-def _line(session: Session, rollout: Rollout, names: Sequence[str], now: datetime) -> RolloutLine:
+def _line(session: Session, rollout: Rollout, names: Names, now: datetime) -> RolloutLine:
     gates = rollouts.gates(session, rollout, now)
     verdicts = alerts.verdicts_of(session, rollout)
     entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=ENTRIES_READ)
-    elsewhere = summaries.environments_elsewhere(rollout.flag, names)
+    elsewhere = summaries.environments_elsewhere(rollout.flag, names[flag_of(rollout.flag)])
     changes = [entry for entry in entries if entry.action.startswith(CHANGE)]
     return RolloutLine(
         rollout=rollout,
