@@ -28,8 +28,8 @@ from dashboards.view_models.rollout import RolloutScreen
 from dashboards.views.blueprint import bp, reader_language
 from dashboards.views.rollout_actions import ACTIONS, CONFIRMED_BY
 
-LATER = {"VERSION_CONFLICT", "GATE_CLOSED", "GATE_UNKNOWN", "REASON_REQUIRED", "COOL_DOWN", *CONFIRMED_BY}
-"""Why an action is refused that is still there to be taken."""
+RETRYABLE = {"VERSION_CONFLICT", "GATE_CLOSED", "GATE_UNKNOWN", "REASON_REQUIRED", "COOL_DOWN", *CONFIRMED_BY}
+"""Reasons after which the form is shown again, with what was written in it."""
 VERB = f"<any({', '.join(map(repr, ACTIONS))}):verb>"
 
 
@@ -72,7 +72,7 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
     _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
     if isinstance(decision, Refusal):
         codes = {reason.code for reason in decision.reasons}
-        if codes <= LATER:
+        if codes <= RETRYABLE:
             # Whoever still wants it has the new version before them, and what they wrote.
             return _action_page(flag, verb, request.form.get("reason", ""), codes), 409
     elif decision.action is Action.DELETE:
