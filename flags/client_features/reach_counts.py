@@ -23,14 +23,15 @@ from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import RolloutFlag
 from flags.snapshot import SNAPSHOTS
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""An idle server pays for each look, so there are few: a first count is there within seconds all the same."""
 REPEAT_SECONDS = 60.0
 """How often a version is counted again: users come, and are let in or kept out by name, without a new one."""
 WANTED_SECONDS = 30.0
 """How long after somebody looked a rollout is still counted; an open page looks every two seconds."""
 FORGOTTEN_SECONDS = 3600.0
 """How long a count is kept at which nobody looks: whoever comes back has it at once, and a new one in a moment."""
-SLICE_SECONDS = 0.5
+SLICE_SECONDS = 1.0
 PAGE, REST_SECONDS = 200, 0.02
 """So many evaluations take some milliseconds, and requests come in between."""
 
