@@ -17,7 +17,7 @@ from control_plane.platform.extensions import AppState
 from control_plane.platform.http import compression, health, openapi, proxies, url_converters
 from control_plane.platform.http.application import Application
 from control_plane.platform.observability import signals, telemetry, tracing
-from control_plane.platform.runtime import change_feed, jobs, pool_saturation
+from control_plane.platform.runtime import change_feed, jobs, pool_saturation, unresponsive_server
 from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import api, http_checks, move_job, schemas
 
@@ -32,6 +32,7 @@ PLATFORM = (
     signals,
     jobs,
     pool_saturation,
+    unresponsive_server,
     accounts,
     audit_anchors,
     audit_check,

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response as AnyResponse
 
 from control_plane.platform import json_provider
+from control_plane.platform.db import errors
 from control_plane.platform.json_provider import MalformedJSON
 
 MEDIA_TYPE = "application/problem+json"
@@ -174,7 +175,8 @@ def _database(error: DBAPIError | PoolTimeoutError) -> Response:
         return respond(Problem(422, "UNSTORABLE_VALUE", detail))
     if not is_transient(error):
         return _unexpected(error)
-    log.error("database.unavailable", error=type(error).__name__, cause=str(getattr(error, "orig", error)))
+    cause = errors.outage_of(error) if isinstance(error, PoolTimeoutError) else str(getattr(error, "orig", error))
+    log.error("database.unavailable", error=type(error).__name__, cause=cause.strip())
     detail = f"The database can't answer at the moment. Try again in {RETRY_SECONDS} seconds."
     return respond(Problem(503, "DATABASE_UNAVAILABLE", detail, headers={"Retry-After": str(RETRY_SECONDS)}))
 

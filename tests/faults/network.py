@@ -1,8 +1,9 @@
-"""A TCP proxy between a program and its database, which can be cut and mended."""
+"""A TCP proxy between a program and its database, which can be cut, can hang, and can be mended."""
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 class TcpProxy:
@@ -13,7 +14,18 @@ class TcpProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._carried: set[socket.socket] = set()
+        self._carries = threading.Event()
+        self._carries.set()
         self._accept()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Take connections and bytes, as a pooler that was stopped, and pass them on once the block ends."""
+        self._carries.clear()
+        try:
+            yield
+        finally:
+            self._carries.set()
 
     def cut(self) -> None:
         """Break every connection and refuse new ones."""
@@ -44,12 +56,13 @@ class TcpProxy:
                     continue
                 self._carried |= {near, far}
                 for ends in ((near, far), (far, near)):
-                    threading.Thread(target=_carry, args=ends, daemon=True).start()
+                    threading.Thread(target=_carry, args=[*ends, self._carries], daemon=True).start()
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
+def _carry(source: socket.socket, target: socket.socket, carries: threading.Event) -> None:
     with suppress(OSError):
         while content := source.recv(65536):
+            carries.wait()
             target.sendall(content)
     _close(source)
     _close(target)

@@ -4,6 +4,7 @@ import sqlite3
 
 import psycopg
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 CODES = ("40P01", "40001", "55P03")
 """PostgreSQL: a deadlock, a transaction that must be run again, and a lock that was not to be had in time."""
@@ -45,6 +46,8 @@ def is_permission_denied(cause: BaseException | None) -> bool:
 
 def outage_of(error: BaseException) -> str:
     """Say in words for everybody why the database took no change: the kind of outage, and no address or value."""
+    if isinstance(error, PoolTimeoutError):
+        return "every connection to it is taken"
     cause = getattr(error, "orig", None) or error
     code = _code(cause)
     if code in NO_ROOM:

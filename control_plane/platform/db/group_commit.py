@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from control_plane.platform.db.fair_semaphore import MAX_WAIT_SECONDS
+from control_plane.platform.problems import is_transient
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -114,9 +115,9 @@ class GroupCommit(Generic[Question, Answer]):
             answers = self._ask_many([each.question for each in batch])
             for each, answer in zip(batch, answers, strict=True):
                 each.answer = answer
-        except Exception:
+        except Exception as error:
             # Each asks alone now, and meets its own error, or finds under its key what was committed after all.
-            LOG.warning("Operations that were asked together are asked one by one.", exc_info=True)
+            LOG.warning("Operations that were asked together are asked one by one.", exc_info=not is_transient(error))
         finally:
             for each in batch[1:]:
                 each.woken.release()

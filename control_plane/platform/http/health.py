@@ -16,15 +16,18 @@ from control_plane.platform.http.shutdown import STOPPING
 from control_plane.platform.observability import saturation, telemetry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.runtime.jobs import jobs_of
+from control_plane.platform.runtime.shared_call import SharedCall
 
 bp = Blueprint("health", __name__)
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 BUSY = "busy: "
+PING_SECONDS = 2.0
 FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
 
 Ping = Callable[[], None]
 """Returns while all is well; raises NotReady or Busy with a sentence for all, or anything else for our log alone."""
 PINGS = AppState[dict[str, Ping]]("pings")
+DATABASE_CALL = AppState[SharedCall]("database_call")
 
 log = structlog.get_logger()
 
@@ -75,6 +78,7 @@ def metrics() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes; packages add their pings."""
     PINGS.set(app, {"database": _ping_database, "writes": _ping_writes, "requests": _ping_requests, "stop": _ping_stop})
+    DATABASE_CALL.set(app, SharedCall(app, _read_revision))
     app.register_blueprint(bp)
     telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
 
@@ -97,6 +101,14 @@ def _ask(name: str, ping: Ping) -> str:
 
 
 def _ping_database() -> None:
+    """Fail while the database gives no answer. One that hangs is told of within the time-outs of most probes."""
+    try:
+        DATABASE_CALL.get().wait(PING_SECONDS)
+    except TimeoutError as error:
+        raise NotReady(f"The database has not answered for {PING_SECONDS:g} seconds.") from error
+
+
+def _read_revision() -> None:
     with read_only() as session:
         change_feed.revision(session)
 

@@ -8,10 +8,12 @@ from flask import Flask
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from control_plane.platform.db.database import db, transaction
-from control_plane.platform.db.errors import is_lock_timeout
+from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.db.errors import is_lock_timeout, outage_of
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
+from tests import outages
 
 SIGNAL, ERROR = "database_lock_failure", "database_error"
 LOCK = text("UPDATE lease SET term = term WHERE name = :name")
@@ -120,3 +122,9 @@ def test_work_that_no_request_waits_for_is_no_evidence(app: Flask, counted: Coun
 def test_no_other_error_is_taken_for_a_lock() -> None:
     assert not is_lock_timeout(None)
     assert not is_lock_timeout(ConnectionRefusedError())
+
+
+def test_who_got_no_connection_in_time_is_told_so_and_not_the_name_of_an_exception(app: Flask) -> None:
+    with outages.exhausted(app), app.app_context(), pytest.raises(PoolTimeoutError) as found, read_only():
+        pass
+    assert outage_of(found.value) == "every connection to it is taken"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.group_commit import GroupCommit
 from tests.waiting import PATIENCE_SECONDS, wait_until
@@ -18,10 +19,12 @@ Groups = GroupCommit[int, str]
 class Database:
     """A database that answers numbers by words, as long as the door is open, and knows how it was asked."""
 
-    def __init__(self, *, fails: Sequence[int] = (), leaves_open: Sequence[int] = (), is_lost: bool = False) -> None:
+    def __init__(
+        self, *, fails: Sequence[int] = (), leaves_open: Sequence[int] = (), lost: Exception | None = None
+    ) -> None:
         self.alone, self.together = list[int](), list[list[int]]()
         self.door = threading.Event()
-        self._fails, self._leaves_open, self._is_lost = fails, leaves_open, is_lost
+        self._fails, self._leaves_open, self._lost = fails, leaves_open, lost
 
     def ask_one(self, number: int) -> str:
         assert self.door.wait(PATIENCE_SECONDS)
@@ -32,8 +35,8 @@ class Database:
 
     def ask_many(self, numbers: Sequence[int]) -> Sequence[str | None]:
         self.together.append(list(numbers))
-        if self._is_lost or set(numbers) & set(self._fails):
-            raise OSError("The connection is lost.")
+        if self._lost or set(numbers) & set(self._fails):
+            raise self._lost or OSError("The connection is lost.")
         return [None if number in self._leaves_open else str(number) for number in numbers]
 
 
@@ -118,11 +121,21 @@ def test_whoever_has_waited_too_long_goes_ahead_with_those_behind() -> None:
 def test_each_meets_its_own_error_alone(
     fails: set[int], leaves_open: set[int], is_lost: bool, count: int, max_size: int
 ) -> None:
-    database = Database(fails=sorted(fails), leaves_open=sorted(leaves_open), is_lost=is_lost)
+    database = Database(fails=sorted(fails), leaves_open=sorted(leaves_open), lost=OSError() if is_lost else None)
     groups = groups_of(database, max_size=max_size)
     seen = ask_at_once(groups, database, count)
     assert seen == {number: (number,) if number in fails else str(number) for number in range(count)}
     assert (len(groups._waiters), groups._turns) == (0, 0)
+
+
+@pytest.mark.parametrize(("lost", "has_traceback"), [(OSError(), True), (OperationalError("", None, OSError()), False)])
+def test_an_outage_takes_one_line_of_the_log_and_a_defect_its_traceback(
+    lost: Exception, has_traceback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(lost=lost)
+    ask_at_once(groups_of(database), database, 3)
+    (line,) = caplog.records
+    assert bool(line.exc_info) is has_traceback
 
 
 def test_a_thread_that_is_stopped_leaves_the_others_their_answers() -> None:
