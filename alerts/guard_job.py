@@ -48,6 +48,8 @@ def _tick(now: datetime, term: int) -> None:
 
 def _forget(now: datetime, _term: int) -> None:
     with transaction() as session:
+        signal_points.forget_minutes(session, now)
+    with transaction() as session:
         signal_points.forget_slices(session, now)
         account_failures.forget(session, now)
         cohort_counts.forget(session, now)

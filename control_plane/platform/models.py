@@ -99,7 +99,7 @@ class SignalTotal(Base):
 
 
 class SignalMinute(Base):
-    """The counts of a signal per minute of the epoch, for window rates and charts."""
+    """The counts of a signal per minute of the epoch, for window rates and charts; stored for 90 days."""
 
     __tablename__ = "signal_minute"
 

@@ -14,7 +14,7 @@ from control_plane.core.gates import GateStatus
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signal_points, signals
-from control_plane.platform.observability.signals import Sample
+from control_plane.platform.observability.signals import Sample, SeriesKey
 from tests.alerts.conftest import StoredRollout
 
 SIGNAL = "ours"
@@ -92,3 +92,22 @@ def test_ten_seconds_that_no_window_begins_in_are_forgotten() -> None:
     with transaction() as session:
         signal_points.forget_slices(session, MINUTE + timedelta(hours=3))
         assert signal_points.slices(session, [int(MINUTE.timestamp()) // 10]) == {}
+
+
+def test_minutes_are_forgotten_after_a_season_some_hours_at_a_time_and_their_sum_stays() -> None:
+    for days in (0, 9, 10):
+        count(3, MINUTE + timedelta(days=days))
+    count(3, MINUTE + timedelta(hours=7))
+    later = MINUTE + timedelta(days=99)
+
+    def left() -> list[int]:
+        with transaction() as session:
+            signal_points.forget_minutes(session, later)
+            first = int(MINUTE.timestamp()) // 60
+            found = signal_points.points(session, first=first, end=first + 365 * 1440, step=1)
+            return sorted(point - first for _, point in found)
+
+    assert left() == [7 * 60, 9 * 1440, 10 * 1440]
+    assert left() == left() == [9 * 1440, 10 * 1440]
+    with read_only() as session:
+        assert signals.totals(session)[SeriesKey(SIGNAL)].total == 12

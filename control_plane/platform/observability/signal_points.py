@@ -1,7 +1,7 @@
 """The counts of signals by time: by equal steps for charts of a day or a month, over a long window, by ten seconds."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.orm import Session
@@ -17,6 +17,9 @@ from control_plane.platform.observability.signals import (
     SeriesKey,
 )
 
+MINUTES_RETENTION = timedelta(days=90)
+"""Longer than any reader goes back: charts of a phase and the usual traffic of an hour need four weeks."""
+FORGOTTEN_MINUTES = 360
 POINT = (MINUTE.c.minute // bindparam("step", type_=BigInteger)).label("point")
 POINTS = (
     select(
@@ -64,6 +67,18 @@ def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, i
     """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
     rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
     return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
+
+
+def forget_minutes(session: Session, now: datetime) -> None:
+    """Drop the oldest minutes that nobody reads any more: six hours of them at a time, which locks a few thousand rows.
+
+    Their sum stays in the counts since the beginning. Called each few minutes, it catches up with months within a day.
+    """
+    oldest = int((now - MINUTES_RETENTION).timestamp()) // 60
+    first = session.scalar(select(func.min(MINUTE.c.minute)))
+    if first is not None and first < oldest:
+        end = min(oldest, first + FORGOTTEN_MINUTES)
+        database.execute_core(session, MINUTE.delete().where(MINUTE.c.minute < end))
 
 
 def forget_slices(session: Session, now: datetime) -> None:
