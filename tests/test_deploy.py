@@ -47,6 +47,14 @@ def test_the_image_finds_out_by_itself_that_it_is_ill() -> None:
     assert "/healthz" in program
 
 
+def test_the_image_can_back_up_the_postgresql_of_compose() -> None:
+    server = re.fullmatch(r"postgres:(\d+)", _compose()["services"]["postgres"]["image"])
+    client = re.search(r"postgresql-client-(\d+)", (DEPLOY / "Dockerfile").read_text())
+    assert server is not None
+    assert client is not None, "pg_dump is part of no Python image"
+    assert int(client[1]) >= int(server[1])
+
+
 def test_every_setting_the_deployment_names_is_one_the_code_reads() -> None:
     known = set(SETTING.findall((ROOT / "control_plane/platform/settings.py").read_text()))
     in_image = re.findall(r"^(?:ENV|   ) ([A-Z_]+)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)

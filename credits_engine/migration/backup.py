@@ -37,6 +37,12 @@ def backup(database_url: str, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def require_programs(database_url: str) -> None:
+    """Raise CopyError where a program that copies this kind of database is not installed."""
+    if make_url(database_url).get_backend_name() == "postgresql":
+        _program("pg_dump")
+
+
 def restore(database_url: str, path: Path) -> None:
     """Make the database what the copy is, all of it or nothing. Raises CopyError."""
     if not path.is_file():

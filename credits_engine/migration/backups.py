@@ -6,16 +6,17 @@ from pathlib import Path
 
 import structlog
 from flask import Flask
-from prometheus_client import Metric
+from prometheus_client import Counter, Metric
 from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform import clock
+from control_plane.platform import clock, start_checks
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import telemetry
 from control_plane.platform.runtime import jobs
+from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import current
 from credits_engine.migration import backup
 from credits_engine.migration.backup import CopyError
@@ -26,6 +27,8 @@ LOOK_SECONDS = 300.0
 FILE_NAME = "rollout-%Y%m%dT%H%M%SZ.backup"
 EARLY = timedelta(seconds=LOOK_SECONDS)
 """A look comes this late at most, so a backup may be this early: a daily one stays at its hour."""
+
+FAILURES = Counter("rollout_backup_failures", "Scheduled backups that could not be made; tried again each 5 minutes.")
 
 log = structlog.get_logger()
 
@@ -83,7 +86,22 @@ def check(now: datetime) -> None:
             for at in outdated(list(_scheduled(folder)), settings.backup_count):
                 _scheduled(folder)[at].unlink(missing_ok=True)
     except (CopyError, OSError) as error:
-        log.exception("backup.failed", cause=str(error))
+        _count_failure(error)
+
+
+def _count_failure(error: Exception) -> None:
+    FAILURES.inc()
+    log.error("backup.failed", cause=str(error))
+
+
+def require_programs() -> None:
+    """Raise SettingsError where backups are to be made by a program that is not there."""
+    settings = current()
+    try:
+        if settings.backup_dir:
+            backup.require_programs(settings.direct_url)
+    except CopyError as error:
+        raise SettingsError(f"BACKUP_DIR is set, but no backup can be made: {error}") from error
 
 
 def collect() -> Iterator[Metric]:
@@ -97,6 +115,7 @@ def collect() -> Iterator[Metric]:
 
 def init_app(app: Flask) -> None:
     """Put the backups on the leader's schedule and their age into each scrape."""
+    start_checks.register(app, require_programs)
     jobs.run_on_leader(app, LOOK_SECONDS, "back-up", lambda now, _term: check(now))
     telemetry.collect_at_scrape(app, collect)
 

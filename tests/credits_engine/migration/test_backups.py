@@ -9,13 +9,16 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from control_plane.platform import start_checks
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
+from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 from credits_engine.migration import backup, backups
 from credits_engine.migration.backup import open_copy
-from credits_engine.migration.backups import check, is_due, outdated
+from credits_engine.migration.backups import FAILURES, check, is_due, outdated
 from tests import postgres
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -97,10 +100,24 @@ def test_a_disk_that_takes_nothing_costs_no_backup_that_is_there(
 
     with app.app_context():
         check(NOW)
-        before = made()
+        before, failures = made(), FAILURES._value.get()
         monkeypatch.setattr(backup, "backup", full)
-        check(NOW + 2 * DAY)
+        with capture_logs() as events:
+            check(NOW + 2 * DAY)
     assert made() == before
+    assert FAILURES._value.get() == failures + 1
+    assert [(each["event"], each["cause"]) for each in events] == [("backup.failed", "No space left on device.")]
+
+
+@pytest.mark.database("postgresql")
+def test_a_server_that_is_to_back_up_by_a_program_that_is_missing_says_so_at_its_start(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_checks.run(app)
+    monkeypatch.setenv("PATH", "")
+    said = "BACKUP_DIR is set, but no backup can be made: pg_dump is not installed"
+    with pytest.raises(SettingsError, match=said):
+        start_checks.run(app)
 
 
 @pytest.mark.database("sqlite")
