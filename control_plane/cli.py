@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import click
+import structlog
 from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -33,10 +35,10 @@ from control_plane.platform.runtime.cli_support import (
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import cli as rollout_commands
-from control_plane.rollouts.cli_options import (
-    line,
-)
+from control_plane.rollouts.cli_options import line
 from control_plane.rollouts.environment_variable import variable_notice
+
+log = structlog.get_logger()
 
 
 class CommandLine(click.Group):
@@ -78,13 +80,21 @@ def serve_command() -> None:
     check_port(settings)
     prometheus_multiprocess.set_up(settings)
     command_server.start(wire.address(os.environ), run)
-    lines = [f"Page      http://{settings.host}:{settings.port}", *_prepare(settings), "Stop      Ctrl-C"]
-    click.echo("\n".join(lines))
-    sys.stdout.flush()
+    _announce({"page": f"http://{settings.host}:{settings.port}", **_prepare(settings)}, settings)
     serve(settings)
 
 
-def _prepare(settings: Settings) -> list[str]:
+def _announce(facts: Mapping[str, str], settings: Settings) -> None:
+    """Say what begins: to people in lines, to whatever reads JSON as one event of the log."""
+    if settings.log_format == "json":
+        log.info("server.starting", **facts)
+        return
+    lines = {**facts, "stop": "Ctrl-C"}.items()
+    click.echo("\n".join(f"{name.replace('_', ' ').capitalize():<10}{text}" for name, text in lines))
+    sys.stdout.flush()
+
+
+def _prepare(settings: Settings) -> dict[str, str]:
     """Check and make what a start needs; returns what there is to tell. The application ends with it.
 
     Each worker makes its own, in the memory that this one leaves.
@@ -92,24 +102,32 @@ def _prepare(settings: Settings) -> list[str]:
     try:
         app = create_app(settings)
         start_checks.run(app)
-        return [f"Alerts    {settings.alerts_file}", *_set_up(app, settings)]
+        return {"alerts": str(settings.alerts_file), **_set_up(app, settings)}
     except OperationalError:
         if not any(settings.flags_backup_dir.glob("*")):
             raise
-        return ["Database  can't be reached; flags are served from the last backup until it answers"]
+        return {"database": "can't be reached; flags are served from the last backup until it answers"}
 
 
-def _set_up(app: Flask, settings: Settings) -> list[str]:
+def _set_up(app: Flask, settings: Settings) -> dict[str, str]:
     """Make what a first start needs; returns what there is to tell."""
     with app.app_context():
         with database.transaction() as session:
             made = bootstrap.bootstrap(session, clock.now())
             stands = line(rollouts.find(session, FLAG))
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
-    password = made.owner_password
-    sign_in = f"Sign in   owner / {password}   (shown once; `rollout account add` makes more people)"
     notice = variable_notice(FLAG, settings)
-    return [*([sign_in] if password else []), f"Rollout   {stands}", *([f"Note      {notice}"] if notice else [])]
+    found = {"sign_in": _sign_in(made.owner_password, settings), "rollout": stands, "note": notice}
+    return {name: text for name, text in found.items() if text}
+
+
+def _sign_in(password: str | None, settings: Settings) -> str | None:
+    """Say how the first owner signs in. A log that programs read is stored and shown to many: no password goes there."""
+    if password is None:
+        return None
+    if settings.log_format == "json":
+        return "`rollout account password owner` prints a password for the first account, owner"
+    return f"owner / {password}   (shown once; `rollout account add` makes more people)"
 
 
 @rollout.command("support-bundle")

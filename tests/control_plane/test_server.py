@@ -1,6 +1,7 @@
 """Serving for real: a first start, a second one, a taken port, and a stop that ends open streams."""
 
 import http.client
+import json
 import os
 import signal
 import sqlite3
@@ -30,6 +31,18 @@ def test_the_first_start_shows_a_password_once_and_the_second_changes_nothing(tm
     assert "ENABLE_CREDITS_V2: Development and staging, 100 %, running" in first
     assert "Sign in" not in second
     assert "ENABLE_CREDITS_V2: Development and staging, 100 %, running" in second
+
+
+def test_a_log_of_json_is_nothing_else_and_holds_no_password(tmp_path: Path) -> None:
+    with serving(tmp_path, LOG_FORMAT="json") as served:
+        first = served.log.read_text()
+        settings = {"PATH": os.environ["PATH"], "INSTANCE_DIR": str(tmp_path)}
+        subprocess.run([COMMAND, "account", "password", "owner"], env=settings, capture_output=True, check=True)
+    events = [json.loads(line) for line in served.log.read_text().splitlines()]
+    (start,) = [each for each in events if each["event"] == "server.starting"]
+    assert start["page"] == served.url
+    assert start["sign_in"] == "`rollout account password owner` prints a password for the first account, owner"
+    assert "owner / " not in first
 
 
 def test_a_taken_port_is_said_in_one_sentence(tmp_path: Path) -> None:
