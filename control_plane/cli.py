@@ -122,7 +122,7 @@ def _set_up(app: Flask, settings: Settings) -> dict[str, str]:
 
 
 def _sign_in(password: str | None, settings: Settings) -> str | None:
-    """Say how the first owner signs in. A log that programs read is stored and shown to many: no password goes there."""
+    """Say how the first owner signs in. A log for programs is stored and shown to many: no password goes there."""
     if password is None:
         return None
     if settings.log_format == "json":
