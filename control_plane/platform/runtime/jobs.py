@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from flask import Flask
@@ -44,6 +44,13 @@ Job = Callable[[datetime, int], None]
 """Called with the present and the leader's fencing term, inside an application context."""
 
 
+class _Outage(NamedTuple):
+    """The runs of a job that an outage of the database has failed, one after the other, and why the last one did."""
+
+    cause: str
+    runs: int
+
+
 class Jobs:
     """The registered work of one application and the scheduler that runs it once started."""
 
@@ -61,6 +68,7 @@ class Jobs:
         self._leads_until = 0.0
         self._lead_failure: str | None = None
         self._beating_since: float | None = None
+        self._outages: dict[str, _Outage] = {}
 
     @property
     def lead_failure(self) -> str | None:
@@ -152,7 +160,7 @@ class Jobs:
             self._call(name, lambda now: job(now, term))
 
     def _call(self, name: str, job: Callable[[datetime], None]) -> None:
-        """Run the job; a run that fails is logged and does not end the schedule."""
+        """Run the job; one that fails is logged and does not end the schedule."""
         with self._app.app_context():
             try:
                 if name == LEAD:
@@ -160,23 +168,34 @@ class Jobs:
                 job(clock.now())
                 if name == LEAD:
                     self._lead_failure = None
+                self._log_recovery(name)
             except Exception as error:
                 # Without a heartbeat somebody else may lead in a moment: stop leading now rather than when the lease is
                 # seen to end.
                 if name == LEAD:
                     self._term, self._lead_failure = None, errors.outage_of(error)
-                _log_failure(name, error)
+                self._log_failure(name, error)
             finally:
                 if name == LEAD:
                     self._beating_since = None
 
+    def _log_failure(self, name: str, error: Exception) -> None:
+        """Log a defect with its traceback, and an outage of the database in one line until its cause is another one.
 
-def _log_failure(name: str, error: Exception) -> None:
-    """Log an outage of the database in one line, for it comes again each second, and a defect with its traceback."""
-    if is_transient(error):
-        log.error("job.failed", job=name, error=type(error).__name__, cause=errors.outage_of(error))
-    else:
-        log.exception("job.failed", job=name, error=type(error).__name__)
+        Some twenty jobs meet an outage again each few seconds, and would hide everything else.
+        """
+        if not is_transient(error):
+            log.exception("job.failed", job=name, error=type(error).__name__)
+            return
+        cause, before = errors.outage_of(error), self._outages.get(name)
+        self._outages[name] = _Outage(cause, 1 + (before.runs if before else 0))
+        if before is None or before.cause != cause:
+            log.error("job.failed", job=name, error=type(error).__name__, cause=cause)
+
+    def _log_recovery(self, name: str) -> None:
+        outage = self._outages.pop(name, None)
+        if outage is not None:
+            log.info("job.recovered", job=name, failed_runs=outage.runs)
 
 
 def _started(rare: Iterable[Work]) -> "BackgroundScheduler":

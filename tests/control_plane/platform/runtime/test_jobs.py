@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -184,3 +185,19 @@ def test_an_outage_takes_one_line_of_the_log_and_a_defect_its_traceback(
         Jobs(app)._call("work", fail)
     (line,) = (each for each in said if each["event"] == "job.failed")
     assert (line.get("cause"), line.get("exc_info")) == (cause, True if cause is None else None)
+
+
+def test_an_outage_is_logged_once_for_each_cause_and_its_end_with_what_it_took(app: Flask) -> None:
+    ends = [ConnectionError(), ConnectionError(), LockNotAvailable(), ConnectionError(), None, None]
+
+    def run(_now: datetime) -> None:
+        if (end := ends.pop(0)) is not None:
+            raise OperationalError("UPDATE", {}, end)
+
+    found = Jobs(app)
+    with capture_logs() as said:
+        while ends:
+            found._call("work", run)
+    reached = ("job.failed", "it can't be reached")
+    events = [(each["event"], each.get("cause", each.get("failed_runs"))) for each in said]
+    assert events == [reached, ("job.failed", "a lock is held by somebody else"), reached, ("job.recovered", 4)]
