@@ -42,7 +42,7 @@ def server() -> Iterator[CrashableServer]:
         folder.chmod(0o777)
         with psycopg.connect(found.url, autocommit=True) as owner:
             owner.execute("ALTER SYSTEM SET archive_mode = 'on'")
-            owner.execute(f"ALTER SYSTEM SET archive_command = 'cp %p {folder}/%f'")  # type: ignore[arg-type]
+            owner.execute(f"ALTER SYSTEM SET archive_command = 'cp %p {folder}/%f'")
         found.kill()
         found.start()
         yield found
