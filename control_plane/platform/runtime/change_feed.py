@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-import structlog
 from flask import Flask
 from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db import direct
+from control_plane.platform.db import direct, errors
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
 from control_plane.platform.db.sqlite_reader import SqliteReader
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import Change
+from control_plane.platform.runtime.outage_log import OutageLog
 
 CHANNEL = "rollout_change"
 ORDER_LOCK = 7_210_001
@@ -32,8 +32,6 @@ UNUSED_SECONDS = 2.0
 STOP_SECONDS = 0.5
 
 NEWEST = select(func.coalesce(func.max(Change.id), literal_column("0")))
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +166,7 @@ class ChangeFeed:
     def _follow(self) -> None:
         with self._app.app_context():
             dialect, url = db.engine.dialect.name, db.engine.url
+            outage = OutageLog("change_feed.unreachable", "change_feed.reached")
             reader = SqliteReader(url.database if dialect == "sqlite" else None, str(NEWEST))
             while not self._stopped:
                 # Cleared before reading: a commit that comes while we read sets it again, and the wait below returns at
@@ -176,9 +175,10 @@ class ChangeFeed:
                 try:
                     if reader.read() != self._revision:
                         self.refresh()
+                    outage.success()
                 except SQLAlchemyError as error:
                     # The last good state stays in force; following goes on when the database is back.
-                    log.warning("change_feed.unreachable", error=type(error).__name__)
+                    outage.failure(error, errors.outage_of(error))
                 self._nudge.wait((POLL_SECONDS if self._is_used() else UNUSED_POLL_SECONDS)[dialect])
             reader.close()
 
@@ -188,17 +188,19 @@ class ChangeFeed:
     def _listen(self) -> None:
         with self._app.app_context():
             arguments = direct.listen_arguments()
+        outage = OutageLog("change_feed.listen_lost", "change_feed.listening")
         while not self._stopped:
             try:
                 with psycopg.connect(**arguments) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
+                    outage.success()
                     # What was committed while nobody listened sent its notification to nobody.
                     self._nudge.set()
                     while not self._stopped:
                         for _ in connection.notifies(timeout=1.0, stop_after=1):
                             self._nudge.set()
             except psycopg.Error as error:
-                log.warning("change_feed.listen_lost", error=type(error).__name__)
+                outage.failure(error, errors.outage_of(error))
                 time.sleep(1.0)
 
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask
@@ -20,6 +20,7 @@ from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.problems import is_transient
 from control_plane.platform.runtime import leases
+from control_plane.platform.runtime.outage_log import OutageLog
 from control_plane.platform.runtime.schedule import Schedule, Work
 
 LEADER = "leader"
@@ -44,13 +45,6 @@ Job = Callable[[datetime, int], None]
 """Called with the present and the leader's fencing term, inside an application context."""
 
 
-class _Outage(NamedTuple):
-    """The runs of a job that an outage of the database has failed, one after the other, and why the last one did."""
-
-    cause: str
-    runs: int
-
-
 class Jobs:
     """The registered work of one application and the scheduler that runs it once started."""
 
@@ -68,7 +62,7 @@ class Jobs:
         self._leads_until = 0.0
         self._lead_failure: str | None = None
         self._beating_since: float | None = None
-        self._outages: dict[str, _Outage] = {}
+        self._outages: dict[str, OutageLog] = {}
 
     @property
     def lead_failure(self) -> str | None:
@@ -168,7 +162,8 @@ class Jobs:
                 job(clock.now())
                 if name == LEAD:
                     self._lead_failure = None
-                self._log_recovery(name)
+                if outage := self._outages.get(name):
+                    outage.success()
             except Exception as error:
                 # Without a heartbeat somebody else may lead in a moment: stop leading now rather than when the lease is
                 # seen to end.
@@ -180,22 +175,12 @@ class Jobs:
                     self._beating_since = None
 
     def _log_failure(self, name: str, error: Exception) -> None:
-        """Log a defect with its traceback, and an outage of the database in one line until its cause is another one.
-
-        Some twenty jobs meet an outage again each few seconds, and would hide everything else.
-        """
-        if not is_transient(error):
+        """Log a defect with its traceback, and an outage of the database once."""
+        if is_transient(error):
+            outage = self._outages.setdefault(name, OutageLog("job.failed", "job.recovered", job=name))
+            outage.failure(error, errors.outage_of(error))
+        else:
             log.exception("job.failed", job=name, error=type(error).__name__)
-            return
-        cause, before = errors.outage_of(error), self._outages.get(name)
-        self._outages[name] = _Outage(cause, 1 + (before.runs if before else 0))
-        if before is None or before.cause != cause:
-            log.error("job.failed", job=name, error=type(error).__name__, cause=cause)
-
-    def _log_recovery(self, name: str) -> None:
-        outage = self._outages.pop(name, None)
-        if outage is not None:
-            log.info("job.recovered", job=name, failed_runs=outage.runs)
 
 
 def _started(rare: Iterable[Work]) -> "BackgroundScheduler":

@@ -199,5 +199,5 @@ def test_an_outage_is_logged_once_for_each_cause_and_its_end_with_what_it_took(a
         while ends:
             found._call("work", run)
     reached = ("job.failed", "it can't be reached")
-    events = [(each["event"], each.get("cause", each.get("failed_runs"))) for each in said]
+    events = [(each["event"], each.get("cause", each.get("failures"))) for each in said]
     assert events == [reached, ("job.failed", "a lock is held by somebody else"), reached, ("job.recovered", 4)]
