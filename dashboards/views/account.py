@@ -1,6 +1,5 @@
 """One's own account: a password of one's choice, a second factor beside it, and passkeys in its place."""
 
-import segno
 from flask import Response, flash, jsonify, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
@@ -67,6 +66,8 @@ def end_other_sessions() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def begin_second_factor() -> ResponseReturnValue:
     """Show a new secret for a device to read; it counts once a code of the device has proved that it did."""
+    import segno  # noqa: PLC0415 - only who sets up a second factor needs a picture
+
     person = _person()
     secret = cookie[SETUP] = second_factor.new_secret()
     address = second_factor.address(person, secret)

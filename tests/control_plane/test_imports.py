@@ -26,6 +26,14 @@ UNUSED = {
     "control_plane.gateway": "nothing is served",
     "control_plane.server": "nothing is served",
 }
+RARE = {
+    "authlib": "nobody signs in by a provider",
+    "cryptography": "nothing is sealed or proved",
+    "fido2": "nobody shows a passkey",
+    "jwt": "no user of the product asks",
+    "segno": "no picture is drawn",
+}
+"""Memory of each worker, which most installations need never."""
 READING = (
     ("status",),
     ("audit", "verify"),
@@ -40,6 +48,15 @@ try:
     main()
 except SystemExit as ended:
     assert ended.code == 0, ended.code
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+SERVER = """
+import json, sys
+from control_plane.app import create_app
+create_app()
+import control_plane.server
 print(json.dumps(sorted(sys.modules)))
 """
 
@@ -62,9 +79,18 @@ def test_a_command_of_a_package_is_found_though_nothing_of_it_was_loaded(
     assert {"flags.cli", "credits_engine.cli", "alerts.cli"} <= loaded, "they extend each other's groups"
 
 
-def _modules(console: dict[str, str], command: tuple[str, ...], folder: Path) -> set[str]:
+def test_a_worker_loads_what_few_people_need_when_they_need_it(
+    rollout: Run, console: dict[str, str], tmp_path: Path
+) -> None:
+    assert rollout("plan").returncode == 0
+    loaded = _modules(console, (), tmp_path, program=SERVER)
+    assert "dashboards.views.account" in loaded
+    assert sorted(loaded & RARE.keys()) == []
+
+
+def _modules(console: dict[str, str], command: tuple[str, ...], folder: Path, *, program: str = PROGRAM) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *command],
+        [sys.executable, "-c", program, *command],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)} | console,
         capture_output=True,
         text=True,

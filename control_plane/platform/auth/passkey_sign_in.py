@@ -48,7 +48,7 @@ def sign_in(credential: str, *, now: datetime) -> Person:
 
 
 def _proved(state: passkeys.State, credential: str, now: datetime) -> Person | None:
-    number = passkeys.claimed_id(credential) or session.get("proved")
+    number = passkeys.claimed_id(credential, host=request.host) or session.get("proved")
     if not isinstance(number, int):
         return None
     with transaction() as database_session:

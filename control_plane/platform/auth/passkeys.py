@@ -4,26 +4,13 @@ It proves both what somebody has and who they are, so it needs no password, and 
 factor. Only its public key is kept here.
 """
 
-import json
 import re
 import secrets
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fido2.server import Fido2Server
-from fido2.utils import websafe_decode, websafe_encode
-from fido2.webauthn import (
-    AttestationConveyancePreference,
-    AttestedCredentialData,
-    AuthenticationResponse,
-    PublicKeyCredentialRpEntity,
-    PublicKeyCredentialUserEntity,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
@@ -33,19 +20,18 @@ from control_plane.platform.problems import Problem
 
 PASSKEYS_MAX = 20
 NAME_CHARACTERS = 40
-CREDENTIAL_CHARACTERS = 20_000
-ID_BYTES_MAX = 1023
-"""As WebAuthn has it; whoever has a passkey is read with each of their requests."""
 HANDLE = re.compile(rb"[1-9][0-9]{0,17}")
 """The id of a person: no larger than databases have one."""
 QUESTION_SECONDS = 300
 """How long a question may be answered."""
 ANSWERS_MAX = 100
 """So many answers of one passkey count within that time, since each is remembered until then."""
-SITE_NAME = "Rollout"
 
 State = Mapping[str, Any]
 """What the server remembers of a question that it asked: its challenge."""
+
+if TYPE_CHECKING:
+    from control_plane.platform.auth.relying_party import RelyingParty
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +45,7 @@ class RegistrationAnswer:
 
 def registration(person: Person, host: str) -> tuple[dict[str, object], State]:
     """Return what the browser is asked in order to make a passkey for `host`, and what must be remembered of it."""
-    user = PublicKeyCredentialUserEntity(name=person.username, id=_handle(person), display_name=person.username)
-    options, state = _server(host).register_begin(
-        user,
-        _credentials(person),
-        resident_key_requirement=ResidentKeyRequirement.REQUIRED,
-        user_verification=UserVerificationRequirement.REQUIRED,
-    )
-    return dict(options)["publicKey"], state
+    return _relying_party(host).begin_registration(person.username, _handle(person), _public_keys(person.passkeys))
 
 
 def add(session: Session, person: Person, answer: RegistrationAnswer, *, name: str, now: datetime) -> Passkey:
@@ -79,19 +58,15 @@ def add(session: Session, person: Person, answer: RegistrationAnswer, *, name: s
     if len(known) >= PASSKEYS_MAX:
         raise Problem(409, "TOO_MANY_PASSKEYS", f"There are {PASSKEYS_MAX} passkeys already; remove one first.")
     try:
-        server = _server(answer.host)
-        data = server.register_complete(answer.state, _parsed(answer.credential)).credential_data
+        proved = _relying_party(answer.host).complete_registration(answer.state, answer.credential)
     except Exception as error:  # whatever is wrong with what a stranger sent, it proves nothing
-        detail = "The device's answer does not fit; begin again."
-        raise Problem(422, "WRONG_PASSKEY", detail) from error
-    if data is None or len(data.credential_id) > ID_BYTES_MAX:
-        raise Problem(422, "WRONG_PASSKEY", "The device's answer does not fit; begin again.")
-    if any(each.id == websafe_encode(data.credential_id) for each in known):
+        raise Problem(422, "WRONG_PASSKEY", "The device's answer does not fit; begin again.") from error
+    if any(each.id == proved.id for each in known):
         raise Problem(422, "WRONG_PASSKEY", "The device has a passkey for this account already.")
     made = Passkey(
-        id=websafe_encode(data.credential_id),
+        id=proved.id,
         name=_readable(name) or "Passkey",
-        public_key=b64encode(data).decode(),
+        public_key=proved.public_key,
         signatures=0,
         added_at=now,
     )
@@ -103,16 +78,13 @@ def add(session: Session, person: Person, answer: RegistrationAnswer, *, name: s
 
 def question(person: Person | None, host: str) -> tuple[dict[str, object], State]:
     """Return what a browser is asked to prove who somebody is: `person`, or whoever the device says that they are."""
-    options, state = _server(host).authenticate_begin(
-        _credentials(person) if person else None, user_verification=UserVerificationRequirement.REQUIRED
-    )
-    return dict(options)["publicKey"], state
+    return _relying_party(host).begin_authentication(_public_keys(person.passkeys) if person else None)
 
 
-def claimed_id(credential: str) -> int | None:
+def claimed_id(credential: str, *, host: str) -> int | None:
     """Return the id of the person whom the answer speaks of; None where it names nobody."""
     try:
-        handle = AuthenticationResponse.from_dict(_parsed(credential)).response.user_handle
+        handle = _relying_party(host).user_handle(credential)
         return int(handle) if handle and HANDLE.fullmatch(handle) else None
     except Exception:  # as above
         return None
@@ -122,14 +94,12 @@ def check(session: Session, person: Person, state: State, credential: str, *, ho
     """Return whether the answer was signed by a passkey of `person`, for the first time; its use is noted."""
     known = account_store.passkeys(session, person.id)
     try:
-        parsed = _parsed(credential)
-        proved = _server(host).authenticate_complete(state, [_data(each) for each in known], parsed)
-        signatures = AuthenticationResponse.from_dict(parsed).response.authenticator_data.counter
+        proved = _relying_party(host).complete_authentication(state, _public_keys(known), credential)
     except Exception:  # as above
         return False
-    used = next(each for each in known if each.id == websafe_encode(proved.credential_id))
+    used = next(each for each in known if each.id == proved.id)
     # A device that counts its signatures never counts backwards: this one was copied.
-    if (used.signatures or signatures) and signatures <= used.signatures:
+    if (used.signatures or proved.signatures) and proved.signatures <= used.signatures:
         _audit(session, "refuse", person, now=now, after={"name": used.name, "reason": "It was copied."})
         return False
     # Most devices count nothing, and a cookie that somebody kept holds its question still: so it is known here, too.
@@ -137,7 +107,7 @@ def check(session: Session, person: Person, state: State, credential: str, *, ho
     if state["challenge"] in answered or len(answered) >= ANSWERS_MAX:
         return False
     answered[state["challenge"]] = now.timestamp()
-    after = replace(used, signatures=signatures, used_at=now, answered=answered)
+    after = replace(used, signatures=proved.signatures, used_at=now, answered=answered)
     account_store.set_passkeys(session, person.id, [after if each is used else each for each in known])
     return True
 
@@ -157,15 +127,10 @@ def remove(session: Session, person: Person, passkey_id: str, *, now: datetime) 
     return found
 
 
-def _server(host: str) -> Fido2Server:
-    """Return the party that a browser at `host` talks to; no answer that was made for another origin counts."""
-    site = PublicKeyCredentialRpEntity(name=SITE_NAME, id=host.rpartition(":")[0] if ":" in host else host)
-    # The scheme stays out of it, as in `csrf`: browsers make passkeys over https or for localhost alone.
-    return Fido2Server(
-        site,
-        attestation=AttestationConveyancePreference.NONE,
-        verify_origin=lambda origin: origin.partition("://")[2] == host,
-    )
+def _relying_party(host: str) -> "RelyingParty":
+    from control_plane.platform.auth.relying_party import RelyingParty  # noqa: PLC0415 - heavy, and rarely needed
+
+    return RelyingParty(host)
 
 
 def _readable(name: str) -> str:
@@ -177,22 +142,8 @@ def _handle(person: Person) -> bytes:
     return str(person.id).encode()
 
 
-def _credentials(person: Person) -> Sequence[AttestedCredentialData]:
-    return [_data(each) for each in person.passkeys]
-
-
-def _data(passkey: Passkey) -> AttestedCredentialData:
-    return AttestedCredentialData(b64decode(passkey.public_key))
-
-
-def _parsed(credential: str) -> dict[str, object]:
-    if len(credential) > CREDENTIAL_CHARACTERS:
-        raise ValueError("That is too long for a passkey's answer.")
-    found = json.loads(credential)
-    if not isinstance(found, dict):
-        raise TypeError("A passkey's answer is an object.")
-    websafe_decode(found["rawId"])
-    return found
+def _public_keys(passkeys: Sequence[Passkey]) -> Sequence[str]:
+    return [each.public_key for each in passkeys]
 
 
 def _audit(session: Session, verb: str, person: Person, *, now: datetime, after: Mapping[str, object]) -> None:

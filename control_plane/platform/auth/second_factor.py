@@ -10,9 +10,9 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pyotp
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
@@ -21,6 +21,9 @@ from control_plane.platform.auth.account_store import SecondFactor
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 ISSUER = "Rollout"
 STEP_SECONDS = 30
@@ -122,13 +125,17 @@ def _step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None
 
 def _secret(sealed: str) -> str:
     """Return the secret itself; empty where it was sealed with a key that is known no more."""
+    from cryptography.fernet import InvalidToken  # noqa: PLC0415 - heavy, and only who has such a device needs it
+
     try:
         return _cipher().decrypt(sealed.encode()).decode()
     except InvalidToken:
         return ""
 
 
-def _cipher() -> MultiFernet:
+def _cipher() -> "MultiFernet":
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - as above
+
     # Whoever reads the database, or a backup of it, must not be able to make codes.
     keys = (hmac.digest(secret.encode(), PURPOSE, "sha256") for secret in current().secret_keys)
     return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])

@@ -16,7 +16,7 @@ from jwt.algorithms import RSAAlgorithm
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
-from credits_engine.api.product_users import LEEWAY_SECONDS
+from credits_engine.api.user_tokens import LEEWAY_SECONDS
 from tests.applications import application
 from tests.credits_engine.conftest import Consumer
 
