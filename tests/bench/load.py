@@ -3,6 +3,7 @@
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -86,12 +87,13 @@ def load(
     waiting = selectors.DefaultSelector()
     for connection in open_ones:
         waiting.register(connection.socket, selectors.EVENT_READ, connection)
-    idle, times, statuses, sent = list(open_ones), list[float](), set[int](), 0
+    # In turn: one that is never used would be closed by the server, as any client's is.
+    idle, times, statuses, sent = deque(open_ones), list[float](), set[int](), 0
     begun = time.perf_counter()
     while (now := time.perf_counter()) < begun + seconds or len(idle) < connections:
         due = (now - begun) * per_second if per_second else float("inf")
         while idle and sent < due and now < begun + seconds:
-            idle.pop().send(encoded[sent % len(encoded)])
+            idle.popleft().send(encoded[sent % len(encoded)])
             sent += 1
         for key, _ in waiting.select(0.0005):
             status = key.data.receive()
