@@ -28,7 +28,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import (
     CommandFailed,
     echo_result,
-    in_application,
+    in_application_without_database,
     in_new_application,
     json_option,
 )
@@ -133,7 +133,7 @@ def _sign_in(password: str | None, settings: Settings) -> str | None:
 @rollout.command("support-bundle")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @json_option
-@in_application
+@in_application_without_database
 def support_bundle_command(*, path: Path, as_json: bool) -> None:
     """Write versions, settings, readiness and rollouts to PATH, a ZIP without secrets or people."""
     try:

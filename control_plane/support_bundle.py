@@ -70,7 +70,8 @@ def _visible(name: str, value: object) -> object:
 def _documents(now: datetime) -> Iterator[tuple[str, object]]:
     yield "versions", {"at": now, **_versions()}
     yield "settings", visible_settings(current())
-    sections: Mapping[str, Section] = {"database": _database, "readiness": _readiness, "rollouts": _rollouts}
+    yield "readiness", health.checks()
+    sections: Mapping[str, Section] = {"database": _database, "rollouts": _rollouts}
     for name, section in {**sections, **SECTIONS.get()}.items():
         try:
             with read_only() as session:
@@ -103,10 +104,6 @@ def _database(session: Session, now: datetime) -> dict[str, object]:
         "behind_pooler": current().has_pooler,
         "host_clock_ahead_seconds": round((clock.host_time() - current_time(session)).total_seconds(), 1),
     }
-
-
-def _readiness(_session: Session, _now: datetime) -> dict[str, str]:
-    return health.checks()
 
 
 def _rollouts(session: Session, now: datetime) -> list[dict[str, object]]:

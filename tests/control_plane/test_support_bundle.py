@@ -19,6 +19,8 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import service
 from tests import outages, people
+from tests.control_plane.conftest import Run
+from tests.processes import free_port
 
 SECRET = "zY8-not-to-be-seen-Qw3"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -84,4 +86,12 @@ def test_a_database_that_is_away_costs_only_the_parts_that_need_it(app: Flask, t
         support_bundle.write(path, NOW)
     found = read(path)
     assert found["rollouts"] == {"failed": "OperationalError"}
+    assert found["readiness"]["database"] == "failed; the log says why"
     assert found["versions"]["program"]
+
+
+def test_the_command_writes_one_while_nobody_answers_at_the_address(program: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    done = program("support-bundle", str(path), DATABASE_URL=f"postgresql://rollout@127.0.0.1:{free_port()}/rollout")
+    assert done.returncode == 0, done.stderr
+    assert read(path)["database"] == {"failed": "OperationalError"}

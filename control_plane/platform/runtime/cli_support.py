@@ -53,8 +53,10 @@ def actor() -> str:
     return f"{CONSOLE}{name}"
 
 
-def application(*, may_create_database: bool = False) -> Flask:
+def application(*, may_create_database: bool = False, needs_database: bool = True) -> Flask:
     """Make the application on this console's settings, without background threads.
+
+    Without `needs_database` one that can't be reached is no reason to fail.
 
     Raises SettingsError where SQLite has no database yet, unless it may be created: an emergency stop in the wrong
     folder would otherwise stop a new, empty installation and report success. Nor is a secret key made then: a command
@@ -68,14 +70,19 @@ def application(*, may_create_database: bool = False) -> Flask:
             "`rollout serve` or `rollout db upgrade` makes a new one."
         )
     # By name: the application stands above the platform.
-    app = import_module("control_plane.app").create_app(settings, has_pages=False)
+    app = import_module("control_plane.app").create_app(settings, has_pages=False, schema_may_wait=not needs_database)
     assert isinstance(app, Flask)
     return app
 
 
 def in_application(command: Callable[..., object]) -> Callable[..., object]:
     """Run a command inside an application context; what it counted reaches the guard, as no schedule runs here."""
-    return _in_application(command, may_create_database=False)
+    return _in_application(command)
+
+
+def in_application_without_database(command: Callable[..., object]) -> Callable[..., object]:
+    """Run a command like `in_application`, also while the database can't be reached."""
+    return _in_application(command, needs_database=False)
 
 
 def in_new_application(command: Callable[..., object]) -> Callable[..., object]:
@@ -83,10 +90,12 @@ def in_new_application(command: Callable[..., object]) -> Callable[..., object]:
     return _in_application(command, may_create_database=True)
 
 
-def _in_application(command: Callable[..., object], *, may_create_database: bool) -> Callable[..., object]:
+def _in_application(
+    command: Callable[..., object], *, may_create_database: bool = False, needs_database: bool = True
+) -> Callable[..., object]:
     @wraps(command)
     def run(*arguments: object, **options: object) -> object:
-        with application(may_create_database=may_create_database).app_context():
+        with application(may_create_database=may_create_database, needs_database=needs_database).app_context():
             try:
                 return command(*arguments, **options)
             finally:
