@@ -6,7 +6,8 @@ ever gives up. Whoever waits for it would wait until somebody ends it: requests,
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +39,7 @@ class ResponsivenessCheck:
     """Asks a server for a login where statements wait for it, and closes their connections where it gives no answer."""
 
     def __init__(self, engine: Engine) -> None:
-        self._connections: set[Driver] = set()
+        self._addresses: dict[Driver, Address] = {}
         self._waiting: set[Driver] = set()
         event.listen(engine, "connect", self._add)
 
@@ -46,19 +47,20 @@ class ResponsivenessCheck:
         """Look once. A statement that two looks found under way is worth a login, which a healthy server answers."""
         waiting = {each for each in self._open() if _is_waiting(each)}
         twice, self._waiting = waiting & self._waiting, waiting
-        for address in {_address(each) for each in twice}:
+        for address in {self._addresses[each] for each in twice}:
             if not answers(address):
-                ended = [each for each in twice if _address(each) == address and _shut_down(each)]
+                ended = [each for each in twice if self._addresses[each] == address and _shut_down(each)]
                 log.error("database.unresponsive", host=address[0], port=address[1], statements_ended=len(ended))
 
-    def _open(self) -> Iterable[Driver]:
-        # Copied at once, since connections are made meanwhile.
-        known = list(self._connections)
-        self._connections.difference_update(each for each in known if each.closed)
-        return known
+    def _open(self) -> Iterator[Driver]:
+        for each in list(self._addresses):  # copied at once, since connections are made meanwhile
+            if each.closed:
+                del self._addresses[each]
+            else:
+                yield each
 
     def _add(self, connection: Driver, _entry: ConnectionPoolEntry) -> None:
-        self._connections.add(connection)
+        self._addresses[connection] = connection.info.host, connection.info.port
 
 
 CHECK = AppState[ResponsivenessCheck]("responsiveness_check")
@@ -93,10 +95,6 @@ def _check(_now: datetime) -> None:
     CHECK.get().check()
 
 
-def _address(connection: Driver) -> Address:
-    return connection.info.host, connection.info.port
-
-
 def _is_waiting(connection: Driver) -> bool:
     return connection.pgconn.transaction_status == TransactionStatus.ACTIVE
 
@@ -113,5 +111,6 @@ def _shut_down(connection: Driver) -> bool:
         # duplicated, the connection, which never opens a second one, would have none any more.
         if connection.closed or not _is_waiting(connection):
             return False
-        end.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it was closed from the other side just now
+            end.shutdown(socket.SHUT_RDWR)
     return True
