@@ -35,6 +35,8 @@ pytestmark = pytest.mark.faults
 AHEAD, BEHIND = timedelta(minutes=5), timedelta(minutes=-5)
 PATIENCE_SECONDS = 60
 SECRET = "the same secret on both of these hosts"
+BEATS = timedelta(seconds=3)
+"""Some heartbeats."""
 HALF = timedelta(minutes=2)
 """So long may a test take before a host that is five minutes off and one that is right look alike."""
 
@@ -50,13 +52,15 @@ def installation(postgresql_url: str, tmp_path: Path) -> Iterator[Installation]:
 
 @contextmanager
 def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
-    """Yield a server on a host whose clock is `apart` from ours."""
+    """Yield a server on a host whose clock is `apart` from ours, until another difference is in its `apart` file."""
     folder.mkdir()
+    set_clock(folder, apart)
     path_of("faketime")
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     shifted = {
         "LD_PRELOAD": str(library),
-        "FAKETIME": f"{apart.total_seconds():+.0f}s",
+        "FAKETIME_TIMESTAMP_FILE": str(folder / "apart"),
+        "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     workers: list[int] = []
@@ -71,6 +75,13 @@ def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
         for worker in workers:
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
+
+
+def set_clock(folder: Path, apart: timedelta) -> None:
+    """Let the clock of that host be `apart` from ours from now on."""
+    new = folder / "apart.new"
+    new.write_text(f"{apart.total_seconds():+.0f}s")
+    new.replace(folder / "apart")
 
 
 def _children(process: int) -> list[int]:
@@ -104,6 +115,23 @@ def test_the_lead_of_such_a_host_ends_soon_after_its_death(
             kill(off.process.pid)
             until(lambda: holder(installation) != first.holder)
             until(lambda: lease(installation, GUARD).term > first.term)  # type: ignore[union-attr]
+
+
+def test_a_host_that_is_set_while_it_serves_leads_on(
+    installation: Installation, postgresql_url: str, tmp_path: Path
+) -> None:
+    with host(tmp_path / "off", postgresql_url, timedelta()):
+        until(lambda: lease(installation, GUARD) is not None)
+        first = holder(installation)
+        for apart in (AHEAD, BEHIND):
+            set_clock(tmp_path / "off", apart)
+            later = beat_until(installation) + BEATS
+            until(lambda later=later: beat_until(installation) > later)  # type: ignore[misc]
+            found = lease(installation, LEADER)
+            assert found is not None
+            assert found.holder == first
+            assert abs(found.expires_at - datetime.now(UTC)) < HALF
+            assert abs(beat_until(installation) - datetime.now(UTC)) < HALF
 
 
 @pytest.mark.parametrize(("apart", "soaked"), [(AHEAD, -HALF), (BEHIND, HALF)])
@@ -157,6 +185,13 @@ def entered(installation: Installation, soaked: timedelta) -> None:
 def lease(installation: Installation, name: str) -> Lease | None:
     with installation.app.app_context(), read_only() as session:
         return session.get(Lease, name)
+
+
+def beat_until(installation: Installation) -> datetime:
+    """Return until when the guard's last heartbeat counts."""
+    found = lease(installation, GUARD)
+    assert found is not None
+    return found.expires_at
 
 
 def holder(installation: Installation) -> str:
