@@ -107,9 +107,8 @@ def decide_advance(
     if unconfirmed:
         reasons.append(unconfirmed.reason)
     for gate in gates:
-        if gate.status is GateStatus.CLOSED:
-            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
-        elif gate.status is GateStatus.UNKNOWN and not rollout.phase.unknown_may_be_approved:
+        reasons += closed_reasons([gate])
+        if gate.status is GateStatus.UNKNOWN and not rollout.phase.unknown_may_be_approved:
             sentence = f"Gate {gate.name} can't tell yet, and the plan lets nobody pass it: {gate.reason}"
             reasons.append(Reason("GATE_UNKNOWN", sentence))
         elif gate.status is GateStatus.UNKNOWN and not approval.strip():
@@ -215,6 +214,15 @@ def _latched(rollout: Rollout) -> list[Reason]:
     if not rollout.latched:
         return []
     return [Reason("ROLLED_BACK", "The rollout is rolled back; re-arm it first.")]
+
+
+def closed_reasons(gates: Iterable[GateResult]) -> list[Reason]:
+    """Return a refusal for each gate that is closed."""
+    return [
+        Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}")
+        for gate in gates
+        if gate.status is GateStatus.CLOSED
+    ]
 
 
 def needs_reason(reason: str) -> list[Reason]:
