@@ -56,8 +56,9 @@ class Loss:
     @property
     def reason(self) -> Reason:
         """The refusal of a change that nobody confirmed."""
-        sentence = f"{self.cause} takes the flag from {self.users:,} known users in {self.environment}: "
-        return Reason(LOSES_USERS, f"{sentence}{' '.join(self.cohorts)} Confirm that users lose it if you want that.")
+        users = "1 known user" if self.users == 1 else f"{self.users:,} known users"
+        sentence = f"{self.cause} takes the flag from {users} in {self.environment}: {' '.join(self.cohorts)}"
+        return Reason(LOSES_USERS, f"{sentence} Confirm that users lose it if you want that.")
 
     @property
     def documented(self) -> dict[str, object]:

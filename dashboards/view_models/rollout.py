@@ -124,7 +124,7 @@ class RolloutScreen:
         return "archived" if self.rollout.archived else self.rollout.state.value
 
     @property
-    def flag_alone(self) -> str:
+    def flag_name(self) -> str:
         """Return the name of the flag's own rollout, which decides where this one ends."""
         return flag_of(self.flag)
 
