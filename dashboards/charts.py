@@ -154,16 +154,19 @@ def line_chart(
     start: float,
     end: float,
     limit: float | None = None,
+    most: float | None = None,
     marks: Iterable[tuple[float, str]] = (),
     frame: Frame = CARD,
 ) -> Chart:
     """Lines between `start` and `end` on a scale from zero that always shows `limit`.
 
-    `marks` are events by their time and name; each becomes a vertical line, those close together one line.
+    No value is above `most`, so the scale ends there. `marks` are events by their time and name; each becomes a
+    vertical line, those close together one line.
     """
     thinned = [(name, _downsample([s for s in samples if start <= s.at <= end])) for name, samples in series]
     values = [sample.value for _, samples in thinned for sample in samples if sample.value is not None]
-    ticks = nice_ticks(max([*values, limit or 0.0, SCALE_MINIMUM]) * HEADROOM)
+    highest = max([*values, limit or 0.0, SCALE_MINIMUM]) * HEADROOM
+    ticks = nice_ticks(highest if most is None else min(highest, most))
 
     def x(at: float) -> float:
         return _place((at - start) / ((end - start) or 1.0), LEFT, frame.right)

@@ -252,7 +252,7 @@ def _number(name: str, value: float) -> str:
         return span(value)
     if isinstance(value, int):
         return count(value)
-    return share(value) if name.endswith(("rate", "ratio", "threshold")) else _decimal(f"{value:.3g}")
+    return share(value) if name.endswith(("rate", "ratio", "threshold", "chance")) else _decimal(f"{value:.3g}")
 
 
 def _decimal(figure: str) -> str:
