@@ -28,7 +28,6 @@ Sources = Mapping[tuple[str, str], Sequence[tuple[int, Countable]]]
 """The same by signal and engine, each with its minute."""
 NOTHING = (0, 0)
 """Neither bad nor any at all."""
-SHARE_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +234,7 @@ def _history(rule: Rule, sources: Sources, layout: ChartLayout) -> Chart:
     width = scale.points(timedelta(seconds=rule.window_seconds))
     series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, sources)]
     marks = [(at.timestamp() / 60, name) for at, name in layout.changes]
-    return line_chart(
-        series,
-        start=scale.start,
-        end=scale.end,
-        limit=rule.threshold,
-        most=SHARE_MAX,
-        marks=marks,
-        frame=layout.frame,
-    )
+    return line_chart(series, start=scale.start, end=scale.end, limit=rule.threshold, marks=marks, frame=layout.frame)
 
 
 def _series(rule: Rule, sources: Sources) -> list[tuple[str, dict[int, tuple[int, int]]]]:

@@ -198,7 +198,7 @@ def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
 def roll_back(
     session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None, in_all: bool = False
 ) -> Decision:
-    """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing.
+    """Give everybody legacy from the next evaluation on. A second cause is added to the audit and changes nothing.
 
     In production, and with `in_all` in development and staging too, as where this process serves one of those. What
     the flag has of its own in single environments goes with it by the same rule; one of those goes alone.
@@ -250,7 +250,7 @@ def rearm(session: Session, flag: str, change: ChangeContext, *, expected_versio
 
 
 def latch_restored(session: Session, flag: str, replaced: Rollout | None, change: ChangeContext) -> Rollout:
-    """Legacy for everybody after a restore, until a person arms it again.
+    """Give everybody legacy after a restore, until a person arms it again.
 
     `replaced` is the rollout as the replaced database had it; one that only that database knew is kept, latched.
     """

@@ -69,7 +69,7 @@ def test_a_chart_of_nothing_is_empty_and_still_has_its_scale() -> None:
 
 @pytest.mark.parametrize(("rate", "most"), [(1.0, 1.0), (0.9, 1.0), (0.5, 0.6), (0.02, 0.03)])
 def test_a_scale_of_shares_ends_at_all_of_them(rate: float, most: float) -> None:
-    chart = line_chart([("v2", [Sample(0, rate)])], start=0, end=60, limit=0.01, most=1.0)
+    chart = line_chart([("v2", [Sample(0, rate)])], start=0, end=60, limit=0.01)
     assert chart.y_ticks[-1].value == most
 
 
