@@ -10,6 +10,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import accounts
+from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store
 
 
@@ -24,6 +25,10 @@ class BootstrapResult:
 def bootstrap(session: Session, now: datetime) -> BootstrapResult:
     """Make what is missing and leave everything else as it is."""
     planned = store.load(session, FLAG) is None
+    if planned:
+        # Two processes that start together plan once: the second waits here, and finds what the first has committed.
+        change_feed.lock_commit_order(session)
+        planned = store.load(session, FLAG) is None
     if planned:
         plan = guide_plan(new_signups_after=now)
         rollouts.plan(session, FLAG, plan, ChangeContext(now, "system", "The Credits v2 rollout guide."))
