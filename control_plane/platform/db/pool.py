@@ -5,13 +5,14 @@ SQLAlchemy's events say when a connection was taken, and not since when a reques
 
 from collections.abc import Callable
 from math import inf
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from flask import Flask, has_request_context
 from sqlalchemy import PoolProxiedConnection, QueuePool
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from control_plane.platform.extensions import AppState
 
@@ -27,11 +28,16 @@ class InstrumentedPool(QueuePool):
     def __init__(self, creator: Any, *, max_overflow: int = 10, **options: Any) -> None:
         super().__init__(creator, max_overflow=max_overflow, **options)
         self._overflow_max = max_overflow
+        self._returned_at = -inf
 
     @property
     def utilization(self) -> float:
         """Return the share of the connections it may ever open that is in use now."""
         return self.checkedout() / (self.size() + self._overflow_max)
+
+    def has_answered_within(self, seconds: float) -> bool:
+        """Return whether somebody has given a usable connection back in so many seconds, so that the server answers."""
+        return monotonic() - self._returned_at <= seconds
 
     def connect(self) -> PoolProxiedConnection:
         """Take a connection. Raises SQLAlchemy's TimeoutError, and OperationalError where there is none to be had."""
@@ -45,6 +51,11 @@ class InstrumentedPool(QueuePool):
             raise
         observe(perf_counter() - started)
         return taken
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if record.dbapi_connection is not None:
+            self._returned_at = monotonic()
+        super()._do_return_conn(record)
 
     def _connect(self) -> PoolProxiedConnection:
         try:

@@ -8,7 +8,8 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from control_plane.platform.auth.authorization import require_token
-from control_plane.platform.db.database import read_only
+from control_plane.platform.db.database import db, read_only
+from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.http.schemas import Liveness, Readiness
@@ -105,6 +106,9 @@ def _ping_database() -> None:
     try:
         DATABASE_CALL.get().wait(PING_SECONDS)
     except TimeoutError as error:
+        pool = db.engine.pool
+        if isinstance(pool, InstrumentedPool) and pool.has_answered_within(PING_SECONDS):
+            raise Busy("The database answers, but hardly a connection to it is free.") from error
         raise NotReady(f"The database has not answered for {PING_SECONDS:g} seconds.") from error
 
 

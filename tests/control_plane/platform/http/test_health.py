@@ -1,6 +1,8 @@
 """Alive, ready, measured: answered to orchestrators without a session, a log line or a secret."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -8,10 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from control_plane.platform import settings
+from control_plane.platform.db.database import read_only
 from control_plane.platform.http import health
 from control_plane.platform.http.health import NotReady
 from control_plane.platform.http.shutdown import STOPPING
@@ -96,6 +100,27 @@ def test_a_crowd_of_requests_is_told_and_no_reason_to_send_them_elsewhere(app: F
     for _ in range(threads):
         crowd.end()
     assert client.get("/readyz").get_json()["checks"]["requests"] == "ok"
+
+
+@pytest.mark.parametrize(("others_are_served", "answered"), [(True, (200, "busy: ")), (False, (503, "The da"))])
+def test_a_database_that_answers_others_is_busy_and_one_that_answers_nobody_is_away(
+    app: Flask,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+    others_are_served: bool,
+    answered: tuple[int, str],
+) -> None:
+    waits = threading.Event()
+    monkeypatch.setattr(change_feed, "revision", lambda _session: waits.wait(30))
+    monkeypatch.setattr(health, "PING_SECONDS", 0.2)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(client.get, "/readyz")
+        while others_are_served and not asked.done():
+            with app.app_context(), read_only() as session:
+                session.execute(text("SELECT 1"))
+        answer = asked.result()
+        waits.set()
+    assert (answer.status_code, answer.get_json()["checks"]["database"][:6]) == answered
 
 
 @pytest.mark.parametrize(
