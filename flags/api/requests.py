@@ -124,7 +124,7 @@ class UsersRequest(RequestModel):
 class TokenRequest(RequestModel):
     """A new token; `trustedAttributes` are those of a user for which its caller's word outweighs our directory.
 
-    `role` and `flags` hold an admin token to less than everything.
+    `role` and `flags` hold an admin token to less than everything, `projects` one of an SDK or a browser.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -134,6 +134,7 @@ class TokenRequest(RequestModel):
     trusted_attributes: list[Name] | None = None
     role: Annotated[str, Field(max_length=40)] = ""
     flags: Annotated[list[Name], Field(max_length=100)] = []
+    projects: Annotated[list[Name], Field(max_length=100)] = []
 
 
 class ImportRequest(RequestModel):

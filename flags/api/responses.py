@@ -257,6 +257,7 @@ class Token(ResponseModel):
     last_seen_at: str | None
     role: str | None
     flags: list[str]
+    projects: list[str]
 
 
 class CreatedToken(Token):

@@ -46,6 +46,7 @@ def create() -> ResponseReturnValue:
                 trusted_attributes=_trusted(wanted),
                 role=wanted.role,
                 flags=wanted.flags,
+                projects=wanted.projects,
             ),
             now=clock.now(),
             actor=actor(),
@@ -88,6 +89,7 @@ def _document(token: Token) -> dict[str, object]:
         "lastSeenAt": _to_json(token.last_seen_at),
         "role": token.role,
         "flags": list(token.flags),
+        "projects": list(token.projects),
     }
 
 

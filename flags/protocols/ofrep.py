@@ -152,7 +152,8 @@ def _context(body: bytes) -> Context:
 
 
 def _stream(asker: Token, published: PreparedPayloads) -> dict[str, object]:
-    channel = StreamToken(asker.selector, published.feature_set.environment, published.feature_set.tag)
+    feature_set = published.feature_set
+    channel = StreamToken(asker.selector, feature_set.environment, feature_set.tag, feature_set.projects)
     address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 

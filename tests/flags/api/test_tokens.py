@@ -27,6 +27,14 @@ def test_a_token_is_shown_once_and_opens_what_it_is_for(call: Call, sign_in: Sig
     assert (token["name"], token["environment"], token["createdBy"]) == ("the shop", "staging", "alice")
 
 
+def test_a_token_is_held_to_the_projects_that_were_named(call: Call, sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    made = alice.post("/api/tokens", json={"name": "the shop", "type": "client", "projects": ["shop"]}).get_json()
+    assert made["projects"] == ["shop"]
+    answer = call("GET", "/api/client/features", headers={"Authorization": made["token"]})
+    assert answer.get_json()["features"] == []
+
+
 def test_an_ended_token_opens_nothing(call: Call, sign_in: SignIn) -> None:
     alice = sign_in("alice")
     made = alice.post("/api/tokens", json={"name": "the shop", "type": "client"}).get_json()
