@@ -49,7 +49,8 @@ SENTENCES: Mapping[str, str] = {
         "The role or the flags of the token can't be used; only tokens that open everything have them."
     ),
     "INVALID_TOKEN_PROJECTS": N_(
-        "The projects of the token can't be used; only tokens that open flags have them, by their names with commas between."
+        "The projects of the token can't be used; only tokens that open flags have them, by their names with commas "
+        "between."
     ),
     "INVALID_ENVIRONMENT": N_("The environment can't be used; name one, such as production."),
     # what is asked for, and what isn't there

@@ -16,6 +16,7 @@ from flags.administration.definitions import (
     check_dependencies,
     check_room,
     findings,
+    first_versions,
     publish,
     refuse_needed,
     unknown_flag,
@@ -56,7 +57,8 @@ def edit_definition(
     check_dependencies(session, environment, taken.features)
     if before is None:
         check_room(session, environment, taken.features)
-        stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now)
+        first = first_versions(session, [name]).get(name, 1)
+        stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now, first=first)
     else:
         stored = store.replace_definition(
             session, environment, wire, expected_version=version, actor=change.actor, now=change.now

@@ -3,7 +3,7 @@
 An import that replaces everything, or is asked to, takes all or nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from flags.administration.definitions import (
     check_room,
     dependency_refusals,
     findings,
+    first_versions,
     orphans,
     refuse_planned,
     under_rollout,
@@ -62,10 +63,10 @@ def import_definitions(
     taken = replace(taken, repairs=(*left_out, *taken.repairs))
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if options.replace:
-        store.clear(session, environment)
+        names, numbers = {wire["name"] for wire in taken.features}, {wire["id"] for wire in taken.segments}
+        store.clear(session, environment, but=names, but_segments=numbers)
     check_room(session, environment, taken.features)
-    store.put_segments(session, environment, _segments(session, environment, raw, taken))
-    store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+    _put(session, environment, taken.features, _segments(session, environment, raw, taken), change)
     if exported.document:
         store.put_tags(session, {wire["name"]: exported.tags.get(wire["name"], ()) for wire in taken.features})
     entry = Subject(
@@ -141,6 +142,19 @@ def _segments(session: Session, environment: str, raw: object, taken: Definition
     listed = raw.get("segments") if isinstance(raw, Mapping) else None
     given = {str(wire.get("id")) for wire in listed or () if isinstance(wire, Mapping)}
     return [wire for wire in taken.segments if str(wire["id"]) in given or wire["id"] not in stored]
+
+
+def _put(
+    session: Session, environment: str, features: Sequence[Wire], segments: Sequence[Wire], change: ChangeContext
+) -> None:
+    """Store these; what is new begins as a version that nobody can have seen of one that was removed."""
+    numbers = [wire["id"] for wire in segments if wire["id"] not in store.segment_versions(session, environment)]
+    newest = audit.newest_ids(session, [f"segment:{number}" for number in numbers])
+    first = {number: newest.get(f"segment:{number}", 1) for number in numbers}
+    store.put_segments(session, environment, segments, first=first)
+    there = _by_name(session, environment)
+    new = first_versions(session, [wire["name"] for wire in features if wire["name"] not in there])
+    store.put_definitions(session, environment, features, actor=change.actor, now=change.now, first=new)
 
 
 def _by_name(session: Session, environment: str) -> dict[str, Wire]:
