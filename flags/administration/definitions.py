@@ -106,13 +106,19 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
 
 
 def canonical(raw: object, session: Session) -> Definitions:
-    """Return the definitions as SDKs are given them; raises Problem with every field for which they are not taken."""
+    """Return a flag or a segment as SDKs are given it; raises Problem with every field for which it is not taken."""
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
-        detail = f"The definitions can't be imported. {taken}"
-        raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
+        mistakes = [replace(each, field=within(each.field)) for each in taken.mistakes]
+        sentences = " ".join(f"{each.field}: {each.sentence}" for each in mistakes)
+        raise Problem(400, "INVALID_DEFINITION", f"It can't be taken. {sentences}"[:1000], errors=findings(mistakes))
     refuse_planned(session, [wire["name"] for wire in taken.features])
     return taken
+
+
+def within(field: str) -> str:
+    """Return the place within the one flag or segment that is read."""
+    return field.removeprefix("features[0].").removeprefix("segments[0].")
 
 
 def dependency_refusals(

@@ -59,7 +59,7 @@ def import_definitions(
     raw, archived = without_archived(raw)
     raw, exported = _read(session, environment, raw)
     taken = _acceptable(session, environment, raw, exported, options)
-    left_out = tuple(Issue(name, "It is archived, so it is left out.") for name in archived)
+    left_out = tuple(Issue(name, "It is archived, so it is left out.", name=name) for name in archived)
     taken = replace(taken, repairs=(*left_out, *taken.repairs))
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if options.replace:
@@ -84,6 +84,12 @@ def import_definitions(
     refuse_planned(session, [wire["name"] for wire in taken.features])
     add_placeholders(session, environment, taken)
     return taken
+
+
+def repairs(found: Iterable[Issue]) -> list[dict[str, str]]:
+    """Return repairs as JSON, each with the flag or the segment that it is about."""
+    issues = list(found)
+    return [{"flag": issue.name, **document} for issue, document in zip(issues, findings(issues), strict=True)]
 
 
 def refusals(found: Iterable[Refusal]) -> list[dict[str, str]]:

@@ -150,12 +150,18 @@ class DefinitionRefusal(DefinitionIssue):
     flag: str
 
 
+class DefinitionRepair(DefinitionIssue):
+    """What was written in another way in one flag, or one segment; the flag is empty where it is in neither."""
+
+    flag: str
+
+
 class ImportResult(ResponseModel):
     """The numbers of imported definitions, what was repaired in them, and what was refused."""
 
     features: int
     segments: int
-    repairs: list[DefinitionIssue]
+    repairs: list[DefinitionRepair]
     refused: list[DefinitionRefusal]
 
 

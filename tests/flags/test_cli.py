@@ -112,11 +112,28 @@ def test_an_import_names_what_it_did_not_take_and_fails(run: Run, tmp_path: Path
     good = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
     bad = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
     file.write_text(json.dumps({"features": [good, bad]}))
-    assert "not taken: bad" in run("flags", "import", str(file), fails=True)
+    assert "not taken: bad: strategies[0].name: SDKs" in run("flags", "import", str(file), fails=True)
     assert "good" in says(run, "flags", "list")
     file.write_text(json.dumps({"features": [good | {"name": "other"}, bad]}))
     assert "can't be imported" in run("flags", "import", str(file), "--all-or-nothing", fails=True)
     assert "other" not in says(run, "flags", "list")
+
+
+def test_an_import_names_what_it_wrote_in_another_way(run: Run, tmp_path: Path) -> None:
+    """By the flag: the places in an export's list change with each that is archived or refused before it."""
+    file = tmp_path / "flags.json"
+    score = {"contextName": "score", "operator": "NUM_GT", "value": "1e3"}
+    document = {
+        "features": [{"name": "gone", "archived": True}, {"name": "written", "enabled": True}],
+        "featureStrategies": [{"featureName": "written", "name": "default", "constraints": [score]}],
+    }
+    file.write_text(json.dumps(document))
+    assert run("flags", "import", str(file)).splitlines()[1:] == [
+        "  gone: It is archived, so it is left out.",
+        "  written: strategies[0].constraints[0].value: '1e3' is written as '1000', which every engine reads.",
+    ]
+    again = json.loads(run("flags", "import", str(file), "--json"))
+    assert [each["flag"] for each in again["repairs"]] == ["gone", "written"]
 
 
 def test_a_flag_is_shown_and_edited_by_its_version(run: Run, tmp_path: Path, app: Flask) -> None:
