@@ -32,6 +32,8 @@ from flags.unleash.compiler import Wire
 
 FLAGS_MAX = 10_000
 FLAGS_NAMED = 5
+REMOVING = ("flag.delete", "flag.restore")
+"""What may take a flag out of an environment, as the audit trail has it."""
 
 
 def create_flag(
@@ -79,7 +81,7 @@ def first_versions(session: Session, names: Sequence[str]) -> dict[str, int]:
     Whoever saw one of that name that was removed must not change this one: no version of it was as high as the entry of
     its removal, for each has an entry.
     """
-    newest = audit.newest_ids(session, [f"flag:{name}" for name in names])
+    newest = audit.newest_ids(session, [f"flag:{name}" for name in names], actions=REMOVING)
     return {subject.removeprefix("flag:"): entry for subject, entry in newest.items()}
 
 

@@ -155,7 +155,7 @@ def _put(
 ) -> None:
     """Store these; what is new begins as a version that nobody can have seen of one that was removed."""
     numbers = [wire["id"] for wire in segments if wire["id"] not in store.segment_versions(session, environment)]
-    newest = audit.newest_ids(session, [f"segment:{number}" for number in numbers])
+    newest = audit.newest_ids(session, [f"segment:{number}" for number in numbers], actions=["segment.delete"])
     first = {number: newest.get(f"segment:{number}", 1) for number in numbers}
     store.put_segments(session, environment, segments, first=first)
     there = _by_name(session, environment)

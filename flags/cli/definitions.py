@@ -147,8 +147,8 @@ def import_command(
         )
     repaired, refused = repairs(taken.repairs), refusals(taken.refusals)
     lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments imported."]
-    lines += [f"  {_named(each)}" for each in repaired]
-    lines += [f"  not taken: {_named(each)}" for each in refused]
+    lines += [f"  {named(each)}" for each in repaired]
+    lines += [f"  not taken: {named(each)}" for each in refused]
     document = {"features": len(taken.features), "repairs": repaired, "refused": refused}
     echo_result(document, "\n".join(lines), as_json=as_json)
     if refused:
@@ -165,7 +165,7 @@ def export_command(*, environment: str) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def _named(issue: Mapping[str, str]) -> str:
+def named(issue: Mapping[str, str]) -> str:
     """Return an issue by the name of its flag, with the place in it: an export has none of the places in the file."""
     place = issue["field"].partition(".")[2] if issue["field"].startswith(("features[", "segments[")) else ""
     return ": ".join(filter(None, (issue["flag"] or issue["field"], place, issue["message"])))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from flask import Flask
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
-from flags import cli
+from flags import cli, store
 from tests.installation import Installation
 
 Run = Callable[..., str]
@@ -134,6 +135,20 @@ def test_an_import_names_what_it_wrote_in_another_way(run: Run, tmp_path: Path) 
     ]
     again = json.loads(run("flags", "import", str(file), "--json"))
     assert [each["flag"] for each in again["repairs"]] == ["gone", "written"]
+
+
+def test_what_an_earlier_release_stored_is_named_where_sdks_may_differ(run: Run, app: Flask) -> None:
+    run("flags", "create", "look", "--on", "production")
+    assert run("flags", "check") == "SDKs read every stored flag alike.\n"
+    with app.app_context(), transaction() as session:
+        wire = store.definitions_of(session, "look")["production"]
+        digits = {"contextName": "email", "operator": "REGEX", "value": r"\d"}
+        wire = {**wire, "strategies": [{**wire["strategies"][0], "constraints": [digits]}]}
+        store.put_definitions(session, "production", [wire], actor="before", now=datetime.now(UTC))
+    said = run("flags", "check", fails=True)
+    assert said.startswith("production: look: strategies[0].constraints[0].value:")
+    (found,) = json.loads(run("flags", "check", "--json", fails=True))["flags"]
+    assert (found["environment"], found["flag"]) == ("production", "look")
 
 
 def test_a_flag_is_shown_and_edited_by_its_version(run: Run, tmp_path: Path, app: Flask) -> None:
