@@ -144,40 +144,6 @@ def test_what_an_edit_spells_in_another_way_takes_no_yes_because_no_sdk_had_it(
     assert (answer.status_code, len(answer.get_json()["repairs"])) == (200, 3)
 
 
-@pytest.mark.parametrize("way", ["environment", "everywhere", "replace", "replace without it"])
-def test_a_version_of_a_flag_that_was_removed_is_none_of_the_one_that_came_after(
-    call: Call, flag_detail: Mapping[str, Any], way: str
-) -> None:
-    seen = flag_detail["environments"]["production"]["version"]
-    feature = {"name": "look", "enabled": False, "strategies": [{"name": "default"}]}
-    replace = "/api/environments/production/import?replace=true"
-    match way:
-        case "environment":
-            assert call("DELETE", HERE, kind="admin", json={"version": seen, **WHY}).status_code == 204
-            assert edit(call, 0, enabled=False).status_code == 200
-        case "everywhere":
-            assert call("DELETE", "/api/flags/look", kind="admin", json=WHY).status_code == 204
-            made = {"name": "look", "environments": {"production": False}}
-            assert call("POST", "/api/flags", kind="admin", json=made).status_code == 201
-        case "replace without it":
-            others = {"features": [{**feature, "name": "other"}]}
-            assert call("POST", replace, kind="admin", json=others).status_code == 200
-    if way.startswith("replace"):
-        assert call("POST", replace, kind="admin", json={"features": [feature]}).status_code == 200
-    answer = edit(call, seen, enabled=True)
-    assert (answer.status_code, answer.get_json()["code"]) == (409, "VERSION_CONFLICT")
-
-
-def test_a_flag_that_is_restored_begins_as_a_version_that_nobody_saw(
-    call: Call, flag_detail: Mapping[str, Any]
-) -> None:
-    (made,) = call("GET", "/api/flags/look/versions", kind="admin").get_json()["versions"]
-    assert call("DELETE", "/api/flags/look", kind="admin", json=WHY).status_code == 204
-    wanted = {"entry": made["entry"], **WHY}
-    assert call("POST", "/api/flags/look/restore", kind="admin", json=wanted).status_code == 200
-    assert edit(call, flag_detail["environments"]["production"]["version"]).status_code == 409
-
-
 def test_a_flag_is_added_to_an_environment_and_removed_from_it(call: Call, flag_detail: Mapping[str, Any]) -> None:
     there = "/api/flags/look/environments/staging"
     assert edit(call, 1, there).status_code == 404, "there is no version 1 of it"
