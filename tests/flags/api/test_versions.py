@@ -14,7 +14,7 @@ WHY = {"reason": "A test."}
 @pytest.fixture
 def flag_detail(call: Call) -> Mapping[str, Any]:
     """A flag that is on in production, as its detail has it."""
-    call("POST", "/api/flags", kind="admin", json={"name": "look", "environments": {"production": True}})
+    call("POST", "/api/flags", kind="admin", json={"name": "look", "environments": {"production": True, "qa": False}})
     detail: Mapping[str, Any] = call("GET", "/api/flags/look", kind="admin").get_json()
     return detail
 
