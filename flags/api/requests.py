@@ -1,7 +1,7 @@
 """Request models of our own JSON. Unknown fields are refused: every field is ours."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from flask import request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -138,7 +138,7 @@ class TokenRequest(RequestModel):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     type: Annotated[str, Field(max_length=40)]
-    environment: Environment | None = None
+    environment: Environment | Literal["*"] | None = None
     expires_at: Instant | None = None
     trusted_attributes: list[Name] | None = None
     role: Annotated[str, Field(max_length=40)] = ""
