@@ -32,6 +32,8 @@ from flags.unleash.compiler import Wire
 from flags.unleash.delta import MalformedEvent, apply_events
 from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features, without_archived
 
+PARTS = ("features", "segments")
+
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
@@ -103,6 +105,10 @@ def _read(session: Session, environment: str, raw: object) -> tuple[object, Expo
         found = client_features(apply_events(raw), environment, store.segments(session, environment))
     except (MalformedEvent, MalformedExport) as malformed:
         raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
+    # Such as one environment of a feature: with `replace` it would take everything away.
+    if isinstance(found, Mapping) and not any(part in found for part in PARTS):
+        detail = "The document has neither features nor segments; where there are none, give empty lists."
+        raise Problem(400, "INVALID_DEFINITION", detail)
     return (found.document, found) if isinstance(found, ExportedFlags) else (found, ExportedFlags({}))
 
 

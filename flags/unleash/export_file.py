@@ -20,6 +20,7 @@ UNORDERED = (
     "The export leaves out which of its strategies is asked first, and they give different variants; "
     "GET /api/client/features says so."
 )
+WHOLE = "GET /api/admin/projects/PROJECT/features/NAME?variantEnvironments=true has all of it."
 OF_VARIANT = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
 
 Record = Mapping[str, object]
@@ -62,10 +63,12 @@ def client_features(raw: object, environment: str, known: Iterable[Wire]) -> obj
         isinstance(each, Mapping) and "environments" in each for each in features
     ):
         return raw
-    taken = [_of_environment(each, environment) for each in _records(features, "features")]
+    read = {str(each.get("name")): _of_environment(each, environment) for each in _records(features, "features")}
+    taken = [wire for wire in read.values() if not isinstance(wire, str)]
     document = {"features": taken, "segments": raw.get("segments") or []}
     tags = {str(each.get("name")): _tags(each.get("tags"), "type", "value") for each in _records(features, "features")}
-    return _with_segments(document, known, tags)
+    found = _with_segments(document, known, tags)
+    return replace(found, refused=found.refused | {name: why for name, why in read.items() if isinstance(why, str)})
 
 
 def _is_archived(feature: object) -> bool:
@@ -73,6 +76,8 @@ def _is_archived(feature: object) -> bool:
 
 
 def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedFlags:
+    if "featureStrategies" not in raw:  # without any, everybody would be in
+        raise MalformedExport("featureStrategies: a list is needed.")
     strategies: dict[str, list[Record]] = defaultdict(list)
     switched: dict[str, Record] = {}
     for each in _records(raw.get("featureStrategies"), "featureStrategies"):
@@ -99,10 +104,20 @@ def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedF
     return replace(found, unordered={name: UNORDERED for name in sorted(strategies) if _is_unordered(strategies[name])})
 
 
-def _of_environment(raw: Record, environment: str) -> Wire:
-    """Return a feature of the admin API as its SDKs in one environment are given it; off where it is not there."""
+def _of_environment(raw: Record, environment: str) -> Wire | str:
+    """Return a feature of the admin API as its SDKs in one environment are given it, or why it can't be known."""
     listed = {str(each.get("name")): each for each in _records(raw.get("environments"), "environments")}
-    own = listed.get(environment) or (next(iter(listed.values())) if len(listed) == 1 else {})
+    own = listed.get(environment) or (next(iter(listed.values())) if len(listed) == 1 else None)
+    if own is None:
+        return (
+            f"The document says nothing of {environment}; it has the feature as it is in {', '.join(listed) or 'none'}."
+        )
+    # Lists of features leave out strategies, without which everybody would be in, and one feature leaves out variants
+    # where nobody asks for them.
+    if "strategies" not in own:
+        return f"The document leaves out its strategies; {WHOLE}"
+    if "variants" not in own and "variants" not in raw:
+        return f"The document leaves out whether it has variants; {WHOLE}"
     variants = own.get("variants") or raw.get("variants") or []
     merged = {**raw, "enabled": own.get("enabled", False), "variants": variants}
     return _feature(merged, list(_records(own.get("strategies"), "strategies")))

@@ -95,8 +95,26 @@ def test_a_feature_of_the_admin_api_is_taken_for_its_environment(raw: Any) -> No
     assert found.tags == {"banner": (("simple", "web"),)}
     (banner,) = exported(raw, "development").document["features"]
     assert (banner["enabled"], banner["strategies"][0]["name"]) == (True, "default")
-    (banner,) = exported(raw, "staging").document["features"]
-    assert banner["enabled"] is False, "where it is not there it is on for nobody"
+    elsewhere = exported(raw, "staging")
+    assert elsewhere.document["features"] == []
+    assert (
+        "says nothing of staging; it has the feature as it is in development, production."
+        in (elsewhere.refused["banner"])
+    )
+
+
+def without(name: str) -> dict[str, Any]:
+    """Return the one feature without this of its environments, nor of itself."""
+    places = [{key: value for key, value in each.items() if key != name} for each in SINGLE["environments"]]
+    return {key: value for key, value in SINGLE.items() if key != name} | {"environments": places}
+
+
+@pytest.mark.parametrize("part", ["strategies", "variants"])
+def test_a_feature_whose_document_leaves_out_who_has_what_is_refused(part: str) -> None:
+    """A project's list has no strategies, and without any everybody would be in."""
+    found = exported({"features": [without(part), SINGLE | {"name": "whole"}]}, "development")
+    assert [each["name"] for each in found.document["features"]] == ["whole"]
+    assert "?variantEnvironments=true has all of it." in found.refused["banner"]
 
 
 @pytest.mark.parametrize("raw", [{"features": [feature("a")]}, {"events": []}, [], None, 7, {}])
@@ -110,6 +128,7 @@ def test_any_other_document_stays_as_it_is(raw: object) -> None:
         BATCH | {"features": {}},
         BATCH | {"features": [7]},
         BATCH | {"featureStrategies": "x"},
+        {name: value for name, value in BATCH.items() if name != "featureStrategies"},
         BATCH | {"featureTags": [[]]},
         BATCH | {"segments": [1]},
         BATCH | {"dependencies": [None]},
