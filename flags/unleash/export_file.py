@@ -80,7 +80,7 @@ def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedF
         raise MalformedExport("featureStrategies: a list is needed.")
     strategies: dict[str, list[Record]] = defaultdict(list)
     switched: dict[str, Record] = {}
-    for each in _records(raw.get("featureStrategies"), "featureStrategies"):
+    for each in _strategies_with_segments(raw):
         strategies[str(each.get("featureName"))].append(each)
     environments = [*_records(raw.get("featureEnvironments"), "featureEnvironments")]
     # The file of one environment may be taken into another, as in Unleash; of several, the one of this name counts.
@@ -92,16 +92,31 @@ def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedF
     tags: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for each in _records(raw.get("featureTags"), "featureTags"):
         tags[str(each.get("featureName"))].append((str(each.get("tagType")), str(each.get("tagValue"))))
-    features = []
+    features, elsewhere = [], {}
     for each in _records(raw.get("features"), "features"):
         name = str(each.get("name"))
+        if several and name not in switched:
+            elsewhere[name] = f"The document says nothing of {environment}, where it would be off for everybody."
+            continue
         own, parents = switched.get(name, {}), dependencies.get(name, {})
         merged = {**each, **own} | {"name": each.get("name"), "dependencies": parents.get("dependencies") or []}
         listed = [one for one in strategies[name] if not several or one.get("environment") in (None, environment)]
         features.append(_feature(merged, listed))
     document = {"features": features, "segments": raw.get("segments") or []}
     found = _with_segments(document, known, {name: tuple(each) for name, each in tags.items()})
+    found = replace(found, refused=found.refused | elsewhere)
     return replace(found, unordered={name: UNORDERED for name in sorted(strategies) if _is_unordered(strategies[name])})
+
+
+def _strategies_with_segments(raw: Record) -> Iterator[Record]:
+    """Yield the strategies with their segments, which exports of releases before 6 list apart."""
+    apart: dict[str, list[object]] = defaultdict(list)
+    for each in _records(raw.get("featureStrategySegments"), "featureStrategySegments"):
+        apart[str(each.get("featureStrategyId"))].append(each.get("segmentId"))
+    for each in _records(raw.get("featureStrategies"), "featureStrategies"):
+        added = apart.get(str(each.get("id")))
+        own = each.get("segments")
+        yield {**each, "segments": [*(own if isinstance(own, list) else ()), *added]} if added else each
 
 
 def _of_environment(raw: Record, environment: str) -> Wire | str:

@@ -87,6 +87,26 @@ def test_of_several_environments_the_one_of_this_name_counts_and_of_one_any() ->
     assert (checkout["enabled"], len(checkout["strategies"])) == (True, 1)
 
 
+def test_segments_that_an_earlier_release_lists_apart_are_those_of_their_strategies() -> None:
+    """`GET /api/admin/state/export`, which releases before 6 have."""
+    strategy = {name: value for name, value in GRADUAL.items() if name not in ("segments", "name")}
+    state = {
+        "version": 4,
+        "features": [feature("checkout"), feature("elsewhere")],
+        "featureStrategies": [strategy | {"strategyName": "flexibleRollout", "environment": "production"}],
+        "featureStrategySegments": [{"featureStrategyId": GRADUAL["id"], "segmentId": 3}],
+        "featureEnvironments": [
+            environment("checkout", enabled=True, of="production"),
+            environment("elsewhere", enabled=True),
+        ],
+        "segments": [SEGMENT],
+    }
+    found = exported(state, "production")
+    (checkout,) = found.document["features"]
+    assert [(each["name"], each["segments"]) for each in checkout["strategies"]] == [("flexibleRollout", [3])]
+    assert "says nothing of production" in found.refused["elsewhere"]
+
+
 @pytest.mark.parametrize("raw", [SINGLE, {"features": [SINGLE]}])
 def test_a_feature_of_the_admin_api_is_taken_for_its_environment(raw: Any) -> None:
     found = exported(raw)
