@@ -68,7 +68,8 @@ def import_definitions(
         names, numbers = {wire["name"] for wire in taken.features}, {wire["id"] for wire in taken.segments}
         store.clear(session, environment, but=names, but_segments=numbers)
     check_room(session, environment, taken.features)
-    _put(session, environment, taken.features, _segments(session, environment, raw, taken), change)
+    segments = taken.segments if options.replace else _segments(session, environment, raw, taken)
+    _put(session, environment, taken.features, segments, change)
     if exported.document:
         store.put_tags(session, {wire["name"]: exported.tags.get(wire["name"], ()) for wire in taken.features})
     entry = Subject(
@@ -160,7 +161,8 @@ def _put(
     session: Session, environment: str, features: Sequence[Wire], segments: Sequence[Wire], change: ChangeContext
 ) -> None:
     """Store these; what is new begins as a version that nobody can have seen of one that was removed."""
-    numbers = [wire["id"] for wire in segments if wire["id"] not in store.segment_versions(session, environment)]
+    known = store.segment_versions(session, environment)
+    numbers = [wire["id"] for wire in segments if wire["id"] not in known]
     newest = audit.newest_ids(session, [f"segment:{number}" for number in numbers], actions=["segment.delete"])
     first = {number: newest.get(f"segment:{number}", 1) for number in numbers}
     store.put_segments(session, environment, segments, first=first)

@@ -158,23 +158,34 @@ def _with_segments(
     document: dict[str, Any], known: Iterable[Wire], tags: dict[str, tuple[tuple[str, str], ...]]
 ) -> ExportedFlags:
     """Give the document the segments that are known; refuse the features of those whose constraints nobody knows."""
-    stored = {str(wire["id"]) for wire in known if not is_placeholder(wire)}
     given = [*_records(document["segments"], "segments")]
     whole = {str(each.get("id")): _only(each, ("id", "name", "constraints")) for each in given if "constraints" in each}
     names = {str(each.get("id")): each.get("name") for each in given}
-    refused = {}
+    # Of another name it is another segment: every installation counts its own from 1.
+    stored = {
+        str(wire["id"]): wire
+        for wire in known
+        if not is_placeholder(wire) and names.get(str(wire["id"])) in (None, wire["name"])
+    }
+    found = {**stored, **whole}
+    refused, used = {}, set[str]()
     for feature in document["features"]:
-        listed = [strategy.get("segments") for strategy in feature["strategies"]]
-        wanted = [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
-        lost = [number for number in wanted if number not in whole and number not in stored]
-        if lost:
+        wanted = _wanted_segments(feature)
+        if lost := [number for number in wanted if number not in found]:
             named = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
             refused[str(feature.get("name"))] = (
                 f"The export leaves out whom segment {named} holds; add it as GET /api/admin/segments has it."
             )
+        else:
+            used.update(wanted)
     document["features"] = [each for each in document["features"] if str(each.get("name")) not in refused]
-    document["segments"] = list(whole.values())
+    document["segments"] = [wire for number, wire in found.items() if number in used or number in whole]
     return ExportedFlags(document, tags, refused)
+
+
+def _wanted_segments(feature: Wire) -> list[str]:
+    listed = [strategy.get("segments") for strategy in feature["strategies"]]
+    return [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
 
 
 def _tags(raw: object, kind: str, value: str) -> tuple[tuple[str, str], ...]:

@@ -151,6 +151,19 @@ def test_a_list_of_features_without_their_strategies_gives_nobody_anything(call:
     assert names(call) == []
 
 
+def test_an_export_in_the_place_of_all_keeps_the_segments_that_it_names(call: Call) -> None:
+    segment = {"id": 3, "name": "pros", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]}
+    other = segment | {"id": 4, "name": "others"}
+    assert call("POST", IMPORT, kind="admin", json={"segments": [segment, other]}).status_code == 200
+    lists = ("features", "featureStrategies", "featureEnvironments")
+    # Without the flag that can't be taken.
+    listed = {name: [each for each in BATCH[name] if "search" not in each.values()] for name in lists}
+    answer = call("POST", f"{IMPORT}?replace=true", kind="admin", json=BATCH | listed)
+    assert answer.status_code == 200, answer.text
+    found = call("GET", "/api/environments/production/segments", kind="admin").get_json()["segments"]
+    assert [(each["name"], each["constraints"][0]["values"]) for each in found] == [("pros", ["pro"])]
+
+
 def test_the_trail_says_how_many_were_taken_and_refused(call: Call, app: Flask) -> None:
     imported(call, GOOD, BAD)
     with app.app_context(), read_only() as session:

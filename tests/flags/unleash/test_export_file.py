@@ -87,6 +87,20 @@ def test_of_several_environments_the_one_of_this_name_counts_and_of_one_any() ->
     assert (checkout["enabled"], len(checkout["strategies"])) == (True, 1)
 
 
+def test_a_segment_of_another_name_is_another_one_though_it_has_the_number() -> None:
+    here = {"id": 3, "name": "people of the north", "constraints": []}
+    found = client_features(BATCH, "development", [here])
+    assert isinstance(found, ExportedFlags)
+    assert "leaves out whom segment 3 (pros) holds" in found.refused["checkout"]
+
+
+def test_a_segment_that_is_known_here_comes_along_where_it_is_named() -> None:
+    here = {"id": 3, "name": "pros", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]}
+    found = client_features(BATCH, "development", [here, here | {"id": 9, "name": "others"}])
+    assert isinstance(found, ExportedFlags)
+    assert (found.refused, found.document["segments"]) == ({}, [here])
+
+
 def test_segments_that_an_earlier_release_lists_apart_are_those_of_their_strategies() -> None:
     """`GET /api/admin/state/export`, which releases before 6 have."""
     strategy = {name: value for name, value in GRADUAL.items() if name not in ("segments", "name")}
