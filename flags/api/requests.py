@@ -29,7 +29,7 @@ class RequestModel(BaseModel):
 class OverrideRequest(RequestModel):
     """Why a user is treated by name, and until when."""
 
-    reason: Reason
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
     expires_at: Instant | None = None
 
 
