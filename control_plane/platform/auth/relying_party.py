@@ -6,7 +6,7 @@ Credentials are JSON as the browser sends it, public keys base64 as they are sto
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fido2.server import Fido2Server
 from fido2.utils import websafe_decode, websafe_encode
@@ -25,7 +25,7 @@ ID_BYTES_MAX = 1023
 """As WebAuthn has it; whoever has a passkey is read with each of their requests."""
 SITE_NAME = "Rollout"
 
-State = Mapping[str, Any]
+State = Mapping[str, object]
 Question = tuple[dict[str, object], State]
 """What a browser is asked, and what must be remembered of it."""
 

@@ -9,7 +9,8 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from flask import Flask, has_request_context
-from sqlalchemy import PoolProxiedConnection, QueuePool
+from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -28,16 +29,11 @@ class InstrumentedPool(QueuePool):
     def __init__(self, creator: Any, *, max_overflow: int = 10, **options: Any) -> None:
         super().__init__(creator, max_overflow=max_overflow, **options)
         self._overflow_max = max_overflow
-        self._returned_at = -inf
 
     @property
     def utilization(self) -> float:
         """Return the share of the connections it may ever open that is in use now."""
         return self.checkedout() / (self.size() + self._overflow_max)
-
-    def has_answered_within(self, seconds: float) -> bool:
-        """Return whether somebody has given a usable connection back in so many seconds, so that the server answers."""
-        return monotonic() - self._returned_at <= seconds
 
     def connect(self) -> PoolProxiedConnection:
         """Take a connection. Raises SQLAlchemy's TimeoutError, and OperationalError where there is none to be had."""
@@ -52,11 +48,6 @@ class InstrumentedPool(QueuePool):
         observe(perf_counter() - started)
         return taken
 
-    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if record.dbapi_connection is not None:
-            self._returned_at = monotonic()
-        super()._do_return_conn(record)
-
     def _connect(self) -> PoolProxiedConnection:
         try:
             return super().connect()
@@ -64,6 +55,22 @@ class InstrumentedPool(QueuePool):
             # A pooler takes a connection before it has one itself, and ends it with our first statement. SQLAlchemy,
             # which asks for version and schema then, goes on with its next question and complains of that.
             raise OperationalError("connect", None, ConnectionError(CLOSED)) from error
+
+
+class LastReturn:
+    """The moment at which a usable connection was given back last, which shows that the server answers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._at = -inf
+        event.listen(engine, "checkin", self._set)
+
+    def is_within(self, seconds: float) -> bool:
+        """Return whether that is no longer ago."""
+        return monotonic() - self._at <= seconds
+
+    def _set(self, connection: DBAPIConnection | None, _entry: ConnectionPoolEntry) -> None:
+        if connection is not None:  # a lost one comes back without itself
+            self._at = monotonic()
 
 
 def set_checkout_hook(app: Flask, observe: CheckoutHook) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from control_plane.platform.auth.authorization import require_token
 from control_plane.platform.db.database import db, read_only
-from control_plane.platform.db.pool import InstrumentedPool
+from control_plane.platform.db.pool import LastReturn
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.http.schemas import Liveness, Readiness
@@ -29,6 +29,7 @@ Ping = Callable[[], None]
 """Returns while all is well; raises NotReady or Busy with a sentence for all, or anything else for our log alone."""
 PINGS = AppState[dict[str, Ping]]("pings")
 DATABASE_CALL = AppState[SharedCall]("database_call")
+LAST_RETURN = AppState[LastReturn]("last_return")
 
 log = structlog.get_logger()
 
@@ -80,6 +81,8 @@ def init_app(app: Flask) -> None:
     """Mount the routes; packages add their pings."""
     PINGS.set(app, {"database": _ping_database, "writes": _ping_writes, "requests": _ping_requests, "stop": _ping_stop})
     DATABASE_CALL.set(app, SharedCall(app, _read_revision))
+    with app.app_context():
+        LAST_RETURN.set(app, LastReturn(db.engine))
     app.register_blueprint(bp)
     telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
 
@@ -106,8 +109,7 @@ def _ping_database() -> None:
     try:
         DATABASE_CALL.get().wait(PING_SECONDS)
     except TimeoutError as error:
-        pool = db.engine.pool
-        if isinstance(pool, InstrumentedPool) and pool.has_answered_within(PING_SECONDS):
+        if LAST_RETURN.get().is_within(PING_SECONDS):
             raise Busy("The database answers, but hardly a connection to it is free.") from error
         raise NotReady(f"The database has not answered for {PING_SECONDS:g} seconds.") from error
 

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 import psycopg
 import structlog
@@ -29,7 +28,7 @@ CHECK_SECONDS = 1.0
 LOGIN_SECONDS = 5
 """A server that lets nobody in for so long hangs. One that refuses, or is slow with a statement, answers."""
 
-Driver = psycopg.Connection[Any]
+Driver = psycopg.Connection[object]
 Address = tuple[str, int]
 
 log = structlog.get_logger()
