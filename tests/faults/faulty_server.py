@@ -19,9 +19,8 @@ from credits_engine.api import serializers
 from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import Limits
 from credits_engine.engines.decisions import Book, Decision, Engine, Request
-from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations import account_books, consumption, execution, stored_procedure
+from credits_engine.operations import consumption, execution, stored_procedure
 from credits_engine.operations.consumption import Engines
 
 FILE = "faults.json"
@@ -39,6 +38,8 @@ class EngineFault:
     """In force for so long, and then not for as long, by the clock; 0 is always."""
     slow_seconds: float = 0.0
     """It answers, and takes so much longer."""
+    grants_nothing: bool = False
+    """It answers, by limits of 0."""
 
     def hits(self, request: Request) -> bool:
         """Return whether this request meets the fault now."""
@@ -62,8 +63,6 @@ class Faults:
     status: tuple[str, ...] = ()
     """The engines whose readers of a user's credits get an error."""
     database_away: bool = False
-    refused_plan: str = ""
-    """The plan whose limits of v2 are 0."""
 
     def write(self, folder: Path) -> None:
         """Put these in force in the server of that folder, in place of others."""
@@ -102,6 +101,8 @@ def faulty(engine: Engine, fault_of: Callable[[Faults], EngineFault | None]) -> 
         fault = fault_of(in_force())
         if fault is None or not fault.hits(request):
             return engine(book, request)
+        if fault.grants_nothing:
+            return engine(replace(book, limits=Limits(*(0 for _ in book.limits.in_order))), request)
         if fault.slow_seconds:
             time.sleep(fault.slow_seconds)
             return engine(book, request)
@@ -119,7 +120,6 @@ def install() -> None:
         found = in_force()
         if found.database_away:
             raise OperationalError("UPDATE", {}, Exception("canceling statement due to lock timeout"))
-        vars(account_books)["CATALOGUE"] = _catalogue(found.refused_plan)
         receipt = consume(*arguments, policy=replace(policy, engines=engines), **options)
         if receipt.served.engine.value in found.serving:
             raise RuntimeError
@@ -137,13 +137,6 @@ def install() -> None:
     vars(execution)["consume"] = consume_with_faults
     vars(stored_procedure)["call"] = call_without_faults
     vars(serializers)["status_document"] = status_with_faults
-
-
-def _catalogue(refused_plan: str) -> Catalogue:
-    if not refused_plan:
-        return CATALOGUE
-    nothing = Limits(0, 0)
-    return Catalogue([replace(plan, v2=nothing) if plan.name == refused_plan else plan for plan in CATALOGUE])
 
 
 if __name__ == "__main__":

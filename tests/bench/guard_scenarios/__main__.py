@@ -1,7 +1,7 @@
 """`python -m tests.bench.guard_scenarios`: faults on a real `rollout serve` over HTTP, with the shipped alerts.yaml.
 
 Each run serves an installation of its own, at half of everyone, breaks an engine as a bad release or an outage would,
-and lets users consume 50 times a second. What the guard did is held against what is right. One line of JSON for each run.
+and lets users consume 50 times a second. What the guard did is held against what is right. Prints a line of JSON a run.
 """
 
 import argparse

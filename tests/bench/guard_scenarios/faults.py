@@ -61,8 +61,8 @@ def busy_tenants(rollout: ServedRollout) -> int:
 
 
 def one_plan_refused(rollout: ServedRollout) -> int:
-    """Let v2's limit of a plan become 0."""
-    rollout.order(Faults(refused_plan="starter"))
+    """Let v2's limits of the only plan become 0."""
+    rollout.order(Faults(v2=EngineFault(grants_nothing=True)))
     return rollout.ask_any(50)
 
 
