@@ -14,7 +14,8 @@ from tests.faults.faulty_server import EngineFault, Faults
 from tests.faults.served_rollout import ServedRollout
 
 TENANTS = 20
-ACCOUNT, OTHER = "u7", "u8"
+ACCOUNTS = ("u7", "u8")
+"""One whom legacy serves at half of everyone, and one whom v2 does."""
 
 
 def shared_outage(rollout: ServedRollout) -> int:
@@ -37,18 +38,19 @@ def v2_where_it_serves(rollout: ServedRollout) -> int:
 
 def one_account(rollout: ServedRollout) -> int:
     """Let v2 fail one account, whatever it does, among others."""
-    rollout.order(Faults(v2=EngineFault(accounts=(ACCOUNT,))))
+    account = rollout.rng.choice(ACCOUNTS)
+    rollout.order(Faults(v2=EngineFault(accounts=(account,))))
     for _ in range(150):
-        rollout.ask(ACCOUNT)
+        rollout.ask(account)
         rollout.ask_any(1)
     return 300
 
 
 def retry_storm(rollout: ServedRollout) -> int:
     """Let one operation of two accounts fail, and come again and again under its key."""
-    rollout.order(Faults(v2=EngineFault(accounts=(ACCOUNT, OTHER))))
+    rollout.order(Faults(v2=EngineFault(accounts=ACCOUNTS)))
     for _ in range(75):
-        for account in (ACCOUNT, OTHER):
+        for account in ACCOUNTS:
             rollout.ask(account, key=f"again-{account}")
             rollout.ask_any(1)
     return 300

@@ -55,7 +55,8 @@ def run(name: str, seed: int, *, server: str = "") -> Outcome:
 
 @contextmanager
 def _installation(scenario: Scenario, seed: int, server: str) -> Iterator[ServedRollout]:
-    begin = partial(served_rollout, plan=scenario.plan, seed=seed, more_alerts=scenario.more_alerts)
+    more = {"more_alerts": scenario.more_alerts}
+    begin = partial(served_rollout, plan=scenario.plan, position=scenario.position, seed=seed, **more)
     if not server:
         with begin() as rollout:
             yield rollout

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults.served_rollout import ServedRollout
+from control_plane.core.phases import Position
+from tests.faults.served_rollout import HALF, ServedRollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Scenario:
     """Break it and let users come; after how many operations the guard acted, or how many there were."""
     is_right: Callable[[ServedRollout], bool]
     plan: str = "plus"
+    position: Position = HALF
     more_alerts: str = ""
     """What the installation's alerts.yaml has besides the shipped one."""
 

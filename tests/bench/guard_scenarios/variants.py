@@ -7,13 +7,13 @@ from contextlib import suppress
 from functools import partial
 from uuid import uuid4
 
+from control_plane.core.phases import Position
 from tests.bench.guard_scenarios.scenario import (
     Scenario,
     is_held,
     is_held_as_shared,
     is_rolled_back,
     is_running,
-    is_stopped,
 )
 from tests.faults.faulty_server import NONE, EngineFault, Faults
 from tests.faults.served_rollout import HALF, ServedRollout
@@ -24,7 +24,8 @@ migrations:
   {OTHER_FLAG}: {{control: list, candidate: tiered, prefix: price}}
 """
 OTHER_RULE = "\n  price_failure: {threshold: 1%, window: 5m, severity: critical}\n"
-FAILING = ("u7", "u8")
+EVERYBODY = Position(3, 3)
+FAILING = ("u8", "u7")
 LARGE = 20
 
 
@@ -214,7 +215,10 @@ def _of_two_flags(ours: bool, theirs: bool) -> Scenario:
 
 
 VARIANTS: Mapping[str, Scenario] = {
-    "status-of-v2": Scenario("every reading of v2 fails, no operation: stopped", status_of_v2, is_stopped),
+    "status-of-v2": Scenario("v2 fails every reading and no operation: rolled back", status_of_v2, is_rolled_back),
+    "status-of-v2-alone": Scenario(
+        "the same where everybody is on v2: rolled back", status_of_v2, is_rolled_back, position=EVERYBODY
+    ),
     "slow-v2": Scenario("v2 is slow: held, and told", slow_v2, is_held_by_slowness),
     "one-kind": Scenario("v2 fails one kind of credits: rolled back", one_kind, is_rolled_back),
     "large-amounts": Scenario("v2 fails large amounts: rolled back", large_amounts, is_rolled_back),
