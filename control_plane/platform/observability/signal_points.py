@@ -66,6 +66,12 @@ def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, i
     return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
 
 
+def forget_signals(session: Session, signals: Collection[str]) -> None:
+    """Drop what these signals counted when: their windows begin anew, and their totals stay."""
+    for table in (MINUTE, SLICE):
+        database.execute_core(session, table.delete().where(table.c.signal.in_(signals)))
+
+
 def forget_slices(session: Session, now: datetime) -> None:
     """Drop the ten seconds that no window begins in any more; their minutes stay."""
     oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS
