@@ -56,6 +56,8 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
         state_changed_at=now,
         state_reason=REASON,
         held_by_guard=False,
+        archived_at=None,
+        latches_all=False,
     )
     return _move(session, found, after, now, actor)
 
