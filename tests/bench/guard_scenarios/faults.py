@@ -8,7 +8,7 @@ from tests.bench.guard_scenarios.scenario import (
     is_rolled_back,
     is_running,
     is_stopped,
-    is_told_of_legacy,
+    names_legacy,
 )
 from tests.faults.faulty_server import EngineFault, Faults
 from tests.faults.served_rollout import ServedRollout
@@ -70,7 +70,7 @@ def one_plan_refused(rollout: ServedRollout) -> int:
 
 FAULTS: Mapping[str, Scenario] = {
     "shared-outage": Scenario("both engines fail: held, and told as shared", shared_outage, is_held_as_shared),
-    "legacy-alone": Scenario("legacy fails 30 %: never rolled back, and told", legacy_only, is_told_of_legacy),
+    "legacy-alone": Scenario("legacy fails 30 %: never rolled back, and told", legacy_only, names_legacy),
     "v2-serving": Scenario("v2 fails only where it serves: rolled back", v2_where_it_serves, is_rolled_back),
     "one-account": Scenario("one broken account: moves nothing", one_account, is_running),
     "retry-storm": Scenario("a retry storm: moves nothing", retry_storm, is_running),

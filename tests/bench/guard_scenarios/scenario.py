@@ -47,7 +47,7 @@ def is_rolled_back(rollout: ServedRollout) -> bool:
     return found["state"] == "rolled_back" and "v2" in found["state_reason"]
 
 
-def is_told_of_legacy(rollout: ServedRollout) -> bool:
+def names_legacy(rollout: ServedRollout) -> bool:
     """Return whether nobody was rolled back, and some alert says that it is legacy that fails."""
     told = any("legacy" in each["cause"] and each["status"] != "ok" for each in rollout.verdicts)
     return rollout.state != "rolled_back" and told
