@@ -36,6 +36,11 @@ def is_running(rollout: ServedRollout) -> bool:
     return rollout.state == "running"
 
 
+def is_not_rolled_back(rollout: ServedRollout) -> bool:
+    """Return whether it goes on, or is held."""
+    return rollout.state in {"running", "held"}
+
+
 def is_stopped(rollout: ServedRollout) -> bool:
     """Return whether it is held or rolled back."""
     return rollout.state in {"held", "rolled_back"}

@@ -13,6 +13,7 @@ from tests.bench.guard_scenarios.scenario import (
     is_held,
     is_held_as_shared,
     is_rolled_back,
+    is_not_rolled_back,
     is_running,
 )
 from tests.faults.faulty_server import NONE, EngineFault, Faults
@@ -27,6 +28,8 @@ OTHER_RULE = "\n  price_failure: {threshold: 1%, window: 5m, severity: critical}
 EVERYBODY = Position(3, 3)
 FAILING = ("u8", "u7")
 LARGE = 20
+MEMBERSHIP_SECONDS = 12
+"""A membership counts ten seconds later."""
 
 
 def status_of_v2(rollout: ServedRollout) -> int:
@@ -105,6 +108,7 @@ def merged(rollout: ServedRollout) -> int:
             for user in FAILING:
                 body = {"userId": user, "accountId": "u9", "reason": "For a test."}
                 assert rollout.post("/api/admin/credits/members", body).status_code == 200
+            rollout.settle(MEMBERSHIP_SECONDS)
     return 200
 
 
@@ -147,9 +151,9 @@ def database_away(rollout: ServedRollout) -> int:
     return rollout.ask_any(150)
 
 
-def v2_after_database(rollout: ServedRollout) -> int:
-    """Let v2 fail after the database was away and has come back."""
-    rollout.order(Faults(database_away=True))
+def v2_after(rollout: ServedRollout, earlier: Faults) -> int:
+    """Let v2 fail after something else did, and went well again."""
+    rollout.order(earlier)
     rollout.ask_any(50)
     rollout.order(NONE)
     rollout.ask_any(50)
@@ -230,7 +234,7 @@ VARIANTS: Mapping[str, Scenario] = {
     ),
     "at-the-advance": Scenario("v2 fails from an advance on: rolled back", at_the_advance, is_rolled_back),
     "erased": Scenario("a failing account is erased: moves nothing", erased, is_running),
-    "merged": Scenario("two failing accounts become one: moves nothing", merged, is_running),
+    "merged": Scenario("two failing accounts become one: never rolled back", merged, is_not_rolled_back),
     "leader-killed": Scenario("v2 fails while leaders are killed: rolled back", leader_killed, is_rolled_back),
     "alerts-replaced": Scenario(
         "alerts.yaml gets other thresholds in a breach: rolled back",
@@ -244,7 +248,21 @@ VARIANTS: Mapping[str, Scenario] = {
         "alerts.yaml is emptied in a breach: rolled back", partial(alerts_changed, change=_emptied), is_rolled_back
     ),
     "database-away": Scenario("the database answers nobody: held", database_away, is_held),
-    "v2-after-database": Scenario("v2 fails after such an outage: rolled back", v2_after_database, is_rolled_back),
+    "v2-after-database": Scenario(
+        "v2 fails after such an outage: rolled back",
+        partial(v2_after, earlier=Faults(database_away=True)),
+        is_rolled_back,
+    ),
+    "v2-after-both": Scenario(
+        "v2 fails after both have: rolled back",
+        partial(v2_after, earlier=Faults(v2=EngineFault(), legacy=EngineFault())),
+        is_rolled_back,
+    ),
+    "v2-after-legacy": Scenario(
+        "v2 fails after legacy has: rolled back",
+        partial(v2_after, earlier=Faults(legacy=EngineFault())),
+        is_rolled_back,
+    ),
     "two-flags-theirs": _of_two_flags(ours=False, theirs=True),
     "two-flags-ours": _of_two_flags(ours=True, theirs=False),
     "two-flags-both": _of_two_flags(ours=True, theirs=True),
