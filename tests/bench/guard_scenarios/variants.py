@@ -12,8 +12,8 @@ from tests.bench.guard_scenarios.scenario import (
     Scenario,
     is_held,
     is_held_as_shared,
-    is_rolled_back,
     is_not_rolled_back,
+    is_rolled_back,
     is_running,
 )
 from tests.faults.faulty_server import NONE, EngineFault, Faults
