@@ -58,7 +58,7 @@ def register(group: click.Group) -> None:
 
 @click.group("alerts")
 def alerts_group() -> None:
-    """The thresholds the guard judges by."""
+    """Look at the thresholds that the guard judges by, and change them."""
 
 
 @alerts_group.command("check")
@@ -101,7 +101,7 @@ def template_command() -> None:
 @json_option
 @in_application
 def show_command(*, flag: str, as_json: bool) -> None:
-    """The guard's last verdict on each alert, with every figure behind it."""
+    """Show the guard's last verdict on each alert, with every figure behind it."""
     with database.read_only() as session:
         attempt = rollouts.find(session, flag).attempt
         verdicts = store.latest_verdicts(session, flag, attempt=attempt)

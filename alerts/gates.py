@@ -32,7 +32,7 @@ SUSPECT_LOG10 = RELEASE_LOG_E / LN_10
 
 
 def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
-    """For re-arming: closed while the window that ends now is over any threshold."""
+    """Close re-arming while the window that ends now is over any threshold."""
     if problem := _without_rules():
         return GateResult("firing", GateStatus.CLOSED, problem)
     rules = [rule for rule in applicable(rules_file.current().rules, rollout.flag) if not rule.metric.notifies_only]
@@ -51,7 +51,7 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 
 
 def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Closed while any alert holds, is blind or has evidence; unknown before the guard has judged this attempt."""
+    """Close while any alert holds, is blind or has evidence; unknown before the guard has judged this attempt."""
     if problem := _without_rules():
         return GateResult("guardrails", GateStatus.CLOSED, problem)
     rules = applicable(rules_file.current().rules, rollout.flag)

@@ -238,7 +238,7 @@ def _are_candidates(verdicts: Sequence[Verdict], rules: Sequence[Rule]) -> bool:
 def _act(
     session: Session, rollout: Rollout, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime
 ) -> Decision | None:
-    """Rollback first, whatever the state; then hold; then release the guard's own hold."""
+    """Roll back first, whatever the state; then hold; then release the guard's own hold."""
     worst = max(verdicts, key=lambda verdict: GRAVITY[verdict.status], default=None)
     if worst is None or rollout.latched:
         return None

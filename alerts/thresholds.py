@@ -21,7 +21,7 @@ REFRESH_SECONDS = 2.0
 
 
 def bounds(rules: Iterable[Rule]) -> dict[str, float]:
-    """Seconds by signal; of two alerts on one duration the stricter one, for it is counted once."""
+    """Return seconds by signal; of two alerts on one duration the stricter one, for it is counted once."""
     found: dict[str, float] = {}
     for rule in rules:
         if rule.slow_ms is not None:
@@ -31,7 +31,7 @@ def bounds(rules: Iterable[Rule]) -> dict[str, float]:
 
 
 def budgets(rules: Iterable[Rule]) -> dict[str, int]:
-    """Credits by signal, where an alert says how many; of two the smaller budget."""
+    """Return credits by signal, where an alert says how many; of two the smaller budget."""
     found: dict[str, int] = {}
     for rule in rules:
         if rule.budget is not None:

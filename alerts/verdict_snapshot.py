@@ -12,7 +12,7 @@ NAME = "alerts"
 
 
 def verdict_snapshot(session: Session, rollout: Rollout) -> Mapping[str, object]:
-    """By alert: S bad of N since the attempt began, rate, threshold, evidence, attribution and verdict."""
+    """Return by alert: S bad of N since the attempt began, rate, threshold, evidence, attribution and verdict."""
     verdicts = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
     return {verdict.alert: _figures(verdict) for verdict in verdicts}
 

@@ -142,7 +142,7 @@ class DatabaseGroup(click.Group):
 
 @rollout.group("db", cls=DatabaseGroup)
 def database_group() -> None:
-    """The database's schema, and whether it can be spread."""
+    """Upgrade the database's schema, and check whether it can be spread."""
 
 
 @database_group.command("upgrade")

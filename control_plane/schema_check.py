@@ -45,7 +45,7 @@ def check(_now: datetime, *, ours: Callable[[], str | None] = code_version) -> N
 
 
 def schema_gate(session: Session, _rollout: Rollout, now: datetime) -> GateResult:
-    """For re-arming: closed while a process says that the database has another version than its own."""
+    """Close re-arming while a process says that the database has another version than its own."""
     counts = signals.minutes(session, now - WINDOW)
     differing = sum(count.bad for (series, _), count in counts.items() if series == SeriesKey(SIGNAL))
     if differing:

@@ -16,6 +16,8 @@ MARK_GAP = 12.0
 LABEL_WIDTH, LABEL_HEIGHT = 110.0, 14.0
 """The place that the words on the limit take, above it."""
 HEADROOM = 1.15
+ALL = 1.0
+"""No share is above it, so no scale of shares goes on beyond."""
 SCALE_MINIMUM = 1e-6
 """Where nothing is allowed and nothing happened the scale still needs a height."""
 EVIDENCE_WIDTH, EVIDENCE_OVERSHOOT = 320.0, 1.2
@@ -157,13 +159,14 @@ def line_chart(
     marks: Iterable[tuple[float, str]] = (),
     frame: Frame = CARD,
 ) -> Chart:
-    """Lines between `start` and `end` on a scale from zero that always shows `limit`.
+    """Draw lines between `start` and `end` on a scale from zero that always shows `limit`.
 
     `marks` are events by their time and name; each becomes a vertical line, those close together one line.
     """
     thinned = [(name, _downsample([s for s in samples if start <= s.at <= end])) for name, samples in series]
     values = [sample.value for _, samples in thinned for sample in samples if sample.value is not None]
-    ticks = nice_ticks(max([*values, limit or 0.0, SCALE_MINIMUM]) * HEADROOM)
+    highest = max([*values, limit or 0.0, SCALE_MINIMUM])
+    ticks = nice_ticks(max(highest, min(highest * HEADROOM, ALL)))
 
     def x(at: float) -> float:
         return _place((at - start) / ((end - start) or 1.0), LEFT, frame.right)
@@ -206,7 +209,7 @@ def evidence_bar(log10_evidence: float, *, log10_hold: float | None, log10_rollb
 
 
 def nice_ticks(highest: float, count: int = TICKS) -> tuple[float, ...]:
-    """About `count` even steps of 1, 2 or 5 times a power of ten, from zero to at least `highest`."""
+    """Return about `count` even steps of 1, 2 or 5 times a power of ten, from zero to at least `highest`."""
     raw = highest / count
     power = 10.0 ** floor(log10(raw))
     # With a hair of tolerance for what floats make of tenths.
@@ -242,7 +245,7 @@ def _grouped(placed: Sequence[tuple[float, float, str]]) -> tuple[Mark, ...]:
 
 
 def _downsample(samples: Sequence[Sample]) -> list[Sample]:
-    """At most POINTS_MAXIMUM samples; of each run that is merged the highest stays, so that no peak is lost."""
+    """Return at most POINTS_MAXIMUM samples; of each run that is merged the highest stays, so that no peak is lost."""
     size = -(-len(samples) // POINTS_MAXIMUM)
     runs = [samples[first : first + size] for first in range(0, len(samples), size or 1)]
     return [max(run, key=lambda sample: -1.0 if sample.value is None else sample.value) for run in runs]

@@ -150,7 +150,7 @@ def joined(texts: Sequence[str]) -> str:
 
 
 def credit_amounts(amounts: Amounts) -> str:
-    """Credits with their kinds, as a sentence has them: `1 analysis credit and 8 roast credits`, `no credits`."""
+    """Write credits with their kinds, as a sentence has them: `1 analysis credit and 8 roast credits`, `no credits`."""
     given = [
         ngettext("%(count)s %(kind)s credit", "%(count)s %(kind)s credits", abs(amount), count=count(amount), kind=kind)
         for kind, amount in amounts.items()
@@ -252,7 +252,7 @@ def _number(name: str, value: float) -> str:
         return span(value)
     if isinstance(value, int):
         return count(value)
-    return share(value) if name.endswith(("rate", "ratio", "threshold")) else _decimal(f"{value:.3g}")
+    return share(value) if name.endswith(("rate", "ratio", "threshold", "chance")) else _decimal(f"{value:.3g}")
 
 
 def _decimal(figure: str) -> str:

@@ -7,12 +7,21 @@ else's, or one whose figures say too little, stands as it was written.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from alerts.analysis.verdicts import Status
 from control_plane.core.gates import GateResult, GateStatus
-from dashboards.filters import count, moment, pluralize
+from dashboards.badges import badge_style
+from dashboards.filters import count, figure, moment, pluralize
 from dashboards.language import SOURCE, gettext, language, ngettext
 
 Sentence = Callable[[GateResult], str]
 OPEN, CLOSED, UNKNOWN = GateStatus.OPEN, GateStatus.CLOSED, GateStatus.UNKNOWN
+
+VERDICTS = frozenset[str](Status)
+
+
+def gate_figure(value: object, name: str) -> str:
+    """Return one figure of a gate's evidence: what the guard concluded as its badges say it, another by its unit."""
+    return badge_style(value).label if isinstance(value, str) and value in VERDICTS else figure(name, value)
 
 
 def gate_sentence(gate: GateResult) -> str:

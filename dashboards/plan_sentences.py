@@ -46,6 +46,7 @@ SENTENCES = (
     N_("A contact has 1 to %(most)s characters, not %(contact)s."),
     N_("A target in notify has a name of 1 to %(most)s characters, not %(target)s."),
     N_("%(field)s has at most %(most)s characters."),
+    N_("owner is one line."),
     N_("The rollout of production is the flag's own: leave out the environment, or name another one."),
     N_("%(environment)s can't be the environment of a rollout: write letters, digits, _ and -, at most %(most)s."),
     # of a phase
@@ -57,6 +58,7 @@ SENTENCES = (
     N_("safety_risk is above 0 and at most %(most)s, a chance of 20 %%."),
     N_("soak can't be negative, or longer than %(days)s days."),
     N_("a title has at most %(most)s characters."),
+    N_("a title is one line."),
     N_("an environment has a name of 1 to %(most)s characters."),
     N_("a plan of %(environment)s opens that environment alone, not %(others)s."),
     N_("nobody counts what is served in %(environment)s; leave out %(field)s."),

@@ -90,10 +90,8 @@ SENTENCES: Mapping[str, str] = {
     "COOL_DOWN": N_("The cool-down is not over yet."),
     "ARCHIVED": N_("The rollout is archived; revive it first."),
     "VERSION_CONFLICT": N_("Somebody else changed it at the same moment; look again."),
-    "STEP_LOSES_USERS": N_("Users would lose the flag by this; confirm it if you want that."),
     "STEP_ADMITS_USERS": N_("The step back would admit users; advance instead."),
     "PLAN_TIME_OVER": N_("A time of the plan is over, and would advance the rollout at once; leave it out."),
-    "PLAN_GAINS_USERS": N_("The plan would give the flag to more people at once; that takes an advance."),
     "ROLLOUT_EXISTS": N_("The flag has a rollout already."),
     "USERS_WOULD_MOVE": N_("Users would move by this; confirm it if you want that."),
     # what is rare on a page
@@ -128,7 +126,6 @@ SENTENCES: Mapping[str, str] = {
     "NOT_CORRECTABLE": N_("A person has to look at this; it can't be corrected from here."),
     "NOT_ENDED": N_("The rollout is under way; complete it or roll it back first."),
     "NOT_OF_ONE_ENVIRONMENT": N_("The rollout of one environment is given back; the flag is archived as a whole."),
-    "RETURN_GAINS_USERS": N_("More users would get the flag by this; confirm it if you want that."),
     "FLAG_HELD": N_("The whole flag is held there; resume it first."),
     "NO_APPROVAL_NEEDED": N_("The plan asks for no approval of that."),
     "NO_OWN_APPROVAL": N_("You approve nothing here that could be taken back."),

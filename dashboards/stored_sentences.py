@@ -13,7 +13,9 @@ from credits_engine.engines.amounts import KINDS, Amounts
 from dashboards import (
     billing_sentences,
     catalogue_sentences,
+    check_sentences,
     definition_sentences,
+    exposure_sentences,
     incident_sentences,
     plan_sentences,
 )
@@ -65,44 +67,7 @@ WRITTEN = (
     ),
     N_("%(wanted)s asked for, %(used)s of %(limit)s used this calendar month; the pool refills at %(at)s."),
     N_("%(credits)s were left unused at %(at)s and can be spent until %(until)s."),
-    # checks of checklists
-    N_("No server has looked yet; one does within seconds."),
-    N_("Last looked at %(at)s, which is too long ago; see that a server runs."),
-    N_("No check %(check)s is known here."),
-    N_("This looks at production, which says nothing of %(environment)s; a person signs it."),
-    N_("The check gave no answer within %(seconds)s seconds."),
-    N_("The check broke (%(error)s); the log has more."),
-    N_("The schema is at version %(found)s, which this code is made for."),
-    N_("The schema is at version %(found)s; this code is made for %(wanted)s."),
-    N_("%(routes)s is answered."),
-    N_("alerts.yaml has no %(alerts)s for %(flag)s."),
-    N_("Watched by %(alerts)s."),
-    N_("The guard has not judged this attempt yet."),
-    N_("Too little was counted to judge %(alerts)s."),
-    N_("Every rate is below its threshold."),
-    N_("%(alerts)s is below its threshold."),
-    N_("%(alerts)s are below their thresholds."),
-    N_("No drill of the guard in %(days)s days; `rollout guard drill` runs one."),
-    N_("The drill of %(at)s did not pass; `rollout guard drills` has more."),
-    N_("A drill of the guard passed on %(day)s."),
-    N_("NOTIFY_URLS names nobody; sign this if somebody is told in another way."),
-    N_("Notifications go to %(targets)s."),
-    N_("The books were not compared with the journal for a day; see that a server runs."),
-    N_("%(found)s of %(checked)s books differ; `rollout credits verify` lists them."),
-    N_("%(checked)s books agree with the journal, as compared at %(at)s."),
-    N_("SQLite has no functions; the application does their work."),
-    N_("The database has no function %(missing)s; `rollout db upgrade` makes it."),
-    N_("The database has %(functions)s."),
-    N_("No restore test in %(days)s days; `rollout restore-test` runs one."),
-    N_("The restore test of %(day)s lost something."),
-    N_("A restore test passed on %(day)s."),
-    N_("v2 does not serve everybody yet."),
-    N_("%(missing)s users have no running period; each gets one with the next request."),
-    N_("v2 serves everybody, and each known user has a running period."),
-    N_("`rollout credits retire-legacy` may be run."),
-    N_("%(stuck)s events of Stripe are stuck; `rollout billing events` lists them."),
-    N_("No event of Stripe was applied in %(days)s days."),
-    N_("%(count)s events of Stripe were applied in %(days)s days, and none is stuck."),
+    *check_sentences.SENTENCES,
     # flags whose time is over
     N_("No SDK reported it in %(span)s."),
     N_("Complete for %(span)s: take its switch out of the code, then archive it."),
@@ -195,6 +160,7 @@ WRITTEN = (
     *incident_sentences.SENTENCES.values(),
     *incident_sentences.OF_MIGRATIONS,
     incident_sentences.BY_ITSELF,
+    *exposure_sentences.SENTENCES,
 )
 """In the order in which they are tried: what fits a special one must not be taken for a general one before."""
 
@@ -215,11 +181,19 @@ PARTS = tuple(
             N_("near the limit"),
             *DIFFERENCES,
             *catalogue_sentences.READING,
+            *exposure_sentences.PARTS,
         ),
     )
 )
 """What may stand in a sentence in place of a value, and has words of ours itself."""
-WORDS = {"none": N_("none"), "yes": N_("yes"), "no": N_("no"), **catalogue_sentences.WORDS, **SIDES}
+WORDS = {
+    "none": N_("none"),
+    "yes": N_("yes"),
+    "no": N_("no"),
+    **catalogue_sentences.WORDS,
+    **exposure_sentences.WORDS,
+    **SIDES,
+}
 """Values that are words of ours."""
 
 

@@ -17,7 +17,7 @@ from dashboards.stored_sentences import localized_value
 def verdict_cause(verdict: Verdict, migration: Migration | None) -> str:
     """Say what decided."""
     if language() == SOURCE:
-        return verdict.cause
+        return figures_in(verdict.cause)
     if verdict.status not in (Status.HOLD, Status.ROLLBACK):
         return _observation(verdict)
     return _breach(verdict, migration) if verdict.breached_since else _without_breach(verdict)

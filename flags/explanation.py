@@ -180,7 +180,7 @@ def decider_sentence(rollout: str | None) -> str:
 
 
 def entry(audience: str | None, percentage: int | None) -> str:
-    """With whom a user enters, in words."""
+    """Say with whom a user enters, in words."""
     if audience is None:
         return "at no percentage"
     if audience in KINDS:

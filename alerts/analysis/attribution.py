@@ -191,7 +191,7 @@ def _beside_legacy(arms: Arms) -> Attribution:
 
 
 def _only_v2(rule: Rule, evidence: Evidence, pairs: Pairs) -> bool:
-    """Most of v2's failures are its own, and legacy fails so much less that equal engines would not look like this.
+    """Return whether v2's failures are mostly its own, and legacy fails too little for the engines to be equal.
 
     Asked of the last window, which a fault after a long healthy time shows in, and of the whole attempt, which slow
     failures show in. Neither takes background failures of v2 for the cause of an outage that both engines had.

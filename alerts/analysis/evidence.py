@@ -92,7 +92,7 @@ def restart(evidence: Evidence, still_good: int = 0) -> Evidence:
 
 
 def to_json(evidence: Evidence) -> dict[str, object]:
-    """`evidence` as plain JSON values."""
+    """Return `evidence` as plain JSON values."""
     return evidence._asdict()
 
 

@@ -40,7 +40,7 @@ def update_gap(before: DataGap, *, due: int, counted: int, now: datetime) -> Dat
 
 
 def to_json(silence: DataGap) -> dict[str, object]:
-    """`silence` as plain JSON values."""
+    """Return `silence` as plain JSON values."""
     return {
         "heard": silence.heard,
         "seen": silence.seen,

@@ -25,7 +25,7 @@ class Threshold:
 
 
 def threshold(text: str) -> Threshold:
-    """`1%`, `0.5%` or `500ms`."""
+    """Parse `1%`, `0.5%` or `500ms`."""
     if re.fullmatch(RATIO_PATTERN, text):
         return Threshold(Unit.RATIO, Decimal(text[:-1]) / 100, text)
     if re.fullmatch(DURATION_PATTERN, text):
@@ -34,28 +34,28 @@ def threshold(text: str) -> Threshold:
 
 
 def ratio(text: str) -> Decimal:
-    """`0.1%` as 0.001."""
+    """Return `0.1%` as 0.001."""
     if not re.fullmatch(RATIO_PATTERN, text):
         raise ValueError(f"{text!r} is not a ratio; write it like 0.1%.")
     return Decimal(text[:-1]) / 100
 
 
 def duration(text: str) -> Decimal:
-    """`5m` as 300 seconds."""
+    """Return `5m` as 300 seconds."""
     if not re.fullmatch(DURATION_PATTERN, text):
         raise ValueError(f"{text!r} is not a duration; write a number and ms, s, m, h or d, like 30s or 5m.")
     return _seconds(text)
 
 
 def number(text: str) -> Decimal:
-    """`2` or `99.9`."""
+    """Parse `2` or `99.9`."""
     if not re.fullmatch(NUMBER_PATTERN, text):
         raise ValueError(f"{text!r} is not a plain number; write it like 2 or 99.9.")
     return Decimal(text)
 
 
 def duration_text(seconds: float) -> str:
-    """300 as `5m`: the largest unit that divides it."""
+    """Write 300 as `5m`: the largest unit that divides it."""
     for unit in ("d", "h", "m"):
         size = float(SECONDS[unit])
         if seconds >= size and seconds % size == 0:

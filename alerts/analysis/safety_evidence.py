@@ -57,13 +57,13 @@ class SafetyEvidence:
     def to_json(self) -> dict[str, object]:
         """Return the figures as plain JSON values."""
         return {
-            "granted": self.certificate.granted,
-            "log10": round(self.certificate.log10, 2),
-            "clean_needed": self.certificate.clean_outcomes_needed,
-            "chance_above": round(self.chance, 4),
-            "risk": self.risk,
-            "worse_than_before": self.is_worse,
-            "above_in_step": self.is_above,
+            "shown_safe": self.certificate.granted,
+            "evidence_log10": round(self.certificate.log10, 2),
+            "good_outcomes_needed": self.certificate.clean_outcomes_needed,
+            "chance_above_threshold": round(self.chance, 4),
+            "accepted_chance": self.risk,
+            "worse_than_before_this_step": self.is_worse,
+            "above_threshold_in_this_step": self.is_above,
         }
 
 

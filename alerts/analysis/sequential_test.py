@@ -240,7 +240,7 @@ def _open_window(test: SequentialTest, evidence: Evidence, window: int) -> Evide
 
 
 def _budget(test: SequentialTest, evidence: Evidence) -> tuple[int, int, int, int]:
-    """(windows used, renewals, base bad, base total) with one more window open; a used-up budget is renewed."""
+    """Return (windows used, renewals, base bad, base total) with one more window open; a used-up budget is renewed."""
     if evidence.windows_used < test.budget:
         return evidence.windows_used + 1, evidence.renewals, evidence.base_bad, evidence.base_total
     speaks = log_start(test, Counts(evidence.bad - evidence.base_bad, evidence.total - evidence.base_total)) > 0

@@ -165,7 +165,7 @@ FIELDS = Verdict._fields
 
 
 def to_json(verdict: Verdict) -> dict[str, object]:
-    """`verdict` as plain JSON values, its unit only where that is news to a worker of the version before."""
+    """Return `verdict` as plain JSON values, its unit only where that is news to a worker of the version before."""
     values = verdict._asdict()
     if verdict.per is Per.OPERATION:
         del values["per"]
@@ -241,7 +241,7 @@ def _of_breach(rule: Rule, facts: Facts, previous: Verdict) -> Attribution:
 
 
 def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
-    """Legacy's own defects hold where they are as alarming as v2's would be."""
+    """Return legacy's own defects where they are as alarming as v2's would be."""
     if log_start(rule_test(rule), facts.legacy_faults) < LEGACY_LOG_E:
         return None
     faults, window = bad_of(facts.legacy_faults, rule.per), duration_text(rule.window_seconds)

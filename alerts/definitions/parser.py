@@ -232,7 +232,7 @@ def _rule(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Rule:
 
 
 def _alpha_errors(rules: list[tuple[Rule, int]]) -> Iterator[RuleError]:
-    """Alphas of their own must leave something to the alerts that share."""
+    """Yield a mistake where alphas of their own don't leave something to the alerts that share."""
     for flag in sorted({rule.flag for rule, _ in rules}):
         acting = [(rule, line) for rule, line in rules if rule.flag == flag and rule.acts]
         own = [(rule, line) for rule, line in acting if rule.alpha is not None]

@@ -51,7 +51,7 @@ def one_of(choices: type[Word]) -> Callable[[yaml.Node], Word]:
 
 
 def number(node: yaml.Node) -> Decimal:
-    """`2` or `99.9`."""
+    """Parse `2` or `99.9`."""
     found = text(node)
     if node.tag not in NUMBERS:
         raise ValueError(f"{found!r} is not a plain number; write it like 2 or 99.9.")
@@ -59,7 +59,7 @@ def number(node: yaml.Node) -> Decimal:
 
 
 def credit_count(node: yaml.Node) -> int:
-    """`1000`."""
+    """Parse `1000`."""
     found = text(node)
     if node.tag not in NUMBERS or not re.fullmatch(CREDITS_PATTERN, found):
         raise ValueError(f"{found!r} is no whole number of credits up to 999999999; write it like 1000.")

@@ -17,7 +17,7 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 
 @click.group("guard")
 def guard_group() -> None:
-    """The guard itself: does it do what it is there for?"""
+    """Try whether the guard does what it is there for."""
 
 
 @guard_group.command("drill")
@@ -47,7 +47,7 @@ def drill_command(*, per_second: int, timeout_seconds: float, fault: str, as_jso
 @json_option
 @in_application
 def drills_command(*, as_json: bool) -> None:
-    """The last drills."""
+    """List the last drills."""
     with read_only() as session:
         found = store.latest(session)
     lines = [

@@ -57,7 +57,7 @@ def _scenario(name: str, series: dict[str, str], at: str, expected: dict[str, li
 
 
 def _series(rule: Rule, bad_rate: float, scrapes: int, *, per_scrape: int = PER_SCRAPE) -> dict[str, str]:
-    """Counters that grow by so much from scrape to scrape."""
+    """Return counters that grow by so much from scrape to scrape."""
     bad = round(bad_rate * per_scrape)
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
     labels = f'{{signal="{rule.signal}"{engine}}}'

@@ -90,7 +90,7 @@ def received() -> ResponseReturnValue:
 
 
 def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
-    """For re-arming: closed while Alertmanager reports an alert of this flag that has not been resolved."""
+    """Close re-arming while Alertmanager reports an alert of this flag that has not been resolved."""
     found = store.firing(session, rollout.flag, now=now, believed=BELIEVED)
     evidence = {each.alert: f"since {each.starts_at.isoformat()}" for each in found}
     if found:
@@ -107,7 +107,7 @@ def init_app(app: Flask) -> None:
 
 @bp.after_request
 def _alarm(response: Response) -> Response:
-    """Alertmanager never sends again what was answered with 4xx: each of these is an alert that nobody acted on."""
+    """Log an answer of 4xx as an error: Alertmanager never sends that again, so nobody acts on the alert."""
     if request.method != "POST":
         return response
     refused = 400 <= response.status_code < 500

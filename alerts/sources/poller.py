@@ -49,7 +49,7 @@ def _poll(rule: Rule, now: datetime) -> None:
 
 
 def _measure(rule: Rule, now: datetime) -> tuple[tuple[float, float] | None, str | None]:
-    """(bad, total) so far, or why there is no answer."""
+    """Return (bad, total) so far, or why there is no answer."""
     assert rule.query is not None
     if not current().prometheus_url:
         return None, NOT_CONFIGURED

@@ -115,5 +115,5 @@ def audience_kind(name: str) -> Audience:
 
 
 def known_audience(name: str) -> str:
-    """`name` if there is such a kind; raises UnknownAudienceError."""
+    """Return `name` if there is such a kind; raises UnknownAudienceError."""
     return audience_kind(name).name

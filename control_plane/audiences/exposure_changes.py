@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from control_plane.audiences.exposure import EVERYBODY, Exposure
 
@@ -42,12 +42,16 @@ def cohorts_between(
     if larger.new_signups_percentage > reached:
         yield _share("New signups", reached, larger.new_signups_percentage)
     elif larger.new_signups_percentage > smaller.everyone_percentage and cutover_of_larger < cutover_of_smaller:
-        yield Cohort("New signups", f"those after {cutover_of_smaller}", f"those after {cutover_of_larger}")
+        yield Cohort("New signups", _after(cutover_of_smaller), _after(cutover_of_larger))
     for share in larger.shares:
         if share.percentage > (old := smaller.percentage_of(share.constraints)):
             yield _share(share.title, old, share.percentage)
     if larger.everyone_percentage > smaller.everyone_percentage:
         yield _share("Everyone", smaller.everyone_percentage, larger.everyone_percentage)
+
+
+def _after(cutover: datetime) -> str:
+    return f"those after {cutover.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _share(name: str, smaller: int, larger: int) -> Cohort:

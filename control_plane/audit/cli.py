@@ -42,7 +42,7 @@ def filter_options(command: C) -> C:
 
 @click.group("audit")
 def audit_group() -> None:
-    """The audit trail."""
+    """Search, export and check the audit trail."""
 
 
 @audit_group.command("list")

@@ -21,7 +21,7 @@ phase_option = click.option("--phase", default="", help="The phase. Default: the
 
 @click.group("checklist")
 def checklist_group() -> None:
-    """The checklists of a plan."""
+    """Look at the checklists of a plan and sign their items."""
 
 
 @checklist_group.command("show")
@@ -29,7 +29,7 @@ def checklist_group() -> None:
 @json_option
 @in_application
 def show_command(*, flag: str, as_json: bool) -> None:
-    """Every checklist and how its items stand: [x] done, [ ] to be signed, [!] not true, [?] can't be told."""
+    """Show every checklist and how its items stand: [x] done, [ ] to be signed, [!] not true, [?] can't be told."""
     now = clock.now()
     with read_only() as session:
         found = progress.read(session, rollouts.find(session, flag), now).all

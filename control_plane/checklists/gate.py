@@ -14,7 +14,7 @@ NAMED = 3
 
 
 def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
-    """Closed while a check fails; unknown while an item waits for a person, or for a check that can't tell."""
+    """Close while a check fails; unknown while an item waits for a person, or for a check that can't tell."""
     if not rollout.plan.checklists:
         return GateResult(GATE, GateStatus.OPEN, "The plan has no checklists.")
     found = progress.read(session, rollout, now).in_phase(rollout.phase.name)

@@ -31,7 +31,7 @@ class Weekday(StrEnum):
 
 
 def known_zone(name: str) -> str:
-    """`name` if it is a time zone; raises ValueError."""
+    """Return `name` if it is a time zone; raises ValueError."""
     try:
         return ZoneInfo(name).key
     except (KeyError, ValueError, OSError):
@@ -45,7 +45,7 @@ def zone_errors(zone: str) -> Iterator[str]:
 
 
 def written_time(value: object) -> object:
-    """`value` unless it is a number, which would be read as seconds; raises ValueError."""
+    """Return `value` unless it is a number, which would be read as seconds; raises ValueError."""
     if isinstance(value, int | float):
         raise ValueError('a time of day is written in quotes, like "09:00".')  # noqa: TRY004 - pydantic's protocol
     return value
@@ -120,7 +120,7 @@ class Calendar:
                 yield "a freeze starts and ends at whole minutes."
 
     def _candidates(self, instant: datetime) -> Iterator[datetime]:
-        """Moments at which it may open, in order: beginnings of days and hours, ends of freezes.
+        """Yield moments at which it may open, in order: beginnings of days and hours, ends of freezes.
 
         On a day on which the clocks change every minute is one, because wall time then skips or repeats.
         """

@@ -183,6 +183,8 @@ def _text_errors(checklist: Checklist) -> Iterator[str]:
             yield f"A checklist or item has {rule}, not {name[:NAME_MAX]!r}."
         if len(title) > TITLE_MAX:
             yield f"Checklist or item {name[:NAME_MAX]!r}: a title has at most {TITLE_MAX} characters."
+        if len(title.splitlines()) > 1:
+            yield f"Checklist or item {name[:NAME_MAX]!r}: a title is one line."
     for item in checklist.items:
         if len(item.check) > CHECK_MAX or not item.check.isprintable():
             yield f"Item {item.name[:NAME_MAX]!r}: a check has at most {CHECK_MAX} characters."

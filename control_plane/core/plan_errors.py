@@ -73,6 +73,8 @@ def _text_errors(plan: Plan) -> Iterator[str]:
     for name, longest in TEXT_MAX.items():
         if len(getattr(plan, name)) > longest:
             yield f"{name} has at most {longest} characters."
+    if len(plan.owner.splitlines()) > 1:
+        yield "owner is one line."
     if len(plan.tags) > TAGS_MAX or len(set(plan.tags)) < len(plan.tags):
         yield f"tags are at most {TAGS_MAX}, each once."
     for tag in plan.tags:
@@ -144,5 +146,7 @@ def _name_errors(phase: Phase) -> Iterator[str]:
         yield f"A phase has a name of 1 to {NAME_MAX} characters, not {phase.name[:NAME_MAX]!r}."
     if len(phase.title) > TITLE_MAX:
         yield f"Phase {phase.name[:NAME_MAX]!r}: a title has at most {TITLE_MAX} characters."
+    if len(phase.title.splitlines()) > 1:
+        yield f"Phase {phase.name[:NAME_MAX]!r}: a title is one line."
     if any(not 1 <= len(name) <= NAME_MAX or not name.isprintable() for name in phase.environments):
         yield f"Phase {phase.name[:NAME_MAX]!r}: an environment has a name of 1 to {NAME_MAX} characters."

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.gates import GateResult
 from control_plane.core.phases import LOWEST, Rollout, RolloutState
 from control_plane.core.transitions import (
     Action,
@@ -12,6 +12,7 @@ from control_plane.core.transitions import (
     Reason,
     Refusal,
     Transition,
+    closed_reasons,
     needs_reason,
     stale,
     transition,
@@ -84,9 +85,7 @@ def decide_rearm(
         reasons.append(Reason("NOT_ROLLED_BACK", f"The rollout is {rollout.state}, not rolled back."))
     elif now < (ends := cool_down_ends(rollout)):
         reasons.append(Reason("COOL_DOWN", f"The cool-down lasts until {ends:%Y-%m-%d %H:%M} UTC."))
-    for gate in gates:
-        if gate.status is GateStatus.CLOSED:
-            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
+    reasons += closed_reasons(gates)
     if reasons:
         return Refusal(Action.REARM, tuple(reasons))
     return transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)

@@ -56,8 +56,9 @@ class Loss:
     @property
     def reason(self) -> Reason:
         """The refusal of a change that nobody confirmed."""
-        sentence = f"{self.cause} takes the flag from {self.users:,} known users in {self.environment}: "
-        return Reason(LOSES_USERS, f"{sentence}{' '.join(self.cohorts)} Confirm that users lose it if you want that.")
+        users = "1 known user" if self.users == 1 else f"{self.users:,} known users"
+        sentence = f"{self.cause} takes the flag from {users} in {self.environment}: {' '.join(self.cohorts)}"
+        return Reason(LOSES_USERS, f"{sentence} Confirm that users lose it if you want that.")
 
     @property
     def documented(self) -> dict[str, object]:
@@ -107,9 +108,8 @@ def decide_advance(
     if unconfirmed:
         reasons.append(unconfirmed.reason)
     for gate in gates:
-        if gate.status is GateStatus.CLOSED:
-            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
-        elif gate.status is GateStatus.UNKNOWN and not rollout.phase.unknown_may_be_approved:
+        reasons += closed_reasons([gate])
+        if gate.status is GateStatus.UNKNOWN and not rollout.phase.unknown_may_be_approved:
             sentence = f"Gate {gate.name} can't tell yet, and the plan lets nobody pass it: {gate.reason}"
             reasons.append(Reason("GATE_UNKNOWN", sentence))
         elif gate.status is GateStatus.UNKNOWN and not approval.strip():
@@ -215,6 +215,15 @@ def _latched(rollout: Rollout) -> list[Reason]:
     if not rollout.latched:
         return []
     return [Reason("ROLLED_BACK", "The rollout is rolled back; re-arm it first.")]
+
+
+def closed_reasons(gates: Iterable[GateResult]) -> list[Reason]:
+    """Return a refusal for each gate that is closed."""
+    return [
+        Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}")
+        for gate in gates
+        if gate.status is GateStatus.CLOSED
+    ]
 
 
 def needs_reason(reason: str) -> list[Reason]:

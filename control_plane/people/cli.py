@@ -28,7 +28,7 @@ reason_option = click.option("--reason", default="", help="Why; kept in the audi
 
 @click.group("account")
 def user() -> None:
-    """People who may sign in."""
+    """Add, change and lock people who may sign in."""
 
 
 @user.command("list")
@@ -136,7 +136,7 @@ def user_sign_out(*, username: str, as_json: bool) -> None:
 
 @click.group("token")
 def token() -> None:
-    """Tokens for services, SDKs and webhooks."""
+    """Make and revoke tokens for services, SDKs and webhooks."""
 
 
 @token.command("create")

@@ -69,7 +69,7 @@ def show(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=EditRequest)
 def edit(flag: str) -> ResponseReturnValue:
-    """Another plan in the place of the plan; nobody is exposed by that, and losses have to be confirmed."""
+    """Put another plan in the place of the plan; nobody is exposed by that, and losses have to be confirmed."""
     body = EditRequest.model_validate(request.get_json())
     with transaction() as session:
         _, plan = read_plan(session, flag, body.plan)

@@ -161,7 +161,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, may_make_key: bool = True) -> "Settings":
-        """Settings of the process environment. Raises SettingsError for a value that can't be used.
+        """Read the settings of the process environment. Raises SettingsError for a value that can't be used.
 
         Where there is no secret key yet one is made, or with `may_make_key` false nothing is written and there is none.
         """

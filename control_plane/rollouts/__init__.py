@@ -1,8 +1,8 @@
 """Rollouts as they are stored, changed and told: `from control_plane import rollouts` gives the use cases."""
 
+from control_plane.rollouts.rearm_gates import REARM_GATES, rearm_gates, register_rearm_gate
 from control_plane.rollouts.service import (
     ADVANCE_GATES,
-    REARM_GATES,
     TOPIC,
     RolloutChanged,
     UnknownRolloutError,
@@ -16,11 +16,9 @@ from control_plane.rollouts.service import (
     plan,
     plan_objections,
     rearm,
-    rearm_gates,
     register_audit_context,
     register_gate,
     register_plan_check,
-    register_rearm_gate,
     resume,
     roll_back,
     step_back,

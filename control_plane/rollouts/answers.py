@@ -39,7 +39,7 @@ def detail(rollout: Rollout, now: datetime) -> dict[str, object]:
 
 
 def gate_documents(gates: Sequence[GateResult]) -> list[dict[str, object]]:
-    """Gates as JSON."""
+    """Return gates as JSON."""
     return [
         {
             "name": gate.name,

@@ -43,7 +43,7 @@ bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 @require_role("viewer")
 @openapi_doc(query=listing.PARAMETERS)
 def index() -> ResponseReturnValue:
-    """Rollouts by flag, those that are archived only where asked for."""
+    """List rollouts by flag, those that are archived only where asked for."""
     wanted = listing.Query.model_validate(request.args.to_dict())
     now = clock.now()
     with read_only() as session:
@@ -85,7 +85,7 @@ def history(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=AdvanceRequest, body_is_optional=True)
 def advance(flag: str) -> ResponseReturnValue:
-    """One step up. `reason` approves gates that are unknown, `confirmLosing` that users lose the flag by it."""
+    """Go one step up. `reason` approves gates that are unknown, `confirmLosing` that users lose the flag by it."""
     body = AdvanceRequest.model_validate(request.get_json() if request.data else {})
     return _change(
         service.advance,
@@ -100,7 +100,7 @@ def advance(flag: str) -> ResponseReturnValue:
 @require_role("operator")
 @openapi_doc(body=Request, body_is_optional=True)
 def step_back(flag: str) -> ResponseReturnValue:
-    """One step down."""
+    """Go one step down."""
     body = _body()
     return _change(service.step_back, flag, body.reason, expected_version=body.expectedVersion)
 
@@ -125,7 +125,7 @@ def resume(flag: str) -> ResponseReturnValue:
 @require_role("operator")
 @openapi_doc(body=RollbackRequest, body_is_optional=True)
 def roll_back(flag: str) -> ResponseReturnValue:
-    """Legacy for everybody at once; with `everywhere` in development and staging too. Repeating it changes nothing.
+    """Give everybody legacy at once; with `everywhere` in development and staging too. Repeating it changes nothing.
 
     FLAG@ENVIRONMENT is rolled back alone, and with `everywhere` the whole flag.
     """
@@ -145,7 +145,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=Request, body_is_optional=True)
 def rearm(flag: str) -> ResponseReturnValue:
-    """A new attempt at the lowest step."""
+    """Begin a new attempt at the lowest step."""
     body = _body()
     return _change(service.rearm, flag, body.reason, expected_version=body.expectedVersion)
 
@@ -192,7 +192,7 @@ def withdraw_approval(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=ArchiveRequest)
 def archive_view(flag: str) -> ResponseReturnValue:
-    """Off everywhere and out of every SDK; the rollout is complete or rolled back before."""
+    """Take the flag from everybody and out of every SDK; the rollout is complete or rolled back before."""
     body = ArchiveRequest.model_validate(request.get_json())
     _require_owner_of_all(flag)
     return _change(
@@ -208,7 +208,7 @@ def archive_view(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(body=Request)
 def revive(flag: str) -> ResponseReturnValue:
-    """Back into SDKs, off until it is armed again."""
+    """Give the flag back to SDKs, off until it is armed again."""
     body = _body()
     return _change(archive.revive, flag, body.reason, expected_version=body.expectedVersion)
 

@@ -61,22 +61,29 @@ def approve(
     """Approve the next step, or a change of the plan, once; returns who approves it now. Raises Problem."""
     if outdated := stale(rollout, expected_version):
         raise Problem(409, outdated[0].code, outdated[0].sentence)
-    required = needed(rollout, subject)
-    if required is None:
-        raise _unneeded(rollout, subject)
-    if role not in required.roles:
-        detail = f"This is approved by the role {' or '.join(required.roles)}, and {change.actor} is {role}."
-        raise Problem(403, "ROLE_REQUIRED", detail)
+    check_approver(session, rollout, change.actor, change.now, role=role, subject=subject)
     if not change.reason.strip():
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
-    if required is not OWNERS:
-        _check_independence(session, rollout, change)
     if _add(session, rollout, change, role, subject):
         after = {"phase": rollout.phase.name, "percentage": rollout.percentage, "plan_version": rollout.plan_version}
         action = "rollout.approve" if subject is ApprovalSubject.STEP else "rollout.approve_plan"
         audit.record(session, change, action=action, subject=f"rollout:{rollout.flag}", after=after)
         change_feed.publish(session, TOPIC, rollout.flag, now=change.now)
     return given(session, rollout, subject)
+
+
+def check_approver(
+    session: Session, rollout: Rollout, actor: str, now: datetime, *, role: str, subject: ApprovalSubject
+) -> None:
+    """Raise Problem unless `actor` may approve this: in a role that is asked for, and nothing of their own."""
+    required = needed(rollout, subject)
+    if required is None:
+        raise _unneeded(rollout, subject)
+    if role not in required.roles:
+        detail = f"This is approved by the role {' or '.join(required.roles)}, and {actor} is {role}."
+        raise Problem(403, "ROLE_REQUIRED", detail)
+    if required is not OWNERS:
+        _check_independence(session, rollout, actor, now)
 
 
 def withdraw(
@@ -248,16 +255,16 @@ def _in_step(session: Session, rollout: Rollout, actor: str, at: datetime) -> Pr
     return principal(session, actor, at=at, since=rollout.entered_at)
 
 
-def _check_independence(session: Session, rollout: Rollout, change: ChangeContext) -> None:
+def _check_independence(session: Session, rollout: Rollout, actor: str, now: datetime) -> None:
     """Raise Problem for whoever made the plan, or may act under one name with them."""
-    planner, approver = _planner(session, rollout), _in_step(session, rollout, change.actor, change.now)
+    planner, approver = _planner(session, rollout), _in_step(session, rollout, actor, now)
     if planner is None:
         return
     if planner.people & approver.people:
-        detail = f"{change.actor} made this plan, or a token of whoever did; somebody else approves its steps."
+        detail = f"{actor} made this plan, or a token of whoever did; somebody else approves its steps."
         raise Problem(409, "OWN_PLAN", detail)
     if shared := approver.common_with(planner):
-        detail = f"{planner.actor} made this plan. {shared_access_sentence(change.actor, *shared)}"
+        detail = f"{planner.actor} made this plan. {shared_access_sentence(actor, *shared)}"
         raise Problem(409, "ACCESS_SHARED", detail)
 
 

@@ -67,7 +67,7 @@ def status_command(*, flag: str, as_json: bool) -> None:
 @json_option
 @in_application
 def advance_command(*, flag: str, approval: str, confirm_losing: bool, as_json: bool) -> None:
-    """One step up, if every gate is open."""
+    """Go one step up, if every gate is open."""
     change_rollout(
         flag, service.advance, as_json=as_json, versioned=True, approval=approval, confirm_losing=confirm_losing
     )
@@ -99,7 +99,7 @@ def resume_command(*, flag: str, reason: str, as_json: bool) -> None:
 @json_option
 @in_application
 def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
-    """One step down; those added last leave first."""
+    """Go one step down; those added last leave first."""
     change_rollout(flag, service.step_back, as_json=as_json, versioned=True, reason=reason)
 
 
@@ -128,7 +128,7 @@ def rollback_command(*, flag: str, reason: str, in_all: bool, as_json: bool) -> 
 @json_option
 @in_application
 def rearm_command(*, flag: str, reason: str, as_json: bool) -> None:
-    """A new attempt at the lowest step, after the cool-down."""
+    """Begin a new attempt at the lowest step, after the cool-down."""
     change_rollout(flag, service.rearm, as_json=as_json, versioned=True, reason=reason)
 
 

@@ -35,6 +35,12 @@ def beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
     return replace(rollout, version=deleted.after["version"] + 1, attempt=deleted.after["attempt"] + 1)
 
 
+def was_rolled_back(session: Session, flag: str) -> bool:
+    """Return whether the last rollout of this name was deleted while it was rolled back."""
+    deleted = _deletion(session, flag)
+    return bool(deleted and deleted.after and deleted.after["evidence"].get(COOL_DOWN_ENDS))
+
+
 def _reason(flag: str, ends: str) -> Reason:
     sentence = f"The rollout of {flag} was rolled back before it was deleted; its cool-down lasts until"
     return Reason("COOL_DOWN", f"{sentence} {datetime.fromisoformat(ends):%Y-%m-%d %H:%M} UTC.")

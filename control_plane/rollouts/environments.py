@@ -6,20 +6,33 @@ version newer: what was seen of it before, or is decided about it at the same mo
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.approval_paths import given_up
 from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.gates.calendar import calendar_gate
 from control_plane.core.phases import LOWEST, PRE_PRODUCTION, Rollout
 from control_plane.core.plan_edits import gains
 from control_plane.core.rollbacks import cool_down_ends, decide_rollback
-from control_plane.core.transitions import Action, Decision, Loss, Reason, Refusal, Transition, needs_reason, stale
+from control_plane.core.transitions import (
+    Action,
+    Decision,
+    Loss,
+    Reason,
+    Refusal,
+    Transition,
+    closed_reasons,
+    needs_reason,
+    stale,
+)
 from control_plane.rollout_names import environment_of, flag_of, rollout_title
 from control_plane.rollouts import approvals, losses, store
 from control_plane.rollouts.deleted import COOL_DOWN_ENDS
 from control_plane.rollouts.publication import apply, publish
+from control_plane.rollouts.rearm_gates import rearm_gates
 
 GAINS_USERS = "RETURN_GAINS_USERS"
 """The code of a refusal that a person may confirm away."""
@@ -88,7 +101,7 @@ def give_back(
     if gained:
         if held := next((each for each in (before, whole) if each.held_in(before.plan.environment)), None):
             reasons.append(Reason("FLAG_HELD", _held_sentence(held, before.plan.environment)))
-        reasons += _gain_reasons(before, gained, change, confirmed=confirm_gaining)
+        reasons += _gain_reasons(session, (before, whole), gained, change, confirmed=confirm_gaining)
     if reasons:
         return Refusal(Action.DELETE, tuple(reasons))
     # First changed, then removed: whoever else changes either at this moment is refused or refuses this.
@@ -160,13 +173,25 @@ def _return_reasons(before: Rollout, whole: Rollout) -> Iterator[Reason]:
         yield Reason("ARCHIVED", f"{whole.flag} is archived with all its environments; delete it as a whole.")
 
 
-def _gain_reasons(before: Rollout, gained: list[str], change: ChangeContext, *, confirmed: bool) -> Iterator[Reason]:
+def _gain_reasons(
+    session: Session, returned: tuple[Rollout, Rollout], gained: list[str], change: ChangeContext, *, confirmed: bool
+) -> Iterator[Reason]:
+    before, whole = returned
     if before.latched and change.now < (ends := cool_down_ends(before)):
         sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
         yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
+    yield from closed_reasons(_return_gates(session, before, whole, change.now))
     if not confirmed:
         sentence = f"Without {rollout_title(before.flag)}, users gain the flag: {' '.join(gained)}"
         yield Reason(GAINS_USERS, f"{sentence} Confirm that users gain it if you want that.")
+
+
+def _return_gates(session: Session, before: Rollout, whole: Rollout, now: datetime) -> Iterator[GateResult]:
+    """Yield the gates of a return that lets users in: of a new attempt after a rollback, and the calendar it meets."""
+    if before.latched:
+        yield from rearm_gates(session, before, now)
+    if calendar := whole.phase.gates.calendar:
+        yield calendar_gate(calendar, now)
 
 
 def _approval_reasons(session: Session, before: Rollout, change: ChangeContext) -> Iterator[Reason]:

@@ -20,8 +20,8 @@ from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of, name_errors
 from control_plane.rollouts import environments, losses, store
-from control_plane.rollouts.deleted import beyond_deleted, cooling_down
-from control_plane.rollouts.gate_kinds import calendar_of_lowest, plan_gates
+from control_plane.rollouts.deleted import beyond_deleted, cooling_down, was_rolled_back
+from control_plane.rollouts.gate_kinds import plan_gates
 from control_plane.rollouts.publication import (
     TOPIC,
     RolloutChanged,
@@ -32,6 +32,7 @@ from control_plane.rollouts.publication import (
     register_audit_context,
     summary,
 )
+from control_plane.rollouts.rearm_gates import Gate, rearm_gates
 
 __all__ = [
     "TOPIC",
@@ -45,26 +46,20 @@ __all__ = [
     "on_change",
     "plan",
     "rearm",
-    "rearm_gates",
     "register_audit_context",
     "register_gate",
     "register_plan_check",
-    "register_rearm_gate",
     "resume",
     "roll_back",
     "step_back",
     "summary",
 ]
 
-Gate = Callable[[Session, Rollout, datetime], GateResult]
-"""Answers whether a rollout may advance; registered by the packages above through `register_gate`."""
-
 PlanCheck = Callable[[Session, str, Plan], list[Reason]]
 """Reasons against a new plan for a flag; registered by the packages above through `register_plan_check`."""
 
 
 ADVANCE_GATES = AppState[dict[str, Gate]]("advance_gates", dict)
-REARM_GATES = AppState[dict[str, Gate]]("rearm_gates", dict)
 PLAN_CHECKS = AppState[dict[str, PlanCheck]]("plan_checks", dict)
 
 
@@ -80,11 +75,6 @@ def register_gate(name: str, gate: Gate) -> None:
     ADVANCE_GATES.get()[name] = gate
 
 
-def register_rearm_gate(name: str, gate: Gate) -> None:
-    """Let `gate` have a say in re-arming."""
-    REARM_GATES.get()[name] = gate
-
-
 def register_plan_check(name: str, check: PlanCheck) -> None:
     """Let `check` refuse plans that have no mistakes of their own."""
     PLAN_CHECKS.get()[name] = check
@@ -98,12 +88,6 @@ def gates(
     planned = plan_gates(session, rollout, now, asker)
     held = environments.hold_gates(session, rollout)
     return [soak_gate(rollout, now), *held, *planned, *(gate(session, rollout, now) for gate in evaluated)]
-
-
-def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
-    """Evaluate every gate of re-arming."""
-    calendar = calendar_of_lowest(rollout, now)
-    return [*calendar, *(gate(session, rollout, now) for gate in REARM_GATES.get().values())]
 
 
 def find(session: Session, flag: str) -> Rollout:
@@ -129,6 +113,8 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
         mistakes.append(_exists(existing))
     else:
         mistakes += cooling_down(session, [flag], change.now).values()
+    if not mistakes and was_rolled_back(session, flag):  # by another name it would be a new attempt
+        mistakes += transitions.closed_reasons(rearm_gates(session, rollout, change.now))
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
     if is_of_one and not environments.renew_whole(session, flag):
@@ -212,7 +198,7 @@ def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
 def roll_back(
     session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None, in_all: bool = False
 ) -> Decision:
-    """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing.
+    """Give everybody legacy from the next evaluation on. A second cause is added to the audit and changes nothing.
 
     In production, and with `in_all` in development and staging too, as where this process serves one of those. What
     the flag has of its own in single environments goes with it by the same rule; one of those goes alone.
@@ -264,7 +250,7 @@ def rearm(session: Session, flag: str, change: ChangeContext, *, expected_versio
 
 
 def latch_restored(session: Session, flag: str, replaced: Rollout | None, change: ChangeContext) -> Rollout:
-    """Legacy for everybody after a restore, until a person arms it again.
+    """Give everybody legacy after a restore, until a person arms it again.
 
     `replaced` is the rollout as the replaced database had it; one that only that database knew is kept, latched.
     """

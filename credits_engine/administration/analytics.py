@@ -28,7 +28,7 @@ class Change:
 
 
 def changes(rows: Iterable[UsageRow], *, since: datetime, until: datetime) -> list[Change]:
-    """Spikes to twice and drops to half of the median of up to seven days before; small numbers are left out.
+    """Find spikes to twice and drops to half of the median of up to seven days before; small numbers are left out.
 
     A day without any row counted nothing. Only whole days of `[since, until)` are compared.
     """

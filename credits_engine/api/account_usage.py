@@ -56,7 +56,7 @@ class AccountDays(ResponseModel):
 @require_role("owner")
 @openapi_doc(query=TOP_QUERY, answers={200: TopAccounts})
 def top_view() -> ResponseReturnValue:
-    """Accounts by their consumption of a kind, the highest first, a page at a time."""
+    """List accounts by their consumption of a kind, the highest first, a page at a time."""
     query_params.refuse_unknown(*TOP_QUERY)
     kind, days, most = query_params.kind() or KINDS[0], _days(clock.now()), query_params.limit()
     with read_only() as session:

@@ -26,7 +26,7 @@ def refuse_unknown(*known: str) -> None:
 
 
 def kind() -> Kind | None:
-    """`creditType`."""
+    """Read `creditType`."""
     text = request.args.get("creditType")
     if text is not None and text not in KINDS:
         raise Problem(400, "UNKNOWN_CREDIT_TYPE", f"creditType is {text[:50]!r}; use {' or '.join(KINDS)}.")
@@ -34,7 +34,7 @@ def kind() -> Kind | None:
 
 
 def engine() -> EngineName | None:
-    """`engine`."""
+    """Read `engine`."""
     return choice("engine", EngineName, "UNKNOWN_ENGINE")
 
 
@@ -69,7 +69,7 @@ def text(name: str) -> str | None:
 
 
 def date_range() -> tuple[datetime | None, datetime | None]:
-    """`startDate` and `endDate`: dates in UTC, both included, or instants with a time zone."""
+    """Read `startDate` and `endDate`: dates in UTC, both included, or instants with a time zone."""
     since, until = _moment("startDate", "INVALID_START_DATE"), _moment("endDate", "INVALID_END_DATE", ends=True)
     if since and until and since >= until:
         raise Problem(400, "INVALID_END_DATE", "endDate lies before startDate; swap them.")
@@ -77,17 +77,17 @@ def date_range() -> tuple[datetime | None, datetime | None]:
 
 
 def cursor() -> int | None:
-    """`cursor`, as the page before gave it."""
+    """Read `cursor`, as the page before gave it."""
     return integer("cursor", "INVALID_CURSOR", ROW_ID_MAX)
 
 
 def limit(default: int = LIMIT_DEFAULT, most: int = LIMIT_MAX) -> int:
-    """`limit`, the length of a page."""
+    """Read `limit`, the length of a page."""
     return integer("limit", "INVALID_LIMIT", most) or default
 
 
 def wants_csv() -> bool:
-    """`format`: whether a spreadsheet is asked for instead of JSON."""
+    """Read `format`: whether a spreadsheet is asked for instead of JSON."""
     wanted = request.args.get("format", "json")
     if wanted not in ("json", "csv"):
         raise Problem(400, "UNKNOWN_FORMAT", f"format is {wanted[:50]!r}; use json or csv.")

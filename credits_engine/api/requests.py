@@ -217,7 +217,7 @@ def reservation(*, actor: str) -> tuple[Operation, timedelta]:
 
 
 def parsed(model: type[Model], value: object) -> Model:
-    """`value` as `model`. Raises Problem with the code of the first field that is wrong."""
+    """Read `value` as `model`. Raises Problem with the code of the first field that is wrong."""
     try:
         found = model.model_validate(value)
     except ValidationError as error:

@@ -81,7 +81,7 @@ def aa_test_view() -> ResponseReturnValue:
 @openapi_doc(query=ANALYTICS_QUERY)
 @require_role("owner")
 def analytics_view() -> ResponseReturnValue:
-    """Usage by day, engine, plan and cohort, with the days that stand out."""
+    """Sum usage by day, engine, plan and cohort, with the days that stand out."""
     query_params.refuse_unknown("startDate", "endDate", "by", "format")
     since, until = query_params.date_range()
     until = until or clock.now()
@@ -110,7 +110,7 @@ def analytics_view() -> ResponseReturnValue:
 @bp.get("/near-limit")
 @require_role("owner")
 def near_limit_view() -> ResponseReturnValue:
-    """Users who have used most of a limit of v2 in their running period: `percent` (80), `limit`, and `after`."""
+    """List users who have used most of a limit of v2 in their running period: `percent` (80), `limit`, and `after`."""
     query_params.refuse_unknown("percent", "limit", "after")
     percent, most = _whole("percent", 80, 100), _whole("limit", query_params.LIMIT_DEFAULT, query_params.LIMIT_MAX)
     with read_only() as session:

@@ -56,7 +56,7 @@ def reservation_document(result: ReservationResult) -> Document:
 
 
 def headers(receipt: Receipt | ReservationResult) -> dict[str, str]:
-    """Tells a caller that this answer had been given before."""
+    """Tell a caller that this answer had been given before."""
     return {REPLAYED_HEADER: "true"} if receipt.replayed else {}
 
 
@@ -113,7 +113,7 @@ def status_document(loaded: Books, engine: EngineName) -> Document:
 
 
 def config_document(*, v2_enabled: bool) -> Document:
-    """Kinds, what each plan grants per engine, and whether v2 serves anybody at all."""
+    """Return the kinds, what each plan grants per engine, and whether v2 serves anybody at all."""
     plans = {
         plan.name: {"title": plan.title, "v2": by_kind(plan.v2), "legacy": by_kind(plan.legacy)} for plan in CATALOGUE
     }
@@ -127,7 +127,7 @@ def engine_document(engine: EngineName) -> Document:
 
 
 def instant(moment: datetime) -> str:
-    """ISO 8601 in UTC, with a Z."""
+    """Write as ISO 8601 in UTC, with a Z."""
     return moment.isoformat().replace("+00:00", "Z")
 
 

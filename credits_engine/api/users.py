@@ -71,7 +71,7 @@ def check_view() -> ResponseReturnValue:
 
 @bp.get("/summary")
 def summary_view() -> ResponseReturnValue:
-    """Usage per kind with its level, the days left, and what to recommend."""
+    """Show usage per kind with its level, the days left, and what to recommend."""
     user_id, now = acting_user(), clock.now()
     with read_only() as session:
         books, engine = serving_books(session, user_id, now)

@@ -44,7 +44,7 @@ def summary_view() -> ResponseReturnValue:
 @bp.get("/events")
 @require_role("viewer")
 def events_view() -> ResponseReturnValue:
-    """Events, newest first: `state`, `limit` up to 200, and `before`, the number of the last one seen."""
+    """List events, newest first: `state`, `limit` up to 200, and `before`, the number of the last one seen."""
     state = _state(request.args["state"]) if "state" in request.args else None
     limit, before = _number("limit", 50), _number("before", 0)
     with read_only() as session:

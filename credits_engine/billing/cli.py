@@ -35,7 +35,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the a
 
 @click.group("billing")
 def billing_group() -> None:
-    """Stripe's events, what became of them, and whether our plans agree with Stripe's."""
+    """Look at Stripe's events and what became of them, and whether our plans agree with Stripe's."""
 
 
 billing_group.add_command(prices_group)
@@ -62,7 +62,7 @@ def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
 @json_option
 @in_application
 def show_command(*, name: str, as_json: bool) -> None:
-    """One event with its body and attempts, or what a user's subscriptions entitle to."""
+    """Show one event with its body and attempts, or what a user's subscriptions entitle to."""
     with read_only() as session:
         row = inbox_queries.event(session, name)
         account = None if row else accounts.show_account(session, name)

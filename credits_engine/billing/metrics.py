@@ -96,7 +96,7 @@ def report_plan(session: Session, user_id: str, *, due_at: datetime, now: dateti
 
 
 def plan_late_seconds() -> float:
-    """From when on limits that do not follow a change of plan are late."""
+    """Return from when on limits that do not follow a change of plan are late."""
     return signals.bound_seconds(PLAN_LATE, PLAN_LATE_SECONDS)
 
 
@@ -117,7 +117,7 @@ def report_missed_events(event_ids: Sequence[str]) -> None:
 
 
 def trip(session: Session, tripwire: str, **fields: str) -> None:
-    """Something happened that must never happen; the guard learns of it when this transaction commits."""
+    """Tell that something happened that must never happen; the guard learns of it when this transaction commits."""
     log.error(tripwire.replace("_", ".", 1), **fields)
     after_commit(session, lambda: signals.record(Sample(tripwire, bad=True)))
 

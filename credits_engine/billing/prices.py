@@ -174,7 +174,7 @@ def reload(now: datetime) -> bool:
 
 
 def _not_sold(fresh: Sequence[AddedPrice], gateway: StripeGateway) -> tuple[str, ...]:
-    """Prices of plans that Stripe does not sell: a typo, most likely. Raises StripeUnavailableError."""
+    """Return prices of plans that Stripe does not sell: a typo, most likely. Raises StripeUnavailableError."""
     sold = {name for price in gateway.prices() for name in price_names(price)}
     return tuple(each.price for each in fresh if each.plan and each.price not in sold)
 

@@ -10,7 +10,7 @@ from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, BreakerOpen
 
 @click.group("prices")
 def prices_group() -> None:
-    """Prices of Stripe that were added to the built-in ones, and what each buys."""
+    """List and add prices of Stripe, besides the built-in ones, and what each buys."""
 
 
 def _lines(found: Difference) -> list[str]:

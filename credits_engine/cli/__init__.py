@@ -36,7 +36,7 @@ LISTED = 20
 
 @click.group("credits")
 def credits_group() -> None:
-    """The credits of the product's users: both books, and the journal that they are projections of."""
+    """Look at the credits of the product's users and correct them: both books, and the journal behind them."""
 
 
 def register(group: click.Group) -> None:
@@ -64,7 +64,7 @@ def register(group: click.Group) -> None:
 @json_option
 @in_application
 def status_command(*, user_id: str, as_json: bool) -> None:
-    """Both books of USER, who serves now, and why."""
+    """Show both books of USER, who serves now, and why."""
     now = clock.now()
     with read_only() as session:
         found = accounts.find(session, user_id)

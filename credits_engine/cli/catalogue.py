@@ -10,7 +10,7 @@ from credits_engine.api.catalogue import difference_document
 
 @click.group("catalogue")
 def catalogue_group() -> None:
-    """Kinds and plans of credits and their limits, besides and in place of the built-in ones."""
+    """List and change kinds and plans of credits and their limits, besides and in place of the built-in ones."""
 
 
 def _lines(found: CatalogueDifference) -> list[str]:

@@ -18,7 +18,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the a
 
 @click.group("members")
 def members_group() -> None:
-    """Members of organisations: users who spend from an account that is not their own."""
+    """Add and remove members of organisations: users who spend from an account that is not their own."""
 
 
 @members_group.command("list")

@@ -19,7 +19,7 @@ days_option = click.option(
 
 @click.group("usage")
 def usage_group() -> None:
-    """Consumption by account."""
+    """Look at the consumption of accounts."""
 
 
 @usage_group.command("top")

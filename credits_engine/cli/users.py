@@ -13,7 +13,7 @@ from credits_engine.migration import erasure_manifest
 
 @click.group("users")
 def users_group() -> None:
-    """Users of the product, and what they may ask to be done with their data."""
+    """Do what users of the product may ask to be done with their data."""
 
 
 @users_group.command("erase")

@@ -101,7 +101,7 @@ def _statements(placements: Iterable[Placement], state: DistributionState) -> It
 
 
 def _order(placed: Placement) -> tuple[bool, bool, bool, str]:
-    """Copies first, for rows refer to them, and of both kinds those first that others need."""
+    """Put copies first, for rows refer to them, and of both kinds those first that others need."""
     return placed.kind is Kind.DISTRIBUTED, placed.table != FIRST, placed.table not in REFERRED_TO, placed.table
 
 

@@ -56,7 +56,7 @@ def period_at(anchor: datetime | None, now: datetime) -> Period:
 
 
 def months_after(anchor: datetime, months: int) -> datetime:
-    """`anchor` moved by whole calendar months in UTC, its day clipped to the length of the month it lands in."""
+    """Return `anchor` moved by whole calendar months in UTC, its day clipped to the length of the month it lands in."""
     anchor = _utc(anchor)
     years, month = divmod(anchor.month - 1 + months, 12)
     year = anchor.year + years
@@ -64,7 +64,7 @@ def months_after(anchor: datetime, months: int) -> datetime:
 
 
 def fitted(period: Period, *, not_before: datetime | None, not_after: datetime | None) -> Period:
-    """`period` cut to the gap between its neighbours, so that a user's periods never overlap."""
+    """Return `period` cut to the gap between its neighbours, so that a user's periods never overlap."""
     start = period.start if not_before is None else max(period.start, not_before)
     end = period.end if not_after is None else min(period.end, not_after)
     return Period(start, end)

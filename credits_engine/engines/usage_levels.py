@@ -51,7 +51,7 @@ def level(used: int, limit: Limit) -> Level:
 
 
 def days_left(period_end: datetime, now: datetime) -> int:
-    """Days until the period ends, each begun day counted."""
+    """Return days until the period ends, each begun day counted."""
     return max(0, ceil((period_end - now).total_seconds() / SECONDS_PER_DAY))
 
 

@@ -26,7 +26,7 @@ CLOCK_SKEW = timedelta(minutes=1)
 
 
 def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
-    """Closed while the next step would have v2 refuse too many, or the comparison contradicts itself."""
+    """Close while the next step would have v2 refuse too many, or the comparison contradicts itself."""
     if rollout.plan.is_of_one_environment and flag_of(rollout.flag) == FLAG:
         reason = f"It is examined for production alone whom v2 would refuse, not for {rollout.plan.environment}."
         return GateResult(GATE, GateStatus.UNKNOWN, reason)

@@ -118,7 +118,7 @@ def _objects(database: sqlite3.Connection, kind: str, condition: str = "true") -
 
 
 def _children_first(database: sqlite3.Connection, objects: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Tables that refer to others before those: a table that is referred to can't be dropped."""
+    """Put tables that refer to others before those: a table that is referred to can't be dropped."""
     return sorted(objects, key=lambda each: not database.execute(f'PRAGMA foreign_key_list("{each[0]}")').fetchall())
 
 

@@ -107,7 +107,7 @@ def _recovered(copy: Settings, backup_path: Path, now: datetime) -> Iterator[Ste
 
 @contextmanager
 def _scratch(settings: Settings, folder: Path) -> Iterator[Settings]:
-    """Settings of an empty database that is gone afterwards."""
+    """Yield the settings of an empty database that is gone afterwards."""
     url = make_url(settings.direct_url)
     if url.get_backend_name() == "sqlite":
         yield replace(settings, database_url=f"sqlite:///{folder / 'copy.db'}", instance_dir=folder, background=False)

@@ -137,7 +137,7 @@ def _overrides(session: Session, known: Safeguards) -> int:
 
 
 def _switch_off(session: Session, known: Safeguards, *, now: datetime, actor: str) -> list[str]:
-    """Flags without a rollout that were off or gone at last don't come back switched on."""
+    """Keep flags without a rollout off that were off or gone at last."""
     if known.definitions is None:
         return []
     done = []
@@ -150,7 +150,7 @@ def _switch_off(session: Session, known: Safeguards, *, now: datetime, actor: st
 
 
 def _define_as_last(session: Session, known: Safeguards, *, now: datetime, actor: str) -> list[str]:
-    """Flags and segments that were edited since the backup stay as they were last: an edit may have narrowed them."""
+    """Keep flags and segments that were edited since the backup as they were last: an edit may have narrowed them."""
     for environment, wires in (known.segments or {}).items():
         flags.put_segments(session, environment, wires)
     done = []

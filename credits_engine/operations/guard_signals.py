@@ -65,7 +65,7 @@ def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
 
 
 def at_fault(receipt: Receipt) -> str:
-    """Under whose name a difference counts: legacy's where legacy alone contradicts its own figures, else nobody's.
+    """Return under whose name a difference counts: legacy's where it alone contradicts its own figures, else nobody's.
 
     A difference that neither engine's figures explain counts against v2, which is the one that is new.
     """
@@ -99,7 +99,7 @@ def _kind(name: str) -> Cohort:
 
 
 def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
-    """That an operation that was routed owes the guard no good outcome, or no comparison, or neither.
+    """Return the signals that exempt an operation: it owes the guard no good outcome, no comparison, or neither.
 
     Otherwise one account that fails all night, whose failures count once, would look as if nobody counted.
     """
@@ -148,7 +148,7 @@ def _bound(signal: str, default: float) -> float:
 
 
 def _outcome_mismatch(receipt: Receipt, cohorts: Cohorts, *, defect: bool) -> list[Signal]:
-    """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses.
+    """Count where, without a declared reason, v2 refuses what legacy allows, or allows what legacy refuses.
 
     For whatever reason: one answers 200, 402 or 403 and the other does not. On the same requests the share of none of
     them can differ between the engines by more than this rate, whoever they serve.
@@ -183,7 +183,7 @@ def _v2_only_failure(receipt: Receipt) -> list[Signal]:
 
 
 def _drift(receipt: Receipt) -> list[Signal]:
-    """By how much the two charges differ, as one outcome that is bad with the probability of the relative difference.
+    """Count how far the two charges differ, as an outcome that is bad with the probability of that difference.
 
     So the bad rate is the mean relative difference, whatever its shape, and over- and undercharging can't hide each
     other. The operation's own key draws the lot: the same operation always counts the same.

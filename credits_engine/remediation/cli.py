@@ -32,7 +32,7 @@ def after_rollback_group() -> None:
 @json_option
 @in_application
 def list_command(*, as_json: bool) -> None:
-    """The reports, the newest first."""
+    """List the reports, the newest first."""
     preparation.prepare(clock.now())
     with read_only() as session:
         found = [(report, store.count_by_state(session, report.id)) for report in store.latest(session)]
@@ -46,7 +46,7 @@ def list_command(*, as_json: bool) -> None:
 @json_option
 @in_application
 def show_command(*, attempt: int | None, as_json: bool) -> None:
-    """One report with what the incident cost each account."""
+    """Show one report with what the incident cost each account."""
     preparation.prepare(clock.now())
     with read_only() as session:
         report = _chosen(session, attempt)

@@ -124,14 +124,14 @@ def count_by_state(session: Session, report_id: int) -> dict[ItemState, tuple[in
 
 
 def approve(session: Session, report_id: int, *, now: datetime, actor: str, reason: str) -> bool:
-    """From prepared to approved; False when somebody did so before."""
+    """Take a report from prepared to approved; False when somebody did so before."""
     change = update(REPORT).where(REPORT.c.id == report_id, REPORT.c.state == ReportState.PREPARED.value)
     decided = {"decided_by": actor, "decided_at": now, "decision": reason}
     return rowcount_of(session, change.values(state=ReportState.APPROVED.value, **decided)) == 1
 
 
 def finish(session: Session, report_id: int) -> bool:
-    """From approved to settled; False when somebody did so before."""
+    """Take a report from approved to settled; False when somebody did so before."""
     change = update(REPORT).where(REPORT.c.id == report_id, REPORT.c.state == ReportState.APPROVED.value)
     return rowcount_of(session, change.values(state=ReportState.SETTLED.value)) == 1
 

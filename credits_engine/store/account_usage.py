@@ -123,7 +123,7 @@ def days_of_account(session: Session, user_id: str, days: Days) -> list[AccountD
 
 
 def _added_up(journal: FromClause, kind: str, written: Written) -> Select[*tuple[object, ...]]:
-    """Rows of `journal` by day and account; the caller says which rows."""
+    """Return rows of `journal` by day and account; the caller says which rows."""
     requested, charged = amount_of(journal.c.requested, kind), amount_of(journal.c.charged, kind)
     is_operation = and_(journal.c.type.in_(OPERATIONS), requested > 0)
     is_denied = journal.c.outcome.in_(("denied_limit", "denied_state"))

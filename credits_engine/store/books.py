@@ -104,7 +104,7 @@ OPEN_MONTH = insert_if_absent(LEGACY)
 
 
 def lock_current(session: Session, user_id: str, now: datetime) -> CounterRow | None:
-    """v2's row of the period that holds `now`, locked; None when that period has not been opened."""
+    """Lock v2's row of the period that holds `now`; None when that period has not been opened."""
     return _counter_row(session, LOCK_CURRENT, user_id, now)
 
 
@@ -175,7 +175,7 @@ def post(session: Session, user_id: str, *, period_start: datetime, month_start:
 
 
 def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, object]:
-    """v2's row of a period that begins: the plan's limits and nothing used."""
+    """Return v2's row of a period that begins: the plan's limits and nothing used."""
     return {
         "user_id": user_id,
         "period_start": period.start,
@@ -187,7 +187,7 @@ def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, o
 
 
 def unused_month(user_id: str, month_start: datetime) -> dict[str, object]:
-    """Legacy's row of a month that begins."""
+    """Return legacy's row of a month that begins."""
     return {"user_id": user_id, "month_start": month_start, "used": NOTHING}
 
 

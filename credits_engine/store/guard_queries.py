@@ -153,7 +153,7 @@ def _is_mixed_with_attributes(exposed: Exposure, audience: str) -> bool:
 
 
 def credits_differing(session: Session, since: datetime) -> int:
-    """By how many credits v2 charged differently since `since` without a declared reason, over and under added up."""
+    """Return how many credits v2 charged too much or too little since `since` without a declared reason."""
     return int(execute_core(session, APART, {"since": since}).scalar() or 0)
 
 

@@ -96,12 +96,12 @@ class Page:
 
 
 def entries(session: Session, filters: Filters, *, limit: int) -> Page:
-    """Rows of the journal that fit. One more than asked for is read, so an exactly full page tells the truth."""
+    """Return rows of the journal that fit. One more than asked for is read, so an exactly full page tells the truth."""
     return _page(session, filtered(select(JOURNAL), filters), limit)
 
 
 def variances(session: Session, filters: Filters, *, limit: int) -> Page:
-    """Rows on which the engines did not simply agree."""
+    """Return rows on which the engines did not simply agree."""
     return _page(session, filtered(select(JOURNAL).where(DIFFERS), filters), limit)
 
 
@@ -163,7 +163,7 @@ ORPHANS = union(MISDIRECTED, LOST).order_by("user_id", "key").limit(bindparam("m
 
 
 def find_orphans(session: Session, *, most: int) -> tuple[tuple[str, str], ...]:
-    """User and key wherever a key leads to no row of its own, or an operation that was granted has lost its key."""
+    """Return user and key wherever a key leads to no row of its own, or a granted operation has lost its key."""
     if is_postgresql(session):
         execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
     return tuple((row.user_id, row.key) for row in execute_core(session, ORPHANS, {"most": most}))

@@ -49,12 +49,12 @@ def journalled(session: Session, user_id: str, month_start: datetime) -> Amounts
 
 
 def overlapping(session: Session) -> list[str]:
-    """Users of whom two periods overlap."""
+    """Return users of whom two periods overlap."""
     return list(execute_core(session, OVERLAPPING).scalars())
 
 
 def fingerprint(session: Session) -> dict[str, tuple[int, ...]]:
-    """Rows and sums of journal and books: equal for equal contents of what counts."""
+    """Return rows and sums of journal and books: equal for equal contents of what counts."""
     posted = [*_sums(JOURNAL.c.v2_posted), *_sums(JOURNAL.c.legacy_posted)]
     queries = {
         "journal": select(func.count(), func.max(JOURNAL.c.id), *posted),

@@ -105,7 +105,7 @@ class Grant:
 
 
 def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
-    """Packs of a user that can be drawn on, the one that expires soonest first."""
+    """Return packs of a user that can be drawn on, the one that expires soonest first."""
     return tuple(map(pack_of, execute_core(session, USABLE, {"user_id": user_id, "now": now})))
 
 
@@ -127,7 +127,7 @@ def lock(session: Session, user_id: str, pack_id: int) -> Pack | None:
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, int]]:
-    """User and number of expired packs that still hold something, the longest expired first."""
+    """Return user and number of expired packs that still hold something, the longest expired first."""
     return [(row.user_id, row.id) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 

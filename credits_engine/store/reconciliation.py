@@ -42,7 +42,7 @@ def differences(session: Session) -> Iterator[tuple[int, list[BookTotal]]]:
 
 
 def page_differences(session: Session, after: str) -> tuple[str | None, int, list[BookTotal]]:
-    """Last user, rows and differing rows of the page of users after `after`; no user behind the last page.
+    """Return last user, rows and differing rows of the page of users after `after`; no user behind the last page.
 
     What agrees is counted where it lies and never sent.
     """

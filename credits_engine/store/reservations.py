@@ -117,7 +117,7 @@ def change_engine(session: Session, user_id: str, key: str, engine: EngineName) 
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, str]]:
-    """User and key of pending reservations whose time is up, longest first."""
+    """Return user and key of pending reservations whose time is up, longest first."""
     return [(row.user_id, row.key) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 

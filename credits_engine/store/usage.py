@@ -82,7 +82,7 @@ WRITTEN: dict[str, Written] = {
 
 
 def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[*tuple[object, ...]]:
-    """Rows of `journal` added up by segments, in the columns of UsageRow; the caller says which rows."""
+    """Return rows of `journal` added up by segments, in the columns of UsageRow; the caller says which rows."""
     whole: dict[Segment, ColumnElement[str]] = {
         Segment.DAY: written(journal.c.occurred_at, len("2027-03-14")),
         Segment.ENGINE: journal.c.served_engine,
@@ -212,7 +212,7 @@ def _between(session: Session, by: frozenset[Segment], since: datetime, until: d
 
 
 def _merge(rows: Iterable[ResultRow]) -> list[UsageRow]:
-    """Rows of the same segment as one."""
+    """Make rows of the same segment one."""
     sums: dict[tuple[str, ...], list[object]] = {}
     for row in rows:
         # PostgreSQL adds bigints up to numeric, which arrives as Decimal.

@@ -87,6 +87,10 @@ def approval_reason(owner: AutoOwner, rollout: Rollout, gates: list[GateResult],
 
 def _chance(evidence: object) -> float | None:
     """Return the chance that an alert's rate is above its threshold; None where the step itself speaks against it."""
-    if not isinstance(evidence, Mapping) or evidence["worse_than_before"] or evidence["above_in_step"]:
+    if (
+        not isinstance(evidence, Mapping)
+        or evidence["worse_than_before_this_step"]
+        or evidence["above_threshold_in_this_step"]
+    ):
         return None
-    return float(evidence["chance_above"])
+    return float(evidence["chance_above_threshold"])

@@ -46,7 +46,7 @@ class Fault:
 
 
 def parse(text: str, phase_names: Sequence[str]) -> Fault:
-    """`KIND:RATE@WHEN`, WHEN an operation number or a phase name; raises ValueError that says what to write."""
+    """Parse `KIND:RATE@WHEN`, WHEN an operation number or a phase name; raises ValueError that says what to write."""
     match = PATTERN.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no fault; write KIND:RATE@WHEN, as in double-charge:0.10@6000.")
@@ -89,7 +89,7 @@ class FaultInjectingEngine:
         return bool(self._active)
 
     def timer(self) -> int:
-        """Nanoseconds, ordered delays included."""
+        """Return nanoseconds, ordered delays included."""
         return perf_counter_ns() + self.delay_nanoseconds
 
     def decide(self, book: Book, request: Request) -> Decision:

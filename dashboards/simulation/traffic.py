@@ -15,7 +15,7 @@ NEWCOMER_SHARE = 0.2
 
 
 def generate_traffic(*, seed: int, begins_at: datetime, between: timedelta, operations: int) -> Iterator[UsageRow]:
-    """`operations` rows, `between` apart on average; the same seed gives the same rows."""
+    """Generate `operations` rows, `between` apart on average; the same seed gives the same rows."""
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose, protects nothing
     users: list[tuple[str, datetime, str]] = []
     now = begins_at

@@ -10,9 +10,11 @@ from control_plane import rollouts
 from control_plane.core.gates import GateResult
 from control_plane.core.gates.approvals import Approval
 from control_plane.core.phases import Rollout
+from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals
 from control_plane.rollouts.approvals import ApprovalSubject
 from dashboards import summaries
+from dashboards.problem_sentences import problem_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class SubjectView:
     subject: ApprovalSubject
     gate: GateResult
     given: Sequence[Approval]
+    objection: str
+    """Why the reader can't approve it, as a sentence; empty where they can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,20 @@ class ApprovalsScreen:
         return summaries.advance_label(self.rollout)
 
 
-def read(session: Session, flag: str, now: datetime) -> ApprovalsScreen:
-    """Return the screen of `flag`; raises UnknownRolloutError."""
+def read(session: Session, flag: str, now: datetime, *, actor: str, role: str) -> ApprovalsScreen:
+    """Return the screen of `flag` for `actor` in a role of the plan's words; raises UnknownRolloutError."""
     rollout = rollouts.find(session, flag)
-    views = (_view(session, rollout, subject, now) for subject in ApprovalSubject)
-    return ApprovalsScreen(now, rollout, [view for view in views if view])
 
+    def view(subject: ApprovalSubject) -> SubjectView | None:
+        wanted = approvals.needed(rollout, subject)
+        if wanted is None:
+            return None
+        gate = approvals.gate(session, rollout, wanted, "", now, subject=subject)
+        given = approvals.given(session, rollout, subject)
+        try:
+            approvals.check_approver(session, rollout, actor, now, role=role, subject=subject)
+        except Problem as problem:
+            return SubjectView(subject, gate, given, problem_sentence(problem))
+        return SubjectView(subject, gate, given, "")
 
-def _view(session: Session, rollout: Rollout, subject: ApprovalSubject, now: datetime) -> SubjectView | None:
-    wanted = approvals.needed(rollout, subject)
-    if wanted is None:
-        return None
-    gate = approvals.gate(session, rollout, wanted, "", now, subject=subject)
-    return SubjectView(subject, gate, approvals.given(session, rollout, subject))
+    return ApprovalsScreen(now, rollout, [found for subject in ApprovalSubject if (found := view(subject))])

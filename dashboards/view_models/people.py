@@ -39,7 +39,7 @@ class PeopleScreen:
 
 
 def read(session: Session, *, me: Person | None, now: datetime) -> PeopleScreen:
-    """People by name, tokens newest first."""
+    """Read people by name, tokens newest first."""
     my_id = me.id if me else None
     return PeopleScreen(
         now=now,

@@ -124,6 +124,11 @@ class RolloutScreen:
         return "archived" if self.rollout.archived else self.rollout.state.value
 
     @property
+    def flag_name(self) -> str:
+        """Return the name of the flag's own rollout, which decides where this one ends."""
+        return flag_of(self.flag)
+
+    @property
     def endings(self) -> Sequence[UserAction]:
         """Return the actions by which the rollout ends, or comes back."""
         return [archive_actions.archive_action(self.rollout, verb) for verb in archive_actions.verbs(self.rollout)]

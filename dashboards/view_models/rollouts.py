@@ -122,7 +122,7 @@ def read(
 
 
 def _urgency(rollout: Rollout, alarms: Alarms) -> tuple[bool, bool, str]:
-    """Sorts ascending: stopped or alarmed, held, then by name."""
+    """Sort by it ascending: stopped or alarmed, held, then by name."""
     stopped = rollout.latched or (rollout.flag, rollout.attempt) in alarms
     return not stopped, rollout.state is not RolloutState.HELD, rollout.flag
 

@@ -39,8 +39,8 @@ def approve(flag: str) -> ResponseReturnValue:
     """Approve the step, or a change of the plan; a refusal keeps what was written."""
 
     def add(session: Session, found: Rollout, change: ChangeContext, subject: ApprovalSubject) -> str:
-        role, version = approvals.role_in_plan(authorization.role_here()), request.form.get("version", 0, type=int)
-        approvals.approve(session, found, change, role=role, expected_version=version, subject=subject)
+        version = request.form.get("version", 0, type=int)
+        approvals.approve(session, found, change, role=_role(), expected_version=version, subject=subject)
         return gettext("Approved. It holds until the step or the plan changes.")
 
     return _changed(flag, add)
@@ -73,6 +73,11 @@ def _changed(flag: str, change: Change) -> ResponseReturnValue:
 
 
 def _page(flag: str, *, refused: ApprovalSubject | None = None, reason: str = "") -> str:
+    actor = authorization.actor()
     with read_only() as session:
-        screen = screens.read(session, flag, clock.now())
-    return render_template("approvals.html", screen=screen, actor=authorization.actor(), refused=refused, reason=reason)
+        screen = screens.read(session, flag, clock.now(), actor=actor, role=_role())
+    return render_template("approvals.html", screen=screen, actor=actor, refused=refused, reason=reason)
+
+
+def _role() -> str:
+    return approvals.role_in_plan(authorization.role_here())

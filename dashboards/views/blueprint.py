@@ -25,7 +25,7 @@ from dashboards.chart_windows import window_labels
 from dashboards.charts import Chart
 from dashboards.delivered_texts import delivered
 from dashboards.fragments import etag
-from dashboards.gate_sentences import gate_sentence
+from dashboards.gate_sentences import gate_figure, gate_sentence
 from dashboards.glossary import meaning
 from dashboards.language import LANGUAGES, N_, SOURCE, gettext
 from dashboards.problem_sentences import problem_sentence, problem_title, reason_sentence
@@ -89,7 +89,7 @@ def init_app(app: Flask) -> None:
         problem_sentence=problem_sentence,
         problem_title=problem_title,
         reason_sentence=reason_sentence,
-        evidence=lambda value, name: filters.figure(name, value),
+        evidence=gate_figure,
         gate_sentence=gate_sentence,
         variant=lambda name: {"on": gettext("on"), "off": gettext("off")}.get(name, name),
         attempts=attempts,

@@ -15,7 +15,7 @@ from dashboards.views.blueprint import bp
 @bp.get("/system")
 @authorization.require_role("viewer")
 def system() -> ResponseReturnValue:
-    """Readiness, leader, guard, freshness."""
+    """Show readiness, leader, guard, freshness."""
     checks = health.checks()
     with read_only() as session:
         screen = screens.read(session, settings.current(), checks=checks, streams=sse.streams(), now=clock.now())

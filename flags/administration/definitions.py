@@ -89,7 +89,7 @@ def export_definitions(session: Session, environment: str) -> dict[str, object]:
 
 
 def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
-    """Findings as JSON."""
+    """Return findings as JSON."""
     return [{"field": each.field, "message": each.sentence} for each in found]
 
 

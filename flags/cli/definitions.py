@@ -27,14 +27,14 @@ environment_option = click.option("--environment", default="production", show_de
 
 @click.group("flags")
 def flags_group() -> None:
-    """Flags without a rollout, per environment, and which of all flags are stale."""
+    """Look at flags without a rollout and change them, and list which of all flags are stale."""
 
 
 @flags_group.command("list")
 @json_option
 @in_application
 def list_command(*, as_json: bool) -> None:
-    """Every flag without a rollout, and where it is on."""
+    """List every flag without a rollout, and where it is on."""
     with read_only() as session:
         found = store.switches(session)
     lines = [

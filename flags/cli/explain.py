@@ -36,7 +36,7 @@ User = tuple[str, dict[str, str]]
 @json_option
 @in_application
 def explain_command(*, flag: str, user: str | None, path: Path | None, environment: str | None, as_json: bool) -> None:
-    """Why USER has FLAG or not: answer, reason, every rule checked, and what the next step would change."""
+    """Say why USER has FLAG or not: answer, reason, every rule checked, and what the next step would change."""
     if (user is None) == (path is None):
         raise CommandFailed("Name one user, or a file of them with --file.")
     try:

@@ -20,7 +20,7 @@ FALSE_VALUES = ("false", "0", "no", "")
 
 @click.group("directory")
 def users_group() -> None:
-    """The directory of the product's users."""
+    """Look at the directory of the product's users, and import into it."""
 
 
 @users_group.command("import")

@@ -16,7 +16,7 @@ from flags.api.versions import document
 @json_option
 @in_application
 def versions_command(*, name: str, as_json: bool) -> None:
-    """Every version of the flag NAME that the audit trail knows, the newest first."""
+    """List every version of the flag NAME that the audit trail knows, the newest first."""
     with read_only() as session:
         found = flag_versions.versions(session, name)
     lines = [

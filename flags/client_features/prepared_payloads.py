@@ -52,7 +52,7 @@ class PreparedPayloads:
 
     @cached_property
     def hydration(self) -> bytes:
-        """The events that give everything to who has nothing, as a JSON document."""
+        """Return the events that give everything to who has nothing, as a JSON document."""
         return _events([hydration(self.feature_set.id, self.feature_set.contents)])
 
     def since(self, feature_set_tag: str) -> bytes | None:

@@ -119,7 +119,7 @@ class UserDirectory:
         return known != self._restored
 
     def _since(self, *, is_rescan: bool) -> datetime | None:
-        """From when on changes may have been missed; None before anybody was read."""
+        """Return from when on changes may have been missed; None before anybody was read."""
         if is_rescan:
             # Since the last time, not since a while ago: what came late in between may bear an instant before it.
             return self._rescanned_at and self._rescanned_at - OVERLAP

@@ -45,7 +45,7 @@ def save(folder: Path, entries: Mapping[str, Entry], *, gone: Iterable[str] = ()
 
 
 def load(folder: Path) -> dict[str, Entry]:
-    """Everyone who was kept; nobody where nothing was, or the file is no longer whole."""
+    """Read everyone who was kept; nobody where nothing was, or the file is no longer whole."""
     path = folder / NAME
     if not path.exists():
         return {}

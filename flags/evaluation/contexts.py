@@ -142,7 +142,7 @@ def _from_directory(known: KnownAttributes) -> dict[str, str]:
 
 
 def _from_caller(properties: Mapping[str, object]) -> dict[str, object]:
-    """Properties of their own place: one that is named like a field must not become that field."""
+    """Keep properties in a place of their own: one that is named like a field must not become that field."""
     return {name: value for name, value in properties.items() if name not in KNOWN_FIELDS}
 
 

@@ -69,7 +69,7 @@ class EvaluationContext:
 
 
 def floor_millisecond(instant: datetime) -> datetime:
-    """`instant` without what is finer than a millisecond."""
+    """Return `instant` without what is finer than a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 

@@ -49,7 +49,7 @@ def guard_lease(flag: RolloutFlag, _context: EvaluationContext, now: datetime, _
 
 
 def denied(flag: RolloutFlag, context: EvaluationContext, now: datetime, _bucket: int | None) -> TraceStep:
-    """Users kept out by name."""
+    """Keep out users by name."""
     override = flag.denied.get(context.user_id) if context.user_id else None
     if override is None:
         return NOT_DENIED
@@ -59,7 +59,7 @@ def denied(flag: RolloutFlag, context: EvaluationContext, now: datetime, _bucket
 
 
 def allowed(flag: RolloutFlag, context: EvaluationContext, now: datetime, _bucket: int | None) -> TraceStep:
-    """Users let in by name."""
+    """Let in users by name."""
     override = flag.allowed.get(context.user_id) if context.user_id else None
     if override is None:
         return NOT_ALLOWED
@@ -69,7 +69,7 @@ def allowed(flag: RolloutFlag, context: EvaluationContext, now: datetime, _bucke
 
 
 def environment(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, _bucket: int | None) -> TraceStep:
-    """Environments switched on as a whole, for anonymous users too."""
+    """Let in everybody where the environment is on as a whole, anonymous users too."""
     return ENVIRONMENT_ON if flag.exposure.environment else ENVIRONMENT_CLOSED
 
 
@@ -96,7 +96,7 @@ def new_signups(flag: RolloutFlag, context: EvaluationContext, _now: datetime, b
 
 
 def attributes(flag: RolloutFlag, context: EvaluationContext, _now: datetime, bucket: int | None) -> TraceStep:
-    """Shares of the customers who meet conditions; the largest share that somebody belongs to decides."""
+    """Let in a share of the customers who meet conditions; the largest share that somebody belongs to decides."""
     exposure = flag.exposure
     if exposure.everyone_percentage >= EVERYBODY:
         return ATTRIBUTES_NEEDLESS
@@ -118,7 +118,7 @@ def everyone(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, buc
 
 
 def default(_flag: RolloutFlag, context: EvaluationContext, _now: datetime, _bucket: int | None) -> TraceStep:
-    """Off, for whom no rule let in."""
+    """Keep out whom no rule let in."""
     return DEFAULT_OFF if context.user_id else ANONYMOUS
 
 

@@ -102,7 +102,7 @@ def bulk_view() -> ResponseReturnValue:
 @require_token("client", "admin", unleash=True)
 @openapi_doc(body=FreeFormObject, body_is_optional=True, answers={202: None})
 def edge_metrics_view() -> ResponseReturnValue:
-    """A relay tells of its own health, which we don't keep."""
+    """Accept what a relay tells of its own health, which we don't keep."""
     return Response(status=202)
 
 
@@ -162,7 +162,7 @@ def _tags() -> dict[str, tuple[store.Tag, ...]]:
 
 
 def _invitation(headers: Headers) -> tuple[tuple[str, str], ...]:
-    """Back to the stream, for an instance that was turned away from it when there was no place."""
+    """Lead back to the stream an instance that was turned away from it when there was no place."""
     connections = reporter().connections
     if connections.mode(headers.get("unleash-connection-id") or "") is Mode.SHED and streams().has_room:
         return (("fetch-mode", "streaming"),)

@@ -32,7 +32,7 @@ TYPES = ("frontend", "admin")
     answers={200: responses.FrontendFeatures, 304: None},
 )
 def toggles_view() -> ResponseReturnValue:
-    """The flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
+    """List the flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
     return _evaluate(from_query(request.args))
 
 
@@ -41,7 +41,7 @@ def toggles_view() -> ResponseReturnValue:
 @unleash_error_handler
 @openapi_doc(body=requests.FrontendRequest, body_is_optional=True, answers={200: responses.FrontendFeatures, 304: None})
 def ask_view() -> ResponseReturnValue:
-    """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
+    """List the flags that are on for the user in the body: `{"context": {"userId": …}}`."""
     value = request.get_json(force=True) if request.get_data() else {}
     return _evaluate(from_body(value))
 
@@ -64,7 +64,7 @@ def metrics_view() -> ResponseReturnValue:
 @unleash_error_handler
 @openapi_doc(body=requests.Registration, answers={200: "text/plain"})
 def register_view() -> ResponseReturnValue:
-    """A browser's SDK introduces itself."""
+    """Note that a browser's SDK introduces itself."""
     client_reports.registration(parse_readable(requests.Registration), token().environment)
     return _ok()
 

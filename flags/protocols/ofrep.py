@@ -47,7 +47,7 @@ class InvalidRequest(ValueError):  # noqa: N818 - what the request is
     answers={200: responses.OfrepSuccess, 400: responses.OfrepFailure, 404: responses.OfrepFailure},
 )
 def one_view(key: str) -> ResponseReturnValue:
-    """The value of one flag for the user in the body, with the reason."""
+    """Return the value of one flag for the user in the body, with the reason."""
     return response(one(key, request.get_data(), token()))
 
 
@@ -59,7 +59,7 @@ def one_view(key: str) -> ResponseReturnValue:
     answers={200: responses.OfrepBulkSuccess, 304: None, 400: responses.OfrepBulkFailure},
 )
 def all_view() -> ResponseReturnValue:
-    """The values of all flags for the user in the body, and where to hear of changes."""
+    """Return the values of all flags for the user in the body, and where to hear of changes."""
     return response(bulk(request.get_data(), token(), request.headers.get("If-None-Match")))
 
 

@@ -169,7 +169,7 @@ def follow(
 
 
 def _waiting(cache: FeatureCache, frames: Iterator[bytes]) -> Iterator[bytes]:
-    """Frames one after the other, with a wait where there is nothing to send."""
+    """Yield frames one after the other, with a wait where there is nothing to send."""
     version = cache.version
     for frame in frames:
         if frame:

@@ -86,7 +86,7 @@ def _frames(
 
 
 def _listener() -> Callable[[str], None]:
-    """Notes which feature set the caller has, after the request itself is over."""
+    """Note which feature set the caller has, after the request itself is over."""
     connections, environment = reporter().connections, token().environment
     headers = {name: value for name in INTRODUCTION if (value := request.headers.get(name))}
 

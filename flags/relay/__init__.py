@@ -40,7 +40,7 @@ class NullUserLookup:
     """A relay has no directory: it knows nobody, and callers say themselves what is to be known."""
 
     def find(self, _user_id: str | None) -> KnownAttributes | None:
-        """Nothing."""
+        """Find nothing."""
         return None
 
 

@@ -110,7 +110,7 @@ def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, object]]:
 
 
 def _impact(values: Mapping[Measurement, float]) -> list[dict[str, object]]:
-    """Measurements in the form in which SDKs send them."""
+    """Return measurements in the form in which SDKs send them."""
     samples: dict[tuple[str, str, str], dict[str, Any]] = {}
     for series, value in sorted(values.items()):
         key = (series.name, series.type, series.labels)

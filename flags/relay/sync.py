@@ -161,6 +161,6 @@ def _number(event_id: str) -> int:
 
 
 def _pause_seconds(failures: int) -> float:
-    """Longer after each failure, and never the same for all relays at once."""
+    """Return a pause that is longer after each failure, and never the same for all relays at once."""
     shortest, longest = BACKOFF_SECONDS
     return float(min(longest, shortest * 2**failures)) * (0.5 + random() / 2)  # noqa: S311 - no secret

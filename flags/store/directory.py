@@ -83,7 +83,7 @@ def directory_changed(session: Session, *, since: datetime, users: int) -> bool:
 
 
 def users(session: Session, since: datetime | None, *, limit: int) -> Iterator[UserAttributes]:
-    """Users changed since then, or all; who signed up last comes first."""
+    """Return users changed since then, or all; who signed up last comes first."""
     if since is not None:
         found: Iterable[Sequence[Any]] = CHANGED.fetch_all(session, {"since": since, "most": limit})
     else:

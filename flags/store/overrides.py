@@ -90,7 +90,7 @@ def find_override(session: Session, flag: str, user_id: str, effect: Effect) -> 
 
 
 def expired_overrides(session: Session, now: datetime) -> list[StoredOverride]:
-    """Overrides that have ended by `now` and are still kept, of every flag."""
+    """Return overrides that have ended by `now` and are still kept, of every flag."""
     return [_stored(row) for row in EXPIRED.fetch_all(session, {"now": now})]
 
 

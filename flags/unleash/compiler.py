@@ -98,7 +98,7 @@ def segment_id(key: str, kind: SegmentKind) -> int:
 
 
 def conflicting_key(key: str, others: Iterable[str]) -> str | None:
-    """Another flag whose segments would have the ids of this one's: one chance in 250 million; its plan is refused."""
+    """Return another flag whose segments would have this one's ids: one chance in 250 million; its plan is refused."""
     first = segment_id(key, SegmentKind.DENIED)
     return next((other for other in others if other != key and segment_id(other, SegmentKind.DENIED) == first), None)
 
@@ -164,12 +164,12 @@ def _strategies(flag: RolloutFlag, segments: Mapping[SegmentKind, list[Wire]]) -
 
 
 def _default(segments: Iterable[int] = ()) -> Wire:
-    """On for everybody in the segments, anonymous users included."""
+    """Let in everybody in the segments, anonymous users included."""
     return {"name": "default", "parameters": {}, "constraints": [], "segments": list(segments), "variants": []}
 
 
 def _rollout(key: str, percentage: int, *, constraints: Iterable[Wire] = (), segments: Iterable[int] = ()) -> Wire:
-    """On for a share of the users with an id: any other stickiness would scatter who comes without."""
+    """Let in a share of the users with an id: any other stickiness would scatter who comes without."""
     return {
         "name": "flexibleRollout",
         "parameters": {"rollout": str(percentage), "stickiness": "userId", "groupId": key},

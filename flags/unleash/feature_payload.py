@@ -33,7 +33,7 @@ class FeaturePayload:
     def of(
         cls, features: Iterable[Wire], segments: Iterable[Wire], *, before: "FeaturePayload | None" = None
     ) -> "FeaturePayload":
-        """Contents of these; what was the same `before` is not encoded again."""
+        """Return contents of these; what was the same `before` is not encoded again."""
         known = before or cls()
         by_name = {wire["name"]: wire for wire in features}
         by_id = {wire["id"]: wire for wire in segments}

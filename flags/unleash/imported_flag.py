@@ -26,7 +26,7 @@ class EngineContext:
 
     @cached_property
     def written(self) -> bytes:
-        """The context as JSON."""
+        """Return the context as JSON."""
         self.engine_asked = True
         return encode(self._document)
 

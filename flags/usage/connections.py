@@ -71,7 +71,7 @@ class Connections:
         return known.mode if known else None
 
     def touch(self) -> list[Connection]:
-        """Everyone heard of by this process, as they are now."""
+        """Return everyone heard of by this process, as they are now."""
         with self._changing:
             return [replace(connection) for connection in self._instances.values()]
 

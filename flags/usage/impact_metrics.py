@@ -52,7 +52,7 @@ class OutcomeBuffer:
 
 
 def _outcomes(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Count]:
-    """By name; a bad outcome is an outcome, whether or not the service counted it among all."""
+    """Return outcomes by name; a bad outcome is an outcome, whether or not the service counted it among all."""
     parts: dict[str, dict[str, int]] = {}
     for metric in metrics:
         named = NAMED.fullmatch(metric["name"])

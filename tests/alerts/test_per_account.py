@@ -165,7 +165,7 @@ def test_the_hour_that_runs_shows_no_safety(begin: datetime) -> None:
         gate = gates.safety(session, rollout(), begin + HOUR + MINUTE)
     figures = gate.evidence[FAILURE]
     assert isinstance(figures, dict)
-    assert figures["granted"]
+    assert figures["shown_safe"]
 
 
 def test_users_who_act_on_and_on_are_no_silence(begin: datetime) -> None:

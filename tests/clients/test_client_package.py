@@ -24,6 +24,8 @@ from pathlib import Path
 
 from flags import client
 
+pytestmark = pytest.mark.faults
+
 flags = client.connect(sys.argv[1], sys.argv[2], cache_dir=Path(sys.argv[3]), results_token="-")
 seen = {"enabled": flags.is_enabled(sys.argv[4], "7"), "price": flags.compare(
     sys.argv[4], control=lambda: "control", candidate=lambda: "candidate", key="7")}

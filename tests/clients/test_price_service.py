@@ -32,6 +32,8 @@ from tests.conftest import ROOT
 from tests.installation import Installation
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.faults
+
 EXAMPLES = ROOT / "docs" / "examples"
 Wait = Callable[[Callable[[], bool]], None]
 

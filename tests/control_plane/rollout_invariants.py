@@ -1,11 +1,12 @@
 """A flag of its own whose every change is held against what must always be so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import combinations, count
 
 from flask import Flask
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,7 @@ NUMBERS = count(1)
 LATELY = timedelta(days=7)
 """For how long those who gave access count; the setting of the model's workers."""
 EXPOSING = ("advance", "schedule", "rearm")
+PEOPLE = st.sampled_from(("alice", "bob", "carol"))
 Act = Callable[[Session, Rollout, ChangeContext], Decision | None]
 
 
@@ -43,6 +45,7 @@ class RolloutInvariants(RuleBasedStateMachine):
         self.worker = 0
         self.approved: dict[str, datetime] = {}
         self.approved_before: dict[str, datetime] = {}
+        self.approved_plan: dict[str, datetime] = {}
         self.author, self.planned_at = "", START
         self.gave_access: list[tuple[datetime, str, str]] = []
         self.stored: list[Rollout] = []
@@ -67,9 +70,11 @@ class RolloutInvariants(RuleBasedStateMachine):
             after = rollouts.find(session, self.flag)
         self._compare(action, before, after)
         if (after.plan_version, after.entered_at) != (before.plan_version, before.entered_at):
-            self.approved_before, self.approved = self.approved, {}
+            self.approved_before, self.approved, self.approved_plan = self.approved, {}, {}
         else:
             self.approved_before = self.approved
+        if after.latched and after.state_changed_at != before.state_changed_at:
+            self.approved_plan = {}  # what was approved before a rollback was approved of something else
         return before, after
 
     def _compare(self, action: str, before: Rollout, after: Rollout) -> None:
@@ -123,7 +128,19 @@ class RolloutInvariants(RuleBasedStateMachine):
         if phase.gates.calendar:
             assert phase.gates.calendar.objection(self.now) is None
         if phase.gates.approvals:
-            assert self._independent(before, who) >= phase.gates.approvals.quorum
+            assert self._independent(before, who, self.approved_before) >= phase.gates.approvals.quorum
+
+    def _may_be_deleted(self, before: Rollout, who: str) -> None:
+        assert before.archived
+        quorums = [phase.gates.approvals.quorum for phase in before.plan.phases if phase.gates.approvals]
+        assert self._independent(before, who, self.approved_plan) >= max(quorums, default=0)
+
+    def _may_be_planned_anew(self, deleted: Rollout, made: Rollout) -> None:
+        assert self.now >= cool_down_ends(deleted)
+        calendar = made.plan.phases[0].gates.calendar
+        assert calendar is None or calendar.objection(self.now) is None
+        assert (made.version, made.attempt) > (deleted.version, deleted.attempt)
+        assert made.position == positions(made.plan)[0]
 
     def _approve(self, who: str, subject: ApprovalSubject = ApprovalSubject.STEP) -> None:
         with self._session() as session:
@@ -133,8 +150,8 @@ class RolloutInvariants(RuleBasedStateMachine):
                 approvals.approve(session, found, change, role="owner", expected_version=found.version, subject=subject)
             except Problem:
                 return
-        if subject is ApprovalSubject.STEP:
-            self.approved[who] = self.now
+        approved = self.approved if subject is ApprovalSubject.STEP else self.approved_plan
+        approved.setdefault(who, self.now)
 
     def _renew_password(self, giver: str, account: str) -> None:
         with self._session() as session:
@@ -142,10 +159,10 @@ class RolloutInvariants(RuleBasedStateMachine):
             audit.record(session, change, action="person.change_password", subject=f"person:{account}")
         self.gave_access.append((self.now, giver, account))
 
-    def _independent(self, before: Rollout, who: str) -> int:
+    def _independent(self, before: Rollout, who: str, approved: Mapping[str, datetime]) -> int:
         """Return how many approved of whom nobody can act for another, for the planner or for who asks."""
         taken = [self._in_control(self.author, self.planned_at), self._in_control(who, self.now, before.entered_at)]
-        reached = [self._in_control(name, at, before.entered_at) for name, at in self.approved_before.items()]
+        reached = [self._in_control(name, at, before.entered_at) for name, at in approved.items()]
         apart = [each for each in reached if all(each.isdisjoint(other) for other in taken)]
         return max(
             size

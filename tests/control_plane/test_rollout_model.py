@@ -14,7 +14,6 @@ from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
@@ -29,20 +28,19 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import SETTINGS, Settings
-from control_plane.rollouts import archive, move_job, store
+from control_plane.rollouts import move_job, store
 from control_plane.rollouts.approvals import ApprovalSubject
-from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow
 from tests.applications import application
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
-from tests.control_plane.rollout_invariants import LATELY, RolloutInvariants
+from tests.control_plane.rollout_endings import RolloutEndings
+from tests.control_plane.rollout_invariants import LATELY, PEOPLE
 
-PEOPLE = st.sampled_from(("alice", "bob", "carol"))
 SUBJECTS = st.sampled_from((ApprovalSubject.STEP, ApprovalSubject.STEP, ApprovalSubject.PLAN))
 EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 
 
-class RolloutModel(RolloutInvariants):
+class RolloutModel(RolloutEndings):
     """One flag of its own, two workers that act on it, and a clock that only goes on."""
 
     @initialize(plan=PLANS, author=PEOPLE)
@@ -133,57 +131,6 @@ class RolloutModel(RolloutInvariants):
     @rule(who=PEOPLE, action=OFTEN)
     def person_acts(self, who: str, action: str) -> None:
         self._act(who, action)
-
-    @rule(who=PEOPLE, action=st.sampled_from(("roll_back", "archive")), seldom=st.integers(1, 4))
-    def person_ends_it(self, who: str, action: str, seldom: int) -> None:
-        if seldom == 1:
-            self._act(who, action)
-
-    @rule(who=PEOPLE, seldom=st.integers(1, 4))
-    def person_rolls_back_everywhere(self, who: str, seldom: int) -> None:
-        """Seldom, or where a rollback left development and staging the flag."""
-
-        def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision:
-            return rollouts.roll_back(session, self.flag, change, in_all=True)
-
-        with self._session() as session:
-            latched = rollouts.find(session, self.flag).latched
-        if latched or seldom == 1:
-            _, after = self._do("roll_back_everywhere", who, act)
-            assert after.latches_all
-
-    @rule(who=PEOPLE, back=st.integers(1, 5), seldom=st.integers(1, 3))
-    def restore_a_backup(self, who: str, back: int, seldom: int) -> None:
-        """Put back what was stored some changes ago; nothing that was latched since is on again."""
-
-        def act(session: Session, before: Rollout, change: ChangeContext) -> None:
-            backup = self.stored[-min(back, len(self.stored))]
-            assert store.compare_and_set(session, backup, expected_version=before.version)
-            later = PlanVersionRow.number > backup.plan_version
-            session.execute(delete(PlanVersionRow).where(PlanVersionRow.flag == self.flag, later))
-            for row in (ApprovalRow, PlanApprovalRow):
-                session.execute(delete(row).where(row.flag == self.flag, row.plan_version > backup.plan_version))
-            rollouts.latch_restored(session, self.flag, before, change)
-
-        if seldom == 1:
-            before, after = self._do("restore_backup", who, act)
-            assert after.latched
-            assert after.attempt > before.attempt
-            with self._session() as session:
-                version = store.plan_version(session, self.flag, after.plan_version)
-            assert version
-            self.author, self.planned_at = version.actor, version.at
-            self.stored = [after]  # what was stored before knew other plans by the same numbers
-
-    def _act(self, who: str, action: str) -> None:
-        use_case: Callable[..., Decision] = getattr(archive if action in ("archive", "revive") else rollouts, action)
-        versioned = action not in ("hold", "resume", "roll_back")
-
-        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
-            options = {"expected_version": before.version} if versioned else {}
-            return use_case(session, self.flag, change, **options)
-
-        self._do(action, who, act)
 
     @rule(action=st.sampled_from(("hold", "resume")))
     def guard_holds(self, action: str) -> None:

@@ -12,6 +12,8 @@ from control_plane.core.gates import GateStatus
 from control_plane.core.phases import RolloutState
 from control_plane.core.transitions import Action
 from dashboards.badges import STYLES, Tone, badge_style
+from dashboards.gate_sentences import gate_figure
+from dashboards.language import use_language
 from flags.evaluation.trace import RuleOutcome
 
 ICONS = Path(__file__).parents[2] / "dashboards/templates/_icon.html"
@@ -25,6 +27,14 @@ TOKENS = [
 @pytest.mark.parametrize("token", TOKENS)
 def test_every_token_is_in_the_table(token: StrEnum | str) -> None:
     assert str(token) in STYLES
+
+
+def test_what_the_guard_concluded_is_said_alike_in_a_gates_evidence() -> None:
+    with use_language("en"):
+        assert [gate_figure(status, "credit_variance") for status in Status] == [
+            badge_style(status).label for status in Status
+        ]
+        assert gate_figure("guard", "actor") == "guard"
 
 
 def test_every_icon_is_drawn() -> None:

@@ -67,6 +67,12 @@ def test_a_chart_of_nothing_is_empty_and_still_has_its_scale() -> None:
     assert chart.y_ticks[-1].value > 0.01
 
 
+@pytest.mark.parametrize(("rate", "most"), [(1.0, 1.0), (0.9, 1.0), (0.5, 0.6), (0.02, 0.03)])
+def test_a_scale_of_shares_ends_at_all_of_them(rate: float, most: float) -> None:
+    chart = line_chart([("v2", [Sample(0, rate)])], start=0, end=60, limit=0.01)
+    assert chart.y_ticks[-1].value == most
+
+
 def test_marks_outside_the_time_shown_are_left_out() -> None:
     chart = line_chart([("v2", [])], start=100, end=160, marks=[(90, "Held"), (130, "Resumed"), (170, "Advanced")])
     assert [(mark.first, mark.title) for mark in chart.marks] == [(130, "Resumed")]

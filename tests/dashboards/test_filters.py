@@ -92,10 +92,14 @@ def test_instants_are_written_in_utc() -> None:
         ("bad_rate", 0.01, "1 %"),
         ("served", 1200, "1 200"),
         ("log10", 2.714, "2.71"),
-        ("granted", False, "no"),
+        ("shown_safe", False, "no"),
         ("environments", ["development", "staging"], "development, staging"),
-        ("clean_needed", None, "none"),
-        ("credit_variance", {"granted": True, "log10": 1.5}, "granted yes, log10 1.5"),
+        ("good_outcomes_needed", None, "none"),
+        (
+            "credit_variance",
+            {"shown_safe": True, "chance_above_threshold": 0.125},
+            "shown safe yes, chance above threshold 12.5 %",
+        ),
     ],
 )
 def test_a_figure_is_read_by_its_unit(name: str, value: object, words: str) -> None:

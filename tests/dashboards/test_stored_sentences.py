@@ -47,6 +47,7 @@ WRITERS = (
     *(f"flags/unleash/canonical/{name}.py" for name in ("strategies", "variants")),
     *(f"control_plane/core/{name}.py" for name in ("phase_gates", "plan_errors")),
     "control_plane/plans/document.py",
+    "flags/evaluation/monotonicity.py",
     "control_plane/plans/yaml_text.py",
     *(f"credits_engine/engines/{name}.py" for name in ("added_kinds", "plan_versions", "rollovers")),
     "credits_engine/billing/entitlements/price_list.py",
@@ -128,6 +129,10 @@ def test_each_sentence_about_flags_plans_and_billing_is_told(path: str) -> None:
         (
             "Line 5, at plans.0.starts: a date or an instant is needed, such as 2026-07-01T00:00:00Z.",
             "Línea 5, en plans.0.starts: hace falta una fecha o un instante, como 2026-07-01T00:00:00Z.",
+        ),
+        (
+            "The edit takes the flag from 1 known user in production: Everyone: from 25 % to 10 %.",
+            "La edición quita el flag a 1 usuario conocido en production: Todos: de 25 % a 10 %.",
         ),
         ("Phase 'a': steps must ascend, each once.", "Fase 'a': los pasos deben ascender, cada uno una vez."),
         (

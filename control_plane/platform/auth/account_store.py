@@ -118,7 +118,7 @@ def set_language(session: Session, person_id: int, language: str | None) -> None
 
 
 def people(session: Session) -> list[Person]:
-    """Everyone, by username."""
+    """Return everyone, by username."""
     return [_person(row) for row in session.scalars(PEOPLE.order_by(PersonRow.username))]
 
 

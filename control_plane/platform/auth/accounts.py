@@ -169,7 +169,7 @@ def session_version(session: Session, person_id: int) -> int:
 
 
 def list_people(session: Session) -> list[Person]:
-    """Everyone, by username."""
+    """Return everyone, by username."""
     return account_store.people(session)
 
 

@@ -203,7 +203,7 @@ def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
 
 
 def _newest(session: Session) -> tuple[int, str]:
-    """Id and hash of the last entry, or what stands for them before the first."""
+    """Return id and hash of the last entry, or what stands for them before the first."""
     found = session.execute(select(AuditEntry.id, AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)).first()
     return (found.id, found.hash) if found else (NOWHERE.last_id, NOWHERE.last_hash)
 

@@ -291,7 +291,7 @@ def _refuse_as_unleash(status: int, message: str) -> Never:
 
 
 def _to_sign_in() -> AnyResponse:
-    """Back to the page that was asked for afterwards; a form that was sent is lost and not sent again."""
+    """Ask to sign in, and lead back to the page that was asked for; a form that was sent is lost and not sent again."""
     if request.method not in SAFE_METHODS:
         return redirect(SIGN_IN_PATH, 303)
     parameters = request.full_path.rstrip("?")

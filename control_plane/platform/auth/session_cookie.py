@@ -23,7 +23,7 @@ class SessionCookie(SecureCookieSessionInterface):
         return serializer
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Flask makes a signer before it looks for a cookie, and callers of the API send none."""
+        """Open none without a cookie: Flask makes a signer first, and callers of the API send none."""
         if "HTTP_COOKIE" not in request.environ or self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         try:
@@ -32,10 +32,10 @@ class SessionCookie(SecureCookieSessionInterface):
             return self.session_class()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Flask works out every attribute of the cookie before it looks whether anybody has used the session."""
+        """Save one that was used: Flask works out every attribute of the cookie before it looks for that."""
         if session.accessed or session.modified:
             super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
-        """Not a setting: `make run` serves plain HTTP on loopback, where a secure cookie would never come back."""
+        """Ask the request: `make run` serves plain HTTP on loopback, where a secure cookie would never come back."""
         return request.is_secure

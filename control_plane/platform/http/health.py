@@ -122,5 +122,5 @@ def _ping_stop() -> None:
 
 
 def _is_local() -> bool:
-    """On this machine and not through a proxy, which would make the whole world look local."""
+    """Return whether the caller is on this machine; a proxy would make the whole world look local."""
     return request.remote_addr in LOOPBACK and not any(header in request.headers for header in FORWARDING)

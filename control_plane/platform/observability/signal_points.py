@@ -47,7 +47,7 @@ POINTS_OF_SIGNALS = POINTS.where(MINUTE.c.signal.in_(bindparam("signals", expand
 def points(
     session: Session, *, first: int, end: int, step: int, signals: Sequence[str] = ()
 ) -> dict[tuple[SeriesKey, int], Count]:
-    """Counts per series, of all signals or of those named, and `step` minutes of the epoch, from `first` to `end`."""
+    """Return counts per series and `step` minutes of the epoch, from `first` to `end`; of all or some signals."""
     statement = POINTS_OF_SIGNALS if signals else POINTS
     parameters = {"first": first * step, "end": end * step, "step": step, "signals": signals}
     rows = database.execute_core(session, statement, parameters)
@@ -55,13 +55,13 @@ def points(
 
 
 def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
-    """Counts per series over the minutes of the epoch from `first` on, before `end`."""
+    """Return counts per series over the minutes of the epoch from `first` on, before `end`."""
     rows = SUMS.fetch_all(session, {"first": first, "end": end})
     return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
 
 
 def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
-    """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
+    """Return counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
     rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
     return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
 

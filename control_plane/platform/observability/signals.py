@@ -180,7 +180,7 @@ def set_names(names: Mapping[str, str]) -> None:
 
 
 def bound_seconds(signal: str, default: float) -> float:
-    """From when on a duration is bad; inside an application context."""
+    """Return from when on a duration is bad; inside an application context."""
     return BOUNDS.get().get(signal, default)
 
 
@@ -275,7 +275,7 @@ def totals(session: Session) -> dict[SeriesKey, Count]:
 
 
 def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Count]:
-    """Counts per series and minute of the epoch, from the minute of `since` on."""
+    """Return counts per series and minute of the epoch, from the minute of `since` on."""
     rows = MINUTES.fetch_all(session, {"since": int(since.timestamp()) // 60})
     return {(SeriesKey(*series), minute): Count(bad, total) for *series, minute, bad, total in rows}
 

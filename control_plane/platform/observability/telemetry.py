@@ -113,7 +113,7 @@ def observe(method: str, route: str, status: int, seconds: float) -> None:
 
 @cache
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """Found once: looking for a series by its labels costs more than counting in it."""
+    """Find a series once: looking for a series by its labels costs more than counting in it."""
     return REQUESTS.labels(method, route, status), LATENCY.labels(route)
 
 
@@ -249,7 +249,7 @@ def _count_statement(seconds: float, speed: Sample, *others: Sample) -> None:
 
 
 def _slow_after() -> float:
-    """Seconds from which on a statement is slow."""
+    """Return seconds from which on a statement is slow."""
     return bound_seconds(STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
 
 

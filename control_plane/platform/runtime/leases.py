@@ -102,5 +102,5 @@ def put_back(session: Session, saved: Sequence[Mapping[str, object]]) -> None:
 
 
 def guard_expires_at(session: Session) -> datetime | None:
-    """Until when the guard's last heartbeat allows exposure; None before the first."""
+    """Return until when the guard's last heartbeat allows exposure; None before the first."""
     return session.scalar(select(Lease.expires_at).where(Lease.name == GUARD))

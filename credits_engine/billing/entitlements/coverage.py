@@ -118,7 +118,7 @@ def _charged(charges: Sequence[_Charge], waiting: datetime | None) -> Iterator[C
 
 
 def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, datetime]:
-    """From when on prorations that wait for an invoice give back the rest of a plan, where they do so in sum."""
+    """Return from when on prorations that wait for an invoice give back the rest of a plan, where they do so in sum."""
     latest: dict[str, InvoiceItem] = {}
     for item in sorted(payments.items, key=lambda each: (each.is_deleted, each.at, each.identity)):
         latest[item.item_id] = item
@@ -139,7 +139,7 @@ def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, da
 
 
 def _credited(charges: Iterable[_Charge]) -> list[datetime]:
-    """From when on the rest of a plan was credited; where the same invoice charges it anew, it was only changed.
+    """Return from when on the rest of a plan was credited; where the same invoice charges it anew, it was only changed.
 
     Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan.
     """
@@ -170,7 +170,7 @@ def _inferred(
 
 
 def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
-    """Periods that cost nothing, or of whose invoice nothing is known: the plan they began with in good standing.
+    """Return periods that cost nothing, or whose invoice is unknown: the plan they began with in good standing.
 
     Stripe leaves the invoice of a renewal, or of the first period after a trial, a draft for an hour. Nobody pays that
     of a subscription which ends meanwhile, and no event says so.
@@ -200,7 +200,7 @@ def _is_free(invoice: InvoicePaid) -> bool:
 
 
 def _unpaid(granting: list[Snapshot], payments: Payments) -> set[datetime]:
-    """Starts of periods that nobody paid: their invoice says so, or the state they were left in."""
+    """Return starts of periods that nobody paid: their invoice says so, or the state they were left in."""
     paid = {each.period.start for each in payments.paid if each.period}
     failing = {each.period_start for each in granting if each.status in FAILING and each.period_start}
     first: dict[datetime | None, Snapshot] = {}

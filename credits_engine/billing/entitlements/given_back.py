@@ -225,7 +225,7 @@ def _counts(dispute: Dispute, policy: DisputePolicy) -> bool:
 
 
 def credited_by_notes(known: Iterable[Fact]) -> dict[str, CreditedByNotes]:
-    """By how much the notes of each invoice lower it after its payment, and before."""
+    """Return by how much the notes of each invoice lower it after its payment, and before."""
     notes = [each for each in known if isinstance(each, CreditNote)]
     void = {note.credit_note_id for note in notes if note.is_void}
     # An update of a note states it anew: only its latest amount counts.

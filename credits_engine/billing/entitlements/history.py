@@ -93,7 +93,7 @@ def histories(facts: Iterable[Fact], policy: DisputePolicy = DisputePolicy.FREEZ
 
 
 def _unpaid_starts(facts: Iterable[Fact], paid: Iterable[InvoicePaid]) -> frozenset[datetime]:
-    """Starts of the periods whose invoice failed or was voided, and that no payment came for."""
+    """Return starts of the periods whose invoice failed or was voided, and that no payment came for."""
     closed = {each.invoice_id for each in paid}
     unpaid = (each for each in facts if isinstance(each, InvoiceFailed | InvoiceVoided))
     return frozenset(each.period.start for each in unpaid if each.period and each.invoice_id not in closed)
@@ -117,7 +117,7 @@ def _unpaid(
 
 
 def order(snapshot: Snapshot) -> tuple[object, ...]:
-    """Stripe's order of snapshots: an end is final, then the time of the event, then what the object itself tells."""
+    """Return Stripe's order of snapshots: an end is final, then the event's time, then what the object tells."""
     return (
         # An end is final: an older state that arrives later does not bring the subscription back.
         snapshot.status in TERMINAL,
@@ -148,7 +148,7 @@ def _is_free(failed: InvoiceFailed, snapshots: Sequence[Snapshot]) -> bool:
 
 
 def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
-    """In Stripe's order; of several updates within the last second, that one last which no other says it replaced."""
+    """Sort by Stripe's order; of several updates in the last second, that one last which no other says it replaced."""
     ordered = sorted(snapshots, key=order)
     last = [each for each in ordered if order(each)[:3] == order(ordered[-1])[:3]]
     replaced = {each.replaces for each in last if each.replaces != each.content}

@@ -175,7 +175,7 @@ def _period_of(snapshot: Snapshot, catalogue: Catalogue) -> Period:
 
 
 def _effective_at(snapshot: Snapshot, period: Period) -> datetime:
-    """From when on a snapshot speaks: what an update replaced held since its period began."""
+    """Return from when on a snapshot speaks: what an update replaced held since its period began."""
     return period.start if snapshot.source is Source.BEFORE else max(snapshot.at, period.start)
 
 

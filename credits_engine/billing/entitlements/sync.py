@@ -225,7 +225,7 @@ def _remember(run: SyncRun, entitlement: Entitlement, running: PeriodRow) -> Non
 
 
 def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
-    """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
+    """Open missing periods, and once that is committed tell the guard whose credits were reset and whether in time."""
     done = period_openings.open_missing_periods(session, user_ids, now, had_one_plan=rollovers.had_one_plan)
     rollovers.sync_opened(session, done.rolled_over, now)
     metrics.report_resets(session, done.openings, now=now)

@@ -53,7 +53,7 @@ def _overdue(since: datetime, plan: CreditPlan) -> Refusal:
 
 
 def _given_up(history: History, plan: CreditPlan, period: Period, catalogue: Catalogue) -> Iterator[Refusal]:
-    """Invoices for just this plan and time that nobody will pay, or that failed and no later state made good."""
+    """Return invoices for just this plan and time that nobody will pay, or that failed and no later state made good."""
     for voided in history.voided:
         if _charges_for(voided, history, plan, period, catalogue):
             yield _nothing_pays(voided.at, voided.invoice_id, "voided")
@@ -73,7 +73,7 @@ def _nothing_pays(at: datetime, invoice_id: str, fate: str) -> Refusal:
 
 
 def _lost(history: History, plan: CreditPlan, period: Period, catalogue: Catalogue) -> Iterator[Refusal]:
-    """Payments that the customer's bank took back."""
+    """Return payments that the customer's bank took back."""
     for invoice in history.paid:
         at = history.payments.lost.get(invoice.invoice_id)
         if at and _charges_for(invoice, history, plan, period, catalogue):
@@ -84,7 +84,7 @@ def _lost(history: History, plan: CreditPlan, period: Period, catalogue: Catalog
 
 
 def _voiding(history: History, period: Period) -> Iterator[Refusal]:
-    """Periods that begin, by Stripe's word or by the clock, while collection is paused since there is no service."""
+    """Return periods that begin, by Stripe or by the clock, while collection is paused as there is no service."""
     paid = {each.period.start for each in history.paid if each.period}
     for start in {period.start, period.end} - paid:
         if is_paused(state_at(history.snapshots, start), PauseBehavior.VOID, start):

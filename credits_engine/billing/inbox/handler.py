@@ -170,7 +170,7 @@ def _completed(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact
 
 
 def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:
-    """Another event may tell the same. This one, at its first attempt, can't have told it unless its end got lost."""
+    """Report what was applied twice: at its first attempt an event can't have told it, unless its end got lost."""
     if claim.event_id in fact_rows.sources(session, [fact.identity for fact in stated]):
         metrics.trip(session, metrics.APPLIED_TWICE, stripe_event=claim.event_id)
 

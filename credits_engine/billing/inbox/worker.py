@@ -228,7 +228,7 @@ def thin_event(claim: Claim) -> Json | None:
 
 
 def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
-    """Subscriptions of which these facts leave open how they stand."""
+    """Return subscriptions of which these facts leave open how they stand."""
     merged = histories((*known, *stated))
     subscriptions = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
     unknown = {fact.subscription_id for fact in stated if isinstance(fact, InvoicePaid)} - {

@@ -94,7 +94,7 @@ def compare_subscriptions(
 
 
 def unmapped_prices(gateway: StripeGateway) -> Iterator[Discrepancy]:
-    """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
+    """Return prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
     for price in gateway.prices():
         names = price_names(price)
         if not any(is_mapped(name, catalogue()) for name in names):

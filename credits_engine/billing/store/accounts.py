@@ -130,7 +130,7 @@ def update_directory(session: Session, user_id: str, *, plan: str, anchor: datet
 
 
 def due(session: Session, *, now: datetime, most: int) -> list[str]:
-    """Users for whom the clock has changed something, longest due first."""
+    """Return users for whom the clock has changed something, longest due first."""
     return [row.user_id for row in execute_core(session, DUE, {"now": now, "most": most})]
 
 
@@ -288,6 +288,6 @@ DIFFERING = (
 
 
 def differing_from_plan(session: Session, *, now: datetime, since: datetime) -> list[tuple[str, str, str]]:
-    """Subscribers with their plan and the plan whose limits they have, where these differ; settled by `since`."""
+    """Return subscribers with their plan and that whose limits they have, where these differ; settled by `since`."""
     found = execute_core(session, DIFFERING, {"now": now, "since": since})
     return [(row.user_id, row.plan, row.limited_as) for row in found]

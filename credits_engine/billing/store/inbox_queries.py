@@ -32,7 +32,7 @@ def unfinished(session: Session, now: datetime) -> Unfinished:
 
 
 def oldest_seconds(session: Session, now: datetime) -> float:
-    """For how long the oldest event that is still to be applied has waited; 0 where none is."""
+    """Return for how long the oldest event that is still to be applied has waited; 0 where none is."""
     oldest: datetime | None = session.scalar(select(func.min(EVENTS.c.received_at)).where(IS_OPEN))
     return (now - oldest).total_seconds() if oldest else 0.0
 
@@ -44,7 +44,7 @@ def applied(session: Session, *, since: datetime) -> int:
 
 
 def recent(session: Session, now: datetime) -> list[tuple[str, str, int]]:
-    """State, API version and number of the events received within a day."""
+    """Return state, API version and number of the events received within a day."""
     query = (
         select(EVENTS.c.state, EVENTS.c.api_version, func.count())
         .where(EVENTS.c.received_at > now - RECENT)
@@ -57,7 +57,7 @@ def recent(session: Session, now: datetime) -> list[tuple[str, str, int]]:
 def page(
     session: Session, *, state: State | None = None, before_id: int | None = None, limit: int = 50
 ) -> list[ResultRow]:
-    """Events without their bodies, newest first, of one state or of all, older than `before_id`."""
+    """Return events without their bodies, newest first, of one state or of all, older than `before_id`."""
     query = select(*LISTED).order_by(EVENTS.c.id.desc()).limit(limit)
     if state is not None:
         query = query.where(EVENTS.c.state == state.value)

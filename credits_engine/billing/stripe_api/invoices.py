@@ -156,7 +156,7 @@ def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
 
 
 def _subscription_id(invoice: Json) -> str | None:
-    """Before basil on the invoice, since then under its parent; some senders fill only the lines."""
+    """Find it on the invoice, as before basil, or under its parent, as since then; some senders fill only the lines."""
     above = value_at(invoice, "parent", "subscription_details").get("subscription")
     found = identifier(invoice.get("subscription")) or identifier(above)
     for line in list_at(invoice.get("lines")):

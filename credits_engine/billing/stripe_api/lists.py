@@ -53,7 +53,7 @@ LISTS = {
 
 
 def created_since(gateway: StripeGateway, kind: str, since: datetime) -> Iterator[list[Json]]:
-    """Pages of the objects that were created since a moment. Raises StripeUnavailableError and BreakerOpenError."""
+    """Yield pages of the objects created since a moment. Raises StripeUnavailableError and BreakerOpenError."""
     listed = LISTS[kind]
     wanted = {**listed.wanted, "created": {"gte": int(since.timestamp())}}
     for page, _ in gateway.listed(listed.list(gateway.client), wanted):

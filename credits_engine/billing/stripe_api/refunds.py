@@ -99,7 +99,7 @@ def refund(event: Json) -> Iterator[Refund]:
 
 
 def credit_note(event: Json) -> Iterator[CreditNote]:
-    """By how much a credit note lowers a paid invoice, beside what refunds of the charge tell themselves."""
+    """Return by how much a credit note lowers a paid invoice, beside what refunds of the charge tell themselves."""
     note = required_object(event)
     customer_id, amount, before = identifier(note.get("customer")), _credited(note), _credited_before_payment(note)
     if customer_id and (amount or before):

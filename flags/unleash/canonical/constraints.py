@@ -83,7 +83,7 @@ def context_name(raw: object, where: str, findings: Issues) -> str:
 
 
 def plain_text(raw: object, where: str, findings: Issues) -> str:
-    """Text that every engine can compare with: something, and not ending in a backslash."""
+    """Return text that every engine can compare with: something, and not ending in a backslash."""
     text = findings.text(raw, where)
     if not text:
         findings.refuse(where, "Text is needed; engines differ on what an empty one matches.")

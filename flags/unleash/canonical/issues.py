@@ -84,7 +84,7 @@ class Issues:
         return raw is True
 
     def text(self, raw: object, where: str, *, default: str = "", moves: bool = True) -> str:
-        """Text without white space around it, which the Node SDK trims and others keep; numbers are written out.
+        """Return text without white space around it, which the Node SDK trims and others keep; numbers are written out.
 
         Engines that took it as it was may have let others in; `moves` is False for what none of them evaluates.
         """
@@ -102,7 +102,7 @@ class Issues:
 
 
 def trim(text: str) -> str:
-    """Without what JavaScript or Python takes for white space at either end."""
+    """Return it without what JavaScript or Python takes for white space at either end."""
     return text.strip(WHITE_SPACE)
 
 

@@ -13,6 +13,8 @@ import pytest
 from control_plane.command_server import wire
 from tests.control_plane.command_server.conftest import Commands, Environment, command_server
 
+pytestmark = pytest.mark.faults
+
 OTHERS = {
     "another program of the name": "wire.program = lambda: ['another']",
     "another user": "wire.peer_is_this_user = lambda connection: False",

@@ -118,6 +118,8 @@ def _with(**changes: Any) -> Plan:
         (replace(default_plan(START), contacts=("Ana", "Ana")), "contacts are at most 10, each once"),
         (replace(default_plan(START), contacts=(" ",)), "A contact has 1 to 100 characters"),
         (replace(default_plan(START), contacts=("a\nb",)), "A contact has 1 to 100 characters"),
+        (replace(default_plan(START), owner="Ana\nBcc: all"), "owner is one line."),
+        (_with(title="New\u2028signups"), "Phase 'new-signups': a title is one line."),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_with_the_mistake(plan: Plan, mistake: str) -> None:

@@ -2,7 +2,11 @@
 
 from http import HTTPStatus
 
+import pytest
+
 from tests.control_plane.gateway.conftest import RunningServer, read
+
+pytestmark = pytest.mark.faults
 
 BODY = b"username=nobody&password=a+wrong+password"
 SIGN_IN = (

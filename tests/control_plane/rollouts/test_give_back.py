@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.calendars import Calendar, Freeze
+from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import Approvals, PhaseGates
 from control_plane.core.phases import Exposure, Plan
 from control_plane.core.transitions import Transition
@@ -91,3 +94,52 @@ def test_the_flags_end_is_that_of_its_environments_too(now: datetime, change: Ch
     assert isinstance(do(archive.delete, FLAG, change, expected_version=version + 3), Transition)
     with read_only() as session:
         assert store.of_single_environments(session, FLAG) == []
+
+
+def test_a_return_that_lets_users_in_waits_for_the_end_of_a_freeze(now: datetime, change: ChangeContext) -> None:
+    local = now.replace(tzinfo=None)
+    freeze = Calendar(freezes=(Freeze(local - timedelta(hours=1), local + timedelta(hours=1)),))
+    frozen = phase("environments", 100, gates=PhaseGates(calendar=freeze), named=("staging",))
+    plan = Plan((frozen, phase("everyone", 100)), now)
+    do(administration.edit, FLAG, plan, change, expected_version=1, confirm_losing=True)
+    made(STAGING, now, change, 40, 100)
+    returned = {"expected_version": 1, "confirm_gaining": True}
+    assert codes(do(archive.delete, STAGING, change, **returned)) == {"GATE_CLOSED"}
+    later = replace(change, now=now + timedelta(hours=1))
+    assert isinstance(do(archive.delete, STAGING, later, **returned), Transition)
+
+
+@pytest.mark.parametrize("name", [FLAG, STAGING])
+def test_what_keeps_a_new_attempt_waiting_is_not_escaped_by_deletion(
+    app: Flask, now: datetime, change: ChangeContext, name: str
+) -> None:
+    """After the cool-down a plan under the same name is a new attempt."""
+    made(STAGING, now, change, 100)
+    do(rollouts.roll_back, FLAG, change, in_all=True)
+    later = replace(change, now=now + timedelta(days=8))
+    status = GateStatus.CLOSED
+    rollouts.REARM_GATES.set(app, {"firing": lambda *_: GateResult("firing", status, "It fires still.")})
+    if name == FLAG:
+        do(archive.archive, FLAG, change, expected_version=find(FLAG).version)
+        do(archive.delete, FLAG, change, expected_version=find(FLAG).version)
+    else:
+        do(archive.delete, STAGING, change, expected_version=find(STAGING).version)
+        status = GateStatus.OPEN
+        do(rollouts.rearm, FLAG, later, expected_version=find(FLAG).version)
+        status = GateStatus.CLOSED
+    plan = plan_of("production" if name == FLAG else "staging", now, 100)
+    assert codes(do(rollouts.plan, name, plan, later, confirm_losing=True)) == {"GATE_CLOSED"}
+    status = GateStatus.OPEN
+    assert isinstance(do(rollouts.plan, name, plan, later, confirm_losing=True), Transition)
+
+
+def test_a_return_from_a_rollback_waits_until_nothing_fires(app: Flask, now: datetime, change: ChangeContext) -> None:
+    made(STAGING, now, change, 100)
+    do(rollouts.roll_back, STAGING, change)
+    status = GateStatus.CLOSED
+    rollouts.REARM_GATES.set(app, {"firing": lambda *_: GateResult("firing", status, "As the test says.")})
+    later = replace(change, now=now + timedelta(days=1))
+    returned = {"expected_version": 2, "confirm_gaining": True}
+    assert codes(do(archive.delete, STAGING, later, **returned)) == {"GATE_CLOSED"}
+    status = GateStatus.OPEN
+    assert isinstance(do(archive.delete, STAGING, later, **returned), Transition)

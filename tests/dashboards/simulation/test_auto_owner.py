@@ -16,7 +16,11 @@ RISKY = AutoOwner(patience=2, risk=0.2)
 
 
 def safety(chance: float, *, worse: bool = False, above: bool = False) -> GateResult:
-    figures = {"chance_above": chance, "worse_than_before": worse, "above_in_step": above}
+    figures = {
+        "chance_above_threshold": chance,
+        "worse_than_before_this_step": worse,
+        "above_threshold_in_this_step": above,
+    }
     return GateResult("safety", GateStatus.UNKNOWN, "Not shown yet.", {"credit_variance": figures})
 
 

@@ -23,12 +23,12 @@ WANTED = PhaseGates(approvals=Approvals(1, (ApproverRole.OWNER, ApproverRole.APP
 SignIn = Callable[[str], FlaskClient]
 
 
-def plan(app: Flask, gates: PhaseGates) -> None:
+def plan(app: Flask, gates: PhaseGates, by: str = "paula") -> None:
     begun = datetime.now(UTC) - timedelta(days=8)
     guide = default_plan(begun)
     asking = Plan((replace(guide.phases[0], gates=gates), *guide.phases[1:]), begun)
     with write_session(app) as session:
-        rollouts.plan(session, FLAG, asking, ChangeContext(begun, "paula", "The guide."))
+        rollouts.plan(session, FLAG, asking, ChangeContext(begun, by, "The guide."))
 
 
 @pytest.fixture
@@ -102,6 +102,22 @@ def test_a_viewer_reads_and_approves_nothing(sign_in: SignIn) -> None:
     assert "0 of 1 approvals" in page_text(page)
     assert "<form" not in page.split("<main")[1].split("</main>")[0]
     assert approve(victor).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("olga", "This is approved by the role owner or approver, and olga is operator."),
+        ("alice", "alice made this plan, or a token of whoever did; somebody else approves its steps."),
+    ],
+)
+def test_whoever_could_only_be_refused_is_told_why_and_offered_no_form(
+    app: Flask, sign_in: SignIn, name: str, why: str
+) -> None:
+    plan(app, WANTED, by="alice")
+    page = sign_in(name).get(PAGE).text
+    assert why in page_text(page)
+    assert "<form" not in page.split("<main")[1].split("</main>")[0]
 
 
 def test_a_plan_that_asks_nobody_says_so(app: Flask, sign_in: SignIn) -> None:

@@ -1,6 +1,6 @@
 """The end of a rollout from its page: archived, revived, deleted, and that of one environment given back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Phase, Plan, Rollout, RolloutState, positions
+from control_plane.platform.auth import accounts
+from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.rollouts import store
 from tests.dashboards.browsing import page_text, write_session
 
@@ -94,7 +96,7 @@ def test_the_end_takes_an_owner(sign_in: SignIn, current_rollout: Standing) -> N
 
 
 def test_the_rollout_of_one_environment_is_given_back_once_who_loses_by_it_is_confirmed(
-    app: Flask, sign_in: SignIn, planned: Rollout
+    app: Flask, sign_in: SignIn, cast: Mapping[str, Person], planned: Rollout
 ) -> None:
     now, name = datetime.now(UTC), f"{FLAG}@qa"
     phase = Phase("all", "All", "everyone", (100,), timedelta(0))
@@ -102,8 +104,11 @@ def test_the_rollout_of_one_environment_is_given_back_once_who_loses_by_it_is_co
         plan = Plan((phase,), now, environment="qa")
         made = rollouts.plan(session, name, plan, ChangeContext(now, "alice", "QA first."))
         assert not hasattr(made, "reasons"), made
+        grants = [Grant(Role.OWNER, environment="qa")]
+        accounts.change_grants(session, cast["victor"].id, grants=grants, now=now, actor="tests")
     alice, own = sign_in("alice"), f"/rollouts/{name}"
     assert f'href="{own}/delete"' in alice.get(own).text
+    assert f"{own}/delete" not in sign_in("victor").get(own).text, "who owns qa alone gives nothing to the flag's own"
     asked = alice.post(f"{own}/delete", data={"reason": "Done.", "version": 1}, headers=HTML)
     assert asked.status_code == 409
     assert 'name="confirm_losing"' in asked.text
