@@ -196,6 +196,7 @@ NAMES: Mapping[str, str] = {
     "books_differing": N_("Books differing"),
     "trusted_attributes": N_("Trusted attributes"),
     "flags": N_("Flags"),
+    "projects": N_("Projects"),
     "identity": N_("Identity"),
     "event": N_("Event"),
     "customers": N_("Customers"),

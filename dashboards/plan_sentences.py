@@ -36,6 +36,8 @@ SENTENCES = (
     # of a plan
     N_("A plan needs at least one phase."),
     N_("A plan has at most %(most)s phases."),
+    N_("A plan has at most %(most)s steps."),
+    N_("A plan is about at most %(most)s environments."),
     N_("new_signups_after needs a time zone; write it as 2026-01-01T00:00:00Z."),
     N_("Phase name %(phase)s is used twice."),
     N_("Each planned_start is on or after that of the phase before it."),

@@ -48,6 +48,10 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_TOKEN_ROLE": N_(
         "The role or the flags of the token can't be used; only tokens that open everything have them."
     ),
+    "INVALID_TOKEN_PROJECTS": N_(
+        "The projects of the token can't be used; only tokens that open flags have them, by their names with commas "
+        "between."
+    ),
     "INVALID_ENVIRONMENT": N_("The environment can't be used; name one, such as production."),
     # what is asked for, and what isn't there
     "REASON_REQUIRED": N_("Say why: a reason is required."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 
 from pydantic import ConfigDict
 
@@ -41,6 +42,8 @@ DATES = frozenset({"DATE_AFTER", "DATE_BEFORE"})
 LOWER_BOUNDS = frozenset({"NUM_GT", "NUM_GTE", "DATE_AFTER"})
 UPPER_BOUNDS = frozenset({"NUM_LT", "NUM_LTE", "DATE_BEFORE"})
 OPPOSITES = {Operator.IN: Operator.NOT_IN, Operator.NOT_IN: Operator.IN}
+COMPARISONS_REMEMBERED = 10_000
+"""As many as a plan of 100 audiences by attributes takes, each of which is compared with each again and again."""
 OF_THE_CALL = frozenset({"currentTime", "appName", "environment", "remoteAddress", "sessionId"})
 """Fields that say something of a request: by these a customer would have the flag here and not there."""
 TEXT = {
@@ -99,6 +102,7 @@ class Constraint:
                 yield f"{self.context_name} {self.operator} needs a date with its time zone, as 2026-01-01T00:00:00Z."
 
 
+@lru_cache(maxsize=COMPARISONS_REMEMBERED)
 def contains(wider: tuple[Constraint, ...], narrower: tuple[Constraint, ...]) -> bool:
     """Return whether it is certain that whoever meets `narrower` meets `wider` too; when in doubt it is not."""
     return all(any(_is_implied(each, by) for by in narrower) for each in wider)

@@ -1,5 +1,6 @@
 """Whom a rollout admits in one environment, as a value that only grows along a plan."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from control_plane.audiences.constraint import Constraint, contains, listed
@@ -55,6 +56,10 @@ class Exposure:
         wider = (share.percentage for share in self.shares if contains(share.constraints, constraints))
         return max(self.everyone_percentage, *wider, 0)
 
+    def shares_beyond(self, other: "Exposure") -> Iterator[Share]:
+        """Yield the shares that `other` does not have just so: of many that two have alike, none needs a proof."""
+        return (share for share in self.shares if share not in other.shares)
+
     def adds_somebody_to(self, before: "Exposure") -> bool:
         """Return whether there can be a user whom this admits and `before` does not; buckets are the same in both."""
         if self.environment and not before.environment:
@@ -65,5 +70,5 @@ class Exposure:
             (self.allowlist and not before.allowlist)
             or self.everyone_percentage > before.everyone_percentage
             or self.new_signups_percentage > max(before.new_signups_percentage, before.everyone_percentage)
-            or any(share.percentage > before.percentage_of(share.constraints) for share in self.shares)
+            or any(share.percentage > before.percentage_of(share.constraints) for share in self.shares_beyond(before))
         )

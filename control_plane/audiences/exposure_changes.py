@@ -43,7 +43,7 @@ def cohorts_between(
         yield _share("New signups", reached, larger.new_signups_percentage)
     elif larger.new_signups_percentage > smaller.everyone_percentage and cutover_of_larger < cutover_of_smaller:
         yield Cohort("New signups", _after(cutover_of_smaller), _after(cutover_of_larger))
-    for share in larger.shares:
+    for share in larger.shares_beyond(smaller):
         if share.percentage > (old := smaller.percentage_of(share.constraints)):
             yield _share(share.title, old, share.percentage)
     if larger.everyone_percentage > smaller.everyone_percentage:

@@ -1,10 +1,11 @@
 """Which approvals stand before each step of a plan, and what another plan would open with fewer. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from control_plane.audiences.exposure import Exposure
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.core.phase_gates import Approvals
-from control_plane.core.phases import LOWEST, Plan, Position, Rollout, environments_of, exposure_at
+from control_plane.core.phases import LOWEST, Plan, Position, Rollout, environments_of, exposures
 
 
 def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:
@@ -14,11 +15,12 @@ def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:
     behind them, nobody asks.
     """
     starts = [(LOWEST, LOWEST)] if before.latched else [(LOWEST, LOWEST), (before.position, after.position)]
+    same_reach = _same_reach(before.plan, after.plan)
     for start_before, start_after in starts:
-        for position in _ends(after.plan):
+        for position, end in same_reach.items():
             if position < start_after:
                 continue
-            needed = approvals_between(before.plan, start_before, _same_reach(before.plan, after.plan, position))
+            needed = approvals_between(before.plan, start_before, end)
             passed = approvals_between(after.plan, start_after, position)
             if any(all(is_weaker(each, than) for each in passed) for than in needed):
                 yield after.plan.phases[position.phase].name
@@ -44,23 +46,25 @@ def is_weaker(new: Approvals | None, old: Approvals) -> bool:
     return new is None or new.quorum < old.quorum or not {*new.roles} <= {*old.roles}
 
 
-def _same_reach(before: Plan, after: Plan, position: Position) -> Position | None:
-    """Return the lowest step of the old plan that admits everybody whom `position` of the new one admits."""
-    environments = environments_of(before, after)
-    wanted = {name: exposure_at(after, position, name) for name in environments}
-    for each in _ends(before):
-        changes = (
-            cohorts_between(
-                exposure_at(before, each, name),
-                wanted[name],
-                cutover_of_smaller=before.new_signups_after,
-                cutover_of_larger=after.new_signups_after,
-            )
-            for name in environments
+def _same_reach(before: Plan, after: Plan) -> Mapping[Position, Position | None]:
+    """Return for each end of a phase of the new plan the lowest one of the old plan that admits everybody it admits."""
+    pairs: list[tuple[Mapping[Position, Exposure], Mapping[Position, Exposure]]] = []
+    for name in environments_of(before, after):
+        if (pair := (exposures(before, name), exposures(after, name))) not in pairs:  # many environments go alike
+            pairs.append(pair)
+
+    def admits(old: Exposure, new: Exposure) -> bool:
+        added = cohorts_between(
+            old, new, cutover_of_smaller=before.new_signups_after, cutover_of_larger=after.new_signups_after
         )
-        if not any(cohort for cohorts in changes for cohort in cohorts):
-            return each
-    return None
+        return next(iter(added), None) is None
+
+    return {
+        position: next(
+            (each for each in _ends(before) if all(admits(old[each], new[position]) for old, new in pairs)), None
+        )
+        for position in _ends(after)
+    }
 
 
 def _ends(plan: Plan) -> Iterator[Position]:

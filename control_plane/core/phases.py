@@ -3,6 +3,7 @@
 Pure values, no clock and no I/O. `transitions.py` decides how one rollout becomes the next.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -195,13 +196,29 @@ def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
     reached = Exposure()
     if plan.is_of_one_environment and environment != plan.environment:
         return reached
-    # Where the plan's audiences come in, it is as in production, for which they were made.
-    place = PRODUCTION if environment == plan.environment else environment
     for index, phase in enumerate(plan.phases[: position.phase + 1]):
         percentage = phase.steps[position.step] if index == position.phase else phase.steps[-1]
-        kind = audience_kind(phase.audience)
-        reached = kind.open(reached, phase, percentage, environment if kind.takes_environments else place)
+        reached = _opened(plan, reached, phase, percentage, environment)
     return reached
+
+
+def exposures(plan: Plan, environment: str) -> Mapping[Position, Exposure]:
+    """Return the exposure at each position, lowest first: all of them for what the last one alone would cost."""
+    if plan.is_of_one_environment and environment != plan.environment:
+        return dict.fromkeys(positions(plan), Exposure())
+    found, reached = {}, Exposure()
+    for index, phase in enumerate(plan.phases):
+        for step, percentage in enumerate(phase.steps):
+            found[Position(index, step)] = opened = _opened(plan, reached, phase, percentage, environment)
+        reached = opened
+    return found
+
+
+def _opened(plan: Plan, reached: Exposure, phase: Phase, percentage: int, environment: str) -> Exposure:
+    # Where the plan's audiences come in, it is as in production, for which they were made.
+    kind = audience_kind(phase.audience)
+    at_home = environment == plan.environment and not kind.takes_environments
+    return kind.open(reached, phase, percentage, PRODUCTION if at_home else environment)
 
 
 def phase_names(plan: Plan, position: Position) -> dict[str, str]:
@@ -236,10 +253,9 @@ def position_below(plan: Plan, position: Position) -> Position | None:
 
     It is the step before, unless a step of the plan takes the flag from users: back there they would have it again.
     """
-    environments = environments_of(plan)
-    now = {name: exposure_at(plan, position, name) for name in environments}
+    found = [exposures(plan, name) for name in environments_of(plan)]
     for each in reversed([lower for lower in positions(plan) if lower < position]):
-        if not any(exposure_at(plan, each, name).adds_somebody_to(now[name]) for name in environments):
+        if not any(there[each].adds_somebody_to(there[position]) for there in found):
             return each
     return None
 

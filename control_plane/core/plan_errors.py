@@ -7,7 +7,7 @@ from itertools import pairwise
 from control_plane.audiences.base import audience_kind
 from control_plane.core.checklist import TITLE_MAX, checklist_errors
 from control_plane.core.phase_gates import Schedule
-from control_plane.core.phases import PRODUCTION, Phase, Plan, environments_of, exposure_at, positions
+from control_plane.core.phases import PRODUCTION, Phase, Plan, environments_of, exposures, positions
 from control_plane.core.value_types import LONGEST_DAYS
 from control_plane.rollout_names import environment_errors
 
@@ -20,6 +20,9 @@ NOTIFY_MAX = 10
 CONTACTS_MAX = 10
 NAME_MAX = 100
 CAP_MAX = 10**12
+STEPS_MAX = 500
+"""In all phases together: each is compared with others, which grows by more than their number."""
+ENVIRONMENTS_MAX = 50
 CAPS = ("credits_maximum", "operations_maximum", "users_maximum")
 SOAK_MAX = timedelta(days=LONGEST_DAYS)
 
@@ -39,6 +42,10 @@ def plan_errors(plan: Plan) -> list[str]:
     mistakes += [*_text_errors(plan), *_target_errors(plan), *_contact_errors(plan)]
     if len(plan.phases) > PHASES_MAX:
         return [*mistakes, f"A plan has at most {PHASES_MAX} phases."]
+    if sum(len(phase.steps) for phase in plan.phases) > STEPS_MAX:
+        return [*mistakes, f"A plan has at most {STEPS_MAX} steps."]
+    if len(environments_of(plan)) > ENVIRONMENTS_MAX:
+        return [*mistakes, f"A plan is about at most {ENVIRONMENTS_MAX} environments."]
     mistakes += _environment_errors(plan)
     if all(phase.steps for phase in plan.phases):
         mistakes += _idle_phases(plan)
@@ -103,15 +110,14 @@ def _contact_errors(plan: Plan) -> Iterator[str]:
 
 def _idle_phases(plan: Plan) -> Iterator[str]:
     """Name each phase that would let nobody in: it would wait, and prove nothing."""
-    environments = environments_of(plan)
+    found = [exposures(plan, each) for each in environments_of(plan)]
     for before, after in pairwise(positions(plan)):
-        phase = plan.phases[after.phase]
-        pairs = [(exposure_at(plan, before, each), exposure_at(plan, after, each)) for each in environments]
+        pairs = [(there[before], there[after]) for there in found] if after.step == 0 else []
         # One that takes somebody out is not idle, but a person has to confirm it.
-        if after.step == 0 and not any(new.adds_somebody_to(old) or old.adds_somebody_to(new) for old, new in pairs):
+        if pairs and not any(new.adds_somebody_to(old) or old.adds_somebody_to(new) for old, new in pairs):
             yield (
-                f"Phase {phase.name!r} adds nobody to the phases before it: audiences may follow in any "
-                "order in which exposure grows, each at most once but with more users."
+                f"Phase {plan.phases[after.phase].name!r} adds nobody to the phases before it: audiences may follow in "
+                "any order in which exposure grows, each at most once but with more users."
             )
 
 

@@ -12,6 +12,8 @@ TIMEOUT_SECONDS = 20.0
 ANSWER_BYTES_MAX = 2_000_000
 CHUNK_BYTES = 65_536
 MAYBE_DONE = "It may have been done all the same: read the rollout before you try again."
+ELSEWHERE = (".", "..")
+"""Parts of an address that lead to another one, however they are written."""
 REFUSED = range(400, 500)
 """What a server answers that did nothing."""
 DETAIL_MAX = 2000
@@ -42,6 +44,8 @@ class APIClient:
         return self._request("POST", path, json=body)
 
     def _request(self, method: str, path: tuple[str, ...], **options: Any) -> dict[str, Any]:
+        if any(part in ELSEWHERE for part in path):
+            raise RefusedByServer("No flag is called so: an address with that name would be another one's.")
         address = "/".join((self._url, "api", *(quote(part, safe="") for part in path)))
         unsure = "" if method == "GET" else f" {MAYBE_DONE}"
         try:

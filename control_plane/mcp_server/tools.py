@@ -11,7 +11,7 @@ Flag = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=160,
+        max_length=256,
         description="The flag, such as ENABLE_CREDITS_V2; FLAG@ENVIRONMENT for the rollout of one environment.",
     ),
 ]

@@ -145,6 +145,7 @@ def token() -> None:
 @click.option("--environment", help="The environment it is for. Default: that of this installation.")
 @click.option("--role", type=ROLES, help="What an admin token may do; default: everything.")
 @click.option("--flag", "flags", multiple=True, help="A flag that an admin token is held to; repeatable.")
+@click.option("--project", "projects", multiple=True, help="A project whose flags the token shows; repeatable.")
 @click.option(
     "--days",
     type=click.IntRange(1, settings.TOKEN_DAYS_LONGEST),
@@ -165,6 +166,7 @@ def token_create(
     environment: str | None,
     role: str | None,
     flags: tuple[str, ...],
+    projects: tuple[str, ...],
     days: int | None,
     trusted: tuple[str, ...],
     as_json: bool,
@@ -182,6 +184,7 @@ def token_create(
                 trusted_attributes=trusted or TokenType(kind).trusted_by_default,
                 role=role or "",
                 flags=flags,
+                projects=projects,
             ),
             now=now,
             actor=actor(),

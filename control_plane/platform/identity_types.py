@@ -9,6 +9,8 @@ from enum import StrEnum
 
 EVERY = "*"
 PRODUCTION = "production"
+SEVERAL_PROJECTS = "[]"
+PROJECT_IN_TOKEN = re.compile(r"[A-Za-z0-9_~-]{1,80}")
 TOKEN_TEXT = re.compile(r"(?P<scope>[^\s.]{1,80})\.v2_(?P<selector>[A-Za-z0-9_-]{22})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -171,6 +173,8 @@ class Token:
     last_seen_at: datetime | None
     role: Role | None = None
     flags: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    """The projects whose flags it shows; none for all."""
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -191,10 +195,18 @@ class TokenRefusal:
     reason: str
 
 
-def token_text(kind: TokenType, environment: str, selector: str, secret: str) -> str:
+def token_text(kind: TokenType, environment: str, selector: str, secret: str, *, projects: Collection[str] = ()) -> str:
     """Return the text a caller presents, in the form Unleash's own tokens have."""
-    scope = "svc" if kind is TokenType.SERVICE else EVERY
+    scope = "svc" if kind is TokenType.SERVICE else _project_scope(projects)
     return f"{scope}:{environment}.v2_{selector}_{secret}"
+
+
+def _project_scope(projects: Collection[str]) -> str:
+    """Return how a token begins that is held to these projects: several have no name of their own."""
+    if not projects:
+        return EVERY
+    (first, *others) = projects
+    return first if not others and PROJECT_IN_TOKEN.fullmatch(first) else SEVERAL_PROJECTS
 
 
 def token_selector(text: str) -> str | None:

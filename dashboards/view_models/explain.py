@@ -12,11 +12,13 @@ from control_plane.rollouts import store
 from dashboards.language import gettext
 from dashboards.trace_sentences import OF_THE_PAGE
 from flags import store as flag_store
-from flags.evaluation.contexts import NESTED, PROPERTIES_MAX, TEXT_LENGTH_MAX
+from flags.evaluation.contexts import NESTED
 from flags.explanation import explainer
 from flags.snapshot import SNAPSHOTS
 
 NAME_LENGTH_MAX = 100
+TEXT_LENGTH_MAX = 1000
+PROPERTIES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ def add_token() -> ResponseReturnValue:
                 environment=form.get("environment", ""),
                 role=form.get("role", ""),
                 flags=form.get("flags", "").split(),
+                projects=[each for each in form.get("projects", "").split(",") if each.strip()],
                 expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
             ),
             now=now,

@@ -32,6 +32,8 @@ from flags.unleash.compiler import Wire
 
 FLAGS_MAX = 10_000
 FLAGS_NAMED = 5
+REMOVING = ("flag.delete", "flag.restore")
+"""What may take a flag out of an environment, as the audit trail has it."""
 
 
 def create_flag(
@@ -45,13 +47,15 @@ def create_flag(
     """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
     if store.definitions_of(session, name):
         raise _exists(name)
-    made = {}
+    made, first = {}, first_versions(session, [name])
     for environment, enabled in environments.items():
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
         taken = canonical({"features": [raw]}, session)
         check_room(session, environment, taken.features)
         # Of two who make it at the same moment the second must not replace what the first made.
-        if not store.add_definition(session, environment, taken.features[0], actor=change.actor, now=change.now):
+        if not store.add_definition(
+            session, environment, taken.features[0], actor=change.actor, now=change.now, first=first.get(name, 1)
+        ):
             raise _exists(name)
         made[environment] = taken.features[0]
     # Those of a deleted flag of that name are kept for whoever restores it; this one is another flag.
@@ -69,6 +73,16 @@ def switch_flag(session: Session, name: str, environment: str, change: ChangeCon
     wire = {**found[environment], "enabled": enabled}
     store.put_definitions(session, environment, [wire], actor=change.actor, now=change.now)
     publish(session, "switch", name, change, before=before, after={environment: enabled})
+
+
+def first_versions(session: Session, names: Sequence[str]) -> dict[str, int]:
+    """Return as which version each of these flags begins where an environment lacks it; none for 1.
+
+    Whoever saw one of that name that was removed must not change this one: no version of it was as high as the entry of
+    its removal, for each has an entry.
+    """
+    newest = audit.newest_ids(session, [f"flag:{name}" for name in names], actions=REMOVING)
+    return {subject.removeprefix("flag:"): entry for subject, entry in newest.items()}
 
 
 def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
@@ -94,13 +108,19 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
 
 
 def canonical(raw: object, session: Session) -> Definitions:
-    """Return the definitions as SDKs are given them; raises Problem with every field for which they are not taken."""
+    """Return a flag or a segment as SDKs are given it; raises Problem with every field for which it is not taken."""
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
-        detail = f"The definitions can't be imported. {taken}"
-        raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
+        mistakes = [replace(each, field=within(each.field)) for each in taken.mistakes]
+        sentences = " ".join(f"{each.field}: {each.sentence}" for each in mistakes)
+        raise Problem(400, "INVALID_DEFINITION", f"It can't be taken. {sentences}"[:1000], errors=findings(mistakes))
     refuse_planned(session, [wire["name"] for wire in taken.features])
     return taken
+
+
+def within(field: str) -> str:
+    """Return the place within the one flag or segment that is read."""
+    return field.removeprefix("features[0].").removeprefix("segments[0].")
 
 
 def dependency_refusals(

@@ -3,7 +3,8 @@
 Whatever an edit leaves out stays. The audit trail has all of it before and after.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -16,11 +17,13 @@ from flags.administration.definitions import (
     check_dependencies,
     check_room,
     findings,
+    first_versions,
     publish,
     refuse_needed,
     unknown_flag,
+    within,
 )
-from flags.unleash.canonical import Definitions
+from flags.unleash.canonical import Definitions, Issue
 from flags.unleash.compiler import Wire
 
 SHARED = ("type", "project", "description", "stale", "impressionData")
@@ -56,7 +59,8 @@ def edit_definition(
     check_dependencies(session, environment, taken.features)
     if before is None:
         check_room(session, environment, taken.features)
-        stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now)
+        first = first_versions(session, [name]).get(name, 1)
+        stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now, first=first)
     else:
         stored = store.replace_definition(
             session, environment, wire, expected_version=version, actor=change.actor, now=change.now
@@ -66,7 +70,7 @@ def edit_definition(
     earlier = {environment: before.feature} if before else None
     publish(session, "update" if before else "create", name, change, before=earlier, after={environment: wire})
     add_placeholders(session, environment, taken)
-    return findings(taken.repairs)
+    return findings(_within(taken.repairs))
 
 
 def remove_definition(session: Session, name: str, environment: str, change: ChangeContext, *, version: int) -> None:
@@ -138,7 +142,11 @@ def _refuse_moving(taken: Definitions, *, confirm_moving: bool) -> None:
     moving = [repair for repair in taken.repairs if repair.moves and not repair.respells]
     if moving and not confirm_moving:
         detail = f"A repair would move users: {moving[0].sentence} Confirm it with confirmMoving."
-        raise Problem(409, "USERS_WOULD_MOVE", detail, errors=findings(moving))
+        raise Problem(409, "USERS_WOULD_MOVE", detail, errors=findings(_within(moving)))
+
+
+def _within(found: Iterable[Issue]) -> list[Issue]:
+    return [replace(each, field=within(each.field)) for each in found]
 
 
 def _conflict(subject: str, version: int | None, present: int | None) -> Problem:

@@ -11,7 +11,14 @@ from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import Entry
 from control_plane.platform.problems import Problem
 from flags import store
-from flags.administration.definitions import add_placeholders, canonical, check_dependencies, check_room, publish
+from flags.administration.definitions import (
+    add_placeholders,
+    canonical,
+    check_dependencies,
+    check_room,
+    first_versions,
+    publish,
+)
 from flags.unleash.compiler import Wire
 
 VERSIONS_MAX = 1000
@@ -55,12 +62,13 @@ def restore(session: Session, name: str, entry: int, change: ChangeContext) -> S
         detail = f"Version {entry} of {name!r} has no content to restore: it was removed, or is older than the trail."
         raise Problem(409, "FLAG_VERSION_EMPTY", detail)
     before, after, read = store.definitions_of(session, name, lock=True), {}, {}
+    first = first_versions(session, [name])
     for environment, wire in found.state.items():
         # Read anew: what was right then may name a segment that is gone by now.
         taken = canonical({"features": [wire], "segments": store.segments(session, environment)}, session)
         check_dependencies(session, environment, taken.features)
         check_room(session, environment, taken.features)
-        store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+        store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now, first=first)
         after[environment], read[environment] = taken.features[0], taken
     for environment in before.keys() & found.absent:
         store.delete_definition(session, environment, name)

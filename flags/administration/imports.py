@@ -3,7 +3,7 @@
 An import that replaces everything, or is asked to, takes all or nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from flags.administration.definitions import (
     check_room,
     dependency_refusals,
     findings,
+    first_versions,
     orphans,
     refuse_planned,
     under_rollout,
@@ -30,6 +31,8 @@ from flags.unleash.canonical import CONFIRM, Definitions, InvalidDefinition, Iss
 from flags.unleash.compiler import Wire
 from flags.unleash.delta import MalformedEvent, apply_events
 from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features, without_archived
+
+PARTS = ("features", "segments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,15 @@ def import_definitions(
     raw, archived = without_archived(raw)
     raw, exported = _read(session, environment, raw)
     taken = _acceptable(session, environment, raw, exported, options)
-    left_out = tuple(Issue(name, "It is archived, so it is left out.") for name in archived)
+    left_out = tuple(Issue(name, "It is archived, so it is left out.", name=name) for name in archived)
     taken = replace(taken, repairs=(*left_out, *taken.repairs))
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if options.replace:
-        store.clear(session, environment)
+        names, numbers = {wire["name"] for wire in taken.features}, {wire["id"] for wire in taken.segments}
+        store.clear(session, environment, but=names, but_segments=numbers)
     check_room(session, environment, taken.features)
-    store.put_segments(session, environment, _segments(session, environment, raw, taken))
-    store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+    segments = taken.segments if options.replace else _segments(session, environment, raw, taken)
+    _put(session, environment, taken.features, segments, change)
     if exported.document:
         store.put_tags(session, {wire["name"]: exported.tags.get(wire["name"], ()) for wire in taken.features})
     entry = Subject(
@@ -85,6 +89,12 @@ def import_definitions(
     return taken
 
 
+def repairs(found: Iterable[Issue]) -> list[dict[str, str]]:
+    """Return repairs as JSON, each with the flag or the segment that it is about."""
+    issues = list(found)
+    return [{"flag": issue.name, **document} for issue, document in zip(issues, findings(issues), strict=True)]
+
+
 def refusals(found: Iterable[Refusal]) -> list[dict[str, str]]:
     """Return refusals as JSON, an entry for each reason."""
     return [{"flag": each.name, **reason} for each in found for reason in findings(each.mistakes)]
@@ -96,6 +106,10 @@ def _read(session: Session, environment: str, raw: object) -> tuple[object, Expo
         found = client_features(apply_events(raw), environment, store.segments(session, environment))
     except (MalformedEvent, MalformedExport) as malformed:
         raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
+    # Such as one environment of a feature: with `replace` it would take everything away.
+    if isinstance(found, Mapping) and not any(part in found for part in PARTS):
+        detail = "The document has neither features nor segments; where there are none, give empty lists."
+        raise Problem(400, "INVALID_DEFINITION", detail)
     return (found.document, found) if isinstance(found, ExportedFlags) else (found, ExportedFlags({}))
 
 
@@ -141,6 +155,20 @@ def _segments(session: Session, environment: str, raw: object, taken: Definition
     listed = raw.get("segments") if isinstance(raw, Mapping) else None
     given = {str(wire.get("id")) for wire in listed or () if isinstance(wire, Mapping)}
     return [wire for wire in taken.segments if str(wire["id"]) in given or wire["id"] not in stored]
+
+
+def _put(
+    session: Session, environment: str, features: Sequence[Wire], segments: Sequence[Wire], change: ChangeContext
+) -> None:
+    """Store these; what is new begins as a version that nobody can have seen of one that was removed."""
+    known = store.segment_versions(session, environment)
+    numbers = [wire["id"] for wire in segments if wire["id"] not in known]
+    newest = audit.newest_ids(session, [f"segment:{number}" for number in numbers], actions=["segment.delete"])
+    first = {number: newest.get(f"segment:{number}", 1) for number in numbers}
+    store.put_segments(session, environment, segments, first=first)
+    there = _by_name(session, environment)
+    new = first_versions(session, [wire["name"] for wire in features if wire["name"] not in there])
+    store.put_definitions(session, environment, features, actor=change.actor, now=change.now, first=new)
 
 
 def _by_name(session: Session, environment: str) -> dict[str, Wire]:

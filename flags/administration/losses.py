@@ -11,10 +11,10 @@ from control_plane.core.phases import (
     PRODUCTION,
     Exposure,
     Plan,
-    Position,
     Rollout,
     environments_of,
     exposure_at,
+    exposures,
     positions,
 )
 from control_plane.core.transitions import Loss
@@ -33,10 +33,13 @@ ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 def losing_steps(key: str, plan: Plan) -> Iterator[str]:
     """Name each step that would take the flag from somebody who has it after the step before, and the cohort."""
+    exposed = {environment: exposures(plan, environment) for environment in environments_of(plan)}
     for before, after in pairwise(positions(plan)):
         phase = plan.phases[after.phase]
-        for environment in environments_of(plan):
-            here, there = (_flag_at(key, plan, position, environment) for position in (before, after))
+        for environment, found in exposed.items():
+            if found[before] == found[after]:
+                continue
+            here, there = (_flag(key, plan, environment, found[position]) for position in (before, after))
             for sentence in violations(here, there, now=ANY_INSTANT):
                 yield f"{phase.title} at {phase.steps[after.step]} % would take {key} from users: {sentence}"
 
@@ -51,7 +54,10 @@ def loss(session: Session, before: Rollout, after: Rollout, now: datetime) -> Lo
     counted = next((each.plan.environment for each in (before, after) if each.plan.is_of_one_environment), PRODUCTION)
     exposed = [each for each in environments_of(before.plan, after.plan) if not before.latched_in(each)]
     for environment in exposed:
-        here, there = (_flag_at(flag_of(each.flag), each.plan, each.position, environment) for each in (before, after))
+        here, there = (
+            _flag(flag_of(each.flag), each.plan, environment, exposure_at(each.plan, each.position, environment))
+            for each in (before, after)
+        )
         if after.latched_in(environment):  # as where a rollout of one environment is given back to the flag's own
             there = replace(there, exposure=Exposure())
         found = violations(here, there, now=now)
@@ -73,7 +79,7 @@ def _count(session: Session, rollout: Rollout, there: RolloutFlag, now: datetime
     return sum(evaluate(before, each, now).value and not evaluate(after, each, now).value for each in contexts)
 
 
-def _flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
+def _flag(key: str, plan: Plan, environment: str, exposure: Exposure) -> RolloutFlag:
     """Return the flag as the plan has it there, with nobody named and no lease.
 
     That is enough for a proof that holds for all.
@@ -82,6 +88,6 @@ def _flag_at(key: str, plan: Plan, position: Position, environment: str) -> Roll
         key=key,
         environment=environment,
         revision=0,
-        exposure=exposure_at(plan, position, environment),
+        exposure=exposure,
         new_signups_after=plan.new_signups_after,
     )

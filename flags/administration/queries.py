@@ -13,9 +13,9 @@ from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.administration.definitions import unknown_flag
 from flags.administration.edits import tag_texts
+from flags.unleash.feature_payload import PROJECT
 
 EVERY = "*"
-DEFAULT_PROJECT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class FlagQuery:
         """Return whether a flag of `list_flags` is one of them."""
         tags = flag.get("tags", ())
         return (
-            self.project in ("", flag.get("project", DEFAULT_PROJECT))
+            self.project in ("", flag.get("project", PROJECT))
             and flag["name"].startswith(self.prefix)
             and self.text.casefold() in flag["name"].casefold()
             and (not self.tag or self.tag in tags or f"simple:{self.tag}" in tags)
@@ -74,9 +74,9 @@ def list_flags(session: Session) -> list[dict[str, Any]]:
     others = []
     for name, found in store.features_by_name(session).items():
         switches = {environment: bool(feature["enabled"]) for environment, feature in found.items()}
-        project = next(iter(found.values())).get("project", DEFAULT_PROJECT)
+        project = next(iter(found.values())).get("project", PROJECT)
         extra = {
-            "project": project if project != DEFAULT_PROJECT else None,
+            "project": project if project != PROJECT else None,
             "stale": any(feature.get("stale") for feature in found.values()) or None,
             "tags": tag_texts(tags.get(name, ())) or None,
         }

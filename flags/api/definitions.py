@@ -19,10 +19,9 @@ from flags.administration.definitions import (
     create_flag,
     delete_flag,
     export_definitions,
-    findings,
     switch_flag,
 )
-from flags.administration.imports import ImportOptions, import_definitions, refusals
+from flags.administration.imports import ImportOptions, import_definitions, refusals, repairs
 from flags.administration.queries import FlagQuery, list_flags
 from flags.api import paging, requests, responses
 from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_body
@@ -138,7 +137,7 @@ def import_view(environment: str) -> ResponseReturnValue:
         {
             "features": len(taken.features),
             "segments": len(taken.segments),
-            "repairs": findings(taken.repairs),
+            "repairs": repairs(taken.repairs),
             "refused": refusals(taken.refusals),
         }
     )

@@ -14,6 +14,7 @@ from flags.administration.edits import DECIDING, edit_definition, edit_flag, rem
 from flags.administration.queries import flag_detail, list_environments
 from flags.api import responses
 from flags.api.requests import DefinitionEdit, FlagEdit, RemovalRequest, fields_set, parse_body
+from flags.unleash.context_fields import context_fields
 
 bp = Blueprint("flag_edits", __name__, url_prefix="/api")
 
@@ -83,6 +84,16 @@ def environments() -> ResponseReturnValue:
     """Return every environment that has flags, segments or tokens, and this server's own."""
     with read_only() as session:
         return jsonify({"environments": list_environments(session)})
+
+
+@bp.get("/environments/<environment>/context-fields")
+@require_role("viewer")
+@openapi_doc(answers={200: responses.ContextFieldList})
+def fields_view(environment: str) -> ResponseReturnValue:
+    """Return the fields of a context that flags without a rollout go by: what services there have to send."""
+    with read_only() as session:
+        found = context_fields(store.definitions(session, environment), store.segments(session, environment))
+    return jsonify({"contextFields": [each.to_json() for each in found]})
 
 
 def _change(reason: str) -> ChangeContext:

@@ -1,17 +1,20 @@
 """Request models of our own JSON. Unknown fields are refused: every field is ours."""
 
-from typing import Annotated, Any, TypeVar
+import re
+from typing import Annotated, Any, Literal, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from control_plane.platform.http.instants import Instant
 
-Reason = Annotated[str, Field(min_length=1, max_length=2000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 ENVIRONMENT = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$"
 Environment = Annotated[str, Field(pattern=ENVIRONMENT)]
+TAG = re.compile(r"[^\s:]{1,50}:\S.{0,254}|[^\s:][^:\n]{0,254}")
+"""What an import brings: the type may have capitals, and the value a colon."""
 M = TypeVar("M", bound=BaseModel)
 
 USERS_AT_ONCE = 1000
@@ -26,7 +29,7 @@ class RequestModel(BaseModel):
 class OverrideRequest(RequestModel):
     """Why a user is treated by name, and until when."""
 
-    reason: Reason
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
     expires_at: Instant | None = None
 
 
@@ -45,9 +48,15 @@ class FlagRequest(RequestModel):
     reason: Annotated[str, Field(max_length=2000)] = ""
 
 
+def _tag(text: str) -> str:
+    if not TAG.fullmatch(text):
+        raise ValueError("a tag is written value or type:value, such as simple:checkout")
+    return text
+
+
 Objects = Annotated[list[dict[str, object]], Field(max_length=1000)]
 Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Tag = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_-]{0,49}:)?[^\s:][^:]{0,99}$")]
+Tag = Annotated[str, AfterValidator(_tag)]
 
 
 class DefinitionEdit(RequestModel):
@@ -124,16 +133,17 @@ class UsersRequest(RequestModel):
 class TokenRequest(RequestModel):
     """A new token; `trustedAttributes` are those of a user for which its caller's word outweighs our directory.
 
-    `role` and `flags` hold an admin token to less than everything.
+    `role` and `flags` hold an admin token to less than everything, `projects` one of an SDK or a browser.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     type: Annotated[str, Field(max_length=40)]
-    environment: Environment | None = None
+    environment: Environment | Literal["*"] | None = None
     expires_at: Instant | None = None
     trusted_attributes: list[Name] | None = None
     role: Annotated[str, Field(max_length=40)] = ""
     flags: Annotated[list[Name], Field(max_length=100)] = []
+    projects: Annotated[list[Name], Field(max_length=100)] = []
 
 
 class ImportRequest(RequestModel):

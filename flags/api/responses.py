@@ -96,6 +96,22 @@ class FlagList(ResponseModel):
     next: str | None = None
 
 
+class ContextField(ResponseModel):
+    """A field of a context, what it is compared by, and the flags and segments that go by it."""
+
+    name: str
+    operators: list[str]
+    stickiness: bool
+    flags: list[str]
+    segments: list[int]
+
+
+class ContextFieldList(ResponseModel):
+    """The fields that flags of an environment go by."""
+
+    context_fields: list[ContextField]
+
+
 class StaleFlag(ResponseModel):
     """A flag whose time is over: `complete`, `not_requested` or `not_known`."""
 
@@ -150,12 +166,18 @@ class DefinitionRefusal(DefinitionIssue):
     flag: str
 
 
+class DefinitionRepair(DefinitionIssue):
+    """What was written in another way in one flag, or one segment; the flag is empty where it is in neither."""
+
+    flag: str
+
+
 class ImportResult(ResponseModel):
     """The numbers of imported definitions, what was repaired in them, and what was refused."""
 
     features: int
     segments: int
-    repairs: list[DefinitionIssue]
+    repairs: list[DefinitionRepair]
     refused: list[DefinitionRefusal]
 
 
@@ -239,36 +261,6 @@ class OverrideList(ResponseModel):
     overrides: list[Override]
     next: str | None = None
     warning: str | None = None
-
-
-class Token(ResponseModel):
-    """A token without what would open anything."""
-
-    id: int
-    name: str
-    type: str
-    environment: str
-    selector: str
-    trusted_attributes: list[str]
-    created_at: str
-    created_by: str
-    expires_at: str | None
-    revoked_at: str | None
-    last_seen_at: str | None
-    role: str | None
-    flags: list[str]
-
-
-class CreatedToken(Token):
-    """A new token; nothing but this answer ever holds its text."""
-
-    token: str
-
-
-class TokenList(ResponseModel):
-    """Every token, the newest first."""
-
-    tokens: list[Token]
 
 
 class DirectoryUser(ResponseModel):

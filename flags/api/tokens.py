@@ -14,7 +14,7 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token, TokenType, token_selector
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
-from flags.api import responses
+from flags.api import token_responses
 from flags.api.requests import ReasonRequest, TokenRequest, parse_body
 
 bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
@@ -22,7 +22,7 @@ bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
 @bp.get("")
 @require_role("admin")
-@openapi_doc(answers={200: responses.TokenList})
+@openapi_doc(answers={200: token_responses.TokenList})
 def index() -> ResponseReturnValue:
     """Return every token, the newest first, without what would open anything."""
     with read_only() as session:
@@ -31,7 +31,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("admin")
-@openapi_doc(body=TokenRequest, answers={201: responses.CreatedToken})
+@openapi_doc(body=TokenRequest, answers={201: token_responses.CreatedToken})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = parse_body(TokenRequest)
@@ -46,6 +46,7 @@ def create() -> ResponseReturnValue:
                 trusted_attributes=_trusted(wanted),
                 role=wanted.role,
                 flags=wanted.flags,
+                projects=wanted.projects,
             ),
             now=clock.now(),
             actor=actor(),
@@ -88,6 +89,7 @@ def _document(token: Token) -> dict[str, object]:
         "lastSeenAt": _to_json(token.last_seen_at),
         "role": token.role,
         "flags": list(token.flags),
+        "projects": list(token.projects),
     }
 
 

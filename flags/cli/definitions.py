@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -15,11 +16,10 @@ from flags import store
 from flags.administration.definitions import (
     create_flag,
     export_definitions,
-    findings,
     switch_flag,
 )
 from flags.administration.edits import DECIDING, edit_definition
-from flags.administration.imports import ImportOptions, import_definitions, refusals
+from flags.administration.imports import ImportOptions, import_definitions, refusals, repairs
 from flags.administration.queries import flag_detail
 
 environment_option = click.option("--environment", default="production", show_default=True)
@@ -145,11 +145,11 @@ def import_command(
             ChangeContext(clock.now(), actor(), reason),
             ImportOptions(replace=replace, all_or_nothing=all_or_nothing, confirm_moving=confirm_moving),
         )
-    repairs, refused = findings(taken.repairs), refusals(taken.refusals)
+    repaired, refused = repairs(taken.repairs), refusals(taken.refusals)
     lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments imported."]
-    lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
-    lines += [f"  not taken: {each['flag']}: {each['field']}: {each['message']}" for each in refused]
-    document = {"features": len(taken.features), "repairs": repairs, "refused": refused}
+    lines += [f"  {named(each)}" for each in repaired]
+    lines += [f"  not taken: {named(each)}" for each in refused]
+    document = {"features": len(taken.features), "repairs": repaired, "refused": refused}
     echo_result(document, "\n".join(lines), as_json=as_json)
     if refused:
         sys.exit(1)
@@ -163,6 +163,12 @@ def export_command(*, environment: str) -> None:
     with read_only() as session:
         document = export_definitions(session, environment)
     click.echo(json.dumps(document, indent=2))
+
+
+def named(issue: Mapping[str, str]) -> str:
+    """Return an issue by the name of its flag, with the place in it: an export has none of the places in the file."""
+    place = issue["field"].partition(".")[2] if issue["field"].startswith(("features[", "segments[")) else ""
+    return ": ".join(filter(None, (issue["flag"] or issue["field"], place, issue["message"])))
 
 
 def _load_json(path: Path) -> object:

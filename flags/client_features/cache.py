@@ -47,7 +47,10 @@ class FeatureCache:
     def set(self, feature_set: FeatureSet) -> PreparedPayloads:
         """Serve `feature_set` from now on and wake who waits."""
         with self._changed:
-            published = prepare(feature_set, self._newest.get(feature_set.environment))
+            before = self._newest.get(feature_set.environment)
+            published = prepare(feature_set, before)
+            if before:
+                published.follow_projects(before)
             self._newest[feature_set.environment] = published
         self.wake()
         return published

@@ -46,6 +46,8 @@ class FeatureSet:
     next_change_at: datetime | None
     left_out: tuple[str, ...] = ()
     unsent: int = 0
+    projects: tuple[str, ...] = ()
+    """The projects it is held to; none for all."""
 
     @property
     def tag(self) -> str:
@@ -91,6 +93,20 @@ def build(
     )
     # Same contents under the same id: a change that this environment does not show wakes no SDK.
     return replace(feature_set, id=before.id, contents=before.contents) if before and same else feature_set
+
+
+def of_projects(feature_set: FeatureSet, projects: tuple[str, ...], before: FeatureSet | None = None) -> FeatureSet:
+    """Return what a token of these projects shows of a feature set, under the id of `before` where that is the same."""
+    contents = feature_set.contents.of_projects(projects)
+    held = replace(
+        feature_set,
+        contents=contents,
+        phased={name: flag for name, flag in feature_set.phased.items() if name in contents.features},
+        projects=projects,
+    )
+    same = before is not None and before.contents.digest == contents.digest
+    # As above: a change of another project wakes nobody.
+    return replace(held, id=before.id, contents=before.contents) if before and same else held
 
 
 def is_current(feature_set: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:

@@ -10,11 +10,10 @@ import brotli
 
 from control_plane.platform import clock
 from flags.client_features.delta_log import Delta, DeltaLog, hydration
-from flags.client_features.feature_set import FeatureSet
+from flags.client_features.feature_set import FeatureSet, of_projects
 from flags.client_features.results import FlagResults
-from flags.unleash.feature_payload import FeaturePayload, encode, inline_segments, join
+from flags.unleash.feature_payload import PROJECT, FeaturePayload, encode, inline_segments, join
 
-PROJECT = "default"
 ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
     "br": lambda body: brotli.compress(body, mode=brotli.MODE_TEXT, quality=6),
     "gzip": lambda body: gzip.compress(body, 6, mtime=0),
@@ -49,6 +48,25 @@ class PreparedPayloads:
     features: Payload
     inlined: Payload
     history: DeltaLog
+
+    def of_projects(self, projects: tuple[str, ...]) -> "PreparedPayloads":
+        """Return what a token held to these projects shows; all of it for one that is held to none."""
+        if not projects:
+            return self
+        if projects not in self.by_projects:
+            self.by_projects.setdefault(projects, prepare(of_projects(self.feature_set, projects)))
+        return self.by_projects[projects]
+
+    def follow_projects(self, before: "PreparedPayloads") -> None:
+        """Prepare what was asked of `before` by projects, with what changed since, so that its streams go on."""
+        for projects, known in before.by_projects.copy().items():
+            held = of_projects(self.feature_set, projects, known.feature_set)
+            self.by_projects[projects] = prepare(held, known)
+
+    @cached_property
+    def by_projects(self) -> dict[tuple[str, ...], "PreparedPayloads"]:
+        """Hold the payloads that tokens of some projects asked for, by those."""
+        return {}
 
     @cached_property
     def hydration(self) -> bytes:
@@ -100,7 +118,7 @@ def features(
 ) -> Payload:
     """Return the body of `GET /api/client/features`, named by what is in it rather than by when it was made."""
     query = {
-        "project": [PROJECT],
+        "project": [*feature_set.projects] or [PROJECT],
         "environment": feature_set.environment,
         "inlineSegmentConstraints": inline,
         **filters,

@@ -20,8 +20,6 @@ KNOWN_FIELDS = {
     "currentTime": "current_time",
 }
 NESTED = "properties["
-TEXT_LENGTH_MAX = 1000
-PROPERTIES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def from_fields(fields: Mapping[str, object]) -> Context:
         if name in KNOWN_FIELDS:
             known[KNOWN_FIELDS[name]] = text or None
         # The environment is the token's, whatever the caller says.
-        elif name != "environment" and len(properties) < PROPERTIES_MAX:
+        elif name != "environment":
             properties[name] = _instant(text) if name == SIGNUP_DATE else text
     if current_time := known.get("current_time"):
         known["current_time"] = _instant(current_time)
@@ -129,9 +127,9 @@ def as_text(value: object) -> str | None:
         case bool():
             return "true" if value else "false"
         case str():
-            return value[:TEXT_LENGTH_MAX]
+            return value
         case int() | float():
-            return str(value)[:TEXT_LENGTH_MAX]
+            return str(value)
         case _:
             return None
 

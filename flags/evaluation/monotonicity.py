@@ -72,7 +72,7 @@ def _shares(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
         yield f"New signups go down from {old.new_signups_percentage} % to {new.new_signups_percentage} %."
     if old.everyone_percentage > new.everyone_percentage:
         yield f"Everyone goes down from {old.everyone_percentage} % to {new.everyone_percentage} %."
-    for share in old.shares:
+    for share in old.shares_beyond(new):
         if share.percentage > (left := new.percentage_of(share.constraints)):
             yield f"{share.title} go down from {share.percentage} % to {left} %."
     if old.new_signups_percentage and before.first_new_signup < after.first_new_signup:

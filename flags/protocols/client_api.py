@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
@@ -16,10 +17,10 @@ from control_plane.platform.observability import telemetry
 from flags import store
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.prepared_payloads import features as payload_of
-from flags.client_features.refresher import refresher
 from flags.protocols import client_reports, requests, responses
 from flags.protocols.feature_filters import FeatureFilters
 from flags.protocols.raw_response import RawResponse, compressed_or, response, staleness
+from flags.protocols.request_context import payloads_for
 from flags.protocols.sse import streams
 from flags.protocols.tolerant_parsing import parse_readable
 from flags.protocols.unleash_errors import BadRequest, error_response, unleash_error_handler
@@ -51,7 +52,7 @@ VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[-+][0-9A-Za-z.+-]+)?")
     answers={200: responses.Features, 304: None},
 )
 def features_view() -> ResponseReturnValue:
-    """Return every flag of the token's environment, or those that pass the filters."""
+    """Return every flag of the token's environment and projects, or those that pass the filters."""
     return response(features(request.headers, token(), FeatureFilters.of(request.args)))
 
 
@@ -60,7 +61,7 @@ def features_view() -> ResponseReturnValue:
 @openapi_doc(answers={200: responses.Feature, 304: None})
 def feature_view(name: str) -> ResponseReturnValue:
     """Return one flag of the token's environment."""
-    found = refresher().current(token().environment).feature_set.contents.features.get(name)
+    found = payloads_for(token()).feature_set.contents.features.get(name)
     if found is None:
         return error_response(404, "NotFoundError", f"Could not find a flag called {name}.")
     answer = Response(found.encoded, content_type="application/json")
@@ -108,10 +109,13 @@ def edge_metrics_view() -> ResponseReturnValue:
 
 def features(headers: Headers, asker: Token, filters: FeatureFilters = NO_FILTERS) -> RawResponse:
     """Return the flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
-    published = refresher().current(asker.environment)
+    published = payloads_for(asker)
     inline = not _knows_segments(headers.get(SPEC_HEADER))
     reporter().connections.record(headers, asker.environment, now=clock.now(), revision_id=published.feature_set.id)
     payload = published.inlined if inline else published.features
+    if asker.projects:
+        # As in Unleash: a token that is held to projects outweighs what its caller asks for.
+        filters = replace(filters, projects=frozenset())
     if filters:
         payload = _only(published, filters, inline=inline)
     return compressed_or(payload, headers, *staleness(), *_invitation(headers))

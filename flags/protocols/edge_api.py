@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform import clock
 from control_plane.platform.auth import accounts, authentication, rate_limit
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.identity_types import Token, TokenRefusal
+from control_plane.platform.identity_types import EVERY, Token, TokenRefusal
 from flags.protocols import requests, responses
 from flags.protocols.unleash_errors import parse_body, unleash_error_handler
 
@@ -38,5 +38,5 @@ def init_app(app: Flask) -> None:
 
 
 def _document(text: str, token: Token) -> dict[str, object]:
-    scope = {"type": token.type.value, "projects": ["*"], "environment": token.environment}
+    scope = {"type": token.type.value, "projects": list(token.projects) or [EVERY], "environment": token.environment}
     return {"token": text, **scope, "trustedAttributes": list(token.trusted_attributes)}

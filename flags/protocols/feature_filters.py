@@ -9,9 +9,9 @@ from werkzeug.datastructures import MultiDict
 
 from flags.protocols.unleash_errors import BadRequest
 from flags.unleash.compiler import Wire
+from flags.unleash.feature_payload import PROJECT
 
 TAG = re.compile(r"[^:]{1,50}:.{1,255}")
-PROJECT = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from flags.evaluation.contexts import Context, from_nested, from_query
 from flags.protocols import client_reports, requests, responses
 from flags.protocols.cors import cors_headers, preflight
 from flags.protocols.raw_response import RawResponse, matches, not_modified_or, response, staleness
-from flags.protocols.request_context import payloads_for, with_connection, with_directory
+from flags.protocols.request_context import CONTEXT_BYTES_MAX, payloads_for, with_connection, with_directory
 from flags.protocols.tolerant_parsing import parse_readable
 from flags.protocols.unleash_errors import BadRequest, unleash_error_handler
 
@@ -42,6 +42,7 @@ def toggles_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.FrontendRequest, body_is_optional=True, answers={200: responses.FrontendFeatures, 304: None})
 def ask_view() -> ResponseReturnValue:
     """List the flags that are on for the user in the body: `{"context": {"userId": …}}`."""
+    request.max_content_length = CONTEXT_BYTES_MAX
     value = request.get_json(force=True) if request.get_data() else {}
     return _evaluate(from_body(value))
 

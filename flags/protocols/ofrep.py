@@ -20,7 +20,7 @@ from flags.protocols import ofrep_events, requests, responses, stream_tokens
 from flags.protocols.cors import cors_headers, preflight
 from flags.protocols.ofrep_schemas import failure, success
 from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, response, staleness
-from flags.protocols.request_context import payloads_for, with_directory
+from flags.protocols.request_context import CONTEXT_BYTES_MAX, payloads_for, with_directory
 from flags.protocols.stream_tokens import StreamToken
 from flags.unleash.feature_payload import encode
 
@@ -136,6 +136,8 @@ def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, o
 
 def _context(body: bytes) -> Context:
     """Return the context of a body; none at all is nobody in particular."""
+    if len(body) > CONTEXT_BYTES_MAX:
+        raise InvalidRequest("INVALID_CONTEXT", f"A context has up to {CONTEXT_BYTES_MAX:,} bytes.")
     try:
         value = loads(body) if body.strip() else {}
     except MalformedJSON as malformed:
@@ -152,7 +154,8 @@ def _context(body: bytes) -> Context:
 
 
 def _stream(asker: Token, published: PreparedPayloads) -> dict[str, object]:
-    channel = StreamToken(asker.selector, published.feature_set.environment, published.feature_set.tag)
+    feature_set = published.feature_set
+    channel = StreamToken(asker.selector, feature_set.environment, feature_set.tag, feature_set.projects)
     address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 

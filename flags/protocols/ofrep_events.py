@@ -21,7 +21,7 @@ def events() -> ResponseReturnValue:
     channel = stream_tokens.verify(request.args.get("channel", ""))
     if channel is None or not accounts.is_in_force(channel.selector, clock.now()):
         raise Problem(403, "CHANNEL_CLOSED", "This channel is not open any more; evaluate all flags for a new one.")
-    published = refresher().current(channel.environment)
+    published = refresher().current(channel.environment).of_projects(channel.projects)
     stream = sse.streams().enter(sse.allowed_by(channel.selector))
     if stream is None:
         raise _too_many()
@@ -33,9 +33,10 @@ def _frames(cache: FeatureCache, stream: Stream, published: PreparedPayloads, ev
     yield b"retry: %d\n\n" % (sse.RETRY_SECONDS * 1000)
     if published.feature_set.tag != evaluated:
         yield _again(published, evaluated)
-    environment, known_tag = published.feature_set.environment, published.feature_set.tag
-    del published  # a stream stays open for hours and needs no more of it
-    yield from sse.follow(cache, stream, environment, known_tag, frame=_again)
+    feature_set = published.feature_set
+    environment, projects, known_tag = feature_set.environment, feature_set.projects, feature_set.tag
+    del published, feature_set  # a stream stays open for hours and needs no more of it
+    yield from sse.follow(cache, stream, sse.newest(cache, environment, projects), known_tag, frame=_again)
 
 
 def _again(published: PreparedPayloads, _known_tag: str) -> bytes:

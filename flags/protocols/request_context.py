@@ -10,10 +10,14 @@ from flags.client_features.refresher import refresher
 from flags.client_features.user_directory import user_directory
 from flags.evaluation.contexts import ATTRIBUTES, Context, enrich_context
 
+CONTEXT_BYTES_MAX = 100 * 1024
+"""What Unleash takes as well. Nothing in a context is cut: SDKs would answer otherwise by all of it."""
+
 
 def payloads_for(token: Token) -> PreparedPayloads:
-    """Return the payloads of the token's environment; this installation's own for a token of every environment."""
-    return refresher().current(current().environment if token.environment == EVERY else token.environment)
+    """Return the payloads of the token's environment and projects; of this installation's own where it opens every."""
+    environment = current().environment if token.environment == EVERY else token.environment
+    return refresher().current(environment).of_projects(token.projects)
 
 
 def with_directory(context: Context, token: Token) -> Context:

@@ -137,10 +137,20 @@ def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
     return response
 
 
+def newest(cache: FeatureCache, environment: str, projects: tuple[str, ...]) -> Callable[[], PreparedPayloads | None]:
+    """Return a way to look up what a token of this environment and these projects is to know now."""
+
+    def current() -> PreparedPayloads | None:
+        found = cache.get(environment)
+        return found.of_projects(projects) if found else None
+
+    return current
+
+
 def follow(
     cache: FeatureCache,
     stream: Stream,
-    environment: str,
+    current: Callable[[], PreparedPayloads | None],
     known: str,
     *,
     frame: Callable[[PreparedPayloads, str], bytes],
@@ -155,10 +165,10 @@ def follow(
     sent(known)
     sent_at = monotonic()
     while not (stream.ended or cache.closed):
-        newest = cache.get(environment)
-        if newest is not None and newest.feature_set.tag != known:
-            yield frame(newest, known)
-            known = newest.feature_set.tag
+        found = current()
+        if found is not None and found.feature_set.tag != known:
+            yield frame(found, known)
+            known = found.feature_set.tag
         elif monotonic() - sent_at >= stream.interval_seconds():
             yield COMMENT
         else:

@@ -14,11 +14,15 @@ SALT = "flag event channel"
 
 @dataclass(frozen=True, slots=True)
 class StreamToken:
-    """The right to an environment's changes since a revision, as long as the API token is valid."""
+    """The right to an environment's changes since a revision, as long as the API token is valid.
+
+    `projects` are those that the token is held to.
+    """
 
     selector: str
     environment: str
     feature_set_tag: str
+    projects: tuple[str, ...] = ()
 
 
 def sign(channel: StreamToken) -> str:
@@ -29,9 +33,10 @@ def sign(channel: StreamToken) -> str:
 def verify(text: str) -> StreamToken | None:
     """Return the channel behind an address; None for one that is forged or too old."""
     try:
-        return StreamToken(*_signer().loads(text, max_age=int(VALID_FOR.total_seconds())))
-    except BadData:
+        selector, environment, tag, projects = _signer().loads(text, max_age=int(VALID_FOR.total_seconds()))
+    except (BadData, ValueError):  # of an earlier release, perhaps: providers evaluate again
         return None
+    return StreamToken(selector, environment, tag, tuple(projects))
 
 
 def _signer() -> URLSafeTimedSerializer:

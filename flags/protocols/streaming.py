@@ -17,6 +17,7 @@ from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.refresher import refresher
 from flags.protocols import responses, sse
 from flags.protocols.raw_response import not_modified_or, response, staleness
+from flags.protocols.request_context import payloads_for
 from flags.protocols.sse import Stream, event
 from flags.protocols.unleash_errors import error_response
 from flags.usage.connections import Mode
@@ -39,7 +40,7 @@ def stream_view() -> ResponseReturnValue:
     stream = sse.streams().enter(sse.allowed_by(token().selector))
     if stream is None:
         return _refused()
-    published = refresher().current(token().environment)
+    published = payloads_for(token())
     first = _first(published, request.headers.get("Last-Event-ID"))
     frames = _frames(refresher().cache, stream, published.feature_set, first=first, sent=_listener())
     return sse.respond(stream, frames)
@@ -50,7 +51,7 @@ def stream_view() -> ResponseReturnValue:
 @openapi_doc(answers={200: responses.Events, 304: None})
 def delta_view() -> ResponseReturnValue:
     """Return the changes since the revision in `If-None-Match`; everything without one, or for one long gone."""
-    published = refresher().current(token().environment)
+    published = payloads_for(token())
     known = _feature_set(request.headers.get("If-None-Match"))
     body = (published.since(known) if known is not None else None) or published.hydration
     _record_connection(published.feature_set.id, Mode.POLLING)
@@ -75,14 +76,15 @@ def _first(published: PreparedPayloads, last_event_id: str | None) -> bytes:
 def _frames(
     cache: FeatureCache, stream: Stream, feature_set: FeatureSet, *, first: bytes, sent: Callable[[str], None]
 ) -> Iterator[bytes]:
-    environment, known_tag = feature_set.environment, feature_set.tag
+    environment, projects, known_tag = feature_set.environment, feature_set.projects, feature_set.tag
     yield b"retry: %d\n\n" % (sse.RETRY_SECONDS * 1000)
     yield first
     del (
         first,
         feature_set,
     )  # whoever follows does so for hours; five hundred must not keep what was large at their start
-    yield from sse.follow(cache, stream, environment, known_tag, frame=_update, sent=sent)
+    newest = sse.newest(cache, environment, projects)
+    yield from sse.follow(cache, stream, newest, known_tag, frame=_update, sent=sent)
 
 
 def _listener() -> Callable[[str], None]:

@@ -114,7 +114,8 @@ class RelayTokens:
 
     def _save_backup(self) -> None:
         saved = {
-            digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()
+            digest: [each.type, each.environment, each.projects, *each.trusted_attributes]
+            for digest, each in self._known.items()
         }
         private_files.make_folder(self._path.parent)
         # Written beside and renamed: a crash leaves the old file or the new one, never half of one.
@@ -125,9 +126,9 @@ class RelayTokens:
 
     def _load_backup(self) -> None:
         try:
-            saved: dict[str, list[str]] = json.loads(self._path.read_text())
+            saved: dict[str, list[Any]] = json.loads(self._path.read_text())
             self._known = {
-                digest: _token_from(kind, place, trusted, digest) for digest, (kind, place, *trusted) in saved.items()
+                digest: replace(_from_backup(each), selector=digest, digest=digest) for digest, each in saved.items()
             }
         except FileNotFoundError:
             pass
@@ -140,21 +141,39 @@ def _token(document: dict[str, Any]) -> Token | None:
     kind = TYPES.get(document.get("type", ""))
     if kind is None:
         return None
-    return _token_from(kind, document.get("environment") or EVERY, document.get("trustedAttributes", [EVERY]), "")
+    trusted = document.get("trustedAttributes", [EVERY])
+    projects = _listed(document.get("projects"))
+    return _token_from(kind, document.get("environment") or EVERY, trusted, projects=projects)
 
 
-def _token_from(kind: str, environment: str, trusted: Iterable[str], digest: str) -> Token:
+def _from_backup(saved: list[Any]) -> Token:
+    match saved:
+        case [kind, place, [*projects], *trusted]:
+            return _token_from(kind, place, trusted, projects=_listed(projects))
+        case [kind, place, *trusted]:  # of a release that knew no projects
+            return _token_from(kind, place, trusted, projects=())
+    raise ValueError("a token has a type and an environment")
+
+
+def _listed(projects: object) -> tuple[str, ...]:
+    """Return the projects that a token is held to; none for all."""
+    named = sorted(map(str, projects)) if isinstance(projects, list) else []
+    return () if EVERY in named else tuple(named)
+
+
+def _token_from(kind: str, environment: str, trusted: Iterable[str], *, projects: tuple[str, ...]) -> Token:
     return Token(
         id=0,
         name="upstream's",
         type=TokenType(kind),
         environment=environment,
-        selector=digest,
-        digest=digest,
+        selector="",
+        digest="",
         trusted_attributes=tuple(trusted),
         created_at=datetime.now(UTC),
         created_by="upstream",
         expires_at=None,
         revoked_at=None,
         last_seen_at=None,
+        projects=projects,
     )

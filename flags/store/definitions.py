@@ -1,8 +1,10 @@
 """Flags without a rollout, per environment, and the segments they refer to."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -10,6 +12,8 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.models import FlagDefinition, FlagSegment
 from flags.unleash.compiler import Wire
+
+FIRST: Mapping[Any, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,12 @@ def stored_definitions(session: Session, name: str) -> dict[str, StoredDefinitio
     return {row.environment: StoredDefinition(*row) for row in rows}
 
 
-def add_definition(session: Session, environment: str, wire: Wire, *, actor: str, now: datetime) -> bool:
-    """Store a feature that `environment` lacks; False where it has one of that name."""
+def add_definition(
+    session: Session, environment: str, wire: Wire, *, actor: str, now: datetime, first: int = 1
+) -> bool:
+    """Store a feature that `environment` lacks, as the version `first`; False where it has one of that name."""
     row = {"environment": environment, "name": wire["name"], "feature": wire, "updated_at": now, "updated_by": actor}
-    statement = dialect_insert(session, FlagDefinition).values(**row, version=1)
+    statement = dialect_insert(session, FlagDefinition).values(**row, version=first)
     return session.scalar(statement.on_conflict_do_nothing().returning(FlagDefinition.name)) is not None
 
 
@@ -167,11 +173,22 @@ def switches(session: Session) -> dict[str, dict[str, bool]]:
     return found
 
 
-def put_definitions(session: Session, environment: str, features: Iterable[Wire], *, actor: str, now: datetime) -> None:
-    """Store features, each in place of the one of its name."""
+def put_definitions(
+    session: Session,
+    environment: str,
+    features: Iterable[Wire],
+    *,
+    actor: str,
+    now: datetime,
+    first: Mapping[str, int] = FIRST,
+) -> None:
+    """Store features, each in place of the one of its name.
+
+    `first` are the versions of those that `environment` lacks, by name, where they are not 1.
+    """
+    written = {"environment": environment, "updated_at": now, "updated_by": actor}
     rows = [
-        {"environment": environment, "name": wire["name"], "feature": wire, "updated_at": now, "updated_by": actor}
-        for wire in features
+        {**written, "name": wire["name"], "feature": wire, "version": first.get(wire["name"], 1)} for wire in features
     ]
     if rows:
         statement = dialect_insert(session, FlagDefinition.__table__)
@@ -181,9 +198,14 @@ def put_definitions(session: Session, environment: str, features: Iterable[Wire]
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
 
 
-def put_segments(session: Session, environment: str, wires: Iterable[Wire]) -> None:
-    """Store segments, each in place of the one of its id."""
-    rows = [{"environment": environment, "id": wire["id"], "segment": wire} for wire in wires]
+def put_segments(
+    session: Session, environment: str, wires: Iterable[Wire], *, first: Mapping[int, int] = FIRST
+) -> None:
+    """Store segments, each in place of the one of its id; `first` as of features."""
+    rows = [
+        {"environment": environment, "id": wire["id"], "segment": wire, "version": first.get(wire["id"], 1)}
+        for wire in wires
+    ]
     if rows:
         statement = dialect_insert(session, FlagSegment.__table__)
         changed = {"segment": statement.excluded.segment, "version": FlagSegment.version + 1}
@@ -198,7 +220,10 @@ def delete_definition(session: Session, environment: str, name: str, *, version:
     return rowcount_of(session, delete(FlagDefinition).where(*key)) == 1
 
 
-def clear(session: Session, environment: str) -> None:
-    """Remove every feature and segment of `environment`."""
-    session.execute(delete(FlagDefinition).where(FlagDefinition.environment == environment))
-    session.execute(delete(FlagSegment).where(FlagSegment.environment == environment))
+def clear(session: Session, environment: str, *, but: Collection[str], but_segments: Collection[int]) -> None:
+    """Remove the features and segments of `environment` but those with these names and numbers."""
+    # Chosen here and not by the database, which takes only so many values in one statement.
+    for name in {wire["name"] for wire in definitions(session, environment)} - {*but}:
+        delete_definition(session, environment, name)
+    for number in segment_versions(session, environment).keys() - {*but_segments}:
+        session.execute(delete(FlagSegment).where(FlagSegment.environment == environment, FlagSegment.id == number))

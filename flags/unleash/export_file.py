@@ -20,6 +20,7 @@ UNORDERED = (
     "The export leaves out which of its strategies is asked first, and they give different variants; "
     "GET /api/client/features says so."
 )
+WHOLE = "GET /api/admin/projects/PROJECT/features/NAME?variantEnvironments=true has all of it."
 OF_VARIANT = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
 
 Record = Mapping[str, object]
@@ -62,10 +63,12 @@ def client_features(raw: object, environment: str, known: Iterable[Wire]) -> obj
         isinstance(each, Mapping) and "environments" in each for each in features
     ):
         return raw
-    taken = [_of_environment(each, environment) for each in _records(features, "features")]
+    read = {str(each.get("name")): _of_environment(each, environment) for each in _records(features, "features")}
+    taken = [wire for wire in read.values() if not isinstance(wire, str)]
     document = {"features": taken, "segments": raw.get("segments") or []}
     tags = {str(each.get("name")): _tags(each.get("tags"), "type", "value") for each in _records(features, "features")}
-    return _with_segments(document, known, tags)
+    found = _with_segments(document, known, tags)
+    return replace(found, refused=found.refused | {name: why for name, why in read.items() if isinstance(why, str)})
 
 
 def _is_archived(feature: object) -> bool:
@@ -73,9 +76,11 @@ def _is_archived(feature: object) -> bool:
 
 
 def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedFlags:
+    if "featureStrategies" not in raw:  # without any, everybody would be in
+        raise MalformedExport("featureStrategies: a list is needed.")
     strategies: dict[str, list[Record]] = defaultdict(list)
     switched: dict[str, Record] = {}
-    for each in _records(raw.get("featureStrategies"), "featureStrategies"):
+    for each in _strategies_with_segments(raw):
         strategies[str(each.get("featureName"))].append(each)
     environments = [*_records(raw.get("featureEnvironments"), "featureEnvironments")]
     # The file of one environment may be taken into another, as in Unleash; of several, the one of this name counts.
@@ -87,22 +92,47 @@ def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedF
     tags: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for each in _records(raw.get("featureTags"), "featureTags"):
         tags[str(each.get("featureName"))].append((str(each.get("tagType")), str(each.get("tagValue"))))
-    features = []
+    features, elsewhere = [], {}
     for each in _records(raw.get("features"), "features"):
         name = str(each.get("name"))
+        if several and name not in switched:
+            elsewhere[name] = f"The document says nothing of {environment}, where it would be off for everybody."
+            continue
         own, parents = switched.get(name, {}), dependencies.get(name, {})
         merged = {**each, **own} | {"name": each.get("name"), "dependencies": parents.get("dependencies") or []}
         listed = [one for one in strategies[name] if not several or one.get("environment") in (None, environment)]
         features.append(_feature(merged, listed))
     document = {"features": features, "segments": raw.get("segments") or []}
     found = _with_segments(document, known, {name: tuple(each) for name, each in tags.items()})
+    found = replace(found, refused=found.refused | elsewhere)
     return replace(found, unordered={name: UNORDERED for name in sorted(strategies) if _is_unordered(strategies[name])})
 
 
-def _of_environment(raw: Record, environment: str) -> Wire:
-    """Return a feature of the admin API as its SDKs in one environment are given it; off where it is not there."""
+def _strategies_with_segments(raw: Record) -> Iterator[Record]:
+    """Yield the strategies with their segments, which exports of releases before 6 list apart."""
+    apart: dict[str, list[object]] = defaultdict(list)
+    for each in _records(raw.get("featureStrategySegments"), "featureStrategySegments"):
+        apart[str(each.get("featureStrategyId"))].append(each.get("segmentId"))
+    for each in _records(raw.get("featureStrategies"), "featureStrategies"):
+        added = apart.get(str(each.get("id")))
+        own = each.get("segments")
+        yield {**each, "segments": [*(own if isinstance(own, list) else ()), *added]} if added else each
+
+
+def _of_environment(raw: Record, environment: str) -> Wire | str:
+    """Return a feature of the admin API as its SDKs in one environment are given it, or why it can't be known."""
     listed = {str(each.get("name")): each for each in _records(raw.get("environments"), "environments")}
-    own = listed.get(environment) or (next(iter(listed.values())) if len(listed) == 1 else {})
+    own = listed.get(environment) or (next(iter(listed.values())) if len(listed) == 1 else None)
+    if own is None:
+        return (
+            f"The document says nothing of {environment}; it has the feature as it is in {', '.join(listed) or 'none'}."
+        )
+    # Lists of features leave out strategies, without which everybody would be in, and one feature leaves out variants
+    # where nobody asks for them.
+    if "strategies" not in own:
+        return f"The document leaves out its strategies; {WHOLE}"
+    if "variants" not in own and "variants" not in raw:
+        return f"The document leaves out whether it has variants; {WHOLE}"
     variants = own.get("variants") or raw.get("variants") or []
     merged = {**raw, "enabled": own.get("enabled", False), "variants": variants}
     return _feature(merged, list(_records(own.get("strategies"), "strategies")))
@@ -128,23 +158,34 @@ def _with_segments(
     document: dict[str, Any], known: Iterable[Wire], tags: dict[str, tuple[tuple[str, str], ...]]
 ) -> ExportedFlags:
     """Give the document the segments that are known; refuse the features of those whose constraints nobody knows."""
-    stored = {str(wire["id"]) for wire in known if not is_placeholder(wire)}
     given = [*_records(document["segments"], "segments")]
     whole = {str(each.get("id")): _only(each, ("id", "name", "constraints")) for each in given if "constraints" in each}
     names = {str(each.get("id")): each.get("name") for each in given}
-    refused = {}
+    # Of another name it is another segment: every installation counts its own from 1.
+    stored = {
+        str(wire["id"]): wire
+        for wire in known
+        if not is_placeholder(wire) and names.get(str(wire["id"])) in (None, wire["name"])
+    }
+    found = {**stored, **whole}
+    refused, used = {}, set[str]()
     for feature in document["features"]:
-        listed = [strategy.get("segments") for strategy in feature["strategies"]]
-        wanted = [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
-        lost = [number for number in wanted if number not in whole and number not in stored]
-        if lost:
+        wanted = _wanted_segments(feature)
+        if lost := [number for number in wanted if number not in found]:
             named = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
             refused[str(feature.get("name"))] = (
                 f"The export leaves out whom segment {named} holds; add it as GET /api/admin/segments has it."
             )
+        else:
+            used.update(wanted)
     document["features"] = [each for each in document["features"] if str(each.get("name")) not in refused]
-    document["segments"] = list(whole.values())
+    document["segments"] = [wire for number, wire in found.items() if number in used or number in whole]
     return ExportedFlags(document, tags, refused)
+
+
+def _wanted_segments(feature: Wire) -> list[str]:
+    listed = [strategy.get("segments") for strategy in feature["strategies"]]
+    return [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
 
 
 def _tags(raw: object, kind: str, value: str) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -10,6 +10,8 @@ from flags.unleash.compiler import Wire
 
 NEVER: Wire = {"contextName": "userId", "operator": "IN", "values": [], "inverted": False, "caseInsensitive": False}
 """A constraint that nobody meets: what a segment that does not exist stands for."""
+PROJECT = "default"
+"""The project of a feature that names none."""
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -49,6 +51,18 @@ class FeaturePayload:
             {name: item for name, item in self.features.items() if is_wanted(item.wire)}, self.segments
         )
         return replace(remaining, digest=_digest(remaining))
+
+    def of_projects(self, projects: Collection[str]) -> "FeaturePayload":
+        """Return the features of these projects with what they depend on, and the segments that any of them names."""
+        own = [each.wire for each in self.features.values() if each.wire.get("project", PROJECT) in projects]
+        parents = {parent["feature"] for wire in own for parent in wire.get("dependencies") or ()}
+        # Without its parent SDKs would say that a feature is off.
+        names = {wire["name"] for wire in own} | parents
+        found = {name: item for name, item in self.features.items() if name in names}
+        strategies = (strategy for item in found.values() for strategy in item.wire["strategies"])
+        needed = {number for strategy in strategies for number in strategy.get("segments") or ()}
+        held = FeaturePayload(found, {key: item for key, item in self.segments.items() if key in needed})
+        return replace(held, digest=_digest(held))
 
 
 def encode(value: object) -> bytes:

@@ -56,6 +56,13 @@ class OurServer:
         answer = requests.request(method, f"{self.url}/api/flags/{path}", json=document, headers=headers, timeout=60)
         assert answer.ok, answer.text
 
+    def remove(self, flag: str) -> None:
+        """Remove a flag from this environment; others may have one of its name."""
+        headers = {"Authorization": self.admin}
+        detail = requests.get(f"{self.url}/api/flags/{flag}", headers=headers, timeout=60).json()
+        document = {"version": detail["environments"][self.environment]["version"], "reason": "At random."}
+        self.change("DELETE", f"{flag}/environments/{self.environment}", document)
+
     def get(self, path: str, **headers: str) -> requests.Response:
         """Answer the request of an SDK for `path`."""
         return requests.get(
@@ -186,13 +193,15 @@ class Changes:
                 free = [name for name in self.names if name not in parents]
                 if len(free) > 5:
                     name = self.chance.choice(free)
-                    self.made.change("DELETE", name, {"reason": "At random."})
+                    self.made.remove(name)
                     self.names.remove(name)
 
     def take(self, number: int, *, replace: bool) -> None:
         first = 0 if replace else self.chance.randrange(400)
         features, segments = at_random.features(self.chance, number, first=first)
-        taken = self.made.take(features, segments, **({"replace": "true"} if replace else {}))
+        options = {"replace": "true"} if replace else {}
+        # The segments are others each time, and flags that are there already go by them.
+        taken = self.made.take(features, segments, confirmMoving="true", **options)
         # A feature may have lost the variant that another one still depends on: refused by name, as it should be.
         refused = {each["flag"] for each in taken["refused"]}
         names = [each["name"] for each in features if each["name"] not in refused]

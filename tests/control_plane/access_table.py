@@ -15,7 +15,7 @@ viewer    connections.usage definitions.export_view definitions.index explanatio
 viewer    flag_versions.index pages.stale stale_flags.index
 owner     flag_versions.restore
 viewer    plans.schema plans.show plans.templates plans.version plans.versions rollouts.approvals_view
-viewer    flag_edits.environments flag_edits.show segments.segments
+viewer    flag_edits.environments flag_edits.fields_view flag_edits.show segments.segments
 viewer    pages.glossary pages.segment pages.segments
 
 viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor

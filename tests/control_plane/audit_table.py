@@ -140,7 +140,7 @@ READING = """
 serve, status, list, relay, db check-distribution, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export
 audit verify, token list, account list, override list, flags list, flags export, flags show, flags stale
-flags versions, credits status, credits reconcile, credits verify, restore-test, credits switch-preview
+flags check, flags versions, credits status, credits reconcile, credits verify, restore-test, credits switch-preview
 credits usage top, credits usage show
 credits aa-test, credits remediation list, credits remediation show, credits backfill, billing events
 billing findings, billing show, billing prices export, billing prices diff, users erasures, credits catalogue export

@@ -90,6 +90,19 @@ def test_owners_of_before_become_admins_and_going_back_gives_nobody_more(
             assert session.scalar(text("SELECT count(*) FROM person_session")) == 1, "nobody is signed out by it"
 
 
+def test_a_token_held_to_a_project_opens_nothing_for_a_version_that_knows_none(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        with database.transaction() as session:
+            for name, projects in (("all", ()), ("shop's", ("shop",))):
+                new = accounts.NewToken(name, "client", environment="production", projects=projects)
+                accounts.create_token(session, new, now=now)
+        migrations.downgrade("0081")
+        with db.engine.connect() as connection:
+            ended = connection.execute(text("SELECT name FROM api_token WHERE revoked_at IS NOT NULL"))
+            assert list(ended.scalars()) == ["shop's"]
+        migrations.upgrade()
+
+
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:
     with app.app_context():
         assert migrations.upgrade() == migrations.head()

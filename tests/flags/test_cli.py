@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from flask import Flask
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
-from flags import cli
+from flags import cli, store
 from tests.installation import Installation
 
 Run = Callable[..., str]
@@ -112,11 +113,42 @@ def test_an_import_names_what_it_did_not_take_and_fails(run: Run, tmp_path: Path
     good = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
     bad = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
     file.write_text(json.dumps({"features": [good, bad]}))
-    assert "not taken: bad" in run("flags", "import", str(file), fails=True)
+    assert "not taken: bad: strategies[0].name: SDKs" in run("flags", "import", str(file), fails=True)
     assert "good" in says(run, "flags", "list")
     file.write_text(json.dumps({"features": [good | {"name": "other"}, bad]}))
     assert "can't be imported" in run("flags", "import", str(file), "--all-or-nothing", fails=True)
     assert "other" not in says(run, "flags", "list")
+
+
+def test_an_import_names_what_it_wrote_in_another_way(run: Run, tmp_path: Path) -> None:
+    """By the flag: the places in an export's list change with each that is archived or refused before it."""
+    file = tmp_path / "flags.json"
+    score = {"contextName": "score", "operator": "NUM_GT", "value": "1e3"}
+    document = {
+        "features": [{"name": "gone", "archived": True}, {"name": "written", "enabled": True}],
+        "featureStrategies": [{"featureName": "written", "name": "default", "constraints": [score]}],
+    }
+    file.write_text(json.dumps(document))
+    assert run("flags", "import", str(file)).splitlines()[1:] == [
+        "  gone: It is archived, so it is left out.",
+        "  written: strategies[0].constraints[0].value: '1e3' is written as '1000', which every engine reads.",
+    ]
+    again = json.loads(run("flags", "import", str(file), "--json"))
+    assert [each["flag"] for each in again["repairs"]] == ["gone", "written"]
+
+
+def test_what_an_earlier_release_stored_is_named_where_sdks_may_differ(run: Run, app: Flask) -> None:
+    run("flags", "create", "look", "--on", "production")
+    assert run("flags", "check") == "SDKs read every stored flag alike.\n"
+    with app.app_context(), transaction() as session:
+        wire = store.definitions_of(session, "look")["production"]
+        digits = {"contextName": "email", "operator": "REGEX", "value": r"\d"}
+        wire = {**wire, "strategies": [{**wire["strategies"][0], "constraints": [digits]}]}
+        store.put_definitions(session, "production", [wire], actor="before", now=datetime.now(UTC))
+    said = run("flags", "check", fails=True)
+    assert said.startswith("production: look: strategies[0].constraints[0].value:")
+    (found,) = json.loads(run("flags", "check", "--json", fails=True))["flags"]
+    assert (found["environment"], found["flag"]) == ("production", "look")
 
 
 def test_a_flag_is_shown_and_edited_by_its_version(run: Run, tmp_path: Path, app: Flask) -> None:

@@ -265,4 +265,5 @@ def _token(row: ApiTokenRow) -> Token:
         last_seen_at=row.last_seen_at,
         role=Role(row.role) if row.role else None,
         flags=tuple(row.flags),
+        projects=tuple(row.projects),
     )

@@ -187,6 +187,17 @@ def latest(
     return [Entry(*row) for row in session.execute(query)]
 
 
+def newest_ids(session: Session, subjects: Sequence[str], *, actions: Collection[str]) -> dict[str, int]:
+    """Return the id of the newest entry of one of these actions, of each of the subjects that has any."""
+    found: dict[str, int] = {}
+    for first in range(0, len(subjects), BATCH):
+        query = select(AuditEntry.subject, func.max(AuditEntry.id)).group_by(AuditEntry.subject)
+        query = query.where(AuditEntry.action.in_(actions))
+        rows = session.execute(query.where(AuditEntry.subject.in_(subjects[first : first + BATCH])))
+        found |= {subject: newest for subject, newest in rows}  # noqa: C416 - rows are no pairs to the types
+    return found
+
+
 def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
     """Return an entry as JSON."""
     return {

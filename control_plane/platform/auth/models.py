@@ -84,6 +84,7 @@ class ApiTokenRow(Base):
     created_by: Mapped[str] = mapped_column(Text)
     role: Mapped[str | None] = mapped_column(Text)
     flags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    projects: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,11 +1,10 @@
 """Tokens of services, SDKs and webhooks: shown once, stored as digests, checked from memory, ended within a second."""
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from hmac import compare_digest
 from types import MappingProxyType
@@ -17,6 +16,13 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.platform import settings
 from control_plane.platform.auth import account_store, audit, token_backup
+from control_plane.platform.auth.new_tokens import (
+    check_name_and_expiry,
+    environment_of,
+    projects_of,
+    role_of,
+    token_type,
+)
 from control_plane.platform.auth.token_cache import CONFIRM_SECONDS, TokenCache
 from control_plane.platform.db.database import after_commit, read_only, transaction
 from control_plane.platform.extensions import AppState
@@ -32,12 +38,7 @@ from control_plane.platform.identity_types import (
 )
 from control_plane.platform.problems import Problem, is_transient
 from control_plane.platform.runtime import jobs
-from control_plane.rollout_names import SEPARATOR
 
-ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
-FLAG = re.compile(r"[!-~]{1,200}")
-FLAGS_MAX = 100
-NAME_CHARACTERS = range(1, 101)
 WRITE_SECONDS = 60
 ACTOR_PREFIX = "token:"
 """How the name of an actor begins that is a token."""
@@ -80,18 +81,21 @@ class NewToken:
     trusted_attributes: Collection[str] = ()
     role: Role | str = ""
     flags: Collection[str] = ()
+    projects: Collection[str] = ()
+    """The projects whose flags a token of an SDK or a browser shows; none for all."""
 
 
 def create_token(session: Session, new: NewToken, *, now: datetime, actor: str = "system") -> str:
     """Store a token and return its text, which can't be shown again. Raises Problem for what can't be used."""
-    kind = _kind(new.kind)
+    kind = token_type(new.kind)
     _check_maker(session, actor)
-    held = _scope(kind, new.role, new.flags)
+    held = role_of(kind, new.role, new.flags)
     opens_all = held is Role.ADMIN or (held and new.environment == EVERY)
-    environment = EVERY if opens_all else _environment(new.environment)
-    _check(new.name.strip(), new.expires_at, now=now)
+    environment = EVERY if opens_all else environment_of(new.environment)
+    check_name_and_expiry(new.name.strip(), new.expires_at, now=now)
+    projects = projects_of(kind, new.projects)
     selector = secrets.token_urlsafe(16)
-    text = token_text(kind, environment, selector, secrets.token_urlsafe(32))
+    text = token_text(kind, environment, selector, secrets.token_urlsafe(32), projects=projects)
     scope = {
         "type": kind,
         "environment": environment,
@@ -99,6 +103,7 @@ def create_token(session: Session, new: NewToken, *, now: datetime, actor: str =
         "trusted_attributes": sorted(new.trusted_attributes),
         "role": held,
         "flags": sorted(set(new.flags)),
+        "projects": projects,
     }
     names = {"name": new.name.strip(), "selector": selector, "digest": token_digest(text)}
     token = account_store.add_token(session, created_at=now, created_by=actor, **names, **scope)
@@ -247,49 +252,3 @@ def _audit(
     after: Mapping[str, object] | None = None,
 ) -> None:
     audit.record(session, change, action=f"token.{verb}", subject=f"token:{token.name}", after=after)
-
-
-def _kind(kind: TokenType | str) -> TokenType:
-    try:
-        return TokenType(kind)
-    except ValueError:
-        detail = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
-        raise Problem(422, "UNKNOWN_TOKEN_TYPE", detail) from None
-
-
-def _environment(environment: str) -> str:
-    if not ENVIRONMENT.fullmatch(environment):
-        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", detail)
-    return environment
-
-
-def _scope(kind: TokenType, role: Role | str, flags: Collection[str]) -> Role | None:
-    if kind is not TokenType.ADMIN:
-        if role or flags:
-            raise Problem(422, "INVALID_TOKEN_ROLE", "Only tokens of type admin have a role or flags; leave them out.")
-        return None
-    if role and role not in set(Role):
-        raise Problem(422, "UNKNOWN_ROLE", f"There is no role {role[:40]!r}; use {', '.join(Role)}.")
-    held = Role(role or Role.ADMIN)
-    if held is Role.ADMIN and flags:
-        detail = "An admin decides who may do what, everywhere; name a lesser role, or no flags."
-        raise Problem(422, "INVALID_TOKEN_ROLE", detail)
-    if any(SEPARATOR in flag for flag in flags):
-        detail = "A rollout of one environment is no flag; name its flag, and give the token that environment."
-        raise Problem(422, "INVALID_TOKEN_ROLE", detail)
-    if len(flags) > FLAGS_MAX or not all(FLAG.fullmatch(flag) for flag in flags):
-        raise Problem(422, "INVALID_TOKEN_ROLE", f"Name at most {FLAGS_MAX} flags, without blanks.")
-    return held
-
-
-def _check(name: str, expires_at: datetime | None, *, now: datetime) -> None:
-    if len(name) not in NAME_CHARACTERS or not name.isprintable():
-        raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
-    if expires_at is not None and expires_at <= now:
-        detail = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
-        raise Problem(422, "INVALID_EXPIRY", detail)
-    days = settings.current().token_days_max
-    if days and (expires_at is None or expires_at > now + timedelta(days=days)):
-        detail = f"A token lasts at most {days} days here (TOKEN_DAYS_MAX); choose an earlier end."
-        raise Problem(422, "INVALID_EXPIRY", detail)

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import psycopg
 import structlog
-from flask import Flask
+from flask import Flask, Response, g, has_request_context
 from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -30,6 +31,8 @@ UNUSED_POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
 """While nobody follows and nobody has asked for UNUSED_SECONDS; whoever comes next ends it."""
 UNUSED_SECONDS = 2.0
 STOP_SECONDS = 0.5
+OWN_CHANGE_SECONDS = 2.0
+"""The longest that the answer to a change waits for this process to have read it."""
 
 NEWEST = select(func.coalesce(func.max(Change.id), literal_column("0")))
 
@@ -61,7 +64,7 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
         session.execute(text("SELECT setval(pg_get_serial_sequence('change', 'id'), :last)"), {"last": change.id})
     if is_postgresql(session):
         session.execute(text("SELECT pg_notify(:channel, :revision)"), {"channel": CHANNEL, "revision": str(change.id)})
-    after_commit(session, feed().wake)
+    after_commit(session, partial(_committed, change.id))
     return change.id
 
 
@@ -122,6 +125,12 @@ class ChangeFeed:
             finally:
                 self._waiting -= 1
             return self._revision
+
+    def wait_until(self, revision: int, timeout_seconds: float) -> None:
+        """Block until this process has read that revision, or time is up; not at all where nothing is followed."""
+        if self._follower.is_alive():
+            with self._changed:
+                self._changed.wait_for(lambda: self._revision >= revision or self._stopped, timeout_seconds)
 
     def interrupt(self) -> None:
         """Let everyone who waits look whether they still have to."""
@@ -202,6 +211,19 @@ class ChangeFeed:
                 time.sleep(1.0)
 
 
+def _committed(revision: int) -> None:
+    feed().wake()
+    if has_request_context():
+        g.committed_revision = revision
+
+
+def _after_own_change(response: Response) -> Response:
+    """Let whoever changed something be served it by their next request, as far as this process answers it."""
+    if (revision := g.pop("committed_revision", None)) is not None:
+        feed().wait_until(revision, OWN_CHANGE_SECONDS)
+    return response
+
+
 FEED = AppState[ChangeFeed]("change_feed")
 
 
@@ -213,3 +235,4 @@ def feed() -> ChangeFeed:
 def init_app(app: Flask) -> None:
     """Give the application its feed; `start` belongs to the serving process."""
     FEED.set(app, ChangeFeed(app))
+    app.after_request(_after_own_change)

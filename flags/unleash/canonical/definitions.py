@@ -1,7 +1,7 @@
 """Features, segments, and whole sets of both."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from control_plane.rollout_names import SEPARATOR
@@ -128,7 +128,7 @@ def _read_each(
             taken.pop(found, None)
         else:
             taken[found] = wire
-            findings.repairs += own.repairs
+            findings.repairs += [replace(issue, name=_name_of(wire, key, place)) for issue in own.repairs]
     return taken, refused
 
 

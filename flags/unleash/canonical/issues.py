@@ -17,6 +17,8 @@ class Issue:
     """It gives the feature to other users than before, in some engine at least."""
     respells: bool = False
     """It moves only users of engines that had the text as it was: whoever writes it here means the same."""
+    name: str = ""
+    """Of the feature or the segment that it is about; empty where it is about none of the document."""
 
 
 @dataclass(frozen=True, slots=True)

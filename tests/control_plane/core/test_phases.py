@@ -20,6 +20,7 @@ from control_plane.core.phases import (
     Plan,
     Position,
     exposure_at,
+    exposures,
     position_after,
     position_before,
     positions,
@@ -73,8 +74,10 @@ def test_every_generated_plan_is_valid_and_walked_once_in_both_directions(plan: 
 
 @given(plans(), st.sampled_from([PRODUCTION, "staging", "development", "elsewhere"]))
 def test_no_step_up_takes_anybody_out_of_an_environment(plan: Plan, environment: str) -> None:
-    exposures = [astuple(exposure_at(plan, position, environment)) for position in positions(plan)]
-    for before, after in itertools.pairwise(exposures):
+    walked = exposures(plan, environment)
+    assert walked == {position: exposure_at(plan, position, environment) for position in positions(plan)}
+    found = [astuple(exposure) for exposure in walked.values()]
+    for before, after in itertools.pairwise(found):
         assert all(a >= b for b, a in zip(before, after, strict=True))
 
 
@@ -101,6 +104,12 @@ def _with(**changes: Any) -> Plan:
     return replace(plan, phases=(*plan.phases[:2], replace(plan.phases[2], **changes)))
 
 
+def _opening(environments: int) -> Plan:
+    plan = default_plan(START)
+    named = tuple(f"ring-{number}" for number in range(environments))
+    return replace(plan, phases=(replace(plan.phases[0], environments=named), *plan.phases[1:]))
+
+
 @pytest.mark.parametrize(
     ("plan", "mistake"),
     [
@@ -118,6 +127,8 @@ def _with(**changes: Any) -> Plan:
         (replace(default_plan(START), contacts=("Ana", "Ana")), "contacts are at most 10, each once"),
         (replace(default_plan(START), contacts=(" ",)), "A contact has 1 to 100 characters"),
         (replace(default_plan(START), contacts=("a\nb",)), "A contact has 1 to 100 characters"),
+        (_with(steps=tuple(range(1, 101)) * 5), "A plan has at most 500 steps."),
+        (_opening(51), "A plan is about at most 50 environments."),
         (replace(default_plan(START), owner="Ana\nBcc: all"), "owner is one line."),
         (_with(title="New\u2028signups"), "Phase 'new-signups': a title is one line."),
     ],

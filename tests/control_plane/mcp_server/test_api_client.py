@@ -53,6 +53,15 @@ def test_the_token_and_every_part_of_the_path_arrive(serve: Serve) -> None:
     assert asked == ["/api/flags/a%2Fb%20c/explain?userId=%C3%A9 Bearer secret"]
 
 
+@pytest.mark.parametrize("flag", [".", ".."])
+def test_a_name_that_leads_to_another_address_is_refused(serve: Serve, flag: str) -> None:
+    """Of `..` the address of `/api/flags/../explain` would be made, whichever way it is quoted."""
+    url, asked = serve(200, b"{}", {})
+    with pytest.raises(RefusedByServer, match="No flag is called so"):
+        APIClient(url, "secret").post("rollouts", flag, "hold", reason="A test.")
+    assert asked == []
+
+
 def test_a_redirect_does_not_take_the_token_along(serve: Serve) -> None:
     elsewhere, heard = serve(200, b"{}", {})
     url, _ = serve(302, b"", {"Location": f"{elsewhere}/api/rollouts"})

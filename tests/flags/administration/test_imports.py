@@ -39,7 +39,7 @@ def imported(call: Call, *features: Any, query: str = "", **document: Any) -> Te
 def tagged(kind: str, value: str) -> dict[str, Any]:
     """Return an export of one flag with one tag."""
     environments: list[dict[str, Any]] = [
-        {"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")
+        {"name": each, "enabled": True, "strategies": [], "variants": []} for each in ("production", "staging")
     ]
     return {"name": "good", "environments": environments, "tags": [{"type": kind, "value": value}]}
 
@@ -128,6 +128,40 @@ def test_what_is_no_export_is_a_clear_refusal(call: Call) -> None:
     answer = call("POST", IMPORT, kind="admin", json=BATCH | {"featureStrategies": 7})
     assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_DEFINITION")
     assert "featureStrategies" in answer.get_json()["detail"]
+
+
+def test_what_has_neither_features_nor_segments_replaces_nothing(call: Call) -> None:
+    imported(call, GOOD)
+    place = {"name": "good", "environment": "production", "enabled": True, "strategies": []}
+    for body in (place, {}):
+        answer = call("POST", f"{IMPORT}?replace=true", kind="admin", json=body)
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "INVALID_DEFINITION")
+    assert names(call) == ["good"]
+    assert call("POST", f"{IMPORT}?replace=true", kind="admin", json={"features": []}).status_code == 200
+    assert names(call) == []
+
+
+def test_a_list_of_features_without_their_strategies_gives_nobody_anything(call: Call) -> None:
+    """As Unleash's `GET /api/admin/projects/default/features` has them."""
+    place = {"name": "production", "enabled": True, "hasStrategies": True, "variantCount": 0}
+    listed = {"version": 2, "features": [{"name": name, "environments": [place]} for name in ("a", "b")]}
+    answer = call("POST", IMPORT, kind="admin", json=listed)
+    assert answer.status_code == 400
+    assert "leaves out its strategies" in answer.get_json()["detail"]
+    assert names(call) == []
+
+
+def test_an_export_in_the_place_of_all_keeps_the_segments_that_it_names(call: Call) -> None:
+    segment = {"id": 3, "name": "pros", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]}
+    other = segment | {"id": 4, "name": "others"}
+    assert call("POST", IMPORT, kind="admin", json={"segments": [segment, other]}).status_code == 200
+    lists = ("features", "featureStrategies", "featureEnvironments")
+    # Without the flag that can't be taken.
+    listed = {name: [each for each in BATCH[name] if "search" not in each.values()] for name in lists}
+    answer = call("POST", f"{IMPORT}?replace=true", kind="admin", json=BATCH | listed)
+    assert answer.status_code == 200, answer.text
+    found = call("GET", "/api/environments/production/segments", kind="admin").get_json()["segments"]
+    assert [(each["name"], each["constraints"][0]["values"]) for each in found] == [("pros", ["pro"])]
 
 
 def test_the_trail_says_how_many_were_taken_and_refused(call: Call, app: Flask) -> None:

@@ -263,3 +263,9 @@ def test_operators_look_and_owners_change(
     assert victor.get("/api/flags/look").status_code == 200
     assert olga.patch(HERE, json={"version": 1, **WHY, "enabled": False}).status_code == 403
     assert olga.patch("/api/flags/look", json={"versions": {}, **WHY}).status_code == 403
+
+
+def test_a_mistake_is_named_by_its_place_in_the_flag(call: Call, flag_detail: Mapping[str, Any]) -> None:
+    problem = edit(call, strategies=[{"name": "default"}, {"name": "mine"}]).get_json()
+    assert [each["field"] for each in problem["errors"]] == ["strategies[1].name"]
+    assert problem["detail"].startswith("It can't be taken. strategies[1].name: SDKs forget custom strategies")

@@ -95,3 +95,15 @@ def test_operators_look_and_owners_change(sign_in: Callable[[str], FlaskClient])
     assert olga.get(PATH).status_code == 200
     assert olga.put(f"{PATH}/3", json={"version": 1, **WHY, **PROS}).status_code == 403
     assert olga.delete(f"{PATH}/3", json={"version": 1, **WHY}).status_code == 403
+
+
+def test_the_fields_that_a_service_has_to_send_are_listed(call: Call) -> None:
+    plans = [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]
+    document = {
+        "features": [{"name": "f", "enabled": True, "strategies": [{"name": "default", "segments": [7]}]}],
+        "segments": [{"id": 7, "name": "paying", "constraints": plans}],
+    }
+    assert call("POST", "/api/environments/production/import", kind="admin", json=document).status_code == 200
+    listed = call("GET", "/api/environments/production/context-fields", kind="admin").get_json()["contextFields"]
+    (found,) = [each for each in listed if "f" in each["flags"]]
+    assert (found["name"], found["operators"], 7 in found["segments"]) == ("plan", ["IN"], True)

@@ -27,6 +27,23 @@ def test_a_token_is_shown_once_and_opens_what_it_is_for(call: Call, sign_in: Sig
     assert (token["name"], token["environment"], token["createdBy"]) == ("the shop", "staging", "alice")
 
 
+def test_a_token_is_held_to_the_projects_that_were_named(call: Call, sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    made = alice.post("/api/tokens", json={"name": "the shop", "type": "client", "projects": ["shop"]}).get_json()
+    assert made["projects"] == ["shop"]
+    answer = call("GET", "/api/client/features", headers={"Authorization": made["token"]})
+    assert answer.get_json()["features"] == []
+
+
+def test_a_token_of_a_lesser_role_may_look_into_every_environment(call: Call, sign_in: SignIn) -> None:
+    body = {"name": "a report", "type": "admin", "role": "viewer", "environment": "*"}
+    made = sign_in("alice").post("/api/tokens", json=body)
+    assert (made.status_code, made.get_json()["environment"]) == (201, "*")
+    for place in ("production", "staging"):
+        headers = {"Authorization": made.get_json()["token"]}
+        assert call("GET", f"/api/environments/{place}/export", headers=headers).status_code == 200
+
+
 def test_an_ended_token_opens_nothing(call: Call, sign_in: SignIn) -> None:
     alice = sign_in("alice")
     made = alice.post("/api/tokens", json={"name": "the shop", "type": "client"}).get_json()
@@ -58,6 +75,7 @@ def test_a_browsers_word_counts_for_nothing_unless_it_is_said(
     [
         ({"name": "x", "type": "wizard"}, "UNKNOWN_TOKEN_TYPE"),
         ({"name": "x", "type": "client", "environment": "a b"}, "INVALID_BODY"),
+        ({"name": "x", "type": "client", "environment": "*"}, "INVALID_ENVIRONMENT"),
         ({"name": "x", "type": "client", "expiresAt": "2020-01-01T00:00:00Z"}, "INVALID_EXPIRY"),
         ({"name": "x", "type": "client", "expiresAt": "9999-12-31T23:59:59-01:00"}, "INVALID_BODY"),
         ({"name": "x", "type": "client", "expiresAt": "0001-01-01T00:00:00+01:00"}, "INVALID_BODY"),

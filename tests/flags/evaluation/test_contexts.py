@@ -40,9 +40,10 @@ def test_properties_may_be_nested_and_beside_but_never_become_fields() -> None:
     assert from_nested({"properties": "odd"}) == Context()
 
 
-def test_there_is_a_bound_on_what_is_taken() -> None:
-    context = from_fields({f"p{number}": "x" * 5000 for number in range(500)})
-    assert (len(context.properties), len(context.properties["p0"])) == (100, 1000)
+def test_nothing_is_cut_that_an_sdk_would_evaluate() -> None:
+    context = from_fields({"userId": "7" * 2000, **{f"p{number}": "x" * 5000 for number in range(500)}})
+    assert (len(context.properties), len(context.properties["p499"])) == (500, 5000)
+    assert context.user_id == "7" * 2000
 
 
 def test_the_directory_outweighs_a_caller_unless_trusted() -> None:

@@ -11,6 +11,7 @@ from control_plane.core.phases import FLAG
 from flags.client_features.results import FlagResults, Toggles
 from flags.evaluation.contexts import Context
 from flags.evaluation.timestamps import format_timestamp
+from flags.protocols.request_context import CONTEXT_BYTES_MAX
 from flags.store import UserAttributes
 from tests.installation import CUTOVER, Installation
 
@@ -146,3 +147,24 @@ def test_what_is_drawn_at_random_is_drawn_again(call: Call) -> None:
     first = call("GET", f"{PATH}?userId=7&sessionId=s", kind="frontend")
     known = {"If-None-Match": first.headers["ETag"]}
     assert call("GET", f"{PATH}?userId=7&sessionId=s", kind="frontend", headers=known).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "properties", [{"where": "/" * 1500 + "pay"}, {**{f"p{n}": "" for n in range(150)}, "where": "pay"}]
+)
+def test_all_of_a_long_context_counts_as_it_does_to_an_sdk(call: Call, properties: dict[str, str]) -> None:
+    ends = {"contextName": "where", "operator": "STR_ENDS_WITH", "values": ["pay"]}
+    feature = {"name": "pay", "enabled": True, "strategies": [{"name": "default", "constraints": [ends]}]}
+    taken = call("POST", "/api/environments/production/import", kind="admin", json={"features": [feature]})
+    assert taken.status_code == 200, taken.text
+    assert names(call("POST", PATH, kind="frontend", json={"context": {"properties": properties}})) == ["pay"]
+    answer = call("POST", "/ofrep/v1/evaluate/flags/pay", kind="client", json={"context": properties})
+    assert answer.get_json()["value"] is True
+
+
+def test_a_context_of_more_than_unleash_takes_is_refused(call: Call) -> None:
+    context = {"userId": "7", "properties": {"where": "x" * CONTEXT_BYTES_MAX}}
+    assert call("POST", PATH, kind="frontend", json={"context": context}).status_code == 413
+    for path in ("/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/pay"):
+        answer = call("POST", path, kind="client", json={"context": context})
+        assert (answer.status_code, answer.get_json()["errorCode"]) == (400, "INVALID_CONTEXT")

@@ -146,7 +146,7 @@ def test_where_somebody_finds_no_place_those_who_may_have_left_are_looked_for_at
     streams = SseConnections(app, 1)
     held = streams.enter(lambda: True)
     assert held is not None
-    frames = sse.follow(FeatureCache(), held, "production", "", frame=lambda *_: b"")
+    frames = sse.follow(FeatureCache(), held, lambda: None, "", frame=lambda *_: b"")
     asked = [next(frames)]
     passed[0] += sse.CROWDED_KEEP_ALIVE_SECONDS
     asked.append(next(frames))

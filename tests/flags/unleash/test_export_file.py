@@ -87,6 +87,40 @@ def test_of_several_environments_the_one_of_this_name_counts_and_of_one_any() ->
     assert (checkout["enabled"], len(checkout["strategies"])) == (True, 1)
 
 
+def test_a_segment_of_another_name_is_another_one_though_it_has_the_number() -> None:
+    here = {"id": 3, "name": "people of the north", "constraints": []}
+    found = client_features(BATCH, "development", [here])
+    assert isinstance(found, ExportedFlags)
+    assert "leaves out whom segment 3 (pros) holds" in found.refused["checkout"]
+
+
+def test_a_segment_that_is_known_here_comes_along_where_it_is_named() -> None:
+    here = {"id": 3, "name": "pros", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]}
+    found = client_features(BATCH, "development", [here, here | {"id": 9, "name": "others"}])
+    assert isinstance(found, ExportedFlags)
+    assert (found.refused, found.document["segments"]) == ({}, [here])
+
+
+def test_segments_that_an_earlier_release_lists_apart_are_those_of_their_strategies() -> None:
+    """`GET /api/admin/state/export`, which releases before 6 have."""
+    strategy = {name: value for name, value in GRADUAL.items() if name not in ("segments", "name")}
+    state = {
+        "version": 4,
+        "features": [feature("checkout"), feature("elsewhere")],
+        "featureStrategies": [strategy | {"strategyName": "flexibleRollout", "environment": "production"}],
+        "featureStrategySegments": [{"featureStrategyId": GRADUAL["id"], "segmentId": 3}],
+        "featureEnvironments": [
+            environment("checkout", enabled=True, of="production"),
+            environment("elsewhere", enabled=True),
+        ],
+        "segments": [SEGMENT],
+    }
+    found = exported(state, "production")
+    (checkout,) = found.document["features"]
+    assert [(each["name"], each["segments"]) for each in checkout["strategies"]] == [("flexibleRollout", [3])]
+    assert "says nothing of production" in found.refused["elsewhere"]
+
+
 @pytest.mark.parametrize("raw", [SINGLE, {"features": [SINGLE]}])
 def test_a_feature_of_the_admin_api_is_taken_for_its_environment(raw: Any) -> None:
     found = exported(raw)
@@ -95,8 +129,26 @@ def test_a_feature_of_the_admin_api_is_taken_for_its_environment(raw: Any) -> No
     assert found.tags == {"banner": (("simple", "web"),)}
     (banner,) = exported(raw, "development").document["features"]
     assert (banner["enabled"], banner["strategies"][0]["name"]) == (True, "default")
-    (banner,) = exported(raw, "staging").document["features"]
-    assert banner["enabled"] is False, "where it is not there it is on for nobody"
+    elsewhere = exported(raw, "staging")
+    assert elsewhere.document["features"] == []
+    assert (
+        "says nothing of staging; it has the feature as it is in development, production."
+        in (elsewhere.refused["banner"])
+    )
+
+
+def without(name: str) -> dict[str, Any]:
+    """Return the one feature without this of its environments, nor of itself."""
+    places = [{key: value for key, value in each.items() if key != name} for each in SINGLE["environments"]]
+    return {key: value for key, value in SINGLE.items() if key != name} | {"environments": places}
+
+
+@pytest.mark.parametrize("part", ["strategies", "variants"])
+def test_a_feature_whose_document_leaves_out_who_has_what_is_refused(part: str) -> None:
+    """A project's list has no strategies, and without any everybody would be in."""
+    found = exported({"features": [without(part), SINGLE | {"name": "whole"}]}, "development")
+    assert [each["name"] for each in found.document["features"]] == ["whole"]
+    assert "?variantEnvironments=true has all of it." in found.refused["banner"]
 
 
 @pytest.mark.parametrize("raw", [{"features": [feature("a")]}, {"events": []}, [], None, 7, {}])
@@ -110,6 +162,7 @@ def test_any_other_document_stays_as_it_is(raw: object) -> None:
         BATCH | {"features": {}},
         BATCH | {"features": [7]},
         BATCH | {"featureStrategies": "x"},
+        {name: value for name, value in BATCH.items() if name != "featureStrategies"},
         BATCH | {"featureTags": [[]]},
         BATCH | {"segments": [1]},
         BATCH | {"dependencies": [None]},

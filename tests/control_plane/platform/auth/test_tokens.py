@@ -72,6 +72,23 @@ def test_its_text_has_the_form_that_unleash_tokens_have(now: datetime, kind: str
     assert checked(text, now).type is TokenType(kind)
 
 
+@pytest.mark.parametrize(
+    ("projects", "scope"),
+    [
+        (["shop"], "shop"),
+        ([" shop "], "shop"),
+        (["shop", "web"], "[]"),
+        (["a.b"], "[]"),
+        (["日本"], "[]"),
+        (["*"], "*"),
+    ],
+)
+def test_its_text_begins_with_its_project_where_it_is_one(now: datetime, projects: list[str], scope: str) -> None:
+    text = make(now, projects=projects)
+    assert text.startswith(f"{scope}:production.")
+    assert checked(text, now).projects == (() if scope == "*" else tuple(each.strip() for each in projects))
+
+
 def test_its_secret_is_stored_nowhere(now: datetime) -> None:
     text = make(now)
     secret = text[-43:]
@@ -248,6 +265,12 @@ def test_what_cannot_become_a_token_is_refused(now: datetime) -> None:
         ({"environment": "a.b"}, "INVALID_ENVIRONMENT"),
         ({"environment": "x" * 51}, "INVALID_ENVIRONMENT"),
         ({"expires_at": now}, "INVALID_EXPIRY"),
+        ({"kind": "service", "projects": ["shop"]}, "INVALID_TOKEN_PROJECTS"),
+        ({"kind": "admin", "projects": ["shop"]}, "INVALID_TOKEN_PROJECTS"),
+        ({"projects": [" "]}, "INVALID_TOKEN_PROJECTS"),
+        ({"projects": ["a\nb"]}, "INVALID_TOKEN_PROJECTS"),
+        ({"projects": ["x" * 101]}, "INVALID_TOKEN_PROJECTS"),
+        ({"projects": [str(number) for number in range(101)]}, "INVALID_TOKEN_PROJECTS"),
     ]
     refused += [({"name": name}, "INVALID_TOKEN_NAME") for name in ("", "  ", "x" * 101, "a\x00b", "a\nb")]
     for given, code in refused:

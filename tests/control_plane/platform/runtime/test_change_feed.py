@@ -118,3 +118,34 @@ def _publish_and_fail(now: datetime) -> None:
     with transaction() as session:
         change_feed.publish(session, "rollout", "FLAG", now=now)
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_the_answer_to_a_change_waits_until_this_process_has_read_it(
+    app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch, *, is_slow: bool
+) -> None:
+    """Or whoever changed a flag would be served the old one by their next request."""
+    feed, read, released = FEED.get(app), list[int](), threading.Event()
+
+    def listener(revision: int) -> None:
+        released.wait(SECONDS if is_slow else 0.1)
+        read.append(revision)
+
+    feed.subscribe(listener)
+
+    def change() -> str:
+        with transaction() as session:
+            return str(change_feed.publish(session, "rollout", "FLAG", now=now))
+
+    app.add_url_rule("/change", view_func=change, methods=["POST"])
+    monkeypatch.setattr(change_feed, "OWN_CHANGE_SECONDS", 0.05 if is_slow else SECONDS)
+    released.set()
+    feed.start()
+    try:
+        feed.wait(-1, SECONDS)
+        released.clear()
+        answer = app.test_client().post("/change")
+        assert (answer.status_code, int(answer.text) in read) == (200, not is_slow)
+    finally:
+        released.set()
+        feed.stop()
