@@ -12,7 +12,7 @@ from alerts.analysis.evidence import Counts, Evidence, restart
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
-from alerts.analysis.verdicts import Verdict
+from alerts.analysis.verdicts import Status, Verdict
 from alerts.counters import Counters
 from alerts.store import AlertMemory, StepStart
 from control_plane.platform.observability import account_hours
@@ -98,19 +98,25 @@ def _pairs(rule: Rule, before: AlertMemory, totals: Counts, now: datetime) -> Ev
     return step(paired_test, before.pairs, _increment(before.seen_pairs, totals), at=now)
 
 
-def _has_passed(verdict: Verdict | None, memory: AlertMemory) -> bool:
-    """Return whether a breach is over that the control shared, or had alone."""
-    if verdict is None or verdict.breached_since is None:
-        return False
-    if verdict.attribution not in (Attribution.SHARED, Attribution.LEGACY):
+def _has_passed(rule: Rule, memory: AlertMemory) -> bool:
+    """Return whether a fault is over that says nothing against the candidate."""
+    if memory.verdict is None or not _is_blameless(rule, memory.verdict):
         return False
     since = memory.evidence.counts - Counts(memory.evidence.base_bad, memory.evidence.base_total)
     return since.rate < 1 and -log1p(-since.rate) * memory.good_in_a_row >= PAST_LOG
 
 
+def _is_blameless(rule: Rule, verdict: Verdict) -> bool:
+    """Return whether the control shared a breach, or had it alone, or it is a hold that blames neither."""
+    if verdict.attribution is Attribution.UNKNOWN:
+        # A tripwire that can't tell holds for good.
+        return rule.metric.engine_unknown and not rule.tripwire and verdict.status is Status.HOLD
+    return verdict.breached_since is not None and verdict.attribution is not Attribution.V2_ONLY
+
+
 def _restart_if_passed(rule: Rule, memory: AlertMemory) -> AlertMemory:
     """Begin the evidence anew after a fault that says nothing against the release: its hold ends, its counts stay."""
-    if not _has_passed(memory.verdict, memory):
+    if not _has_passed(rule, memory):
         return memory
     evidence, bursts = memory.evidence, memory.bursts
     still_good = evidence.window_total - evidence.window_bad if rule.by_account else 0

@@ -28,10 +28,10 @@ class Installation:
 
     app: Flask
 
-    def plan(self) -> None:
+    def plan(self, flag: str = FLAG) -> None:
         """Begin the guide's rollout, whose newcomers are those of the last thirty days."""
         with self.app.app_context(), transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(CUTOVER), ChangeContext(datetime.now(UTC), "test", REASON))
+            rollouts.plan(session, flag, default_plan(CUTOVER), ChangeContext(datetime.now(UTC), "test", REASON))
 
     def token(self, kind: str, environment: str = "production", **options: Any) -> str:
         """Return the text of a new token."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ COMMAND = Path(sys.executable).with_name("rollout")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 """What the server sees of our environment: no setting of whoever runs the tests."""
 SECRET_KEY = "a secret key of the tests, which guards nothing"
+Program = Path | str | Sequence[Path | str]
+"""A program, or a program and what comes before `serve` on its command line."""
 START_SECONDS = 120
 STOP_SECONDS = 10
 
@@ -46,15 +48,16 @@ def _leads_session(process: int) -> bool:
 
 
 @contextmanager
-def serving(instance: Path, *, command: Path | str = COMMAND, **environment: str) -> Iterator[Served]:
+def serving(instance: Path, *, command: Program = COMMAND, **environment: str) -> Iterator[Served]:
     """Serve the installation in `instance` while the block lasts; settings go in by their environment names."""
     port = int(environment.get("PORT") or free_port())
     settings = {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml"), "PORT": str(port)}
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
+    program = [command] if isinstance(command, Path | str) else command
     log = instance / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [command, "serve"],
+            [*program, "serve"],
             cwd=instance,
             env=inherited | settings | environment,
             stdin=subprocess.DEVNULL,

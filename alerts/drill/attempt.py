@@ -14,7 +14,7 @@ from control_plane.core.phases import Position, Rollout, RolloutState
 from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
-from control_plane.platform.observability import account_failures
+from control_plane.platform.observability import account_failures, signal_points
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store
 
@@ -43,6 +43,8 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
     if rollout_store.load(session, FLAG) is None:
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, actor, REASON))
     account_failures.begin_attempt(session, DRILL.signals.all)
+    # What the last drill broke is still in the windows, and would be held for or against this one's.
+    signal_points.forget_signals(session, DRILL.signals.all)
     found = rollouts.find(session, FLAG)
     after = replace(
         found,
@@ -54,6 +56,8 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
         state_changed_at=now,
         state_reason=REASON,
         held_by_guard=False,
+        archived_at=None,
+        latches_all=False,
     )
     return _move(session, found, after, now, actor)
 

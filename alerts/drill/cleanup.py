@@ -1,4 +1,4 @@
-"""The end of a drill: its flag is closed, by the drill itself or, if that was killed, by the leader."""
+"""The end of a drill: its flag is closed and archived, by the drill itself or, if that was killed, by the leader."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +13,7 @@ from control_plane.core.phases import RolloutState
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import jobs, leases
+from control_plane.rollouts import archive
 from control_plane.rollouts import store as rollout_store
 
 LEASE = "guard-drill"
@@ -20,6 +21,7 @@ LEASE_SECONDS = 10.0
 LOOK_SECONDS = 5.0
 GUARD = "guard"
 LEADER = "leader"
+OVER = "The drill is over."
 
 
 def is_held_by(session: Session, holder: str, *, now: datetime) -> bool:
@@ -34,7 +36,7 @@ def renew(holder: str, now: datetime) -> None:
 
 
 def close(holder: str, attempt: int, *, now: datetime, actor: str) -> None:
-    """End the drill: nobody is exposed by its flag any more, and the next one may begin."""
+    """End the drill: nobody is exposed by its flag any more, no SDK is told of it, and the next one may begin."""
     with transaction() as session:
         _close(session, attempt, now=now, actor=actor, reason="The drill ended before the guard rolled it back.")
         leases.release(session, LEASE, holder, now=now)
@@ -44,7 +46,7 @@ def close_abandoned(now: datetime) -> None:
     """Close the flag of a drill that is not there any more."""
     with transaction() as session:
         rollout = rollout_store.load(session, FLAG)
-        if rollout is None or rollout.latched or not is_held_by(session, LEADER, now=now):
+        if rollout is None or rollout.archived or not is_held_by(session, LEADER, now=now):
             return
         _close(session, rollout.attempt, now=now, actor=GUARD, reason="The drill that opened this flag is gone.")
         leases.release(session, LEASE, LEADER, now=now)
@@ -73,3 +75,6 @@ def _close(session: Session, attempt: int, *, now: datetime, actor: str, reason:
     rollout = rollout_store.load(session, FLAG)
     if rollout is not None and rollout.attempt == attempt and rollout.state is not RolloutState.ROLLED_BACK:
         rollouts.roll_back(session, FLAG, ChangeContext(now, actor, reason), attempt=attempt)
+        rollout = rollouts.find(session, FLAG)
+    if rollout is not None and rollout.attempt == attempt and not rollout.archived:
+        archive.archive(session, FLAG, ChangeContext(now, actor, OVER), expected_version=rollout.version)

@@ -86,6 +86,8 @@ class Fault:
     """How often a failed operation is tried again, under the same key, by few accounts."""
     slow: bool = False
     """The candidate takes longer than its bound."""
+    shows_as: str = "failure"
+    """The signal of the drill's migration that it is bad for."""
     learns: bool = False
     """Nobody is exposed at first, so that the guard learns how failures come."""
 
@@ -97,9 +99,11 @@ FAULTS: Mapping[str, Fault] = {
     "both": Fault(DrillAction.HOLD, "Both fail the same operations.", control=fail, candidate=fail),
     "one-account": Fault(DrillAction.NONE, "Everything fails for one account.", candidate=fail_one_account),
     "retries": Fault(DrillAction.NONE, "One operation of two accounts fails and is tried again.", retries=RETRIES),
-    "one-plan": Fault(DrillAction.ROLLBACK, "The candidate refuses one plan.", candidate=refuse_starter),
+    "one-plan": Fault(
+        DrillAction.ROLLBACK, "The candidate refuses one plan.", candidate=refuse_starter, shows_as="difference"
+    ),
     "bursts": Fault(
         DrillAction.NONE, "Failures come in bursts, seldom enough.", fail_in_bursts, fail_in_bursts, learns=True
     ),
-    "slow": Fault(DrillAction.ROLLBACK, "The candidate is slow.", slow=True),
+    "slow": Fault(DrillAction.ROLLBACK, "The candidate is slow.", slow=True, shows_as="slow"),
 }

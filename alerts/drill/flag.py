@@ -16,7 +16,12 @@ alerts:
   {DRILL.signals.slow}: {{threshold: 50ms, window: 5m, severity: critical}}
 """
 RULES = parser.parse(TEXT, (DRILL,))
-RULE = RULES[0]
+
+
+def rule_on(signal: str) -> Rule:
+    """Return the drill's rule on a signal of its migration, such as `failure`."""
+    name = getattr(DRILL.signals, signal)
+    return next(rule for rule in RULES if rule.name == name)
 
 
 def is_over(rollout: Rollout) -> bool:

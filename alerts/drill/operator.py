@@ -7,7 +7,7 @@ from control_plane.experiments.publication import run_and_count
 from control_plane.experiments.shadow_budget import ShadowBudgets
 
 UNBOUNDED = 10**12
-RETRYING_ACCOUNTS = 2
+RETRYING_ACCOUNTS, RETRIED_EVERY = 2, 520
 
 
 class Operator:
@@ -26,10 +26,13 @@ class Operator:
             copy=lambda operation: operation,
         )
         self._serves = self._failed = False
+        self._broken_from: int | None = None
 
     def __call__(self, number: int, *, is_served: bool, broken: bool) -> bool:
         """Run one operation, with its retries; return whether it failed, was refused or was slow."""
         self._serves, self._failed = is_served, False
+        if broken and self._broken_from is None:
+            self._broken_from = number
         operation = DrillOperation(number, f"account-{number % ACCOUNTS}", f"{self._name}-{number}", broken)
         for _ in range(1 + (self._fault.retries if self._is_retried(operation) else 0)):
             self._run(operation, is_served=is_served)
@@ -70,8 +73,9 @@ class Operator:
         return found
 
     def _is_retried(self, operation: DrillOperation) -> bool:
-        """Return whether this is the operation that fails however often it is tried: one of each of two accounts."""
-        return bool(self._fault.retries) and operation.broken and operation.number % 500 < RETRYING_ACCOUNTS
+        """Return whether it is one of those that fail however often they are tried: two at first, and two seldom."""
+        since = operation.number - (self._broken_from or 0)
+        return bool(self._fault.retries) and operation.broken and since % RETRIED_EVERY < RETRYING_ACCOUNTS
 
     def _time(self) -> int:
         """Return the time of a clock on which a slow candidate is slow and nobody waits for it."""

@@ -16,7 +16,7 @@ from alerts.analysis.sequential_test import first_window_log_e
 from alerts.drill import attempt, cleanup, store
 from alerts.drill.attempt import EVERYONE
 from alerts.drill.faults import FAULTS, DrillAction
-from alerts.drill.flag import FLAG, RULE, RULES
+from alerts.drill.flag import FLAG, RULES, rule_on
 from alerts.drill.operator import Operator
 from alerts.drill.report import Course, Report, report_on
 from control_plane import rollouts
@@ -124,6 +124,7 @@ def _count(course: Course, operate: Operator, *, is_served: bool, broken: bool, 
     if course.broken_at is None:
         course.broken_at = at
     if course.evident_at is None and failed and is_served and course.fault.expected is DrillAction.ROLLBACK:
-        log_e = first_window_log_e(rule_test(RULE), Counts(course.failed, course.served))
-        if log_e >= (error_budgets(RULES)[RULE.name].rollback_log_e or 0.0):
+        rule = rule_on(course.fault.shows_as)
+        log_e = first_window_log_e(rule_test(rule), Counts(course.failed, course.served))
+        if log_e >= (error_budgets(RULES)[rule.name].rollback_log_e or 0.0):
             course.evident_at, course.needed = at, course.failed

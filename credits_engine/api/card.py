@@ -11,6 +11,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from credits_engine.api import query_params, users
 from credits_engine.api.product_users import acting_user
+from credits_engine.operations.control_checks import read_as
 
 bp = Blueprint(
     "credits_card", __name__, template_folder="templates", static_folder="static", static_url_path="/embed/static"
@@ -29,7 +30,7 @@ def card_view() -> ResponseReturnValue:
         raise Problem(400, "UNKNOWN_FORM", f"form is {form[:50]!r}; use {', '.join(FORMS)}.")
     with read_only() as session:
         books, engine = users.serving_books(session, user_id, now)
-    document = users.summary(books, engine, now)
+    document = read_as(engine, lambda each: users.summary(books, each, now), account=user_id, now=now)
     if form == "json":
         return jsonify({"success": True, "data": document})
     rolled_over = [pack for pack in books.packs if pack.rolled_from]

@@ -48,6 +48,7 @@ from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
+from credits_engine.operations.control_checks import read_as
 from credits_engine.operations.execution import run_finalization, run_operation, run_reservation
 from credits_engine.operations.members import account_of
 from credits_engine.operations.reservations import (
@@ -146,7 +147,8 @@ def status_view() -> ResponseReturnValue:
         view, loaded = found
         engine = flag_lookup(session, now, view.routing)(view.account).engine
         request_outcomes.set_arm(FLAG, engine.value)
-        return _enveloped(serializers.status_document(loaded, engine))
+        document = read_as(engine, lambda each: serializers.status_document(loaded, each), account=user_id, now=now)
+        return _enveloped(document)
 
 
 @bp.get("/credits/config")

@@ -21,6 +21,7 @@ from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import account_books
 from credits_engine.operations.account_books import Books
 from credits_engine.operations.consumption import ENGINES, UnknownUserError
+from credits_engine.operations.control_checks import read_as
 from credits_engine.operations.members import account_of, membership, within_limit
 from credits_engine.operations.routing import flag_lookup
 from credits_engine.store import accounts, journal
@@ -64,18 +65,8 @@ def check_view() -> ResponseReturnValue:
     amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
         books, engine = serving_books(session, user_id, now, requested=amounts)
-    book = books.of(engine)
-    decision = ENGINES.of(engine)(book, Request(user_id, amounts))
-    return _enveloped(
-        {
-            "canConsume": decision.outcome is Outcome.ALLOWED,
-            "reason": decision.reason,
-            "requested": serializers.by_kind(amounts),
-            "remaining": serializers.by_kind(remaining(book.limits, book.used, bought=book.bought)),
-            "periodEnd": serializers.instant(book.period.end),
-            **serializers.engine_document(engine),
-        }
-    )
+    wanted = Request(user_id, amounts)
+    return _enveloped(read_as(engine, lambda each: _checked(books, each, wanted), account=user_id, now=now))
 
 
 @bp.get("/summary")
@@ -84,7 +75,20 @@ def summary_view() -> ResponseReturnValue:
     user_id, now = acting_user(), clock.now()
     with read_only() as session:
         books, engine = serving_books(session, user_id, now)
-    return _enveloped(summary(books, engine, now))
+    return _enveloped(read_as(engine, lambda each: summary(books, each, now), account=user_id, now=now))
+
+
+def _checked(books: Books, engine: EngineName, wanted: Request) -> Document:
+    book = books.of(engine)
+    decision = ENGINES.of(engine)(book, wanted)
+    return {
+        "canConsume": decision.outcome is Outcome.ALLOWED,
+        "reason": decision.reason,
+        "requested": serializers.by_kind(wanted.amounts),
+        "remaining": serializers.by_kind(remaining(book.limits, book.used, bought=book.bought)),
+        "periodEnd": serializers.instant(book.period.end),
+        **serializers.engine_document(engine),
+    }
 
 
 def serving_books(

@@ -2,7 +2,7 @@
 
 Where everybody is on v2 nothing that legacy serves can tell a fault that both have, such as a table that is gone or a
 right that was lost, from one of v2's. So the operation, or the end of a reservation, is done once more as legacy's, and
-undone.
+undone; what v2's book could not be read for is read from legacy's.
 """
 
 import uuid
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import structlog
 from sqlalchemy.exc import DataError, DBAPIError
@@ -46,6 +46,7 @@ ANSWERS = (
 """What is raised about the request, and is no failure."""
 LEGACY_SERVES = FlagEvaluation(enabled=False, reason="control check", revision=0)
 
+T = TypeVar("T")
 Attempt = Callable[[Session], object]
 """Does as legacy's what failed, in a transaction that is undone."""
 
@@ -69,18 +70,34 @@ CONTROL_CHECKS = AppState[ControlChecks]("control_checks", ControlChecks)
 
 def check_control(account: str, error: Exception, attempt: Attempt, now: datetime) -> None:
     """Tell the guard whether legacy fails as well what v2 served to `account` and what ended with `error`."""
-    if isinstance(error, ANSWERS) or is_transient(error):
-        return
-    if request_outcomes.failing_arm(FLAG) != EngineName.V2.value:
-        return
-    failed = _answer(_kind(error), lambda: _fails(attempt), now)
-    if failed is not None:
-        signals.record(Sample(CREDITS.signals.control_check, bad=failed, account=account))
+    if request_outcomes.failing_arm(FLAG) == EngineName.V2.value:
+        _record(account, error, _kind(error), lambda: _attempt_and_undo(attempt), now)
+
+
+def read_as(engine: EngineName, read: Callable[[EngineName], T], *, account: str, now: datetime) -> T:
+    """Return what `read` makes of the book of `engine`, and raise what it raises.
+
+    Where that is v2's, the guard is told whether legacy's can be read.
+    """
+    try:
+        return read(engine)
+    except Exception as error:
+        if engine is EngineName.V2:
+            _record(account, error, f"reading {_kind(error)}", lambda: read(EngineName.LEGACY), now)
+        raise
 
 
 def check_key() -> str:
     """Return a key for an operation that is done once more: the caller's may have been answered before."""
     return f"control-check-{uuid.uuid4().hex}"
+
+
+def _record(account: str, error: Exception, kind: str, attempt: Callable[[], object], now: datetime) -> None:
+    if isinstance(error, ANSWERS) or is_transient(error):
+        return
+    failed = _answer(kind, lambda: _fails(attempt), now)
+    if failed is not None:
+        signals.record(Sample(CREDITS.signals.control_check, bad=failed, account=account))
 
 
 def _answer(kind: str, ask: Callable[[], bool | None], now: datetime) -> bool | None:
@@ -94,14 +111,15 @@ def _answer(kind: str, ask: Callable[[], bool | None], now: datetime) -> bool | 
         return lasting[kind][1]
 
 
-def _fails(attempt: Attempt) -> bool | None:
+def _fails(attempt: Callable[[], object]) -> bool | None:
     try:
-        _attempt_and_undo(attempt)
+        attempt()
     except _UndoneError:
-        return False
+        pass
     except Exception as error:  # whatever it is, it is what legacy's callers would meet
         log.warning("control_check.failed", error=type(error).__name__)
         return None if is_transient(error) else True
+    return False
 
 
 def _attempt_and_undo(attempt: Attempt) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What becomes of a fault that legacy shared once it has passed, tick by tick, on both databases."""
+"""What becomes of a fault that says nothing against v2 once it has passed, tick by tick, on both databases."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from tests.alerts.conftest import StoredRollout
 from tests.credit_signals import FAILED_V2_ONLY, FAILURE
 
 WINDOW = timedelta(minutes=5)
+WEBHOOK = "billing_webhook_failure"
 SIDES = (("v2", "served"), ("legacy", "shadow"))
 
 
@@ -34,6 +35,13 @@ class Traffic:
             if failing == ("v2",):
                 samples.append(Sample(FAILED_V2_ONLY, bad=True, account=account))
             signals.record(*samples)
+        run_guard(self.now, 1)
+        return self.rollout.rollout.state
+
+    def deliver(self, webhooks: int, *, bad: bool, pass_by: timedelta) -> RolloutState:
+        """Count webhooks of Stripe's, which no engine serves, and look a time later."""
+        self.now += pass_by
+        signals.record(*(Sample(WEBHOOK, bad) for _ in range(webhooks)))
         run_guard(self.now, 1)
         return self.rollout.rollout.state
 
@@ -80,3 +88,27 @@ def test_what_v2_alone_fails_after_an_outage_is_rolled_back(traffic: Traffic) ->
 
 def test_a_fault_that_v2_has_alone_while_held_for_an_outage_is_rolled_back(traffic: Traffic) -> None:
     assert traffic.operate(20, failing=("v2",), pass_by=2 * WINDOW) is RolloutState.ROLLED_BACK
+
+
+@pytest.fixture(params=[3, 20])
+def webhooks(
+    app: Flask, stored_rollout: StoredRollout, now: datetime, request: pytest.FixtureRequest
+) -> Iterator[Traffic]:
+    """So many webhooks in a row failed: held, and nothing says that it is v2's fault."""
+    with app.app_context():
+        traffic = Traffic(stored_rollout, now)
+        traffic.deliver(20, bad=False, pass_by=WINDOW)
+        assert traffic.deliver(request.param, bad=True, pass_by=WINDOW) is RolloutState.HELD
+        yield traffic
+
+
+def test_a_hold_that_blames_nobody_ends_a_window_after_its_fault_at_four_a_minute(webhooks: Traffic) -> None:
+    states = [webhooks.deliver(4, bad=False, pass_by=timedelta(minutes=1)) for _ in range(40)]
+    assert states[5] is RolloutState.HELD
+    assert states[-1] is RolloutState.RUNNING
+
+
+def test_a_fault_that_goes_on_holds_though_it_blames_nobody(webhooks: Traffic) -> None:
+    for _ in range(20):
+        webhooks.deliver(6, bad=False, pass_by=timedelta(minutes=1))
+        assert webhooks.deliver(2, bad=True, pass_by=timedelta(minutes=1)) is RolloutState.HELD

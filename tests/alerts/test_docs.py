@@ -90,3 +90,11 @@ def test_the_alert_per_account_that_the_page_gives_can_be_used_and_its_signals_a
     listed = signals.partition("say whose they are: ")[2].partition(", and of any other")[0]
     assert set(re.findall("`([a-z0-9_]+)`", listed)) == {name for name, each in METRICS.items() if each.has_accounts}
     assert f"at most {REMEMBERED_MAX:,} of them" in signals
+
+
+def test_every_test_that_is_promised_exists() -> None:
+    page = (ROOT / "docs" / "guard-guarantees.md").read_text(encoding="utf-8")
+    promised = re.findall(r"`(test_\w+)`", page)
+    known = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(promised) >= 60
+    assert [name for name in promised if f"def {name}(" not in known] == []

@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.bench import guard_scenarios
+from tests.bench.guard_scenarios.faults import FAULTS
+from tests.bench.guard_scenarios.runs import run
 
 pytestmark = pytest.mark.faults
 
 
-@pytest.mark.parametrize("name", guard_scenarios.SCENARIOS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_the_guard_does_what_is_right(name: str) -> None:
-    outcome = guard_scenarios.run(name, seed=2026)
+    outcome = run(name, seed=2026)
     assert outcome.right, f"{outcome.state}: {outcome.reason}"

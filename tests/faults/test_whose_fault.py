@@ -14,7 +14,11 @@ from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import blast_radius
 from credits_engine.administration import organisations
+from credits_engine.api import serializers
+from credits_engine.api.serializers import Document
 from credits_engine.engines import legacy, v2
+from credits_engine.engines.decisions import EngineName
+from credits_engine.operations.account_books import Books
 from credits_engine.store.tables import RESERVATIONS
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
 
@@ -236,3 +240,26 @@ def test_of_an_outage_that_both_have_no_two_alerts_say_different_things(begin: B
     assert known == {Attribution.SHARED}
     assert "not known" not in product.rollout.state_reason
     assert "can't tell" not in product.rollout.state_reason
+
+
+@pytest.mark.parametrize(
+    ("engines", "state"), [(("v2",), RolloutState.ROLLED_BACK), (("v2", "legacy"), RolloutState.HELD)]
+)
+def test_readings_that_fail_where_legacy_serves_nobody_are_tried_with_legacy(
+    begin: Begin, engines: tuple[str, ...], state: RolloutState
+) -> None:
+    product = begin(EVERYBODY)
+    product.operate(60)
+    document = serializers.status_document
+
+    def failing_for(books: Books, engine: EngineName) -> Document:
+        if engine.value in engines:
+            raise RuntimeError
+        return document(books, engine)
+
+    product.patch.setattr(serializers, "status_document", failing_for)
+    for number in range(60):
+        product.client.get(f"/api/user/credits/status?userId=u{number}", headers=product.headers)
+        if number % 5 == 0:
+            product.watch()
+    assert product.rollout.state is state

@@ -81,6 +81,12 @@ def forget_minutes(session: Session, now: datetime) -> None:
         database.execute_core(session, MINUTE.delete().where(MINUTE.c.minute < end))
 
 
+def forget_signals(session: Session, signals: Collection[str]) -> None:
+    """Drop what these signals counted when: their windows begin anew, and their totals stay."""
+    for table in (MINUTE, SLICE):
+        database.execute_core(session, table.delete().where(table.c.signal.in_(signals)))
+
+
 def forget_slices(session: Session, now: datetime) -> None:
     """Drop the ten seconds that no window begins in any more; their minutes stay."""
     oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS

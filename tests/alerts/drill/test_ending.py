@@ -41,6 +41,12 @@ def state() -> RolloutState:
         return rollouts.find(session, FLAG).state
 
 
+def is_archived() -> bool:
+    """Return whether no SDK is told of the drill's flag."""
+    with read_only() as session:
+        return rollouts.find(session, FLAG).archived
+
+
 def expose(now: datetime) -> int:
     """Leave behind the rollout of a drill that was killed; return its attempt."""
     with transaction() as session:
@@ -94,7 +100,9 @@ def test_one_that_is_stopped_closes_its_flag(stop: type[BaseException]) -> None:
     with pytest.raises(stop):
         runner.run(per_second=50, timeout_seconds=9, actor="olga", clock=clock)
     assert state() is RolloutState.ROLLED_BACK
+    assert is_archived()
     expose(datetime.now(UTC))  # the next one may begin at once
+    assert not is_archived()
 
 
 def test_the_leader_closes_what_a_killed_one_left_and_no_running_one() -> None:
@@ -106,7 +114,17 @@ def test_the_leader_closes_what_a_killed_one_left_and_no_running_one() -> None:
         drill()
     cleanup.close_abandoned(now + timedelta(seconds=11))
     assert state() is RolloutState.ROLLED_BACK
+    assert is_archived()
     expose(now + timedelta(seconds=12))
+
+
+def test_the_leader_archives_what_was_killed_after_its_rollback() -> None:
+    now = datetime.now(UTC)
+    attempt_number = expose(now)
+    with transaction() as session:
+        rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "Over its threshold."), attempt=attempt_number)
+    cleanup.close_abandoned(now + timedelta(seconds=11))
+    assert is_archived()
 
 
 def _roll_back(app: Flask) -> None:

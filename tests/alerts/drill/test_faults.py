@@ -86,3 +86,11 @@ def test_drills_within_an_hour_count_like_the_first() -> None:
     again = drill("candidate")
     assert again.passed
     assert failures() - before > 0.8 * again.failed, "none of them is taken for a retry of an earlier drill's"
+
+
+def test_a_drill_is_judged_by_its_own_operations_and_not_by_those_of_the_drill_before() -> None:
+    before = drill("control")
+    assert before.passed
+    report = drill("candidate")
+    assert report.passed
+    assert report.failed < before.failed, "it waits for no more failures than the control had"
