@@ -36,6 +36,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
 )
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
@@ -153,7 +154,7 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
 @alerts_group.command("override")
 @click.argument("name")
 @click.option("--minutes", default=60, show_default=True, help="For how long, 60 at most.")
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @flag_option
 @json_option
 @in_application

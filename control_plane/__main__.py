@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
 from control_plane.command_server import client
@@ -11,15 +12,24 @@ from control_plane.command_server import client
 def main() -> None:
     """Have the command server run the command; where there is none load the command line and run it here."""
     _open_closed_streams()
-    code = client.run(sys.argv[1:])
-    if code is not None:
-        sys.exit(code)
+    try:
+        code = client.run(sys.argv[1:])
+        if code is not None:
+            sys.exit(code)
+        run = _command_line()
+    except KeyboardInterrupt:  # as click answers it once a command runs; the server ends what it runs for nobody
+        sys.stderr.write("Aborted!\n")
+        sys.exit(client.ENDED)
+    run()
+
+
+def _command_line() -> Callable[[], None]:
     # What modules define stays for good: going through it again and again would take a third of the start.
     gc.disable()
-    cli = import_module("control_plane.cli")
+    run: Callable[[], None] = import_module("control_plane.cli").run
     gc.freeze()
     gc.enable()
-    cli.run()
+    return run
 
 
 def _open_closed_streams() -> None:

@@ -21,6 +21,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
 )
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -124,7 +125,7 @@ def verify_command(*, anchor: str, anchor_file: Path | None, as_json: bool) -> N
 
 
 @audit_group.command("seal")
-@click.option("--reason", required=True, help="Why the trail may be believed as it is; kept in the trail.")
+@reason_option("Why the trail may be believed as it is; kept in the trail.")
 @json_option
 @in_application
 def seal_command(*, reason: str, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from control_plane.core.checklist import ChecklistState, ItemState, ItemStatus
 from control_plane.core.phases import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option, reason_option
 
 MARKS = {ItemStatus.TICKED: "[x]", ItemStatus.OPEN: "[ ]", ItemStatus.FAILING: "[!]", ItemStatus.UNKNOWN: "[?]"}
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
@@ -59,7 +59,7 @@ def sign_command(*, checklist: str, item: str, note: str, link: str, phase: str,
 @checklist_group.command("withdraw")
 @click.argument("checklist")
 @click.argument("item")
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @phase_option
 @flag_option
 @json_option

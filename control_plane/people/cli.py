@@ -20,10 +20,11 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
 )
 
 ROLES = click.Choice([role.value for role in Role])
-reason_option = click.option("--reason", default="", help="Why; kept in the audit trail.")
+optional_reason_option = click.option("--reason", default="", help="Why; kept in the audit trail.")
 
 
 @click.group("account")
@@ -68,7 +69,7 @@ def user_role(*, username: str, role: str, as_json: bool) -> None:
 @user.command("grants")
 @click.argument("username")
 @click.argument("grants", nargs=-1)
-@reason_option
+@optional_reason_option
 @json_option
 @in_application
 def user_grants(*, username: str, grants: tuple[str, ...], reason: str, as_json: bool) -> None:
@@ -93,7 +94,7 @@ def user_password(*, username: str, as_json: bool) -> None:
 
 @user.command("reset-second-factor")
 @click.argument("username")
-@reason_option
+@optional_reason_option
 @json_option
 @in_application
 def user_reset_second_factor(*, username: str, reason: str, as_json: bool) -> None:
@@ -107,7 +108,7 @@ def user_reset_second_factor(*, username: str, reason: str, as_json: bool) -> No
 
 @user.command("lock")
 @click.argument("username")
-@reason_option
+@optional_reason_option
 @json_option
 @in_application
 def user_lock(*, username: str, reason: str, as_json: bool) -> None:
@@ -117,7 +118,7 @@ def user_lock(*, username: str, reason: str, as_json: bool) -> None:
 
 @user.command("unlock")
 @click.argument("username")
-@reason_option
+@optional_reason_option
 @json_option
 @in_application
 def user_unlock(*, username: str, reason: str, as_json: bool) -> None:
@@ -206,7 +207,7 @@ def token_list(*, as_json: bool) -> None:
 
 @token.command("revoke")
 @click.argument("token_id", type=ROW_ID)
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @json_option
 @in_application
 def token_revoke(*, token_id: int, reason: str, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
 )
 from control_plane.rollout_names import environment_of, rollout_title
 from control_plane.rollouts import store
@@ -159,7 +160,7 @@ def versions_command(*, flag: str, as_json: bool) -> None:
 @plan_group.command("restore")
 @click.argument("number", type=ROW_ID)
 @flag_option
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @confirm_losing_option
 @json_option
 @in_application

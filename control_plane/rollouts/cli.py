@@ -13,6 +13,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
     retry_while_locked,
 )
 from control_plane.platform.settings import current
@@ -23,7 +24,6 @@ from control_plane.rollouts.cli_options import (
     confirm_losing_option,
     flag_option,
     line,
-    reason_option,
 )
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.rollouts.segments import segment_notices
@@ -75,7 +75,7 @@ def advance_command(*, flag: str, approval: str, confirm_losing: bool, as_json: 
 
 @click.command("hold")
 @flag_option
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def hold_command(*, flag: str, reason: str, as_json: bool) -> None:
@@ -85,7 +85,7 @@ def hold_command(*, flag: str, reason: str, as_json: bool) -> None:
 
 @click.command("resume")
 @flag_option
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def resume_command(*, flag: str, reason: str, as_json: bool) -> None:
@@ -95,7 +95,7 @@ def resume_command(*, flag: str, reason: str, as_json: bool) -> None:
 
 @click.command("step-back")
 @flag_option
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
@@ -105,7 +105,7 @@ def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
 
 @click.command("rollback")
 @flag_option
-@reason_option
+@reason_option()
 @click.option("--everywhere", "in_all", is_flag=True, help="In development and staging too, which else keep it.")
 @json_option
 @in_application
@@ -124,7 +124,7 @@ def rollback_command(*, flag: str, reason: str, in_all: bool, as_json: bool) -> 
 
 @click.command("rearm")
 @flag_option
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def rearm_command(*, flag: str, reason: str, as_json: bool) -> None:

@@ -21,7 +21,6 @@ flag_option = click.option(
     help="The flag whose rollout this is about; FLAG@ENVIRONMENT for one environment's own.",
 )
 confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Go on although users lose the flag by it.")
-reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
 def accepted(decision: Decision) -> Rollout:

@@ -9,10 +9,10 @@ from control_plane.core.listing import ListedState
 from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.identity_types import Role
-from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option, reason_option
 from control_plane.rollouts import answers, approvals, archive, service, store
 from control_plane.rollouts.approvals import ApprovalSubject
-from control_plane.rollouts.cli_options import change_rollout, confirm_losing_option, flag_option, line, reason_option
+from control_plane.rollouts.cli_options import change_rollout, confirm_losing_option, flag_option, line
 
 
 @click.command("list")
@@ -39,7 +39,7 @@ def list_command(*, tag: str, state: str | None, stage: str | None, q: str, as_j
 
 @click.command("approve")
 @flag_option
-@reason_option
+@reason_option()
 @click.option("--plan", "of_plan", is_flag=True, help="Not the step: that the plan asks for fewer approvals, or ends.")
 @click.option("--withdraw", is_flag=True, help="Take back an approval that was given from here.")
 @json_option
@@ -62,7 +62,7 @@ def approve_command(*, flag: str, reason: str, of_plan: bool, withdraw: bool, as
 
 @click.command("archive")
 @flag_option
-@reason_option
+@reason_option()
 @confirm_losing_option
 @json_option
 @in_application
@@ -73,7 +73,7 @@ def archive_command(*, flag: str, reason: str, confirm_losing: bool, as_json: bo
 
 @click.command("revive")
 @flag_option
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def revive_command(*, flag: str, reason: str, as_json: bool) -> None:
@@ -83,7 +83,7 @@ def revive_command(*, flag: str, reason: str, as_json: bool) -> None:
 
 @click.command("delete")
 @flag_option
-@reason_option
+@reason_option()
 @confirm_losing_option
 @click.option("--confirm-gaining", is_flag=True, help="Go on although users gain the flag by it.")
 @json_option

@@ -13,7 +13,14 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    reason_option,
+)
 
 Found = TypeVar("Found")
 
@@ -63,7 +70,7 @@ class DocumentCommands(Generic[Found]):
     def _apply(self, help_text: str) -> click.Command:
         @click.command("apply", help=help_text)
         @file_argument
-        @click.option("--reason", required=True, help="Why; kept in the audit trail.")
+        @reason_option()
         @json_option
         @in_application
         def command(*, path: Path, reason: str, as_json: bool) -> None:

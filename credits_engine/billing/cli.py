@@ -17,6 +17,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
 )
 from credits_engine.billing import serializers
 from credits_engine.billing.api import stripe_gateway
@@ -30,7 +31,6 @@ from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
 
 FINDINGS_MAX = 200
-reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
 @click.group("billing")
@@ -78,7 +78,7 @@ def show_command(*, name: str, as_json: bool) -> None:
 @billing_group.command("replay")
 @click.argument("event_ids", metavar="[EVENT]...", nargs=-1)
 @click.option("--state", type=click.Choice([State.PARKED.value, State.DEAD.value]), help="All that are in this state.")
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str, as_json: bool) -> None:
@@ -100,7 +100,7 @@ def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str
 @billing_group.command("link")
 @click.argument("customer_id", metavar="CUSTOMER")
 @click.argument("user_id", metavar="USER")
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) -> None:
@@ -119,7 +119,7 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
 @billing_group.command("merge")
 @click.argument("user_id", metavar="USER")
 @click.argument("into", metavar="INTO")
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def merge_command(*, user_id: str, into: str, reason: str, as_json: bool) -> None:
@@ -178,7 +178,7 @@ def findings_command(*, as_json: bool) -> None:
 
 @billing_group.command("apply")
 @click.argument("finding_id", metavar="FINDING", type=ROW_ID)
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def apply_command(*, finding_id: int, reason: str, as_json: bool) -> None:
@@ -188,7 +188,7 @@ def apply_command(*, finding_id: int, reason: str, as_json: bool) -> None:
 
 @billing_group.command("dismiss")
 @click.argument("finding_id", metavar="FINDING", type=ROW_ID)
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def dismiss_command(*, finding_id: int, reason: str, as_json: bool) -> None:

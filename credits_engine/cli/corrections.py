@@ -15,6 +15,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
     retry_while_locked,
 )
 from credits_engine.administration import corrections
@@ -27,7 +28,7 @@ from credits_engine.operations.consumption import KeyConflictError, UnknownUserE
 from credits_engine.operations.routing import flag_lookup
 from credits_engine.store.accounts import EVERYBODY
 
-reason_option = click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
+journal_reason_option = reason_option("Why; kept in the journal and in the audit trail.")
 user_argument = click.argument("user_id", metavar="USER")
 Answer = TypeVar("Answer")
 REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictError)
@@ -35,7 +36,7 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 
 @click.command("reset")
 @user_argument
-@reason_option
+@journal_reason_option
 @json_option
 @in_application
 def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
@@ -48,7 +49,7 @@ def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
 @user_argument
 @click.option("--key", help="Makes it happen once, however often it is repeated.")
 @click.option("--beyond-limit", is_flag=True, help="Take away more than is left.")
-@reason_option
+@journal_reason_option
 @json_option
 @in_application
 def adjust_command(
@@ -73,7 +74,7 @@ def adjust_command(
 @click.command("freeze")
 @click.argument("user_id", metavar="USER", required=False)
 @click.option("--everybody", is_flag=True, help="Stop all consumption.")
-@reason_option
+@journal_reason_option
 @json_option
 @in_application
 def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
@@ -91,7 +92,7 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
 @click.command("unfreeze")
 @click.argument("user_id", metavar="USER", required=False)
 @click.option("--everybody", is_flag=True, help="End the stop of all consumption.")
-@reason_option
+@journal_reason_option
 @json_option
 @in_application
 def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:

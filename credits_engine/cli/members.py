@@ -6,14 +6,19 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    reason_option,
+)
 from credits_engine.administration import organisations
 from credits_engine.api.members import document_of
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.memberships import Membership
 from credits_engine.store import members
-
-reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
 @click.group("members")
@@ -37,7 +42,7 @@ def list_command(*, account_id: str, as_json: bool) -> None:
 @click.argument("account_id", metavar="ACCOUNT")
 @click.argument("user_id", metavar="USER")
 @click.option("--limit", "limits", multiple=True, metavar="KIND=AMOUNT", help="At most so much of a kind in a period.")
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def add_command(*, account_id: str, user_id: str, limits: tuple[str, ...], reason: str, as_json: bool) -> None:
@@ -52,7 +57,7 @@ def add_command(*, account_id: str, user_id: str, limits: tuple[str, ...], reaso
 
 @members_group.command("remove")
 @click.argument("user_id", metavar="USER")
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def remove_command(*, user_id: str, reason: str, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp, UnknownPackError
 from credits_engine.api import serializers
 from credits_engine.api.requests import AMOUNT_MAX
-from credits_engine.cli.corrections import reason_option, user_argument
+from credits_engine.cli.corrections import journal_reason_option, user_argument
 from credits_engine.cli.kinds import KindType
 from credits_engine.engines.amounts import Kind
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
@@ -35,7 +35,7 @@ REFUSALS = (UnknownUserError, UnknownPackError, KeyConflictError, LostRaceError,
 @click.argument("amount", type=click.IntRange(1, AMOUNT_MAX))
 @click.option("--days", default=DAYS, type=click.IntRange(1, DAYS_MAX), show_default=True, help="Whole days to last.")
 @click.option("--key", help="Makes it happen once, however often it is repeated on the same day.")
-@reason_option
+@journal_reason_option
 @json_option
 @in_application
 def top_up_command(
@@ -56,7 +56,7 @@ def top_up_command(
 
 @click.command("revoke-pack")
 @click.argument("pack_id", metavar="PACK", type=ROW_ID)
-@reason_option
+@journal_reason_option
 @json_option
 @in_application
 def revoke_command(*, pack_id: int, reason: str, as_json: bool) -> None:

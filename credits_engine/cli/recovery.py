@@ -9,7 +9,14 @@ import click
 from control_plane.change_context import ChangeContext
 from control_plane.platform import clock, settings
 from control_plane.platform.db.database import transaction
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    reason_option,
+)
 from credits_engine.migration import backups
 from credits_engine.migration.backup import CopyError
 from credits_engine.migration.restore import RestoreRefused, restore
@@ -31,7 +38,7 @@ def backup_command(*, path: Path, as_json: bool) -> None:
 
 @click.command("restore")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
+@reason_option("Why; kept in the journal and in the audit trail.")
 @json_option
 @in_application
 def restore_command(*, path: Path, reason: str, as_json: bool) -> None:

@@ -6,7 +6,14 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    reason_option,
+)
 from credits_engine.erasure import api, service
 from credits_engine.migration import erasure_manifest
 
@@ -19,7 +26,7 @@ def users_group() -> None:
 @users_group.command("erase")
 @click.argument("user_id", metavar="USER")
 @click.option("--also", multiple=True, help="Another name of theirs to be searched for, such as an address.")
-@click.option("--reason", required=True, help="Why; kept in the audit trail, so without their name.")
+@reason_option("Why; kept in the audit trail, so without their name.")
 @json_option
 @in_application
 def erase_command(*, user_id: str, also: tuple[str, ...], reason: str, as_json: bool) -> None:

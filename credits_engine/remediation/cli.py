@@ -13,6 +13,7 @@ from control_plane.platform.runtime.cli_support import (
     echo_result,
     in_application,
     json_option,
+    reason_option,
 )
 from credits_engine.remediation import approval, preparation, serializers, store
 from credits_engine.remediation.approval import ApprovalRefused, UnknownReportError
@@ -64,7 +65,7 @@ def show_command(*, attempt: int | None, as_json: bool) -> None:
 
 @after_rollback_group.command("approve")
 @attempt_option
-@click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
+@reason_option("Why; kept in the journal and in the audit trail.")
 @json_option
 @in_application
 def approve_command(*, attempt: int | None, reason: str, as_json: bool) -> None:

@@ -11,7 +11,14 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.json_provider import MalformedJSON, loads
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    reason_option,
+)
 from flags import store
 from flags.administration.definitions import (
     create_flag,
@@ -64,7 +71,7 @@ def create_command(*, name: str, switched_on: tuple[str, ...], switched_off: tup
 @click.argument("name")
 @click.argument("position", type=click.Choice(["on", "off"]))
 @environment_option
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @json_option
 @in_application
 def switch_command(*, name: str, position: str, environment: str, reason: str, as_json: bool) -> None:
@@ -90,7 +97,7 @@ def show_command(*, name: str) -> None:
 @environment_option
 @click.option("--version", type=click.IntRange(0), required=True, help="As `show` has it; 0 adds it there.")
 @click.option("--confirm-moving", is_flag=True, help="Take an edit whose repair moves users.")
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @json_option
 @in_application
 def edit_command(

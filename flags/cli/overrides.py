@@ -8,13 +8,19 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    reason_option,
+)
 from flags import store
 from flags.administration.overrides import put_override, remove_override, to_json, unsent_warning
 from flags.store import Effect
 
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag this is about.")
-reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 until_option = click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="When it ends. UTC.")
 
 
@@ -44,7 +50,7 @@ def list_command(*, flag: str, as_json: bool) -> None:
 @override_group.command("allow")
 @click.argument("user")
 @flag_option
-@reason_option
+@reason_option()
 @until_option
 @json_option
 @in_application
@@ -56,7 +62,7 @@ def allow_command(*, user: str, flag: str, reason: str, until: datetime | None, 
 @override_group.command("deny")
 @click.argument("user")
 @flag_option
-@reason_option
+@reason_option()
 @until_option
 @json_option
 @in_application
@@ -69,7 +75,7 @@ def deny_command(*, user: str, flag: str, reason: str, until: datetime | None, a
 @click.argument("effect", type=click.Choice([effect.value for effect in Effect]))
 @click.argument("user")
 @flag_option
-@reason_option
+@reason_option()
 @json_option
 @in_application
 def end_command(*, effect: str, user: str, flag: str, reason: str, as_json: bool) -> None:

@@ -5,7 +5,7 @@ import click
 from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
+from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option, reason_option
 from flags.administration import flag_versions
 from flags.administration.flag_versions import FlagVersion
 from flags.api.versions import document
@@ -29,7 +29,7 @@ def versions_command(*, name: str, as_json: bool) -> None:
 @click.command("restore")
 @click.argument("name")
 @click.argument("entry", type=click.IntRange(min=1))
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@reason_option()
 @json_option
 @in_application
 def restore_command(*, name: str, entry: int, reason: str, as_json: bool) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -124,6 +126,21 @@ def test_what_is_wrong_is_said_in_one_sentence(
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
     assert sentence in failed.stderr
+
+
+def _reasons(group: click.Group) -> Iterator[tuple[click.Command, click.Parameter]]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from _reasons(command)
+        yield from ((command, each) for each in command.params if each.name == "reason" and each.required)
+
+
+def test_no_command_takes_blanks_for_a_reason() -> None:
+    found = list(_reasons(command_line()))
+    assert len(found) > 20
+    for command, reason in found:
+        with pytest.raises(click.UsageError, match="Say why: a reason is required"):
+            reason.process_value(click.Context(command), " \t")
 
 
 def test_broken_alerts_are_named_by_line_and_stop_the_start(rollout: Run, program: Run, tmp_path: Path) -> None:

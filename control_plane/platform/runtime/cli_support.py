@@ -27,6 +27,7 @@ from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
 T = TypeVar("T")
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 PATIENCE_SECONDS = 60.0
 """How long a change waits for locks of others; each try waits as long as the database's own limit."""
@@ -36,6 +37,17 @@ ROW_ID = click.IntRange(1, ROW_ID_MAX)
 """The type of an argument that names a row by its number."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def reason_option(text: str = "Why; kept in the audit trail.") -> Callable[[Decorated], Decorated]:
+    """Return the option by which a change says why; blanks say nothing."""
+    return click.option("--reason", required=True, callback=_reason, help=text)
+
+
+def _reason(_context: click.Context, _option: click.Parameter, reason: str) -> str:
+    if not reason.strip():
+        raise click.UsageError("Say why: a reason is required.")
+    return reason
 
 
 class CommandFailed(click.ClickException):

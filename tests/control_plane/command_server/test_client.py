@@ -65,6 +65,21 @@ def test_a_server_that_says_nothing_is_not_waited_for(commands: Commands, socket
     assert (done.returncode, place) == HERE
 
 
+def test_a_command_that_is_interrupted_while_it_waits_for_the_server_ends_in_a_word(
+    commands: Commands, socket_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        socket_path.unlink(missing_ok=True)
+        silent.bind(str(socket_path))
+        silent.listen()
+        with commands.start("plan") as waiting:
+            connection, _ = silent.accept()
+            waiting.send_signal(signal.SIGINT)
+            _, errors = waiting.communicate(timeout=60)
+            connection.close()
+    assert (waiting.returncode, errors.splitlines()[:-1]) == (1, ["Aborted!"])
+
+
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_caller_may_close_any_stream(
     commands: Commands, server_environment: Environment, tmp_path: Path, streams: str
