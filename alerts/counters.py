@@ -1,7 +1,7 @@
 """Every counter at one moment, read from what processes wrote, and what a rule sees in it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
@@ -12,11 +12,10 @@ from alerts.analysis.cohorts import Cohort, CohortCounts
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
-from alerts.analysis.rules import Action, Per, Rule
+from alerts.analysis.rules import Per, Rule
+from alerts.cohort_totals import CohortTotals
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import cohort_counts, signal_points, signals
-from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
-from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.signal_names import EXCESS
@@ -87,43 +86,6 @@ class CounterWindow:
         if not rule.metric.legacy_apart:
             return Counts()
         return Counts(self.about(rule.signal, rule.migration.control).bad, self.about(rule.signal).total)
-
-
-AT_MOST = {ACCOUNT: Action.NOTIFY, FAILED_BEFORE: Action.HOLD}
-"""What a cohort may lead to that no migration names: an account only to a notice."""
-
-
-@dataclass(frozen=True, slots=True)
-class CohortTotals:
-    """The counts of every cohort since the beginning, by signal."""
-
-    by_signal: Mapping[str, Mapping[Cohort, Sequence[tuple[SeriesKey, CohortCount]]]]
-
-    @classmethod
-    def of(cls, counts: Mapping[CohortSeries, CohortCount]) -> "CohortTotals":
-        """Return `counts` by signal and cohort."""
-        found: dict[str, dict[Cohort, list[tuple[SeriesKey, CohortCount]]]] = {}
-        for (signal, engine, cohort), count in counts.items():
-            of_signal = found.setdefault(signal, {})
-            of_signal.setdefault(Cohort(*cohort), []).append((SeriesKey(signal, engine), count))
-        return cls(found)
-
-    def by_cohort(self, rule: Rule) -> Mapping[Cohort, CohortCounts]:
-        """Return what `rule` counts of each cohort, and what its migration's control did there."""
-        found = self.by_signal.get(rule.metric.signal, {})
-        return {cohort: _of_cohort(rule, cohort, series) for cohort, series in found.items()}
-
-
-def _of_cohort(rule: Rule, cohort: Cohort, series: Sequence[tuple[SeriesKey, CohortCount]]) -> CohortCounts:
-    control = Counts()
-    if rule.compare is Compare.ABSOLUTE:
-        control = _sum(count for key, count in series if key.engine == rule.migration.control)
-    accounts = max((count.accounts for key, count in series if key.engine != rule.migration.control), default=0)
-    return CohortCounts(counted(rule, series), control, accounts, AT_MOST.get(cohort.dimension, Action.ROLLBACK))
-
-
-def _sum(counts: Iterable[CohortCount]) -> Counts:
-    return sum((Counts(count.bad, count.total) for count in counts), Counts())
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +159,27 @@ class Counters:
         short = [each.window_seconds for each in rules if not _is_long(each)]
         hours = [HOUR_SECONDS for each in rules if each.by_account]
         since = now - timedelta(seconds=max([*short, *hours], default=0.0))
-        firsts = {_first_slice(rule, now) for rule in rules if not _is_long(rule)}
-        wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
-        window = CounterWindow.over(signals.totals(session).items())
+        firsts = {_first_slice(rule, now): _is_long(rule) for rule in rules}
+        # Whatever is counted raises a total. So where none has risen, and no window begins later, all is as it was.
+        asked = _Question(tuple(rules), int(since.timestamp()) // 60, firsts, signals.totals(session))
+        known = LAST_ANSWER.get()
+        if known is not None and known[0] == asked:
+            return replace(known[1])
+        found = cls._read(session, asked, since, now)
+        LAST_ANSWER.set(current_app, (asked, found))
+        return found
+
+    @classmethod
+    def _read(cls, session: Session, asked: "_Question", since: datetime, now: datetime) -> "Counters":
+        short = [first for first, is_long in asked.firsts.items() if not is_long]
+        slices = {each for first in short for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
+        window = CounterWindow.over(asked.totals.items())
         return cls(
             window,
             signals.minutes(session, since),
-            signal_points.slices(session, wanted),
-            _LongWindows.read(session, rules, int(since.timestamp()) // 60, now),
-            {key: MigrationCounts.of(rule, window) for key, rule in {_key(rule): rule for rule in rules}.items()},
+            signal_points.slices(session, slices),
+            _LongWindows.read(session, asked.rules, asked.minutes_from, now),
+            {key: MigrationCounts.of(rule, window) for key, rule in {_key(rule): rule for rule in asked.rules}.items()},
         )
 
     def by_cohort(self, session: Session, rule: Rule) -> Mapping[Cohort, CohortCounts]:
@@ -274,6 +248,21 @@ class Counters:
     def _in_long_window(self, first: int) -> Iterator[tuple[SeriesKey, Count]]:
         yield from self.long_windows.sums[first // SLICES_PER_MINUTE].items()
         yield from ((series, count) for (series, _), count in self.minutes.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All that counters depend on."""
+
+    rules: tuple[Rule, ...]
+    minutes_from: int
+    firsts: Mapping[int, bool]
+    """The ten seconds in which windows begin, and whether those are long ones."""
+    totals: Mapping[SeriesKey, Count]
+
+
+LAST_ANSWER = AppState[tuple[_Question, Counters] | None]("last_counters", lambda: None)
+"""Of an idle service the same counters are asked for again and again."""
 
 
 def _key(rule: Rule) -> tuple[str, Per]:

@@ -16,6 +16,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.signals import Sample, SeriesKey
 from tests.alerts.conftest import StoredRollout
+from tests.statements import noted
 
 SIGNAL = "ours"
 MINUTE = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -48,6 +49,24 @@ def test_it_slides_with_the_clock(window: str) -> None:
         found = total_in_window(window, MINUTE + timedelta(seconds=late))
         due = len([each for each in range(0, seconds + 120, 5) if late - seconds <= each])
         assert due <= found <= due + 2, "ten seconds more at most, and never less"
+
+
+def test_what_nobody_adds_to_is_read_once_until_a_window_begins_later() -> None:
+    rules = parse(f"alerts:\n  a: {{threshold: 1%, window: 1m, severity: info, metric: {SIGNAL}}}\n")
+
+    def read(second: int) -> tuple[int, int]:
+        at = MINUTE + timedelta(seconds=second)
+        with noted() as sent, read_only() as session:
+            found = Counters.read(session, rules, at).in_window(rules[0], at).of(rules[0]).total
+        return found, len([statement for statement, _ in sent if "signal_" in statement])
+
+    count(1, MINUTE + timedelta(seconds=5))
+    first, statements = read(11)
+    assert (first, statements > 1) == (1, True)
+    assert read(19) == (1, 1)
+    count(1, MINUTE + timedelta(seconds=19))
+    assert read(19) == (2, statements)
+    assert read(71) == (1, statements), "what was counted in the fifth second is over"
 
 
 def test_a_long_window_has_all_of_its_first_minute() -> None:
