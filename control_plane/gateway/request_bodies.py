@@ -6,7 +6,7 @@ Nothing waits here but the connection: Granian calls back when a piece has come.
 import threading
 from collections.abc import Callable
 from enum import Enum
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
@@ -72,12 +72,14 @@ class Bodies:
         self._changing = threading.Lock()
         self._unfinished: dict[Body, None] = {}
         self._held = 0
+        self._any = threading.Event()
 
     def read(self, receiver: Receiver, *, length: int | None, limit: int, done: Done) -> None:
         """Read a body of `length` bytes (None: until its end), at most `limit`, and call `done` once."""
         body = Body(self, receiver, length=length, limit=limit, done=done)
         with self._changing:
             self._unfinished[body] = None
+            self._any.set()
             over_limit = len(self._unfinished) > UNFINISHED_MAX
         if over_limit:
             self._end_oldest()
@@ -114,9 +116,12 @@ class Bodies:
         threading.Thread(target=self._watch_forever, name="late-bodies", daemon=True).start()
 
     def _watch_forever(self) -> None:
-        never = threading.Event()
-        while not never.wait(CHECK_SECONDS):
+        while self._any.wait():
+            sleep(CHECK_SECONDS)
             self.end_late(monotonic())
+            with self._changing:
+                if not self._unfinished:
+                    self._any.clear()
 
     def _end_oldest(self) -> None:
         with self._changing:

@@ -73,7 +73,7 @@ def test_a_late_body_is_refused_in_words_and_its_connection_ends(server: Running
 
 
 def test_a_body_that_comes_slowly_and_in_time_is_taken_whole(server: RunningServer) -> None:
-    context = json.dumps({"context": {"targetingKey": "u-1"}, "pad": "x" * 200_000}).encode()
+    context = json.dumps({"context": {"targetingKey": "u-1"}, "pad": "x" * 80_000}).encode()
     head = f"POST /ofrep/v1/evaluate/flags/{FLAG} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     head += f"Content-Type: application/json\r\nAuthorization: {server.tokens['client']}\r\n"
     for framing, body in (
@@ -81,8 +81,8 @@ def test_a_body_that_comes_slowly_and_in_time_is_taken_whole(server: RunningServ
         ("Transfer-Encoding: chunked\r\n\r\n", f"{len(context):x}\r\n".encode() + context + b"\r\n0\r\n\r\n"),
     ):
         connection = server.say((head + framing).encode())
-        for start in range(0, len(body), 50_000):
-            connection.sendall(body[start : start + 50_000])
+        for start in range(0, len(body), 20_000):
+            connection.sendall(body[start : start + 20_000])
         status, document = read(connection)
         assert (status, json.loads(document)["key"]) == (HTTPStatus.OK, FLAG)
 
