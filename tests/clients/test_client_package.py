@@ -16,6 +16,8 @@ from control_plane.core.phases import FLAG
 from tests.clients.conftest import CatchUp
 from tests.installation import Installation
 
+pytestmark = pytest.mark.faults
+
 ROOT = Path(__file__).parents[2]
 NEEDED = ("requests", "UnleashClient")
 PROGRAM = """
@@ -23,8 +25,6 @@ import json, sys
 from pathlib import Path
 
 from flags import client
-
-pytestmark = pytest.mark.faults
 
 flags = client.connect(sys.argv[1], sys.argv[2], cache_dir=Path(sys.argv[3]), results_token="-")
 seen = {"enabled": flags.is_enabled(sys.argv[4], "7"), "price": flags.compare(

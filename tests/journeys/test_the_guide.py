@@ -23,6 +23,7 @@ from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName
 from credits_engine.migration import backup, backups, retirement
 from credits_engine.migration.restore import restore
+from credits_engine.operations import guard_signals
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.store.accounts import EVERYBODY
@@ -35,7 +36,9 @@ Restored = Callable[[Guide], AbstractContextManager[None]]
 
 
 @pytest.fixture
-def guide(app: Flask) -> Iterator[Guide]:
+def guide(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guide]:
+    # How long v2 takes on a busy machine is no part of the guide, and a dozen operations are few to judge it by.
+    monkeypatch.setattr(guard_signals, "NOTICED_US", 60_000_000)
     start = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
     with app.app_context():
         with transaction() as session:

@@ -60,7 +60,7 @@ def test_an_owner_may_take_a_risk_in_the_plan() -> None:
     taken = evidence_of(few, risk=0.1)
     assert taken.is_sufficient
     assert "The chance that it is above 1% is 9.4%, and the plan takes 10%." in taken.reason
-    assert taken.to_json()["risk"] == 0.1
+    assert taken.to_json()["accepted_chance"] == 0.1
 
 
 def test_a_risk_is_due_sooner_than_the_certificate() -> None:

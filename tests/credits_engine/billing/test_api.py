@@ -1,9 +1,10 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import telemetry
@@ -122,7 +123,7 @@ def test_replays_are_audited_and_done_by_a_worker(filled: Billing, cast: dict[st
     answer = cast["olga"].post("/api/billing/events/evt_broken/replay", json={"reason": "the fix is out"})
     assert (answer.status_code, answer.json) == (202, {"replayed": ["evt_broken"]})
     assert filled.states()["evt_broken"] == "new"
-    filled.work(at=datetime.now(UTC))
+    filled.work(at=clock.now())
     assert filled.states()["evt_broken"] == "dead"
     with read_only() as session:
         (entry,) = audit.latest(session, subject="stripe:evt_broken")
@@ -137,7 +138,7 @@ def test_an_owner_says_who_a_customer_is(filled: Billing, cast: dict[str, FlaskC
     answer = cast["alice"].post("/api/billing/customers/cus_stranger/link", json=body)
     assert answer.json is not None
     assert answer.get_json()["released"] > 0
-    filled.work(at=datetime.now(UTC))
+    filled.work(at=clock.now())
     assert filled.user("grace")[0] == "pro"
     assert "parked" not in filled.states().values()
     taken = cast["alice"].post("/api/billing/customers/cus_ada/link", json=body)
