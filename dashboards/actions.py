@@ -1,7 +1,7 @@
 """The actions on a rollout in its present state, with the texts of buttons and dialogs. Pure."""
 
 from control_plane.core.latch import environments_on, environments_spared
-from control_plane.core.phases import Rollout, RolloutState
+from control_plane.core.phases import LOWEST, Rollout, RolloutState, exposure_at
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import SideNames
 from control_plane.rollout_names import flag_of
@@ -9,7 +9,7 @@ from dashboards.archive_actions import ARCHIVE_VERBS, archive_action
 from dashboards.filters import joined, pluralize
 from dashboards.language import gettext, ngettext
 from dashboards.latch_sentences import serves_sentence
-from dashboards.summaries import advance_label, step_back_label
+from dashboards.summaries import advance_label, reach, step_back_label
 from dashboards.user_action import UserAction
 
 
@@ -53,7 +53,7 @@ def action(rollout: Rollout, verb: str, names: SideNames = CREDITS.names, *, ent
             )
             return UserAction(verb, label, _question(label), text, _done(label))
         case "rearm":
-            text = _rearms(rollout, control)
+            text = _rearms(rollout, names)
             rearmed = gettext("Re-armed: a new attempt begins.")
             return UserAction(verb, gettext("Re-arm"), gettext("Re-arm the rollout?"), text, rearmed)
         case _:
@@ -66,15 +66,23 @@ def _keeps(rollout: Rollout, candidate: str) -> str:
     return gettext("Everybody who has %(candidate)s keeps it. The guard checks every second.", candidate=candidate)
 
 
-def _rearms(rollout: Rollout, control: str) -> str:
+def _rearms(rollout: Rollout, names: SideNames) -> str:
+    environment = rollout.plan.environment
+    begins = gettext("A new attempt begins at the lowest step.")
     if rollout.plan.is_of_one_environment:
-        return gettext(
-            "A new attempt begins at the lowest step, in %(environment)s alone.", environment=rollout.plan.environment
+        begins = gettext("A new attempt begins at the lowest step, in %(environment)s alone.", environment=environment)
+    if exposure_at(rollout.plan, LOWEST, environment).empty:
+        stays = gettext(
+            "Until the next advance %(control)s serves everybody in %(environment)s.",
+            environment=environment,
+            control=names.control,
         )
-    return gettext(
-        "A new attempt begins at the lowest step. Production stays on %(control)s until it is advanced again.",
-        control=control,
+        return f"{begins} {stays}"
+    candidate = names.candidate
+    gets = gettext(
+        "It serves %(candidate)s at once to %(reach)s.", candidate=candidate, reach=reach(rollout.plan, LOWEST)
     )
+    return f"{begins} {gets}"
 
 
 def done(before: Rollout, after: Rollout, verb: str, names: SideNames = CREDITS.names) -> str:

@@ -11,6 +11,7 @@ SENTENCES = (
     N_("Without %(rollout)s, users gain the flag: %(mistake)s"),
     N_("%(phase)s at %(percentage)s would take %(flag)s from users: %(mistake)s"),
     N_("Everybody whom the plan of %(flag)s reaches has it, and would lose it."),
+    N_("%(flag)s is still on in %(environments)s, which would lose it."),
     N_("%(rollouts)s would end with it."),
     N_("The edit would let users in without an advance, so put that into a later step."),
     N_("A new attempt would begin with more users than now; keep the lowest step, and put that after it."),

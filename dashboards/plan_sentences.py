@@ -62,6 +62,8 @@ SENTENCES = (
     N_("a title has at most %(most)s characters."),
     N_("a title is one line."),
     N_("an environment has a name of 1 to %(most)s characters."),
+    N_("environments are named once each."),
+    N_("people would take an environment of that name for %(environment)s."),
     N_("a plan of %(environment)s opens that environment alone, not %(others)s."),
     N_("nobody counts what is served in %(environment)s; leave out %(field)s."),
     N_(
@@ -94,6 +96,7 @@ SENTENCES = (
     N_("its address holds a name or password, which everybody who reads the plan would see; leave it out."),
     N_("status is 200 to 599."),
     N_("max_age is at least PT1M, because it is asked every half minute."),
+    N_("max_age is at most PT24H; an older answer says nothing of now."),
     N_("drill_days and restore_test_days are 1 to %(most)s."),
     N_("http_checks are at most %(most)s, each with a name of its own."),
     N_("a calendar opens and closes by local time; leave out the offset, and name the zone."),

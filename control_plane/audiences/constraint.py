@@ -114,6 +114,8 @@ def listed(constraints: tuple[Constraint, ...]) -> str:
 
 
 def _is_implied(wider: Constraint, narrower: Constraint) -> bool:
+    if wider.context_name != narrower.context_name:
+        return False
     wide, narrow = _plain(wider), _plain(narrower)
     if wide == narrow:
         return True
@@ -136,6 +138,7 @@ def _is_wider_bound(constraint: Constraint, wide: object, narrow: object) -> boo
     return False
 
 
+@lru_cache(maxsize=COMPARISONS_REMEMBERED)
 def _plain(constraint: Constraint) -> Constraint:
     """Return the condition with its values in one order, and an inverted list of exact values as the opposite list."""
     ordered = replace(constraint, values=tuple(sorted(set(constraint.values))))

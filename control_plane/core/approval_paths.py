@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from control_plane.audiences.exposure import Exposure
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.core.phase_gates import Approvals
-from control_plane.core.phases import LOWEST, Plan, Position, Rollout, environments_of, exposures
+from control_plane.core.phases import LOWEST, Phase, Plan, Position, Rollout, environments_of, exposures
 
 
 def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:
@@ -41,9 +41,28 @@ def approvals_between(plan: Plan, start: Position, end: Position | None) -> list
     return [approvals for phase in plan.phases[start.phase : last] if (approvals := phase.gates.approvals)]
 
 
+def weaker_phases(before: Plan, after: Plan, wanted: Approvals) -> Iterator[str]:
+    """Name each phase of the new plan that opens something with fewer approvals than the old plan would take."""
+    known = {_audience(phase): phase.gates.approvals for phase in before.phases}
+    for phase in after.phases:
+        needed = known.get(_audience(phase), wanted)
+        if needed is not None and is_weaker(phase.gates.approvals, needed):
+            yield phase.name
+
+
+def strongest(plan: Plan) -> Approvals | None:
+    """Return the approvals with the highest quorum that a phase asks for, by the fewest roles; None where none does."""
+    found = [phase.gates.approvals for phase in plan.phases if phase.gates.approvals]
+    return max(found, key=lambda each: (each.quorum, -len(each.roles)), default=None)
+
+
 def is_weaker(new: Approvals | None, old: Approvals) -> bool:
     """Return whether `new` is met by somebody, or by fewer, who would not meet `old`."""
     return new is None or new.quorum < old.quorum or not {*new.roles} <= {*old.roles}
+
+
+def _audience(phase: Phase) -> tuple[object, ...]:
+    return phase.name, phase.audience, phase.steps, phase.environments, phase.constraints
 
 
 def _same_reach(before: Plan, after: Plan) -> Mapping[Position, Position | None]:

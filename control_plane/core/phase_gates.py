@@ -17,7 +17,7 @@ STRICT = ConfigDict(extra="forbid")
 QUORUM_MAX = 20
 CHECKS_MAX = 5
 INSTANTS_MAX = 100
-SHORTEST_AGE = timedelta(minutes=1)
+SHORTEST_AGE, LONGEST_AGE = timedelta(minutes=1), timedelta(days=1)
 
 
 class AdvanceMode(StrEnum):
@@ -114,6 +114,8 @@ class HttpCheck:
             yield f"check {self.name!r}: status is 200 to 599."
         if self.max_age < SHORTEST_AGE:
             yield f"check {self.name!r}: max_age is at least PT1M, because it is asked every half minute."
+        if self.max_age > LONGEST_AGE:
+            yield f"check {self.name!r}: max_age is at most PT24H; an older answer says nothing of now."
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,5 +154,10 @@ def _name_errors(phase: Phase) -> Iterator[str]:
         yield f"Phase {phase.name[:NAME_MAX]!r}: a title has at most {TITLE_MAX} characters."
     if len(phase.title.splitlines()) > 1:
         yield f"Phase {phase.name[:NAME_MAX]!r}: a title is one line."
-    if any(not 1 <= len(name) <= NAME_MAX or not name.isprintable() for name in phase.environments):
+    names = phase.environments
+    if len(set(names)) < len(names):
+        yield f"Phase {phase.name[:NAME_MAX]!r}: environments are named once each."
+    if any(name != PRODUCTION and name.strip().lower() == PRODUCTION for name in names):
+        yield f"Phase {phase.name[:NAME_MAX]!r}: people would take an environment of that name for {PRODUCTION}."
+    if any(not 1 <= len(name) <= NAME_MAX or not name.isprintable() or name != name.strip() for name in names):
         yield f"Phase {phase.name[:NAME_MAX]!r}: an environment has a name of 1 to {NAME_MAX} characters."

@@ -45,9 +45,11 @@ def edit(
 ) -> Decision:
     """Put `plan` in the place of the plan of `flag`; nobody is exposed by that. The same plan again changes nothing."""
     before = rollouts.find(session, flag)
+    # Before anything else: the proofs about a large plan take a while, and whoever writes waits for this transaction.
+    if outdated := tuple(stale(before, expected_version)):
+        return Refusal(Action.EDIT_PLAN, outdated)
     if plan == before.plan:
-        outdated = tuple(stale(before, expected_version))
-        return Refusal(Action.EDIT_PLAN, outdated) if outdated else _unchanged(before, change)
+        return _unchanged(before, change)
     decision, evidence = propose(
         session, before, plan, change, expected_version=expected_version, confirm_losing=confirm_losing
     )
@@ -95,10 +97,10 @@ def refusals(session: Session, flag: str, plan: Plan, change: ChangeContext) -> 
     if before is None:
         names = [Reason("INVALID_FLAG_NAME", sentence) for sentence in name_errors(flag)]
         found = [*names, *rollouts.plan_objections(session, flag, plan)]
+        made = new_rollout(flag, plan, now=change.now, reason=change.reason)
         if environment_of(flag) and not found:
-            made = new_rollout(flag, plan, now=change.now, reason=change.reason)
             found += environments.takeover_reasons(session, made, change)
-        return tuple(found)
+        return (*found, *rollouts.reuse_reasons(session, made, change.now))
     decision, _ = propose(session, before, plan, change, expected_version=before.version, confirm_losing=False)
     return decision.reasons if isinstance(decision, Refusal) else ()
 

@@ -4,7 +4,7 @@ What is approved is the next step, or that the plan may ask for fewer approvals;
 An approval holds for one plan and one entry into a step. Any move and any edit makes it void, without a trace to clean.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, delete, inspect, or_, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.approval_paths import given_up, is_weaker, opened_with_fewer
+from control_plane.core.approval_paths import given_up, opened_with_fewer, strongest, weaker_phases
 from control_plane.core.gates.approvals import Approval, Principal, approvals_gate, shared_access_sentence
 from control_plane.core.gates.result import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Approvals
-from control_plane.core.phases import Phase, Plan, Rollout
+from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Reason, stale
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.auth.access_changes import access_givers
@@ -79,8 +79,9 @@ def check_approver(
     required = needed(rollout, subject)
     if required is None:
         raise _unneeded(rollout, subject)
-    if role not in required.roles:
-        detail = f"This is approved by the role {' or '.join(required.roles)}, and {actor} is {role}."
+    roles = dict.fromkeys(each for wanted in _asked(rollout, subject, required) for each in wanted.roles)
+    if role not in roles:
+        detail = f"This is approved by the role {' or '.join(roles)}, and {actor} is {role}."
         raise Problem(403, "ROLE_REQUIRED", detail)
     if required is not OWNERS:
         _check_independence(session, rollout, actor, now)
@@ -115,7 +116,7 @@ def role_in_plan(role: Role | None) -> str:
 def needed(rollout: Rollout, subject: ApprovalSubject) -> Approvals | None:
     """Return the approvals that the plan asks for; None where nobody needs to approve, or nothing can be approved."""
     if subject is ApprovalSubject.PLAN:
-        return _strongest(rollout.plan.phases)
+        return strongest(rollout.plan)
     if rollout.latched or rollout.completed_at:
         return None
     by_hand = rollout.phase.advance is AdvanceMode.BY_HAND
@@ -195,12 +196,17 @@ def gate(
     *,
     subject: ApprovalSubject = ApprovalSubject.STEP,
 ) -> GateResult:
-    """Evaluate the gate for what `asker` asks for; it counts nobody's own approval."""
+    """Evaluate the gate for what `asker` asks for; it counts nobody's own approval.
+
+    A change of the plan takes what each phase asks for: the approvers of one can't waive those of another.
+    """
     planner = _planner(session, rollout)
     excluded = [planner] if planner else []
     if asker:
         excluded.append(_in_step(session, rollout, asker, now))
-    return approvals_gate(wanted, given(session, rollout, subject), excluded=excluded)
+    found = given(session, rollout, subject)
+    gates = [approvals_gate(each, found, excluded=excluded) for each in _asked(rollout, subject, wanted)]
+    return next((each for each in gates if each.status is not GateStatus.OPEN), gates[0])
 
 
 def gate_of_plan(session: Session, rollout: Rollout, change: ChangeContext) -> GateResult | None:
@@ -214,7 +220,11 @@ def objections(session: Session, rollout: Rollout, after: Rollout, change: Chang
     wanted = needed(rollout, ApprovalSubject.PLAN)
     if wanted is None:
         return []
-    fewer = _weaker(rollout, after.plan, wanted), opened_with_fewer(rollout, after), given_up(rollout.plan, after.plan)
+    fewer = (
+        weaker_phases(rollout.plan, after.plan, wanted),
+        opened_with_fewer(rollout, after),
+        given_up(rollout.plan, after.plan),
+    )
     weaker = dict.fromkeys(chain(*fewer))
     if not weaker:
         return []
@@ -228,22 +238,10 @@ def objections(session: Session, rollout: Rollout, after: Rollout, change: Chang
     return [Reason("APPROVAL_REQUIRED", f"{sentence} {found.reason}")]
 
 
-def _weaker(rollout: Rollout, plan: Plan, strongest: Approvals) -> Iterator[str]:
-    """Name each phase of the new plan that opens something with fewer approvals than the old plan would take."""
-    known = {_audience(phase): phase.gates.approvals for phase in rollout.plan.phases}
-    for phase in plan.phases:
-        needed = known.get(_audience(phase), strongest)
-        if needed is not None and is_weaker(phase.gates.approvals, needed):
-            yield phase.name
-
-
-def _audience(phase: Phase) -> tuple[object, ...]:
-    return phase.name, phase.audience, phase.steps, phase.environments, phase.constraints
-
-
-def _strongest(phases: tuple[Phase, ...]) -> Approvals | None:
-    found = [phase.gates.approvals for phase in phases if phase.gates.approvals]
-    return max(found, key=lambda each: (each.quorum, -len(each.roles)), default=None)
+def _asked(rollout: Rollout, subject: ApprovalSubject, wanted: Approvals) -> tuple[Approvals, ...]:
+    if subject is ApprovalSubject.STEP:
+        return (wanted,)
+    return tuple(dict.fromkeys([wanted, *(each.gates.approvals or wanted for each in rollout.plan.phases)]))
 
 
 def _planner(session: Session, rollout: Rollout) -> Principal | None:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import Rollout, RolloutState
+from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.core.rollbacks import cool_down_ends
 from control_plane.core.transitions import (
     LOSES_USERS,
@@ -54,12 +54,20 @@ def archive(
     elif before.state is RolloutState.COMPLETE and not confirm_losing:
         sentence = f"Everybody whom the plan of {flag} reaches has it, and would lose it. Confirm that you want that."
         reasons.append(Reason(LOSES_USERS, sentence))
+    elif not confirm_losing and (places := _still_on(before)):
+        sentence = f"{flag} is still on in {' and '.join(places)}, which would lose it. Confirm that you want that."
+        reasons.append(Reason(LOSES_USERS, sentence))
     if not confirm_losing and (exposing := [each for each in others if not each.latched]):
         names = ", ".join(rollout_title(each.flag) for each in exposing)
         reasons.append(Reason(LOSES_USERS, f"{names} would end with it. Confirm that you want that."))
     if reasons:
         return Refusal(Action.ARCHIVE, tuple(reasons))
     return _apply_each(session, Action.ARCHIVE, [before, *others], _archived, change)
+
+
+def _still_on(rollout: Rollout) -> list[str]:
+    """Return the environments that a rollback in production alone has spared."""
+    return [each for each in PRE_PRODUCTION if rollout.latched and not exposure(rollout, each).empty]
 
 
 def _archived(rollout: Rollout, change: ChangeContext) -> Rollout:

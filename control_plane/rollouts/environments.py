@@ -96,6 +96,7 @@ def give_back(
     reasons = [*stale(before, expected_version), *needs_reason(change.reason), *_return_reasons(before, whole)]
     if gained or any(given_up(before.plan, whole.plan)):
         reasons += _approval_reasons(session, before, change)
+    reasons += _cool_down_reasons(before, change)
     if loss and not confirm_losing:
         reasons.append(replace(loss, cause=f"Without {rollout_title(name)}, {whole.flag} decides and").reason)
     if gained:
@@ -173,13 +174,17 @@ def _return_reasons(before: Rollout, whole: Rollout) -> Iterator[Reason]:
         yield Reason("ARCHIVED", f"{whole.flag} is archived with all its environments; delete it as a whole.")
 
 
+def _cool_down_reasons(before: Rollout, change: ChangeContext) -> Iterator[Reason]:
+    """Refuse a return of what was rolled back of late, even if nobody gains by it now: an advance would follow it."""
+    if before.latched and change.now < (ends := cool_down_ends(before)):
+        sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
+        yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
+
+
 def _gain_reasons(
     session: Session, returned: tuple[Rollout, Rollout], gained: list[str], change: ChangeContext, *, confirmed: bool
 ) -> Iterator[Reason]:
     before, whole = returned
-    if before.latched and change.now < (ends := cool_down_ends(before)):
-        sentence = f"{rollout_title(before.flag)} is rolled back, and its cool-down lasts until"
-        yield Reason("COOL_DOWN", f"{sentence} {ends:%Y-%m-%d %H:%M} UTC.")
     yield from closed_reasons(_return_gates(session, before, whole, change.now))
     if not confirmed:
         sentence = f"Without {rollout_title(before.flag)}, users gain the flag: {' '.join(gained)}"

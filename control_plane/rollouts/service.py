@@ -50,6 +50,7 @@ __all__ = [
     "register_gate",
     "register_plan_check",
     "resume",
+    "reuse_reasons",
     "roll_back",
     "step_back",
     "summary",
@@ -112,9 +113,7 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
     if (existing := store.load(session, flag)) is not None:
         mistakes.append(_exists(existing))
     else:
-        mistakes += cooling_down(session, [flag], change.now).values()
-    if not mistakes and was_rolled_back(session, flag):  # by another name it would be a new attempt
-        mistakes += transitions.closed_reasons(rearm_gates(session, rollout, change.now))
+        mistakes += reuse_reasons(session, rollout, change.now)
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
     if is_of_one and not environments.renew_whole(session, flag):
@@ -123,6 +122,14 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
     store.add_plan_version(session, rollout, change)
     publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
     return Transition(Action.PLAN, rollout, rollout, change.reason)
+
+
+def reuse_reasons(session: Session, made: Rollout, now: datetime) -> list[Reason]:
+    """Return what speaks against a plan under a name that was rolled back and deleted: it is a new attempt."""
+    if not was_rolled_back(session, made.flag):
+        return []
+    cooling = cooling_down(session, [made.flag], now).values()
+    return [*cooling, *transitions.closed_reasons(rearm_gates(session, made, now))]
 
 
 def plan_objections(session: Session, flag: str, plan: Plan) -> list[Reason]:

@@ -9,7 +9,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Plan
 from control_plane.core.transitions import Action, Decision, Reason, Refusal
-from control_plane.plans import administration, form
+from control_plane.plans import administration, document, form
 from control_plane.plans.document import InvalidPlan
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
@@ -63,7 +63,10 @@ def _restored(flag: str, number: int) -> ResponseReturnValue:
     with transaction() as session:
         version = request.form.get("version", 0, type=int)
         decision = administration.restore(session, flag, number, _change(), expected_version=version)
+        wanted = administration.version(session, flag, number).plan
     _flash(decision, gettext("Version %(number)s is the plan again.", number=number))
+    if isinstance(decision, Refusal):  # saved from the editor, where users who lose the flag by it can be confirmed
+        return _preview(flag, document.to_yaml(wanted), version), 409
     return redirect(url_for("pages.plan", flag=flag), 303)
 
 

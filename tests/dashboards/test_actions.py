@@ -68,6 +68,20 @@ def test_what_is_still_on_in_development_and_staging_can_be_taken_from_there_too
     assert isinstance(decision, Transition)
 
 
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (0, "Until the next advance legacy serves everybody in production."),
+        (1, "It serves v2 at once to the beta allowlist."),
+        (3, "It serves v2 at once to 10 % of everyone."),
+    ],
+)
+def test_a_new_attempt_says_whom_its_first_step_lets_in(first: int, said: str) -> None:
+    rolled_back = replace(STATES[-1], plan=replace(ROLLOUT.plan, phases=ROLLOUT.plan.phases[first:]), position=LOWEST)
+    consequence = actions.action(rolled_back, "rearm").consequence.replace("\u202f", " ")
+    assert consequence == f"A new attempt begins at the lowest step. {said}"
+
+
 @pytest.mark.parametrize("verb", ["advance", "hold", "resume", "step-back", "rollback", "rearm"])
 def test_every_action_says_what_it_will_do(verb: str) -> None:
     offer = actions.action(ROLLOUT, verb)

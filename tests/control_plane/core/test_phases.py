@@ -104,10 +104,13 @@ def _with(**changes: Any) -> Plan:
     return replace(plan, phases=(*plan.phases[:2], replace(plan.phases[2], **changes)))
 
 
-def _opening(environments: int) -> Plan:
+def _opening_named(*named: str) -> Plan:
     plan = default_plan(START)
-    named = tuple(f"ring-{number}" for number in range(environments))
     return replace(plan, phases=(replace(plan.phases[0], environments=named), *plan.phases[1:]))
+
+
+def _opening(environments: int) -> Plan:
+    return _opening_named(*(f"ring-{number}" for number in range(environments)))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +131,9 @@ def _opening(environments: int) -> Plan:
         (replace(default_plan(START), contacts=(" ",)), "A contact has 1 to 100 characters"),
         (replace(default_plan(START), contacts=("a\nb",)), "A contact has 1 to 100 characters"),
         (_with(steps=tuple(range(1, 101)) * 5), "A plan has at most 500 steps."),
+        (_opening_named("staging", "staging"), "environments are named once each."),
+        (_opening_named("Production"), "people would take an environment of that name for production."),
+        (_opening_named("qa "), "an environment has a name of 1 to 100 characters."),
         (_opening(51), "A plan is about at most 50 environments."),
         (replace(default_plan(START), owner="Ana\nBcc: all"), "owner is one line."),
         (_with(title="New\u2028signups"), "Phase 'new-signups': a title is one line."),

@@ -21,6 +21,8 @@ from tests.control_plane.rollouts.rings import FLAG, STAGING, codes, do, find, h
 
 pytestmark = pytest.mark.usefixtures("ringed")
 
+CANARY = phase("environments", 100, named=("canary",))
+
 
 def test_given_back_it_takes_the_flag_from_nobody_unconfirmed(now: datetime, change: ChangeContext) -> None:
     without = Plan((phase("environments", 100, named=("development",)), phase("everyone", 100)), now)
@@ -123,7 +125,7 @@ def test_what_keeps_a_new_attempt_waiting_is_not_escaped_by_deletion(
         do(archive.archive, FLAG, change, expected_version=find(FLAG).version)
         do(archive.delete, FLAG, change, expected_version=find(FLAG).version)
     else:
-        do(archive.delete, STAGING, change, expected_version=find(STAGING).version)
+        do(archive.delete, STAGING, later, expected_version=find(STAGING).version)
         status = GateStatus.OPEN
         do(rollouts.rearm, FLAG, later, expected_version=find(FLAG).version)
         status = GateStatus.CLOSED
@@ -143,3 +145,35 @@ def test_a_return_from_a_rollback_waits_until_nothing_fires(app: Flask, now: dat
     assert codes(do(archive.delete, STAGING, later, **returned)) == {"GATE_CLOSED"}
     status = GateStatus.OPEN
     assert isinstance(do(archive.delete, STAGING, later, **returned), Transition)
+
+
+def test_an_archived_flag_is_not_taken_from_where_it_is_still_on_unconfirmed(
+    now: datetime, change: ChangeContext
+) -> None:
+    do(rollouts.roll_back, FLAG, change)
+    assert codes(do(archive.archive, FLAG, change, expected_version=find(FLAG).version)) == {"STEP_LOSES_USERS"}
+    assert has("development", now)
+    archived = do(archive.archive, FLAG, change, expected_version=find(FLAG).version, confirm_losing=True)
+    assert isinstance(archived, Transition)
+
+
+def test_a_preview_of_a_name_that_cools_down_says_so(now: datetime, change: ChangeContext) -> None:
+    do(rollouts.roll_back, FLAG, change, in_all=True)
+    do(archive.archive, FLAG, change, expected_version=find(FLAG).version)
+    do(archive.delete, FLAG, change, expected_version=find(FLAG).version)
+    plan = plan_of("production", now, 100)
+    with read_only() as session:
+        assert [each.code for each in administration.refusals(session, FLAG, plan, change)] == ["COOL_DOWN"]
+    assert codes(do(rollouts.plan, FLAG, plan, change)) == {"COOL_DOWN"}
+
+
+def test_a_return_that_lets_nobody_in_yet_is_no_way_around_a_cool_down(now: datetime, change: ChangeContext) -> None:
+    """An advance of the flag's own would follow it, at once."""
+    rings = (phase("environments", 100, named=("development",)), replace(CANARY, name="canary"))
+    plan = Plan((*rings, phase("everyone", 100)), now)
+    do(administration.edit, FLAG, plan, change, expected_version=1, confirm_losing=True)
+    do(rollouts.advance, FLAG, change, expected_version=find(FLAG).version)
+    made("SEARCH@canary", now, change, 100)
+    do(rollouts.roll_back, "SEARCH@canary", change)
+    do(rollouts.step_back, FLAG, change, expected_version=find(FLAG).version)
+    assert codes(do(archive.delete, "SEARCH@canary", change, expected_version=2)) == {"COOL_DOWN"}

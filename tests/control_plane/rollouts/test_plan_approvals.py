@@ -162,3 +162,45 @@ def test_whoever_has_another_role_by_now_approves_anew(session: Session, now: da
         assert [each.role for each in given] == [role]
     entries = [entry for entry in audit.latest(session) if entry.action == "rollout.approve"]
     assert len(entries) == 2, "nobody approves twice in one role"
+
+
+@pytest.mark.parametrize(
+    ("of_beta", "voters"),
+    [
+        (TWO, {"ann": ApproverRole.APPROVER, "ben": ApproverRole.APPROVER}),
+        (Approvals(1, (ApproverRole.OPERATOR,)), {"olga": ApproverRole.OPERATOR}),
+    ],
+)
+def test_the_approvers_of_one_phase_waive_nobody_elses_approval(
+    session: Session, now: datetime, of_beta: Approvals, voters: dict[str, ApproverRole]
+) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    asking = replace(BETA, gates=PhaseGates(approvals=of_beta))
+    owners = replace(ALL, gates=PhaseGates(approvals=Approvals(1, (ApproverRole.OWNER,))))
+    rollouts.plan(session, "OTHER", Plan((asking, owners), now), change)
+
+    def approve(who: str, role: ApproverRole) -> None:
+        found = rollouts.find(session, "OTHER")
+        said = ChangeContext(now, who, "Fewer will do.")
+        approvals.approve(session, found, said, role=role, expected_version=found.version, subject=ApprovalSubject.PLAN)
+
+    for who, role in voters.items():
+        approve(who, role)
+    without = Plan((asking, ALL), now)
+    refused = administration.edit(session, "OTHER", without, change, expected_version=1)
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
+    approve("oscar", ApproverRole.OWNER)
+    assert isinstance(administration.edit(session, "OTHER", without, change, expected_version=1), Transition)
+
+
+def test_an_edit_of_another_version_is_refused_before_anything_is_proved(
+    session: Session, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proofs about a large plan take a while, in which nobody else can write to SQLite."""
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((BETA, ALL), now), change)
+    monkeypatch.delattr(administration, "propose")
+    refused = administration.edit(session, "OTHER", Plan((ALL,), now), change, expected_version=7)
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["VERSION_CONFLICT"]

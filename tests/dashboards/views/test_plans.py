@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -9,11 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
-from control_plane.core.phases import FLAG, Rollout
-from control_plane.plans import document
+from control_plane.change_context import ChangeContext
+from control_plane.core.phases import FLAG, Phase, Plan, Rollout
+from control_plane.plans import administration, document
 from control_plane.plans.yaml_text import CHARACTERS_MAX
 from control_plane.platform.auth import audit
-from tests.dashboards.browsing import page_text, read_session
+from tests.dashboards.browsing import page_text, read_session, write_session
 
 SignIn = Callable[[str], FlaskClient]
 PAGE = f"/rollouts/{FLAG}/plan"
@@ -119,6 +122,32 @@ def test_a_plan_is_edited_with_a_reason_and_an_earlier_one_restored(
         assert rollouts.find(session, FLAG).plan == planned.plan
         changes = [(entry.actor, entry.action) for entry in audit.latest(session, subject=f"rollout:{FLAG}")]
     assert changes[:2] == [("alice", "rollout.edit_plan")] * 2
+
+
+def test_an_earlier_plan_that_takes_the_flag_from_users_is_restored_once_that_is_confirmed(
+    app: Flask, sign_in: SignIn
+) -> None:
+    alice, now = sign_in("alice"), datetime.now(UTC)
+    half = Plan((Phase("everyone", "Everyone", "everyone", (10, 50), timedelta(0)),), now)
+    with app.app_context(), write_session(app) as session:
+        rollouts.ADVANCE_GATES.set(app, {})
+        change = ChangeContext(now, "paula", "Half first.")
+        rollouts.plan(session, "SEARCH", half, change)
+        whole = replace(half, phases=(replace(half.phases[0], steps=(10, 50, 100)),))
+        administration.edit(session, "SEARCH", whole, change, expected_version=1)
+        for version in (2, 3):
+            rollouts.advance(session, "SEARCH", change, expected_version=version)
+    page = "/rollouts/SEARCH/plan"
+    form = {"version": "4", "reason": "Half is enough."}
+    refused = alice.post(f"{page}/versions/1", data=form, headers=HEADERS)
+    assert refused.status_code == 409
+    assert "takes the flag from 0 known users in production" in page_text(refused.text)
+    assert 'name="confirm" value="yes"' in refused.text
+    kept = text_of(refused.text)
+    saved = alice.post(page, data={**form, "text": kept, "confirm": "yes", "do": "save"}, headers=HEADERS)
+    assert saved.status_code == 303
+    with read_session(app) as session:
+        assert rollouts.find(session, "SEARCH").plan == half
 
 
 def test_somebody_who_was_faster_is_said(sign_in: SignIn, planned: Rollout) -> None:
