@@ -161,25 +161,28 @@ class Counters:
         since = now - timedelta(seconds=max([*short, *hours], default=0.0))
         firsts = {_first_slice(rule, now): _is_long(rule) for rule in rules}
         # Whatever is counted raises a total. So where none has risen, and no window begins later, all is as it was.
-        asked = _Question(tuple(rules), int(since.timestamp()) // 60, firsts, signals.totals(session))
+        question = _Question(tuple(rules), int(since.timestamp()) // 60, firsts, signals.totals(session))
         known = LAST_ANSWER.get()
-        if known is not None and known[0] == asked:
+        if known is not None and known[0] == question:
             return replace(known[1])
-        found = cls._read(session, asked, since, now)
-        LAST_ANSWER.set(current_app, (asked, found))
+        found = cls._read(session, question, since, now)
+        LAST_ANSWER.set(current_app, (question, found))
         return found
 
     @classmethod
-    def _read(cls, session: Session, asked: "_Question", since: datetime, now: datetime) -> "Counters":
-        short = [first for first, is_long in asked.firsts.items() if not is_long]
+    def _read(cls, session: Session, question: "_Question", since: datetime, now: datetime) -> "Counters":
+        short = [first for first, is_long in question.firsts.items() if not is_long]
         slices = {each for first in short for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
-        window = CounterWindow.over(asked.totals.items())
+        window = CounterWindow.over(question.totals.items())
         return cls(
             window,
             signals.minutes(session, since),
             signal_points.slices(session, slices),
-            _LongWindows.read(session, asked.rules, asked.minutes_from, now),
-            {key: MigrationCounts.of(rule, window) for key, rule in {_key(rule): rule for rule in asked.rules}.items()},
+            _LongWindows.read(session, question.rules, question.minutes_from, now),
+            {
+                key: MigrationCounts.of(rule, window)
+                for key, rule in {_key(rule): rule for rule in question.rules}.items()
+            },
         )
 
     def by_cohort(self, session: Session, rule: Rule) -> Mapping[Cohort, CohortCounts]:
@@ -262,7 +265,7 @@ class _Question:
 
 
 LAST_ANSWER = AppState[tuple[_Question, Counters] | None]("last_counters", lambda: None)
-"""Of an idle service the same counters are asked for again and again."""
+"""Of an idle service the same counters are wanted again and again."""
 
 
 def _key(rule: Rule) -> tuple[str, Per]:

@@ -79,7 +79,7 @@ def check_approver(
     required = needed(rollout, subject)
     if required is None:
         raise _unneeded(rollout, subject)
-    roles = dict.fromkeys(each for wanted in _asked(rollout, subject, required) for each in wanted.roles)
+    roles = dict.fromkeys(each for wanted in _every_approval(rollout, subject, required) for each in wanted.roles)
     if role not in roles:
         detail = f"This is approved by the role {' or '.join(roles)}, and {actor} is {role}."
         raise Problem(403, "ROLE_REQUIRED", detail)
@@ -205,7 +205,7 @@ def gate(
     if asker:
         excluded.append(_in_step(session, rollout, asker, now))
     found = given(session, rollout, subject)
-    gates = [approvals_gate(each, found, excluded=excluded) for each in _asked(rollout, subject, wanted)]
+    gates = [approvals_gate(each, found, excluded=excluded) for each in _every_approval(rollout, subject, wanted)]
     return next((each for each in gates if each.status is not GateStatus.OPEN), gates[0])
 
 
@@ -238,7 +238,7 @@ def objections(session: Session, rollout: Rollout, after: Rollout, change: Chang
     return [Reason("APPROVAL_REQUIRED", f"{sentence} {found.reason}")]
 
 
-def _asked(rollout: Rollout, subject: ApprovalSubject, wanted: Approvals) -> tuple[Approvals, ...]:
+def _every_approval(rollout: Rollout, subject: ApprovalSubject, wanted: Approvals) -> tuple[Approvals, ...]:
     if subject is ApprovalSubject.STEP:
         return (wanted,)
     return tuple(dict.fromkeys([wanted, *(each.gates.approvals or wanted for each in rollout.plan.phases)]))

@@ -122,7 +122,7 @@ def test_none_begins_beside_a_flag_that_is_archived_at_that_moment(
     do(rollouts.roll_back, FLAG, change)
     answer = during(
         app,
-        lambda session: archive.archive(session, FLAG, change, expected_version=2),
+        lambda session: archive.archive(session, FLAG, change, expected_version=2, confirm_losing=True),
         lambda: do(rollouts.plan, STAGING, plan_of("staging", now, 100), change, confirm_losing=True),
     )
     assert codes(answer) == {"ROLLOUT_ARCHIVED"}
