@@ -163,11 +163,13 @@ def advance(
     """
     # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
     # meanwhile.
-    if environment_of(flag):  # whoever holds or rolls back the whole flag at this moment is waited for, or waits
-        store.lock(session, flag_of(flag))
     rollout = find(session, flag)
     results = gates(session, rollout, change.now, asker=change.actor)
     loss = losses.loss_by_advance(session, rollout, change.now)
+    if environment_of(flag):
+        # Whoever holds or rolls back the whole flag at this moment is waited for, or waits: not for gates and counting.
+        store.lock(session, flag_of(flag))
+        results += environments.hold_gates(session, rollout)
     unconfirmed = None if confirm_losing else loss
     decision = transitions.decide_advance(
         rollout, results, now=change.now, expected_version=expected_version, approval=approval, unconfirmed=unconfirmed

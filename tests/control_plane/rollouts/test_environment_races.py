@@ -13,7 +13,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.db.database import transaction
-from control_plane.rollouts import archive, store
+from control_plane.rollouts import archive, losses, store
 from tests.control_plane.rollouts.rings import FLAG, STAGING, codes, do, find, has, made, plan_of
 from tests.races import WAITS
 
@@ -126,3 +126,24 @@ def test_none_begins_beside_a_flag_that_is_archived_at_that_moment(
         lambda: do(rollouts.plan, STAGING, plan_of("staging", now, 100), change, confirm_losing=True),
     )
     assert codes(answer) == {"ROLLOUT_ARCHIVED"}
+
+
+@pytest.mark.database("postgresql")
+def test_a_rollback_waits_for_no_gate_and_no_count_of_an_environments_advance(
+    app: Flask, now: datetime, change: ChangeContext
+) -> None:
+    """Who would lose the flag is counted in the directory, which takes seconds where that is large."""
+    made(CANARY, now, change, 40, 100)
+
+    def roll_back() -> None:
+        with app.app_context():
+            do(rollouts.roll_back, FLAG, change)
+
+    def count(*_: object) -> None:
+        other = threading.Thread(target=roll_back)
+        other.start()
+        other.join()
+
+    losses.LOSS_QUERY.set(app, count)
+    assert codes(do(rollouts.advance, CANARY, change, expected_version=1)) == {"VERSION_CONFLICT"}
+    assert find(CANARY).latched
