@@ -11,6 +11,7 @@ CHARACTERS_MAX = 200_000
 DEPTH_MAX = 20
 EVENTS_MAX = 50_000
 """A value is one, a list or an object two: what is short and has more takes seconds to read."""
+BREAKS = "\x85\u2028\u2029"
 DIGITS_MAX = 4000
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
@@ -43,6 +44,15 @@ for tag, pattern, first in (
 ):
     for reader_or_writer in (_Loader, _Dumper):
         reader_or_writer.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Between single quotes the next line would be a space, and other breaks would be folded with it.
+    broken = any(each in text for each in BREAKS)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if broken else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _integer(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

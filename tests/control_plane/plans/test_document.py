@@ -37,7 +37,9 @@ phases:
     steps: [5, 100]
     soak: P1D
 """
-TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=30)
+LINE = st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs"))
+TEXTS = st.text(LINE, max_size=30)
+PARAGRAPHS = st.text(LINE | st.sampled_from("\n\t\x85\u2028\u2029"), max_size=30)
 FIRST, LAST = (datetime.fromisoformat(f"{year}-01-01") for year in (2026, 2030))
 LOCAL = st.datetimes(FIRST, LAST).map(lambda each: each.replace(second=0, microsecond=0))
 
@@ -80,7 +82,7 @@ def plans(draw: st.DrawFn) -> Plan:
     tags = tuple(draw(st.sets(TEXTS.filter(lambda tag: tag.strip() and tag.isprintable()), max_size=3)))
     made = replace(made, phases=phases, tags=tags, notify=draw(st.sampled_from(((), ("payments", "on-call")))))
     made = replace(made, contacts=draw(st.sampled_from(((), ("Support: Ana, Luis", "On call")))))
-    return replace(made, description=draw(TEXTS), owner=draw(TEXTS), type=draw(st.sampled_from(FlagType)))
+    return replace(made, description=draw(PARAGRAPHS), owner=draw(TEXTS), type=draw(st.sampled_from(FlagType)))
 
 
 @settings(max_examples=40)
