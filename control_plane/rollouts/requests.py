@@ -1,8 +1,16 @@
 """The bodies of the routes of rollouts."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from control_plane.rollouts.approvals import ApprovalSubject
+
+REASON_CHARACTERS = 2000
+
+
+def _cut(reason: object) -> object:
+    return reason[:REASON_CHARACTERS] if isinstance(reason, str) else reason
 
 
 class Request(BaseModel):
@@ -10,7 +18,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: str = Field(default="", max_length=2000)
+    reason: str = Field(default="", max_length=REASON_CHARACTERS)
     expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
 
 
@@ -25,7 +33,7 @@ class WithdrawApprovalRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: str = Field(default="", max_length=2000)
+    reason: str = Field(default="", max_length=REASON_CHARACTERS)
     of: ApprovalSubject = Field(default=ApprovalSubject.STEP, strict=False)
 
 
@@ -36,8 +44,9 @@ class AdvanceRequest(Request):
 
 
 class RollbackRequest(Request):
-    """The body of a rollback."""
+    """The body of a rollback. A reason that is too long is cut: nobody measures it before they switch off."""
 
+    reason: Annotated[str, BeforeValidator(_cut)] = ""
     everywhere: bool = False
 
 

@@ -90,6 +90,12 @@ def test_a_refusal_lists_its_reasons(sign_in: SignIn) -> None:
     assert (no_reason.status_code, no_reason.get_json()["code"]) == (422, "REASON_REQUIRED")
 
 
+def test_a_rollback_waits_for_no_shorter_reason(sign_in: SignIn) -> None:
+    answer = post(sign_in("olga"), "rollback", {"reason": "Why. " * 1_000})
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "rolled_back")
+    assert len(answer.get_json()["state_reason"]) == 2_000
+
+
 def test_a_rollback_may_be_repeated(sign_in: SignIn) -> None:
     olga = sign_in("olga")
     answers = [post(olga, "rollback", {"reason": "Double charges."}) for _ in range(2)]
