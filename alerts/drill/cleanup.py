@@ -77,4 +77,5 @@ def _close(session: Session, attempt: int, *, now: datetime, actor: str, reason:
         rollouts.roll_back(session, FLAG, ChangeContext(now, actor, reason), attempt=attempt)
         rollout = rollouts.find(session, FLAG)
     if rollout is not None and rollout.attempt == attempt and not rollout.archived:
-        archive.archive(session, FLAG, ChangeContext(now, actor, OVER), expected_version=rollout.version)
+        change = ChangeContext(now, actor, OVER)
+        archive.archive(session, FLAG, change, expected_version=rollout.version, confirm_losing=True)

@@ -279,7 +279,7 @@ def test_a_deleted_flag_leaves_no_signature_to_a_later_one_of_its_name(sign_in: 
     with transaction() as session:
         plan = rollouts.find(session, FLAG).plan
         rollouts.roll_back(session, FLAG, change)
-        archive.archive(session, FLAG, change, expected_version=3)
+        archive.archive(session, FLAG, change, expected_version=3, confirm_losing=True)
         archive.delete(session, FLAG, change, expected_version=4)
         # The cool-down of the rollback goes on for the name.
         rollouts.plan(session, FLAG, plan, replace(change, now=change.now + timedelta(days=30)))
