@@ -67,7 +67,7 @@ class RolloutEndings(RolloutInvariants):
         """Roll back, archive, delete, and plan again as soon as that is let: a new attempt in all but name."""
         if seldom != 1:
             return
-        self._act(who, "roll_back")
+        self.person_rolls_back_everywhere(who=who, seldom=1)
         self._act(who, "archive")
         for name in sorted(approving):
             self._approve(name, ApprovalSubject.PLAN)
