@@ -161,8 +161,7 @@ def advance(
     8. `platform/runtime/change_feed.py`: the announcement; `alerts/notifications/outbox.py`: the notification
     9. after the commit, in every process: `flags/client_features/refresher.py` makes the new feature set
     """
-    # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
-    # meanwhile.
+    # The gates may take a while; the compare-and-set in `apply` notices a change meanwhile.
     rollout = find(session, flag)
     results = gates(session, rollout, change.now, asker=change.actor)
     loss = losses.loss_by_advance(session, rollout, change.now)

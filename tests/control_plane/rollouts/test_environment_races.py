@@ -132,7 +132,7 @@ def test_none_begins_beside_a_flag_that_is_archived_at_that_moment(
 def test_a_rollback_waits_for_no_gate_and_no_count_of_an_environments_advance(
     app: Flask, now: datetime, change: ChangeContext
 ) -> None:
-    """Who would lose the flag is counted in the directory, which takes seconds where that is large."""
+    """Counting those who would lose the flag takes seconds where the directory is large."""
     made(CANARY, now, change, 40, 100)
 
     def roll_back() -> None:
