@@ -184,5 +184,7 @@ def test_of_several_that_upgrade_at_once_none_fails(bought: Consumer) -> None:
     with ThreadPoolExecutor(3) as processes:
         ended = [each.result() for each in [processes.submit(upgrade) for _ in range(3)]]
     assert BEFORE in ended, "whoever comes while another one prepares begins with what that one has made"
+    with bought.app.app_context():
+        assert migrations.upgrade() == migrations.head(), "nothing is left to do"
     bought.take("ada", "k2", roast=1)
     assert_whole(bought.app)
