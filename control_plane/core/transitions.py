@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from control_plane.change_context import trimmed
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import (
     PRODUCTION,
@@ -228,4 +229,4 @@ def closed_reasons(gates: Iterable[GateResult]) -> list[Reason]:
 
 def needs_reason(reason: str) -> list[Reason]:
     """Return the refusal of a change without a reason."""
-    return [] if reason.strip() else [Reason("REASON_REQUIRED", "Say why: a reason is required.")]
+    return [] if trimmed(reason) else [Reason("REASON_REQUIRED", "Say why: a reason is required.")]

@@ -35,6 +35,7 @@ from control_plane.rollouts.requests import (
 from control_plane.rollouts.segments import segment_notices
 
 ENTRIES_MAX = 500
+FORM = "application/x-www-form-urlencoded"
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 
@@ -129,7 +130,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
 
     FLAG@ENVIRONMENT is rolled back alone, and with `everywhere` the whole flag.
     """
-    body = RollbackRequest.model_validate(request.get_json() if request.data else {})
+    body = RollbackRequest.model_validate(_rollback_fields())
     if body.everywhere and environment_of(flag):
         require_role_on("operator", flag_of(flag), [PRODUCTION])
     with transaction() as session:
@@ -259,6 +260,14 @@ def _approval(each: Approval, of: ApprovalSubject) -> dict[str, object]:
 
 def _body() -> Request:
     return Request.model_validate(request.get_json() if request.data else {})
+
+
+def _rollback_fields() -> object:
+    """Return the fields of a rollback, in JSON of any stated type or as a form: `curl -d` sends either as a form."""
+    if request.mimetype != FORM:
+        return request.get_json(force=True) if request.get_data() else {}
+    fields = request.get_json(force=True, silent=True)
+    return fields if isinstance(fields, dict) else request.form.to_dict()
 
 
 def _unknown(error: service.UnknownRolloutError) -> ResponseReturnValue:

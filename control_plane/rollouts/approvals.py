@@ -23,7 +23,7 @@ from control_plane.platform.auth import accounts, audit
 from control_plane.platform.auth.access_changes import access_givers
 from control_plane.platform.db.database import dialect_insert
 from control_plane.platform.identity_types import PRODUCTION, Role, role_on
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
@@ -62,8 +62,7 @@ def approve(
     if outdated := stale(rollout, expected_version):
         raise Problem(409, outdated[0].code, outdated[0].sentence)
     check_approver(session, rollout, change.actor, change.now, role=role, subject=subject)
-    if not change.reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(change.reason)
     if _add(session, rollout, change, role, subject):
         after = {"phase": rollout.phase.name, "percentage": rollout.percentage, "plan_version": rollout.plan_version}
         action = "rollout.approve" if subject is ApprovalSubject.STEP else "rollout.approve_plan"
@@ -91,8 +90,7 @@ def withdraw(
     session: Session, rollout: Rollout, change: ChangeContext, subject: ApprovalSubject = ApprovalSubject.STEP
 ) -> list[Approval]:
     """Take one's own approval back, as long as it holds; returns who approves it then. Raises Problem."""
-    if not change.reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(change.reason)
     row_type = ROWS[subject]
     own = (*_holding(rollout, row_type), row_type.actor == change.actor)
     if not session.scalars(delete(row_type).where(*own).returning(row_type.actor)).all():
@@ -282,7 +280,7 @@ def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str, s
         "entered_at": rollout.entered_at,
         "actor": change.actor,
         "role": role,
-        "reason": change.reason.strip(),
+        "reason": change.reason,
         "at": change.now,
     }
     insert = dialect_insert(session, row_type).values(row)

@@ -78,7 +78,7 @@ def _archived(rollout: Rollout, change: ChangeContext) -> Rollout:
         state=RolloutState.ROLLED_BACK,
         # The cool-down of a rollback counts on: archiving neither ends nor prolongs it.
         state_changed_at=rollout.state_changed_at if rollout.latched else change.now,
-        state_reason=f"Archived: {change.reason.strip()}",
+        state_reason=f"Archived: {change.reason}",
         archived_at=change.now,
         held_by_guard=False,
         latches_all=True,

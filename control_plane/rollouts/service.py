@@ -3,13 +3,13 @@
 Each runs in the caller's transaction, so use cases compose and nothing is half done.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.change_context import ChangeContext
+from control_plane.change_context import ChangeContext, Evidence
 from control_plane.core import rollbacks, transitions
 from control_plane.core.breaches import decide_breach
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
@@ -173,12 +173,19 @@ def advance(
     decision = transitions.decide_advance(
         rollout, results, now=change.now, expected_version=expected_version, approval=approval, unconfirmed=unconfirmed
     )
-    evidence = {gate.name: {"status": gate.status, "reason": gate.reason, **gate.evidence} for gate in results}
+    evidence: dict[str, object] = {
+        gate.name: {"status": gate.status, "reason": gate.reason, **gate.evidence} for gate in results
+    }
     if approval and any(gate.status is GateStatus.UNKNOWN for gate in results):
-        evidence["approved_by"] = {"actor": change.actor, "reason": approval}
+        evidence |= change.evidence or approved_by({change.actor: approval})
     if loss:
         evidence["confirmed_losing"] = {"actor": change.actor, **loss.documented}
     return apply(session, decision, replace(change, evidence=evidence))
+
+
+def approved_by(reasons: Mapping[str, str]) -> Evidence:
+    """Return the part of the evidence that names who let unknown gates pass, from the reason that each gave."""
+    return {"approved_by": [{"actor": actor, "reason": reason} for actor, reason in reasons.items()]}
 
 
 def step_back(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
@@ -220,7 +227,7 @@ def roll_back(
     others = environments.locked_for_rollback(session, flag, in_all=in_all)
     decision = rollbacks.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all)
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
-    if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
+    if isinstance(decision, Refusal) and rollout.latched and change.reason:
         record(session, Action.ROLL_BACK, rollout, rollout, change)
     result = apply(session, decision, change)
     if isinstance(result, Transition) or is_rolled_back(rollout, in_all=in_all):

@@ -239,8 +239,7 @@ def publish(
     after: Mapping[str, object] | None = None,
 ) -> None:
     """Record a change of the flag and let every process read it."""
-    stripped = replace(change, reason=change.reason.strip())
-    audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
+    audit.record(session, change, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
     change_feed.publish(session, FLAG, name, now=change.now)
     if after:
         refuse_planned(session, [name])
