@@ -34,7 +34,7 @@ from flags.client_features.prepared_payloads import PreparedPayloads
 from flags.snapshot import SNAPSHOTS, Snapshots
 
 CONFIRM_SECONDS = 0.5
-SAVE_TIME_SECONDS = 0.5
+REBUILD_SECONDS = 0.5
 SAVE_SECONDS = 1.0
 STALE_SECONDS = 10.0
 
@@ -109,7 +109,7 @@ class FeatureCacheRefresher:
         if self._behind:
             self.refresh()
 
-    def save_confirmation(self) -> None:
+    def rebuild_due(self) -> None:
         """Make again what time alone has changed; needs no database."""
         for environment in self.cache.environments():
             self._make_due(environment)
@@ -234,5 +234,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     change_feed.FEED.get(app).subscribe(lambda _revision: made.refresh())
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(CONFIRM_SECONDS, "confirm-flags", made.confirm)
-    schedule.run_on_all(SAVE_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.save_confirmation(), alone=True)
+    schedule.run_on_all(REBUILD_SECONDS, "rebuild-due-flags", lambda _now: made.rebuild_due(), alone=True)
     schedule.run_on_all(SAVE_SECONDS, "keep-flags", lambda _now: made.save_backup())

@@ -100,7 +100,7 @@ def test_the_guards_lease_ends_without_the_database(
     assert tag(serving) == watched
     give_up = datetime.now(UTC) + 3 * soon
     while enabled(serving) and datetime.now(UTC) < give_up:
-        serving.save_confirmation()
+        serving.rebuild_due()
     assert not enabled(serving)
     assert tag(serving) != watched, "streams are told, too"
 
