@@ -8,10 +8,10 @@ from flags.unleash.feature_payload import FeaturePayload, encode, join
 DELTAS_MAX = 100
 
 
-def tag(id_of_tag: int, contents: FeaturePayload) -> str:
+def tag(feature_set_id: int, contents: FeaturePayload) -> str:
     """Name a feature set by its id and by what is in it."""
     # The id alone is not enough: revisions are counted again after a restore, and an id comes back with other contents.
-    return f"{id_of_tag}.{contents.digest}"
+    return f"{feature_set_id}.{contents.digest}"
 
 
 def id_of_tag(text: str) -> int:
@@ -33,9 +33,9 @@ class DeltaLog:
 
     steps: tuple[Delta, ...]
 
-    def append(self, id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> "DeltaLog":
-        """Return the history with one more feature_set."""
-        step = Delta(tag(id_of_tag, after), tuple(diff(id_of_tag, before, after)))
+    def append(self, feature_set_id: int, before: FeaturePayload, after: FeaturePayload) -> "DeltaLog":
+        """Return the log with one more step."""
+        step = Delta(tag(feature_set_id, after), tuple(diff(feature_set_id, before, after)))
         return DeltaLog((*self.steps, step)[-DELTAS_MAX:])
 
     def since(self, feature_set_tag: str) -> list[bytes] | None:
@@ -47,24 +47,24 @@ class DeltaLog:
         return None
 
 
-def hydration(id_of_tag: int, contents: FeaturePayload) -> bytes:
+def hydration(feature_set_id: int, contents: FeaturePayload) -> bytes:
     """Return the event that replaces everything, as JSON."""
     features, segments = join(contents.features.values()), join(contents.segments.values())
-    return b'{"type":"hydration","eventId":%d,"features":%s,"segments":%s}' % (id_of_tag, features, segments)
+    return b'{"type":"hydration","eventId":%d,"features":%s,"segments":%s}' % (feature_set_id, features, segments)
 
 
-def diff(id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> Iterator[bytes]:
+def diff(feature_set_id: int, before: FeaturePayload, after: FeaturePayload) -> Iterator[bytes]:
     """Yield the events from one to the other. No feature comes before its segments, and none is left without them."""
     for key, segment in after.segments.items():
         # By identity: `FeaturePayload.of` keeps the object of whatever is equal to the one before.
         if segment is not before.segments.get(key):
-            yield b'{"type":"segment-updated","eventId":%d,"segment":%s}' % (id_of_tag, segment.encoded)
+            yield b'{"type":"segment-updated","eventId":%d,"segment":%s}' % (feature_set_id, segment.encoded)
     for name, feature in after.features.items():
         if feature is not before.features.get(name):
-            yield b'{"type":"feature-updated","eventId":%d,"feature":%s}' % (id_of_tag, feature.encoded)
+            yield b'{"type":"feature-updated","eventId":%d,"feature":%s}' % (feature_set_id, feature.encoded)
     for name, feature in before.features.items():
         if name not in after.features:
             gone = {"featureName": name, "project": feature.wire.get("project", "default")}
-            yield encode({"type": "feature-removed", "eventId": id_of_tag, **gone})
+            yield encode({"type": "feature-removed", "eventId": feature_set_id, **gone})
     for key in sorted(before.segments.keys() - after.segments.keys()):
-        yield encode({"type": "segment-removed", "eventId": id_of_tag, "segmentId": key})
+        yield encode({"type": "segment-removed", "eventId": feature_set_id, "segmentId": key})
