@@ -38,7 +38,7 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
 
     No gate is asked: nothing is served behind this flag. Raises NotGuardedError while another drill runs.
     """
-    if not cleanup.is_held_by(session, holder, now=now):
+    if not cleanup.acquire_lease(session, holder, now=now):
         raise NotGuardedError("Another drill is running; wait for its end.")
     if rollout_store.load(session, FLAG) is None:
         rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, actor, REASON))

@@ -24,15 +24,15 @@ LEADER = "leader"
 OVER = "The drill is over."
 
 
-def is_held_by(session: Session, holder: str, *, now: datetime) -> bool:
-    """Take or renew the drill's lease; False while another drill has it."""
+def acquire_lease(session: Session, holder: str, *, now: datetime) -> bool:
+    """Take or renew the drill's lease; return False while another drill has it."""
     return leases.acquire(session, LEASE, holder, now=now, ttl_seconds=LEASE_SECONDS) is not None
 
 
 def renew(holder: str, now: datetime) -> None:
-    """Say that the drill still runs."""
+    """Renew the drill's lease."""
     with transaction() as session:
-        is_held_by(session, holder, now=now)
+        acquire_lease(session, holder, now=now)
 
 
 def close(holder: str, attempt: int, *, now: datetime, actor: str) -> None:
@@ -46,7 +46,7 @@ def close_abandoned(now: datetime) -> None:
     """Close the flag of a drill that is not there any more."""
     with transaction() as session:
         rollout = rollout_store.load(session, FLAG)
-        if rollout is None or rollout.archived or not is_held_by(session, LEADER, now=now):
+        if rollout is None or rollout.archived or not acquire_lease(session, LEADER, now=now):
             return
         _close(session, rollout.attempt, now=now, actor=GUARD, reason="The drill that opened this flag is gone.")
         leases.release(session, LEASE, LEADER, now=now)
