@@ -130,7 +130,7 @@ def consume(
     first = load_if_ready(session, operation.user_id, key=operation.key, now=now)
     if first is None:
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
-    if earlier := _run_served(session, operation, first.known):
+    if earlier := _earlier_receipt(session, operation, first.known):
         return earlier
     # Before any lock on a book: a sync locks the billing account first, and two orders would wait in a circle.
     account = synced_account(session, first.account, now=now)
@@ -138,7 +138,7 @@ def consume(
     # From here on every other operation of this user waits. What was known of the key before may be out of date: a twin
     # of this request may have committed while we waited, so the key is looked at again under the locks.
     loaded, known = load_for_update(session, account, key=operation.key, now=now, known=first.known, view=view)
-    if earlier := _run_served(session, operation, known):
+    if earlier := _earlier_receipt(session, operation, known):
         return earlier
     if operation.member:
         loaded = within_limit(session, operation.member, loaded, operation.amounts)
@@ -204,7 +204,7 @@ def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: 
     return observation
 
 
-def _run_served(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
+def _earlier_receipt(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
     """Return the receipt that answers a known key again; None when the key is new or its last attempt was an error."""
     if known is None:
         return None
