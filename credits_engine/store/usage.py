@@ -89,12 +89,14 @@ def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> S
         Segment.PLAN: func.coalesce(USERS.c.plan, ""),
         Segment.COHORT: func.coalesce(written(USERS.c.signed_up_at, len("2027-03")), ""),
     }
-    is_operation = [whole[each].label(each.value) if each in by else literal("").label(each.value) for each in Segment]
+    segment_columns = [
+        whole[each].label(each.value) if each in by else literal("").label(each.value) for each in Segment
+    ]
     source: FromClause = journal
     if by & {Segment.PLAN, Segment.COHORT}:
         source = journal.outerjoin(USERS, USERS.c.user_id == journal.c.user_id)
     return (
-        select(*is_operation, *_sums(journal))
+        select(*segment_columns, *_sums(journal))
         .select_from(source)
         .where(journal.c.served_engine.is_not(None))
         .group_by(*(column for each, column in whole.items() if each in by))
@@ -174,10 +176,10 @@ def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: s
 
 @cache
 def _stored_days(by: frozenset[Segment], _kinds: int) -> Executable:
-    is_operation = [DAYS.c[each.value] if each in by else literal("").label(each.value) for each in Segment]
+    segment_columns = [DAYS.c[each.value] if each in by else literal("").label(each.value) for each in Segment]
     days = (
         select(
-            *is_operation,
+            *segment_columns,
             *(func.sum(DAYS.c[name]).label(name) for name in ANSWERS),
             *(summed(DAYS.c[name]).label(name) for name in BY_KIND),
         )
