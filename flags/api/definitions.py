@@ -51,7 +51,7 @@ def index() -> ResponseReturnValue:
         prefix=request.args.get("namePrefix", ""),
         tag=request.args.get("tag", ""),
         text=request.args.get("q", ""),
-        stale=_state_text("stale") if "stale" in request.args else None,
+        stale=_bool_parameter("stale") if "stale" in request.args else None,
     )
     limit, cursor = paging.page_limit(), paging.page_cursor()
     with read_only() as session:
@@ -127,9 +127,9 @@ def import_view(environment: str) -> ResponseReturnValue:
             raw,
             ChangeContext(clock.now(), actor(), request.args.get("reason", "")),
             ImportOptions(
-                replace=_state_text("replace"),
-                all_or_nothing=_state_text("allOrNothing"),
-                confirm_moving=_state_text("confirmMoving"),
+                replace=_bool_parameter("replace"),
+                all_or_nothing=_bool_parameter("allOrNothing"),
+                confirm_moving=_bool_parameter("confirmMoving"),
             ),
         )
         _check_tags(session, before=tags)
@@ -171,7 +171,7 @@ def _check_tags(session: Session, before: Mapping[str, tuple[store.Tag, ...]]) -
             require_role_on("owner", name, store.definitions_of(session, name))
 
 
-def _state_text(name: str) -> bool:
+def _bool_parameter(name: str) -> bool:
     match request.args.get(name, "false"):
         case "true":
             return True
