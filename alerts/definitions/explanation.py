@@ -82,7 +82,7 @@ def _needed(rule: Rule, budget: ErrorBudget) -> Iterator[str]:
     yield "How many users with an error does it take?" if rule.by_account else "How many errors does it take?"
     yield f"  {'of':>6} {'to hold':>8} {'to roll back':>13}"
     for needed in errors_needed(rule, budget):
-        yield f"  {needed.total:>6,} {_percent_text(needed.hold):>8} {_percent_text(needed.rollback):>13}"
+        yield f"  {needed.total:>6,} {_count_text(needed.hold):>8} {_count_text(needed.rollback):>13}"
 
 
 def _budget(rule: Rule) -> str:
@@ -91,7 +91,7 @@ def _budget(rule: Rule) -> str:
     return f"A step may cost {rule.budget:,} credits; a look that finds more is bad."
 
 
-def _percent_text(number: int | None) -> str:
+def _count_text(number: int | None) -> str:
     return "never" if number is None else f"{number:,}"
 
 

@@ -72,7 +72,7 @@ def show_command(*, name: str, as_json: bool) -> None:
             document = serializers.account(session, account)
         else:
             raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user whom one is about.")
-    echo_result(document, _age_text(document), as_json=as_json)
+    echo_result(document, _document_text(document), as_json=as_json)
 
 
 @billing_group.command("replay")
@@ -214,8 +214,8 @@ def _line(event: serializers.Document) -> str:
     return f"  {'  '.join(columns)}"
 
 
-def _age_text(document: serializers.Document) -> str:
-    """Names and values, one to a line; lists and objects as JSON below them."""
+def _document_text(document: serializers.Document) -> str:
+    """Return names and values, one to a line; lists and objects as JSON below them."""
     lines = []
     for name, value in document.items():
         plain = value if isinstance(value, str | int) else json.dumps(value, indent=2, ensure_ascii=False)
