@@ -39,7 +39,7 @@ def collect() -> Iterable[Metric]:
         yield from _liveness(leases.guard_expires_at(session), now)
         found = rollout_store.load_all(session)
         yield _exposed(found)
-        yield from _verdict_ages([(rollout.flag, _verdicts(session, rollout)) for rollout in found])
+        yield from _verdict_metrics([(rollout.flag, _verdicts(session, rollout)) for rollout in found])
         yield _rollbacks([(rollout.flag, store.rollback_causes(session, rollout.flag)) for rollout in found], rules)
 
 
@@ -93,7 +93,7 @@ def _verdicts(session: Session, rollout: Rollout) -> list[Verdict]:
     return store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
 
 
-def _verdict_ages(verdicts: Sequence[tuple[str, Sequence[Verdict]]]) -> Iterator[Metric]:
+def _verdict_metrics(verdicts: Sequence[tuple[str, Sequence[Verdict]]]) -> Iterator[Metric]:
     names = ["flag", "alert"]
     evidence = GaugeMetricFamily("guard_evidence_log10", "Evidence of a breach, a power of ten.", labels=names)
     bar = GaugeMetricFamily("guard_rollback_log10", "The evidence at which an alert rolls back.", labels=names)
