@@ -67,7 +67,7 @@ class FeatureCacheRefresher:
         published = self.cache.get(environment)
         if published is None:
             return self._open(environment)
-        return published if self._passes(published, feature_sets.is_servable) else self._make_due(environment)
+        return published if self._passes(published, feature_sets.is_servable) else self._rebuild_due(environment)
 
     @property
     def stale_seconds(self) -> float:
@@ -110,9 +110,9 @@ class FeatureCacheRefresher:
             self.refresh()
 
     def rebuild_due(self) -> None:
-        """Make again what time alone has changed; needs no database."""
+        """Rebuild what time alone has changed; needs no database."""
         for environment in self.cache.environments():
-            self._make_due(environment)
+            self._rebuild_due(environment)
 
     def save_backup(self) -> None:
         """Keep on disk what has changed since the last time, and note what is still confirmed."""
@@ -162,7 +162,7 @@ class FeatureCacheRefresher:
         with self._making:
             return self._make(source, self.cache.get(source.environment))
 
-    def _make_due(self, environment: str) -> PreparedPayloads:
+    def _rebuild_due(self, environment: str) -> PreparedPayloads:
         with self._making:
             before = self.cache.get(environment)
             assert before is not None
