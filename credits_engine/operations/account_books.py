@@ -103,24 +103,24 @@ def books_at(found: DirectoryAccount, now: datetime) -> Books:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountBooks:
-    """The first look of an operation. `books` are those of the account where nobody else can change them any more."""
+class LoadedAccount:
+    """What an operation reads first; `view` has the books as well where nobody else can change them any more."""
 
     account: Account
     known: KnownKey | None
-    books: AccountView | None = None
+    view: AccountView | None = None
 
 
-def load_if_ready(session: Session, user_id: str, *, key: str, now: datetime) -> AccountBooks | None:
+def load_account(session: Session, user_id: str, *, key: str, now: datetime) -> LoadedAccount | None:
     """Load the account, its books and the state of `key`; None when the directory lacks the user.
 
     SQLite lets one transaction write at a time, so the books are read along with it there: they are locked already.
     """
     if is_postgresql(session):
         found = accounts.find(session, user_id, key=key)
-        return None if found is None else AccountBooks(*found)
+        return None if found is None else LoadedAccount(*found)
     view = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
-    return None if view is None else AccountBooks(replace(view.account, routing=view.routing), view.known, view)
+    return None if view is None else LoadedAccount(replace(view.account, routing=view.routing), view.known, view)
 
 
 def load_for_update(
@@ -134,7 +134,7 @@ def load_for_update(
 ) -> tuple[Books, KnownKey | None]:
     """Return both books, locked until the transaction ends, and what is known of `key` under those locks.
 
-    `known` is what was known before, `seen` what this transaction saw of the books since it locked them. Raises
+    `known` is what was known before, `view` what this transaction read of the books under SQLite's write lock. Raises
     UnknownPlanError.
     """
     row = view.row if view else books.lock_current(session, account.user_id, now)

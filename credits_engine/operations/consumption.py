@@ -22,7 +22,7 @@ from credits_engine.engines.observation import Observation, observe, retired, sh
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations.account_books import Books, load_for_update, load_if_ready, synced_account
+from credits_engine.operations.account_books import Books, load_account, load_for_update, synced_account
 from credits_engine.operations.members import place_of, within_limit
 from credits_engine.store import books, journal, members, packs
 from credits_engine.store.accounts import Account, KnownKey
@@ -127,14 +127,14 @@ def consume(
 
     Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
     """
-    first = load_if_ready(session, operation.user_id, key=operation.key, now=now)
+    first = load_account(session, operation.user_id, key=operation.key, now=now)
     if first is None:
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
     if earlier := _earlier_receipt(session, operation, first.known):
         return earlier
     # Before any lock on a book: a sync locks the billing account first, and two orders would wait in a circle.
     account = synced_account(session, first.account, now=now)
-    view = first.books if account is first.account else None  # settling may have moved them
+    view = first.view if account is first.account else None  # a sync may have moved the books
     # From here on every other operation of this user waits. What was known of the key before may be out of date: a twin
     # of this request may have committed while we waited, so the key is looked at again under the locks.
     loaded, known = load_for_update(session, account, key=operation.key, now=now, known=first.known, view=view)
