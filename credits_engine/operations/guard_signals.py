@@ -7,8 +7,7 @@ from flask import has_app_context
 
 from control_plane.experiments.credits import CREDITS
 from control_plane.platform.observability.cohort_names import Cohort, Cohorts
-from control_plane.platform.observability.signals import Sample as Signal
-from control_plane.platform.observability.signals import bound_seconds
+from control_plane.platform.observability.signals import Sample, bound_seconds
 from credits_engine.engines.amounts import Limits
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
@@ -31,16 +30,16 @@ V2, LEGACY = EngineName.V2, EngineName.LEGACY.value
 UNCOUNTED = SIGNALS.outcome_missing
 UNCOMPARED = SIGNALS.comparison_missing
 # Made once, for each is counted with every operation.
-ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
-SLOWER = {slower: Signal("credit_slower_by_v2_only", slower) for slower in (False, True)}
+SHADOW_SLOW_SAMPLES = {slow: Sample(SHADOW_SLOW, slow) for slow in (False, True)}
+V2_SLOWER_SAMPLES = {slower: Sample("credit_slower_by_v2_only", slower) for slower in (False, True)}
 SLOWER_TIMES, NOTICED_US = 1.25, 1_000
-ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
+RETRY_SAMPLES = {again: Sample(REPEATED, again) for again in (False, True)}
 FAILED_ALONE = {EngineName.V2: SIGNALS.failed_candidate_only, EngineName.LEGACY: SIGNALS.failed_control_only}
 NEAR_LIMIT, NEAR_SHARE = Cohort("near the limit"), 0.9
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
 
-def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
+def outcome_signals(receipt: Receipt) -> tuple[Sample, ...]:
     """Return who failed in which role, whether the answers contradict each other, and who failed alone.
 
     The first says how serving went. An operation counts once: replays and retries add nothing. A refusal is no failure.
@@ -49,16 +48,16 @@ def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
         return ()
     account, cohorts = receipt.user_id, cohorts_of(receipt)
     failed = receipt.outcome is Outcome.ERROR
-    serving = Signal(SERVING, failed, receipt.served.engine.value, account=account, cohorts=cohorts)
+    serving = Sample(SERVING, failed, receipt.served.engine.value, account=account, cohorts=cohorts)
     signals = [serving, _failure(receipt.served, "served", account, cohorts)]
     signals += [*_shadow_skipped(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
         signals.append(_failure(receipt.shadow, "shadow", account, cohorts))
-        signals += _v2_only_failure(receipt)
+        signals += _discordant_failure(receipt)
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT or _is_undeclared(receipt)
-        signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account, cohorts=cohorts))
-        signals += [*_outcome_mismatch(receipt, cohorts, defect=defect), SLOWER[_is_v2_slower(receipt)]]
+        signals.append(Sample(VARIANCE, defect, at_fault(receipt), account=account, cohorts=cohorts))
+        signals += [*_outcome_mismatch(receipt, cohorts, defect=defect), V2_SLOWER_SAMPLES[_is_v2_slower(receipt)]]
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
@@ -98,7 +97,7 @@ def _kind(name: str) -> Cohort:
     return Cohort("kind", name)
 
 
-def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
+def exempt_signals(receipt: Receipt) -> tuple[Sample, ...]:
     """Return the signals that exempt an operation: it owes the guard no good outcome, no comparison, or neither.
 
     Otherwise one account that fails all night, whose failures count once, would look as if nobody counted.
@@ -108,31 +107,31 @@ def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
     engine, again = receipt.served.engine.value, receipt.retry_of is not None
     failed = receipt.outcome is Outcome.ERROR
     expected = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
-    return tuple(Signal(signal, bad=False, engine=engine) for signal, due in expected.items() if not due)
+    return tuple(Sample(signal, bad=False, engine=engine) for signal, due in expected.items() if not due)
 
 
-def retry_signal(receipt: Receipt) -> Signal:
+def retry_signal(receipt: Receipt) -> Sample:
     """Return whether the request is a retry, of a lost answer or of a failed operation.
 
     Each time counts, unlike everywhere else: a storm of retries is what this is to show, and it shows nowhere else.
     """
-    return ASKED[receipt.replayed or receipt.retry_of is not None]
+    return RETRY_SAMPLES[receipt.replayed or receipt.retry_of is not None]
 
 
-def _shadow_skipped(receipt: Receipt) -> list[Signal]:
+def _shadow_skipped(receipt: Receipt) -> list[Sample]:
     """Return whether the shadow was skipped: what is not compared is not guarded."""
     missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
-    return [Signal(UNSHADOWED, missing, engine=receipt.served.engine.value)]
+    return [Sample(UNSHADOWED, missing, engine=receipt.served.engine.value)]
 
 
-def _slow(receipt: Receipt) -> list[Signal]:
+def _slow(receipt: Receipt) -> list[Sample]:
     """Return whether an engine exceeded its time, and the shadow the time that callers may notice."""
     seconds = _bound(SLOW, SLOW_SECONDS)
-    found = [Signal(SLOW, receipt.served.duration_us > seconds * 1e6, receipt.served.engine.value)]
+    found = [Sample(SLOW, receipt.served.duration_us > seconds * 1e6, receipt.served.engine.value)]
     if receipt.shadow.outcome is not None:
-        found.append(Signal(SLOW, receipt.shadow.duration_us > seconds * 1e6, receipt.shadow.engine.value, "shadow"))
+        found.append(Sample(SLOW, receipt.shadow.duration_us > seconds * 1e6, receipt.shadow.engine.value, "shadow"))
         added = _bound(SHADOW_SLOW, SHADOW_SLOW_SECONDS)
-        found.append(ADDED[receipt.shadow.duration_us > added * 1e6])
+        found.append(SHADOW_SLOW_SAMPLES[receipt.shadow.duration_us > added * 1e6])
     return found
 
 
@@ -147,7 +146,7 @@ def _bound(signal: str, default: float) -> float:
     return bound_seconds(signal, default) if has_app_context() else default
 
 
-def _outcome_mismatch(receipt: Receipt, cohorts: Cohorts, *, defect: bool) -> list[Signal]:
+def _outcome_mismatch(receipt: Receipt, cohorts: Cohorts, *, defect: bool) -> list[Sample]:
     """Count where, without a declared reason, v2 refuses what legacy allows, or allows what legacy refuses.
 
     For whatever reason: one answers 200, 402 or 403 and the other does not. On the same requests the share of none of
@@ -157,9 +156,9 @@ def _outcome_mismatch(receipt: Receipt, cohorts: Cohorts, *, defect: bool) -> li
     flipped, name = defect and v2 is not legacy, at_fault(receipt)
     refused = flipped and legacy is Outcome.ALLOWED
     return [
-        Signal(REFUSED_ALONE, refused, name, account=receipt.user_id, cohorts=cohorts),
-        Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
-        Signal(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
+        Sample(REFUSED_ALONE, refused, name, account=receipt.user_id, cohorts=cohorts),
+        Sample(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
+        Sample(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
     ]
 
 
@@ -172,17 +171,17 @@ def _is_undeclared(receipt: Receipt) -> bool:
     return not is_excused(receipt.comparison, receipt.requested, v2=v2, legacy=legacy)
 
 
-def _failure(side: EngineResult, role: str, account: str, cohorts: Cohorts) -> Signal:
-    return Signal(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account, cohorts=cohorts)
+def _failure(side: EngineResult, role: str, account: str, cohorts: Cohorts) -> Sample:
+    return Sample(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account, cohorts=cohorts)
 
 
-def _v2_only_failure(receipt: Receipt) -> list[Signal]:
+def _discordant_failure(receipt: Receipt) -> list[Sample]:
     """Return the discordant pairs: an outage that both engines share says nothing about either."""
     failed = [side.engine for side in (receipt.served, receipt.shadow) if side.outcome is Outcome.ERROR]
-    return [Signal(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []
+    return [Sample(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []
 
 
-def _drift(receipt: Receipt) -> list[Signal]:
+def _drift(receipt: Receipt) -> list[Sample]:
     """Count how far the two charges differ, as an outcome that is bad with the probability of that difference.
 
     So the bad rate is the mean relative difference, whatever its shape, and over- and undercharging can't hide each
@@ -195,4 +194,4 @@ def _drift(receipt: Receipt) -> list[Signal]:
         return []
     lot = crc32(f"{receipt.user_id}:{receipt.operation_key}".encode()) / 2**32
     is_apart = lot * expected < sum(map(abs, apart.figures))
-    return [Signal(DRIFT, is_apart, at_fault(receipt), account=receipt.user_id)]
+    return [Sample(DRIFT, is_apart, at_fault(receipt), account=receipt.user_id)]
