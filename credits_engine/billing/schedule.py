@@ -75,7 +75,7 @@ def _put_on_schedule(app: Flask, worker: Worker) -> None:
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(PRICES_SECONDS, "billing-prices", reload_prices)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
-    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(periods, now))
+    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_periods(periods, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
     schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
     schedule.run_on_leader(CHECK_LOOK_SECONDS, "billing-check", lambda now, _term: check(now))
@@ -90,8 +90,8 @@ def work(worker: Worker, now: datetime) -> None:
         worker.work(until=now + SHIFT)
 
 
-def sweep_tables(periods: period_sweep.PeriodSweep, now: datetime) -> None:
-    """Settle what has fallen due and open periods for the next page of users."""
+def sweep_periods(periods: period_sweep.PeriodSweep, now: datetime) -> None:
+    """Sync what has fallen due and open periods for the next page of users."""
     period_sweep.sync_due(now)
     periods.tick(now)
 

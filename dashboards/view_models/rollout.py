@@ -139,7 +139,7 @@ class RolloutScreen:
         return any(approvals.needed(self.rollout, subject) for subject in ApprovalSubject)
 
     @property
-    def counts_damage(self) -> bool:
+    def is_report_pending(self) -> bool:
         """Return whether a report on the rollback is being prepared."""
         return self.rollout.latched and self.in_journal and self.remediation is None
 

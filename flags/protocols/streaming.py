@@ -52,7 +52,7 @@ def stream_view() -> ResponseReturnValue:
 def delta_view() -> ResponseReturnValue:
     """Return the changes since the revision in `If-None-Match`; everything without one, or for one long gone."""
     published = payloads_for(token())
-    known = _feature_set(request.headers.get("If-None-Match"))
+    known = _known_tag(request.headers.get("If-None-Match"))
     body = (published.since(known) if known is not None else None) or published.hydration
     _record_connection(published.feature_set.id, Mode.POLLING)
     etag = f'"{published.feature_set.tag}"'
@@ -68,7 +68,7 @@ def init_app(app: Flask) -> None:
 
 def _first(published: PreparedPayloads, last_event_id: str | None) -> bytes:
     """Return the opening event: what was missed since the last one seen, or everything where that is not remembered."""
-    known = _feature_set(last_event_id)
+    known = _known_tag(last_event_id)
     missed = published.since(known) if known is not None else None
     return event(CONNECTED, published.feature_set.tag, missed or published.hydration)
 
@@ -103,7 +103,7 @@ def _update(published: PreparedPayloads, known_tag: str) -> bytes:
     return event(UPDATED, published.feature_set.tag, published.since(known_tag) or published.hydration)
 
 
-def _feature_set(text: str | None) -> str | None:
+def _known_tag(text: str | None) -> str | None:
     """Return the tag that a caller knows; None for none, and for what only an earlier version of this program gave."""
     found = REVISION_ID.fullmatch((text or "").strip())
     return found[1] if found else None

@@ -142,20 +142,20 @@ def _token(document: dict[str, Any]) -> Token | None:
     if kind is None:
         return None
     trusted = document.get("trustedAttributes", [EVERY])
-    projects = _listed(document.get("projects"))
+    projects = _projects(document.get("projects"))
     return _token_from(kind, document.get("environment") or EVERY, trusted, projects=projects)
 
 
 def _from_backup(saved: list[Any]) -> Token:
     match saved:
         case [kind, place, [*projects], *trusted]:
-            return _token_from(kind, place, trusted, projects=_listed(projects))
+            return _token_from(kind, place, trusted, projects=_projects(projects))
         case [kind, place, *trusted]:  # of a release that knew no projects
             return _token_from(kind, place, trusted, projects=())
     raise ValueError("a token has a type and an environment")
 
 
-def _listed(projects: object) -> tuple[str, ...]:
+def _projects(projects: object) -> tuple[str, ...]:
     """Return the projects that a token is held to; none for all."""
     named = sorted(map(str, projects)) if isinstance(projects, list) else []
     return () if EVERY in named else tuple(named)

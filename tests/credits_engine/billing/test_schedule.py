@@ -65,7 +65,7 @@ def test_sweeping_and_tidying_leave_nothing_due(billing: Billing) -> None:
     billing.process(stripe.events, at=START)
     later = START + timedelta(days=40)
     roll = period_sweep.PeriodSweep()
-    schedule.sweep_tables(roll, later)
+    schedule.sweep_periods(roll, later)
     schedule.tidy(later)
     assert billing.user("ada") == ("free", None)
     assert billing.account("ada")["due_at"] > later
