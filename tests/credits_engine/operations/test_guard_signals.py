@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from alerts.analysis.metrics import METRICS
-from control_plane.platform.observability.signals import Sample as Signal
+from control_plane.platform.observability.signals import Sample
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Book, Decision, Engine, Outcome, Request
@@ -56,7 +56,7 @@ def receipt(
     )
 
 
-def observations(one: Receipt) -> tuple[Signal, ...]:
+def observations(one: Receipt) -> tuple[Sample, ...]:
     """Return the signals that decide about v2, without what is counted besides and without cohorts."""
     found = (signal for signal in guard_signals.outcome_signals(one) if signal.signal not in BESIDES)
     return tuple(signal._replace(cohorts=()) for signal in found)
@@ -71,17 +71,17 @@ def refusing(loaded: Book, request: Request) -> Decision:
     return replace(decision, outcome=Outcome.DENIED_LIMIT, charged=Amounts())
 
 
-def bad(signals: tuple[Signal, ...]) -> set[tuple[str, str, str]]:
+def bad(signals: tuple[Sample, ...]) -> set[tuple[str, str, str]]:
     return {(signal.signal, signal.engine, signal.role) for signal in signals if signal.bad}
 
 
 def test_a_good_operation_is_counted_for_both_engines_and_for_their_comparison() -> None:
     assert observations(receipt(v2_serves=True)) == (
-        Signal("credit_serving_failure", False, "v2", "served", "ada"),
-        Signal("credit_consumption_failure", False, "v2", "served", "ada"),
-        Signal("credit_consumption_failure", False, "legacy", "shadow", "ada"),
-        Signal("credit_variance", False, account="ada"),
-        Signal("credit_drift", False, account="ada"),
+        Sample("credit_serving_failure", False, "v2", "served", "ada"),
+        Sample("credit_consumption_failure", False, "v2", "served", "ada"),
+        Sample("credit_consumption_failure", False, "legacy", "shadow", "ada"),
+        Sample("credit_variance", False, account="ada"),
+        Sample("credit_drift", False, account="ada"),
     )
 
 
