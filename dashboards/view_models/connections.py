@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from flags import store
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.usage.connections import Connection
 
 HEARD_WITHIN = timedelta(minutes=10)
@@ -37,7 +37,9 @@ class ConnectionsScreen:
 def read(session: Session, now: datetime) -> ConnectionsScreen:
     """Return the instances as they last made themselves heard."""
     found = store.connections(session, since=now - HEARD_WITHIN)
-    revisions = {each: refresher().current(each).feature_set.id for each in sorted({c.environment for c in found})}
+    revisions = {
+        each: feature_provider().current(each).feature_set.id for each in sorted({c.environment for c in found})
+    }
     instances = [(each, each.revision_id == revisions[each.environment]) for each in found]
     environments = [
         EnvironmentView(

@@ -13,7 +13,7 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.settings import current
 from flags import store
 from flags.api import usage_responses
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.usage.connections import Connection
 
 bp = Blueprint("connections", __name__, url_prefix="/api")
@@ -32,7 +32,7 @@ def index() -> ResponseReturnValue:
     with read_only() as session:
         found = store.connections(session, since=clock.now() - CONNECTED_WITHIN, environment=environment)
     environments = {connection.environment for connection in found}
-    revision_ids = {each: refresher().current(each).feature_set.id for each in environments}
+    revision_ids = {each: feature_provider().current(each).feature_set.id for each in environments}
     connections = [_document(each, revision_ids[each.environment]) for each in found]
     return jsonify({"revisionIds": revision_ids, "connections": connections})
 

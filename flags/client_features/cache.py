@@ -48,12 +48,12 @@ class FeatureCache:
         """Serve `feature_set` from now on and wake who waits."""
         with self._changed:
             before = self._newest.get(feature_set.environment)
-            published = prepare(feature_set, before)
+            payloads = prepare(feature_set, before)
             if before:
-                published.follow_projects(before)
-            self._newest[feature_set.environment] = published
+                payloads.follow_projects(before)
+            self._newest[feature_set.environment] = payloads
         self.wake()
-        return published
+        return payloads
 
     @property
     def version(self) -> int:

@@ -64,10 +64,10 @@ class FeatureCacheRefresher:
 
     def current(self, environment: str) -> PreparedPayloads:
         """Return the payloads of `environment`; read from the database at the first use only."""
-        published = self.cache.get(environment)
-        if published is None:
+        payloads = self.cache.get(environment)
+        if payloads is None:
             return self._open(environment)
-        return published if self._passes(published, feature_sets.is_servable) else self._rebuild_due(environment)
+        return payloads if self._passes(payloads, feature_sets.is_servable) else self._rebuild_due(environment)
 
     @property
     def stale_seconds(self) -> float:
@@ -117,10 +117,10 @@ class FeatureCacheRefresher:
     def save_backup(self) -> None:
         """Keep on disk what has changed since the last time, and note what is still confirmed."""
         for environment in self.cache.environments():
-            published = self.cache.get(environment)
-            if published is None or self.stale_seconds:
+            payloads = self.cache.get(environment)
+            if payloads is None or self.stale_seconds:
                 continue
-            source = published.feature_set.source
+            source = payloads.feature_set.source
             if self._saved.get(environment) != source:
                 backup.save(self._folder, source)
                 self._saved[environment] = source
@@ -136,8 +136,8 @@ class FeatureCacheRefresher:
                 raise
         # Another thread may have reached the database meanwhile; what it read is newer than any backup.
         with self._loading:
-            if (published := self.cache.get(environment)) is not None:
-                return published
+            if (payloads := self.cache.get(environment)) is not None:
+                return payloads
             age_seconds = (clock.now() - found.confirmed_at).total_seconds()
             # At least STALE_SECONDS old, so that answers from a backup carry their age from the first one on.
             self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
@@ -147,12 +147,12 @@ class FeatureCacheRefresher:
 
     def _load(self, environment: str) -> PreparedPayloads:
         with self._loading:
-            published = self.cache.get(environment)
+            payloads = self.cache.get(environment)
             with read_only() as session:
                 # Feed, schedule and first requests may come here for one change; whoever waited for the lock finds it
                 # done.
-                if published and store.flags_revision(session) == published.feature_set.source.revision:
-                    return published
+                if payloads and store.flags_revision(session) == payloads.feature_set.source.revision:
+                    return payloads
                 _, expires_at = store.routing_state(session)
                 source = self._read(session, environment)
             self._lease.observe(expires_at, clock.now())
@@ -182,8 +182,8 @@ class FeatureCacheRefresher:
             log.warning("flags.overrides_not_sent", environment=source.environment, users=feature_set.unsent)
         return self.cache.set(feature_set)
 
-    def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:
-        feature_set = published.feature_set
+    def _passes(self, payloads: PreparedPayloads, question: FeatureSetPredicate) -> bool:
+        feature_set = payloads.feature_set
         return question(feature_set, clock.now(), guard_ended_at=self._guard_ended_at(feature_set.environment))
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
@@ -220,8 +220,8 @@ FEATURE_PROVIDER = AppState[FeatureProvider]("feature_provider")
 """Whichever keeps the served feature sets new: the refresher here, upstream in a relay."""
 
 
-def refresher() -> FeatureProvider:
-    """Return the feature sets of the running application."""
+def feature_provider() -> FeatureProvider:
+    """Return what gives the feature sets of the running application."""
     return FEATURE_PROVIDER.get()
 
 

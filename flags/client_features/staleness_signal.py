@@ -25,17 +25,17 @@ log = structlog.get_logger()
 class StalenessSignal:
     """Looks from time to time at what one process serves; one that serves nothing is no evidence."""
 
-    publisher: FeatureCacheRefresher
+    refresher: FeatureCacheRefresher
     due: int = 0
     """The revision that the database had at the last look: a change takes a moment to arrive, but not that long."""
 
     def check(self, _now: datetime) -> None:
         """Tell the guard whether the flags are confirmed and as new as they must be."""
-        cache = self.publisher.cache
+        cache = self.refresher.cache
         served = [found.feature_set.source.revision for name in cache.environments() if (found := cache.get(name))]
         if not served:
             return
-        unconfirmed_seconds = self.publisher.unconfirmed_seconds
+        unconfirmed_seconds = self.refresher.unconfirmed_seconds
         bound = signals.bound_seconds(SIGNAL, CONFIRMED_SECONDS)
         is_stale = unconfirmed_seconds > bound or min(served) < self.due
         if is_stale:
@@ -53,5 +53,5 @@ class StalenessSignal:
 
 def init_app(app: Flask) -> None:
     """Let every process look at what it serves."""
-    freshness = StalenessSignal(REFRESHER.get(app))
-    jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "flags-fresh", freshness.check)
+    signal = StalenessSignal(REFRESHER.get(app))
+    jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "flags-fresh", signal.check)

@@ -109,15 +109,15 @@ def edge_metrics_view() -> ResponseReturnValue:
 
 def features(headers: Headers, asker: Token, filters: FeatureFilters = NO_FILTERS) -> RawResponse:
     """Return the flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
-    published = payloads_for(asker)
+    payloads = payloads_for(asker)
     inline = not _knows_segments(headers.get(SPEC_HEADER))
-    reporter().connections.record(headers, asker.environment, now=clock.now(), revision_id=published.feature_set.id)
-    payload = published.inlined if inline else published.features
+    reporter().connections.record(headers, asker.environment, now=clock.now(), revision_id=payloads.feature_set.id)
+    payload = payloads.inlined if inline else payloads.features
     if asker.projects:
         # As in Unleash: a token that is held to projects outweighs what its caller asks for.
         filters = replace(filters, projects=frozenset())
     if filters:
-        payload = _only(published, filters, inline=inline)
+        payload = _only(payloads, filters, inline=inline)
     return compressed_or(payload, headers, *staleness(), *_invitation(headers))
 
 
@@ -143,11 +143,11 @@ def _knows_segments(version: str | None) -> bool:
     return tuple(map(int, found.groups())) >= SEGMENTS_SINCE
 
 
-def _only(published: PreparedPayloads, filters: FeatureFilters, *, inline: bool) -> Payload:
+def _only(payloads: PreparedPayloads, filters: FeatureFilters, *, inline: bool) -> Payload:
     tagged = _tagged(filters)
-    contents = published.feature_set.contents.only(lambda feature: filters.matches(feature, tagged))
+    contents = payloads.feature_set.contents.only(lambda feature: filters.matches(feature, tagged))
     plain = inline_segments(contents) if inline else contents
-    return payload_of(published.feature_set, plain, filters=filters.to_json(), inline=inline)
+    return payload_of(payloads.feature_set, plain, filters=filters.to_json(), inline=inline)
 
 
 def _tagged(filters: FeatureFilters) -> frozenset[str]:

@@ -13,7 +13,7 @@ from control_plane.platform.identity_types import Token
 from control_plane.platform.json_provider import MalformedJSON, loads
 from control_plane.platform.observability import telemetry
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.client_features.results import FlagResults
 from flags.evaluation.contexts import Context, from_fields
 from flags.protocols import ofrep_events, requests, responses, stream_tokens
@@ -97,7 +97,7 @@ def one(key: str, body: bytes, asker: Token) -> RawResponse:
     # Only an error where the answer depends on the user.
     if not context.user_id and answers.needs_user(answer):
         return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
-    document = success(answer, stale_seconds=refresher().stale_seconds)
+    document = success(answer, stale_seconds=feature_provider().stale_seconds)
     return _json(400 if "errorCode" in document else 200, document, *staleness())
 
 
@@ -107,12 +107,12 @@ def bulk(body: bytes, asker: Token, if_none_match: str | None) -> RawResponse:
         context = with_directory(_context(body), asker)
     except InvalidRequest as unusable:
         return _json(400, {"errorCode": unusable.code, "errorDetails": str(unusable)})
-    published = payloads_for(asker)
-    flags = encode(list(_evaluations(published.results, context)))
+    payloads = payloads_for(asker)
+    flags = encode(list(_evaluations(payloads.results, context)))
     # Of the flags alone: the address of the stream names the revision, which may change without any answer changing.
     etag = f'"{blake2b(flags, digest_size=8).hexdigest()}"'
-    streams = encode([_stream(asker, published)])
-    metadata = encode({"environment": published.feature_set.environment, "revision_id": published.feature_set.id})
+    streams = encode([_stream(asker, payloads)])
+    metadata = encode({"environment": payloads.feature_set.environment, "revision_id": payloads.feature_set.id})
     whole = b'{"flags":' + flags + b',"eventStreams":' + streams + b',"metadata":' + metadata + b"}"
     return not_modified_or(Payload(whole, etag), if_none_match, *staleness())
 
@@ -126,7 +126,7 @@ def init_app(app: Flask) -> None:
 
 
 def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, object]]:
-    now, stale_seconds = clock.now(), refresher().stale_seconds
+    now, stale_seconds = clock.now(), feature_provider().stale_seconds
     for answer in answers.all(context, now):
         if not context.user_id and answers.needs_user(answer):
             yield failure(answer.key, "TARGETING_KEY_MISSING", NO_USER)
@@ -153,8 +153,8 @@ def _context(body: bytes) -> Context:
     return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
 
 
-def _stream(asker: Token, published: PreparedPayloads) -> dict[str, object]:
-    feature_set = published.feature_set
+def _stream(asker: Token, payloads: PreparedPayloads) -> dict[str, object]:
+    feature_set = payloads.feature_set
     channel = StreamToken(asker.selector, feature_set.environment, feature_set.tag, feature_set.projects)
     address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}

@@ -9,7 +9,7 @@ from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
 from flags.client_features.prepared_payloads import ENCODINGS, Payload
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.usage.connections import Headers
 
 JSON = "application/json"
@@ -58,7 +58,7 @@ def compressed_or(payload: Payload, headers: Headers, *extra: tuple[str, str]) -
 
 def staleness() -> tuple[tuple[str, str], ...]:
     """Return the header that says for how long the database has not confirmed what is served; none while it does."""
-    seconds = refresher().stale_seconds
+    seconds = feature_provider().stale_seconds
     return ((STALE_HEADER, str(int(seconds))),) if seconds else ()
 
 

@@ -6,7 +6,7 @@ from secrets import token_hex
 from control_plane.platform.identity_types import EVERY, Token
 from control_plane.platform.settings import current
 from flags.client_features.prepared_payloads import PreparedPayloads
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.client_features.user_directory import user_directory
 from flags.evaluation.contexts import ATTRIBUTES, Context, enrich_context
 
@@ -17,7 +17,7 @@ CONTEXT_BYTES_MAX = 100 * 1024
 def payloads_for(token: Token) -> PreparedPayloads:
     """Return the payloads of the token's environment and projects; of this installation's own where it opens every."""
     environment = current().environment if token.environment == EVERY else token.environment
-    return refresher().current(environment).of_projects(token.projects)
+    return feature_provider().current(environment).of_projects(token.projects)
 
 
 def with_directory(context: Context, token: Token) -> Context:

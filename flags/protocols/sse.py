@@ -20,7 +20,7 @@ from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from flags.client_features.cache import FeatureCache
 from flags.client_features.prepared_payloads import PreparedPayloads
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 
 KEEP_ALIVE_SECONDS = 8.0
 CROWDED_KEEP_ALIVE_SECONDS = 1.0
@@ -87,7 +87,7 @@ class SseConnections:
                 self._end_refused()
                 known = feed.wait(known, WATCH_SECONDS)
                 if feed.stopped:
-                    refresher().cache.close()
+                    feature_provider().cache.close()
 
     def _has_work(self) -> bool:
         with self._changing:
@@ -101,7 +101,7 @@ class SseConnections:
         for stream in refused:
             stream.ended = True
         if refused:
-            refresher().cache.wake()
+            feature_provider().cache.wake()
 
 
 STREAMS = AppState[SseConnections]("flag_streams")
@@ -126,7 +126,7 @@ def allowed_by(selector: str) -> Callable[[], bool]:
 
 def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
     """Return the response that sends `frames`; the place is given back when it is over, begun or not."""
-    cache, writer = refresher().cache, shared_streams.writer(request.environ)
+    cache, writer = feature_provider().cache, shared_streams.writer(request.environ)
     body = _waiting(cache, frames)
     if writer is not None:
         cache.subscribe(writer.wake)

@@ -14,7 +14,7 @@ from flags.client_features.cache import FeatureCache
 from flags.client_features.delta_log import id_of_tag
 from flags.client_features.feature_set import FeatureSet
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.protocols import responses, sse
 from flags.protocols.raw_response import not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for
@@ -40,9 +40,9 @@ def stream_view() -> ResponseReturnValue:
     stream = sse.streams().enter(sse.allowed_by(token().selector))
     if stream is None:
         return _refused()
-    published = payloads_for(token())
-    first = _first(published, request.headers.get("Last-Event-ID"))
-    frames = _frames(refresher().cache, stream, published.feature_set, first=first, sent=_listener())
+    payloads = payloads_for(token())
+    first = _first(payloads, request.headers.get("Last-Event-ID"))
+    frames = _frames(feature_provider().cache, stream, payloads.feature_set, first=first, sent=_listener())
     return sse.respond(stream, frames)
 
 
@@ -51,12 +51,12 @@ def stream_view() -> ResponseReturnValue:
 @openapi_doc(answers={200: responses.Events, 304: None})
 def delta_view() -> ResponseReturnValue:
     """Return the changes since the revision in `If-None-Match`; everything without one, or for one long gone."""
-    published = payloads_for(token())
+    payloads = payloads_for(token())
     known = _known_tag(request.headers.get("If-None-Match"))
-    body = (published.since(known) if known is not None else None) or published.hydration
-    _record_connection(published.feature_set.id, Mode.POLLING)
-    etag = f'"{published.feature_set.tag}"'
-    known_tag = etag if known == published.feature_set.tag else None
+    body = (payloads.since(known) if known is not None else None) or payloads.hydration
+    _record_connection(payloads.feature_set.id, Mode.POLLING)
+    etag = f'"{payloads.feature_set.tag}"'
+    known_tag = etag if known == payloads.feature_set.tag else None
     return response(not_modified_or(Payload(body, etag), known_tag, *staleness()))
 
 
@@ -66,11 +66,11 @@ def init_app(app: Flask) -> None:
     telemetry.exclude_from_access_log(app, *(f"{bp.name}.{view.__name__}" for view in (stream_view, delta_view)))
 
 
-def _first(published: PreparedPayloads, last_event_id: str | None) -> bytes:
+def _first(payloads: PreparedPayloads, last_event_id: str | None) -> bytes:
     """Return the opening event: what was missed since the last one seen, or everything where that is not remembered."""
     known = _known_tag(last_event_id)
-    missed = published.since(known) if known is not None else None
-    return event(CONNECTED, published.feature_set.tag, missed or published.hydration)
+    missed = payloads.since(known) if known is not None else None
+    return event(CONNECTED, payloads.feature_set.tag, missed or payloads.hydration)
 
 
 def _frames(
@@ -99,8 +99,8 @@ def _listener() -> Callable[[str], None]:
     return sent
 
 
-def _update(published: PreparedPayloads, known_tag: str) -> bytes:
-    return event(UPDATED, published.feature_set.tag, published.since(known_tag) or published.hydration)
+def _update(payloads: PreparedPayloads, known_tag: str) -> bytes:
+    return event(UPDATED, payloads.feature_set.tag, payloads.since(known_tag) or payloads.hydration)
 
 
 def _known_tag(text: str | None) -> str | None:

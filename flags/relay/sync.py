@@ -42,11 +42,11 @@ class UpstreamSync:
 
     def current(self, environment: str) -> PreparedPayloads:
         """Return the payloads of `environment`. Raises Problem while it is unknown."""
-        published = self.cache.get(environment)
-        if published is None:
+        payloads = self.cache.get(environment)
+        if payloads is None:
             detail = f"This relay knows nothing of {environment} yet; try again, or give it a token of {environment}."
             raise Problem(503, "ENVIRONMENT_UNKNOWN", detail, headers={"Retry-After": "5"})
-        return published
+        return payloads
 
     @property
     def stale_seconds(self) -> float:

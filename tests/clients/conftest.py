@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from control_plane.platform.settings import Settings
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from tests.applications import application
 from tests.installation import Installation
 from tests.serving import Served, serving
@@ -72,7 +72,7 @@ def catch_up(
     def wait() -> None:
         installation.publish()
         with installation.app.app_context():
-            digest = refresher().current("production").feature_set.contents.digest
+            digest = feature_provider().current("production").feature_set.contents.digest
         eventually(lambda: digest in requests.get(features, headers=headers, timeout=5).headers["ETag"])
 
     return wait

@@ -10,7 +10,7 @@ import pytest
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.migration import backup
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from tests.applications import application
 from tests.installation import Installation
 from tests.serving import COMMAND, KEPT, ROOT, serving
@@ -51,7 +51,7 @@ def test_a_database_that_others_could_read_is_closed_to_them(settings: Settings,
     with application(settings) as app:
         Installation(app).plan()
         with app.app_context(), transaction():
-            refresher().current("production")
+            feature_provider().current("production")
         assert open_ones(tmp_path) == {}
 
 

@@ -21,7 +21,7 @@ from flags import store
 from flags.administration.definitions import create_flag
 from flags.administration.edits import edit_definition
 from flags.administration.segments import edit_segment
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.store.directory import UserAttributes, upsert_users
 from flags.usage.connections import Connection, Mode
 from tests.dashboards.browsing import write_session
@@ -70,7 +70,7 @@ def fill(app: Flask, now: datetime) -> None:
     _add_credits(app, now)
     _add_findings(app, now)
     with app.app_context():
-        newest = refresher().current("production").feature_set.id
+        newest = feature_provider().current("production").feature_set.id
     found = [
         Connection(name, "production", f"app-{name}", name, "node:6.5.0", mode, newest - behind, now, now)
         for name, mode, behind in (("a", Mode.POLLING, 0), ("b", Mode.STREAMING, 1))

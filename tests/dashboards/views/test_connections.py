@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from control_plane.core.phases import Rollout
 from flags import store
-from flags.client_features.refresher import refresher
+from flags.client_features.refresher import feature_provider
 from flags.usage.connections import Connection, Mode
 from tests.dashboards.browsing import page_text, write_session
 
@@ -28,7 +28,7 @@ def test_nobody_was_heard_of(sign_in: SignIn) -> None:
 
 def test_those_behind_come_first_and_the_silent_are_left_out(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     with app.app_context():
-        newest = refresher().current("production").feature_set.id
+        newest = feature_provider().current("production").feature_set.id
     with write_session(app) as session:
         found = [connection("a", newest), connection("b", newest - 1), connection("c", 1, age=timedelta(minutes=11))]
         store.put_connections(session, found)

@@ -127,12 +127,12 @@ def test_an_override_stops_at_its_end_without_anybody_doing_anything(call: Call,
     soon = datetime.now(UTC) + timedelta(seconds=2)
     with app.app_context(), transaction() as session:
         store.put_override(session, FLAG, "ann", Effect.ALLOW, ChangeContext(soon, "-", "-"), expires_at=soon)
-    publisher = REFRESHER.get(app)
+    features = REFRESHER.get(app)
     assert is_on(call, "ann")
-    before = publisher.current("production").feature_set
+    before = features.current("production").feature_set
     time.sleep((soon - datetime.now(UTC)).total_seconds())
-    assert publisher.current("production").feature_set.id > before.id
-    assert publisher.current("production").feature_set.contents.digest != before.contents.digest
+    assert features.current("production").feature_set.id > before.id
+    assert features.current("production").feature_set.contents.digest != before.contents.digest
 
 
 def test_ended_overrides_are_put_away_and_stay_away(app: Flask, installation: Installation, now: datetime) -> None:

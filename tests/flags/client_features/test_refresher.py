@@ -16,7 +16,7 @@ from control_plane.platform.db.database import db, transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.platform.settings import Settings
 from flags.client_features import refresher as publishing
-from flags.client_features.refresher import FeatureCacheRefresher, refresher
+from flags.client_features.refresher import FeatureCacheRefresher, feature_provider
 from tests.applications import application
 from tests.installation import Installation
 
@@ -31,8 +31,8 @@ def serving(app: Flask, installation: Installation) -> FeatureCacheRefresher:
     installation.move(3, 3)
     installation.publish()
     with app.app_context():
-        refresher().current("production")
-        found = refresher()
+        feature_provider().current("production")
+        found = feature_provider()
     assert isinstance(found, FeatureCacheRefresher)
     return found
 
@@ -81,9 +81,9 @@ def test_what_could_not_be_read_is_read_when_it_can_be(
 
 
 def tag(serving: FeatureCacheRefresher) -> str:
-    published = serving.cache.get("production")
-    assert published is not None
-    return published.feature_set.tag
+    payloads = serving.cache.get("production")
+    assert payloads is not None
+    return payloads.feature_set.tag
 
 
 def test_the_guards_lease_ends_without_the_database(
@@ -121,19 +121,19 @@ def test_a_process_that_starts_without_the_database_serves_what_was_kept(
     serving: FeatureCacheRefresher, app: Flask, settings: Settings
 ) -> None:
     with app.app_context():
-        refresher().current("staging")
+        feature_provider().current("staging")
         serving.save_backup()
     away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", credits_v2_override=False)
     started = application(away, schema_may_wait=True)
     with started as later, later.app_context():
-        production, staging = (refresher().current(name).feature_set for name in ("production", "staging"))
-        assert refresher().stale_seconds > 10
+        production, staging = (feature_provider().current(name).feature_set for name in ("production", "staging"))
+        assert feature_provider().stale_seconds > 10
         with pytest.raises(OperationalError):
-            refresher().current("elsewhere")
+            feature_provider().current("elsewhere")
     assert production.contents.features[FLAG].wire["enabled"] is False, "nobody watches what was kept"
     assert staging.contents.features[FLAG].wire["enabled"] is False, "this process's own switch says off"
     with application(replace(away, credits_v2_override=None), schema_may_wait=True) as later, later.app_context():
-        assert refresher().current("staging").feature_set.contents.features[FLAG].wire["enabled"] is True
+        assert feature_provider().current("staging").feature_set.contents.features[FLAG].wire["enabled"] is True
 
 
 def test_only_what_changed_is_read_again(

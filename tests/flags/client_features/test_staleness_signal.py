@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from control_plane.platform.db.database import db
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
-from flags.client_features.refresher import REFRESHER, refresher
+from flags.client_features.refresher import REFRESHER, feature_provider
 from flags.client_features.staleness_signal import SIGNAL, StalenessSignal
 from tests.installation import Installation
 
@@ -23,7 +23,7 @@ CountOnce = Callable[..., tuple[int, int]]
 
 
 @pytest.fixture
-def freshness(app: Flask, installation: Installation) -> StalenessSignal:
+def signal(app: Flask, installation: Installation) -> StalenessSignal:
     """Return the staleness signal of an application that serves none of its own flags yet."""
     installation.move(3, 3)
     installation.publish()
@@ -31,14 +31,14 @@ def freshness(app: Flask, installation: Installation) -> StalenessSignal:
 
 
 @pytest.fixture
-def count_once(app: Flask, freshness: StalenessSignal) -> CountOnce:
+def count_once(app: Flask, signal: StalenessSignal) -> CountOnce:
     """Look once: how many good and bad outcomes that gave. The bound is out of reach of any test."""
 
     def count_once(bound: float = AN_AGE) -> tuple[int, int]:
         with app.app_context():
             BUFFER.get(app).take()
             signals.set_bounds({SIGNAL: bound})
-            freshness.check(NOW)
+            signal.check(NOW)
         good, bad, _ = BUFFER.get(app).take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
@@ -50,7 +50,7 @@ def serve(app: Flask) -> None:
     """Serve production and staging from now on."""
     with app.app_context():
         for environment in ("production", "staging"):
-            refresher().current(environment)
+            feature_provider().current(environment)
 
 
 def test_a_process_that_serves_nothing_is_no_evidence(count_once: CountOnce) -> None:

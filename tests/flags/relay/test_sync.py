@@ -80,8 +80,8 @@ def hydration(*features: dict[str, Any]) -> dict[str, Any]:
 
 
 def names(follower: UpstreamSync) -> list[str]:
-    published = follower.cache.get("production")
-    return list(published.feature_set.contents.features) if published else []
+    payloads = follower.cache.get("production")
+    return list(payloads.feature_set.contents.features) if payloads else []
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
@@ -138,8 +138,8 @@ def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follo
     server.streams = [[Event("7", hydration(FLAG))], [Event("7", hydration({**FLAG, "name": "b"}))]]
     follower = follow()
     eventually(lambda: names(follower) == ["b"])
-    published = follower.current("production")
-    assert [each["name"] for each in json.loads(published.features.body)["features"]] == ["b"]
+    payloads = follower.current("production")
+    assert [each["name"] for each in json.loads(payloads.features.body)["features"]] == ["b"]
 
 
 @pytest.mark.parametrize(
