@@ -37,9 +37,8 @@ class ConnectionsScreen:
 def read(session: Session, now: datetime) -> ConnectionsScreen:
     """Return the instances as they last made themselves heard."""
     found = store.connections(session, since=now - HEARD_WITHIN)
-    revisions = {
-        each: feature_provider().current(each).feature_set.id for each in sorted({c.environment for c in found})
-    }
+    served = sorted({each.environment for each in found})
+    revisions = {each: feature_provider().current(each).feature_set.id for each in served}
     instances = [(each, each.revision_id == revisions[each.environment]) for each in found]
     environments = [
         EnvironmentView(

@@ -57,22 +57,22 @@ class FlagResults:
         self._defined = imported_flags(
             feature_set.contents, [name for name in features if name not in feature_set.phased]
         )
-        self._deciders = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
+        self._evaluators = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
         self.tags = AnswerTags(
             (item.wire for item in features.values()), (item.wire for item in feature_set.contents.segments.values())
         )
-        self._needs_written = any(each.shares for each in self._deciders.values())
+        self._needs_context_json = any(each.shares for each in self._evaluators.values())
         self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag, Strategy | None]] = [
             (encode(_toggle(item.wire, NO_VARIANT)), *self._evaluator(name))
             for name, item in features.items()
-            if name in self._deciders or self._defined[name].constant is not False
+            if name in self._evaluators or self._defined[name].constant is not False
         ]
 
     def needs_user(self, answer: FlagResult) -> bool:
         """Return whether this answer for nobody in particular is one for lack of a user."""
-        decider = self._deciders.get(answer.key)
-        if decider is not None:
-            return decider.constant is None and not decider.otherwise
+        evaluator = self._evaluators.get(answer.key)
+        if evaluator is not None:
+            return evaluator.constant is None and not evaluator.otherwise
         flag = self._defined[answer.key]
         return not answer.value and flag.constant is None and flag.depends_on_user
 
@@ -95,7 +95,7 @@ class FlagResults:
         """Return the flags that are on for this user, as the frontend API tells them."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
         engine_context = self._context(context, now)
-        written = engine_context.written if self._needs_written else b""
+        context_json = engine_context.json if self._needs_context_json else b""
         on, fields = [], engine_context.fields
         for toggle, evaluator, rules in self._toggles:
             # Spelled out: hundreds of flags are asked, and a call less for each is a third of the time.
@@ -103,16 +103,16 @@ class FlagResults:
                 if answer:
                     on.append(toggle)
             elif isinstance(evaluator, FastEvaluator):
-                if evaluator.evaluate(user_id, signed_up_at, written):
+                if evaluator.evaluate(user_id, signed_up_at, context_json):
                     on.append(toggle)
             elif evaluator.is_on(engine_context):
                 on.append(self._with_variant(evaluator, engine_context) if evaluator.has_variants else toggle)
         return Toggles(b'{"toggles":[' + b",".join(on) + b"]}", can_differ=engine_context.engine_asked)
 
     def _evaluator(self, name: str) -> tuple[FastEvaluator | ImportedFlag, Strategy | None]:
-        decider = self._deciders.get(name)
-        if decider is not None:
-            return decider, None
+        evaluator = self._evaluators.get(name)
+        if evaluator is not None:
+            return evaluator, None
         flag = self._defined[name]
         return flag, flag.rules.is_on if flag.rules and flag.constant is None and not flag.has_variants else None
 

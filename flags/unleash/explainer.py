@@ -64,7 +64,7 @@ class FlagExplainer:
         # The answer is the whole flag's; the parts only say why, and never decide it.
         value = self._flag.is_on(engine_context)
         variant = self._flag.variant(engine_context) or {}
-        met = {part.name: self._engine.is_enabled(part.name.encode(), engine_context.written) for part in self._parts}
+        met = {part.name: self._engine.is_enabled(part.name.encode(), engine_context.json) for part in self._parts}
         entry = min(self._entries(context, met), default=None)
         return FlagExplanation(
             value=value,

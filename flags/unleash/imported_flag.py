@@ -25,7 +25,7 @@ class EngineContext:
         """Whether an engine had to be asked, which may have drawn at random."""
 
     @cached_property
-    def written(self) -> bytes:
+    def json(self) -> bytes:
         """Return the context as JSON."""
         self.engine_asked = True
         return encode(self._document)
@@ -50,7 +50,7 @@ class ImportedFlag:
         if self.constant is not None:
             return self.constant
         answer = self.rules.is_on(context.fields) if self.rules else None
-        return self.engine.is_enabled(self.name, context.written) if answer is None else answer
+        return self.engine.is_enabled(self.name, context.json) if answer is None else answer
 
     def reason(self, *, value: bool) -> Reason:
         """Return the reason of this value."""
@@ -67,7 +67,7 @@ class ImportedFlag:
             chosen = self.rules.variant(context.fields)
             if chosen is not None:
                 return chosen
-        return self.engine.variant(self.name, context.written)
+        return self.engine.variant(self.name, context.json)
 
 
 def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, ImportedFlag]:
