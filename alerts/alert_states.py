@@ -111,7 +111,7 @@ def _is_blameless(rule: Rule, verdict: Verdict) -> bool:
     if verdict.attribution is Attribution.UNKNOWN:
         # A tripwire that can't tell holds for good.
         return rule.metric.engine_unknown and not rule.tripwire and verdict.status is Status.HOLD
-    return verdict.breached_since is not None and verdict.attribution is not Attribution.V2_ONLY
+    return verdict.breached_since is not None and verdict.attribution is not Attribution.CANDIDATE_ONLY
 
 
 def _restart_if_passed(rule: Rule, memory: AlertMemory) -> AlertMemory:

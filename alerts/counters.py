@@ -61,9 +61,9 @@ class CounterWindow:
         return Pairs(
             decided=decided.total + checked.total,
             compared=min(decided.total, legacy.total) + checked.total,
-            v2_only=self.about(rule.in_unit(names.failed_candidate_only)).bad + checked.total - checked.bad,
-            legacy_only=self.about(rule.in_unit(names.failed_control_only)).bad,
-            legacy_failed=legacy.bad + checked.bad,
+            candidate_only=self.about(rule.in_unit(names.failed_candidate_only)).bad + checked.total - checked.bad,
+            control_only=self.about(rule.in_unit(names.failed_control_only)).bad,
+            control_failed=legacy.bad + checked.bad,
             discordant=discordant,
         )
 
@@ -72,7 +72,7 @@ class CounterWindow:
 
         Nor for one that counts what the shadow did: whose shadow it was is not who failed.
         """
-        if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart or rule.metric.of_shadow:
+        if rule.compare is not Compare.ABSOLUTE or rule.metric.control_apart or rule.metric.of_shadow:
             return NO_ARMS
         return Arms(self.of_side(rule, rule.migration.candidate), self.of_side(rule, rule.migration.control))
 
@@ -81,9 +81,9 @@ class CounterWindow:
         label = arm_label(rule.flag, side)
         return self.about(rule.signal, side, label)
 
-    def legacy_faults(self, rule: Rule) -> Counts:
-        """Return the outcomes that legacy alone failed, of all that the rule counts."""
-        if not rule.metric.legacy_apart:
+    def control_faults(self, rule: Rule) -> Counts:
+        """Return the outcomes that the control alone failed, of all that the rule counts."""
+        if not rule.metric.control_apart:
             return Counts()
         return Counts(self.about(rule.signal, rule.migration.control).bad, self.about(rule.signal).total)
 

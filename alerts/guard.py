@@ -188,7 +188,7 @@ def _facts(
         arms=window.arms(rule),
         arms_of_attempt=Arms(memory.bursts.candidate.counts, memory.bursts.control.counts),
         served=memory.served,
-        legacy_faults=window.legacy_faults(rule),
+        control_faults=window.control_faults(rule),
         burst_size=memory.bursts.size,
         cohort=most_certain(rule, memory.cohorts, budget, memory.evidence.counts),
     )
@@ -232,7 +232,7 @@ def _are_candidates(verdicts: Sequence[Verdict], rules: Sequence[Rule]) -> bool:
     """Return whether everything that asks for a rollback is certainly the candidate's, and nothing a tripwire."""
     tripwires = {rule.name for rule in rules if rule.tripwire}
     breached = [verdict for verdict in verdicts if verdict.status is Status.ROLLBACK]
-    return all(each.attribution is Attribution.V2_ONLY and each.alert not in tripwires for each in breached)
+    return all(each.attribution is Attribution.CANDIDATE_ONLY and each.alert not in tripwires for each in breached)
 
 
 def _act(

@@ -158,9 +158,9 @@ class AlertView:
     def fault(self) -> str:
         """Name the side at fault as the guard has it, whatever it does about it."""
         labels = {
-            Attribution.V2_ONLY: gettext("Only %(candidate)s", candidate=self.names.candidate),
+            Attribution.CANDIDATE_ONLY: gettext("Only %(candidate)s", candidate=self.names.candidate),
             Attribution.SHARED: gettext("Both sides"),
-            Attribution.LEGACY: self.names.control_title,
+            Attribution.CONTROL: self.names.control_title,
             Attribution.UNKNOWN: gettext("Can't tell"),
         }
         return labels[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
@@ -242,7 +242,7 @@ def _series(rule: Rule, sources: Sources) -> list[tuple[str, dict[int, tuple[int
         return []
     names = (
         (rule.migration.candidate, rule.migration.control)
-        if rule.metric.engine and rule.metric.legacy_twin
+        if rule.metric.engine and rule.metric.control_twin
         else (rule.metric.engine or "",)
     )
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
@@ -251,7 +251,7 @@ def _series(rule: Rule, sources: Sources) -> list[tuple[str, dict[int, tuple[int
         is_ours = signal == rule.signal if rule.metric.engine else reads(rule, signal, engine)
         if not is_ours or name not in found:
             continue
-        takes_bad = not (rule.metric.legacy_apart and engine == rule.migration.control)
+        takes_bad = not (rule.metric.control_apart and engine == rule.migration.control)
         for minute, count in counts:
             bad, total = found[name].get(minute, (0, 0))
             found[name][minute] = (bad + count.bad * takes_bad, total + count.total)

@@ -86,11 +86,11 @@ def _breach(verdict: Verdict, migration: Migration | None) -> str:
     match verdict.attribution:
         case Attribution.SHARED:
             return gettext("Over its threshold, but %(control)s fails as well, so going back would not help.", **names)
-        case Attribution.LEGACY:
+        case Attribution.CONTROL:
             return gettext(
                 "Over its threshold, but it is %(control)s that fails, so going back would do harm.", **names
             )
-        case Attribution.V2_ONLY:
+        case Attribution.CANDIDATE_ONLY:
             return gettext("Over its threshold, and %(candidate)s alone is to blame.", **names)
         case Attribution.UNKNOWN:
             return gettext("Over its threshold; whether %(control)s would do better is not known.", **names)

@@ -15,7 +15,7 @@ from alerts.analysis.rules import ErrorBudget, Rule
 from alerts.analysis.verdicts import Status, Verdict, judge
 
 ACTING = (Status.HOLD, Status.ROLLBACK)
-MOST_CERTAIN_FIRST = (Attribution.V2_ONLY, Attribution.LEGACY, Attribution.SHARED)
+MOST_CERTAIN_FIRST = (Attribution.CANDIDATE_ONLY, Attribution.CONTROL, Attribution.SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class Case:
     def concerns_requests(self) -> bool:
         """Return whether it is about requests that one engine or the other failed or took long to answer."""
         arms = self.facts.arms
-        return self.rule.attributable or (self.rule.metric.engine_unknown and arms.v2.total + arms.legacy.total > 0)
+        return self.rule.attributable or (
+            self.rule.metric.engine_unknown and arms.candidate.total + arms.control.total > 0
+        )
 
     def knowing(self, known: Attribution | None) -> "Case":
         """Return the case with what another alert knows of the engine at fault."""
@@ -48,8 +50,8 @@ def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:
     """Return the verdict on each case; one that can't name the engine at fault adopts what another one knows.
 
     An engine's own failures are excused by what engines count of themselves alone: that somebody else's requests failed
-    as well is too little. While both engines fail, no part of the traffic rolls back: where legacy served none of it,
-    its counts can't tell.
+    as well is too little. While both engines fail, no part of the traffic rolls back: where the control served none of
+    it, its counts can't tell.
     """
     verdicts = [case.judge(now) for case in cases]
     acting = [

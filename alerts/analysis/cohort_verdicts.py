@@ -18,7 +18,7 @@ BY_ITSELF = "were bad by {alert}"
 WINDOW_OUTCOMES_MIN = 10
 """A window with fewer outcomes says less than all since the attempt began."""
 TELLS = "So this only notifies."
-LEGACY_TOO = "{control} fails there as well, so going back would not help."
+CONTROL_TOO = "{control} fails there as well, so going back would not help."
 ACTED = (Status.HOLD, Status.ROLLBACK)
 
 
@@ -98,8 +98,8 @@ def _concern(
         return (Status.HOLD, "Held until the evidence stays low.") if held and finding.lingers else None
     if finding.only_notifies:
         return Status.WATCH, f"These are too few accounts to speak for everybody. {TELLS}"
-    if finding.attribution in (Attribution.SHARED, Attribution.LEGACY):
-        return Status.WATCH, f"{LEGACY_TOO.format(control=rule.names.control_title)} {TELLS}"
+    if finding.attribution in (Attribution.SHARED, Attribution.CONTROL):
+        return Status.WATCH, f"{CONTROL_TOO.format(control=rule.names.control_title)} {TELLS}"
     if rule.action is Action.NOTIFY:
         return Status.WATCH, "That is likely over the threshold. This alert only notifies."
     if breached_since is None:
@@ -109,7 +109,7 @@ def _concern(
 
 def _breach(rule: Rule, finding: CohortFinding, facts: Facts, breached_since: datetime, now: datetime) -> Concern:
     control, candidate = rule.names.control, rule.names.candidate
-    if finding.attribution is not Attribution.V2_ONLY:
+    if finding.attribution is not Attribution.CANDIDATE_ONLY:
         return Status.HOLD, f"That is over the threshold; whether {control} would do better is not known."
     over = f"That is over the threshold, and {candidate} alone is to blame."
     if rule.action is Action.HOLD or finding.at_most is Action.HOLD:

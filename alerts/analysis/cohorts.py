@@ -11,7 +11,7 @@ from datetime import datetime
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.analysis.attribution import NO_COUNTS, V2_WORSE_LOG_E, Arms, Attribution
+from alerts.analysis.attribution import CANDIDATE_WORSE_LOG_E, NO_COUNTS, Arms, Attribution
 from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
@@ -31,7 +31,7 @@ COHORTS_MAX = 200
 NOTIFYING_MAX = 100
 """So many of them may be accounts, which come and go and move nothing but a notice: a plan finds room after them."""
 FAILS_TIMES = 4
-"""Legacy fails as well where v2's rate in the cohort is at most so many times legacy's."""
+"""The control fails as well where the candidate's rate in the cohort is at most so many times the control's."""
 
 
 class Cohort(NamedTuple):
@@ -266,30 +266,30 @@ def _explains(counts: Counts, whole: Counts) -> bool:
 
 
 def _attribution(rule: Rule, memory: CohortMemory) -> Attribution:
-    """Name the engine at fault: what compares both answers blames v2, the rest is held against legacy's own counts.
+    """Name the engine at fault: compared answers blame the candidate, the rest is held against the control's own counts.
 
-    Those of the attempt may blame v2; those of late may excuse it.
+    Those of the attempt may blame the candidate; those of late may excuse it.
     """
     if rule.compare is not Compare.ABSOLUTE:
-        return Attribution.V2_ONLY
+        return Attribution.CANDIDATE_ONLY
     evidence, recent = memory.evidence, memory.recent.counts
-    whole = _beside_control(Arms(evidence.counts, memory.control))
-    if whole is not Attribution.V2_ONLY:
+    whole = _by_unpaired_requests(Arms(evidence.counts, memory.control))
+    if whole is not Attribution.CANDIDATE_ONLY:
         return whole
     lately = Arms(Counts(evidence.window_bad, evidence.window_total), recent)
-    # Of what was served no pair exists: legacy that fails at all lately is no place to go back to.
+    # Of what was served no pair exists: a control that fails at all lately is no place to go back to.
     if rule.metric.served_only and recent.rate > rule.threshold:
-        return Attribution.LEGACY if lately.legacy_worse else Attribution.SHARED
-    found = _beside_control(lately)
+        return Attribution.CONTROL if lately.control_worse else Attribution.SHARED
+    found = _by_unpaired_requests(lately)
     return found if recent.bad and found is not Attribution.UNKNOWN else whole
 
 
-def _beside_control(arms: Arms) -> Attribution:
-    if arms.legacy_worse:
-        return Attribution.LEGACY
-    if FAILS_TIMES * arms.legacy.rate >= arms.v2.rate:
+def _by_unpaired_requests(arms: Arms) -> Attribution:
+    if arms.control_worse:
+        return Attribution.CONTROL
+    if FAILS_TIMES * arms.control.rate >= arms.candidate.rate:
         return Attribution.SHARED
-    return Attribution.V2_ONLY if arms.log_v2_worse >= V2_WORSE_LOG_E else Attribution.UNKNOWN
+    return Attribution.CANDIDATE_ONLY if arms.log_candidate_worse >= CANDIDATE_WORSE_LOG_E else Attribution.UNKNOWN
 
 
 def _order(finding: CohortFinding) -> tuple[bool, bool, bool, float, Cohort]:

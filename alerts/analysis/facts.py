@@ -12,7 +12,7 @@ class Facts:
     """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
 
     exposed: bool
-    """Production users are routed to v2 right now."""
+    """Production users are routed to the candidate right now."""
     window: Counts
     """Counts of the last `window_seconds`, ending now."""
     silent_seconds: float = 0.0
@@ -26,7 +26,7 @@ class Facts:
     """The engine at fault by what another alert of the same instant knows, where this one does not."""
     burst_size: float = 1.0
     """How many failures come at once on average, as learnt before anybody was exposed."""
-    legacy_faults: Counts = NO_COUNTS
-    """Of the window's outcomes, those that are legacy's own defects."""
+    control_faults: Counts = NO_COUNTS
+    """Of the window's outcomes, those that are the control's own defects."""
     cohort: CohortFinding | None = None
     """The cohort that is most certainly over the threshold, where one is."""

@@ -37,7 +37,7 @@ BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
 
 def is_incident(verdict: Verdict) -> bool:
     """Return whether the candidate did something wrong, rather than that nobody counts or that the control fails."""
-    blamed = verdict.attribution in (Attribution.V2_ONLY, Attribution.UNKNOWN)
+    blamed = verdict.attribution in (Attribution.CANDIDATE_ONLY, Attribution.UNKNOWN)
     return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(incident_counts(verdict).bad)
 
 

@@ -36,10 +36,10 @@ class Metric:
     unit: Unit = Unit.RATIO
     engine: str | None = None
     compare: Compare = Compare.ABSOLUTE
-    legacy_twin: bool = False
-    """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
+    control_twin: bool = False
+    """The other engine answers the same requests, so a breach can be attributed to the candidate or to both."""
     served_only: bool = False
-    """Each engine is counted where it serves alone, so a breach is held against what legacy served."""
+    """Each engine is counted where it serves alone, so a breach is held against what the control served."""
     has_cohorts: bool = False
     """Its outcomes name their cohorts, so the same evidence is gathered within each."""
     has_accounts: bool = False
@@ -49,11 +49,11 @@ class Metric:
     of_shadow: bool = False
     """It counts under the side that served what the other one, its shadow, did not answer."""
     engine_unknown: bool = False
-    """Its outcomes don't say which engine they speak of: it holds, and rolls back only while other counts blame v2."""
-    legacy_apart: bool = False
-    """Bad outcomes under legacy's name are legacy's own defects: they are no evidence against v2, and they hold."""
+    """Its outcomes don't say which engine they speak of: it holds, unless other counts blame the candidate."""
+    control_apart: bool = False
+    """Bad outcomes under the control's name are its own defects: no evidence against the candidate, and they hold."""
     notifies_only: bool = False
-    """What callers do shows here whatever v2 does: an alert on it tells people, and nobody's retries end a rollout."""
+    """Callers' own doing shows here: an alert on it tells people, and nobody's retries end a rollout."""
     budget_setting: str | None = None
     """For what is bad once a budget is used up: the setting that says how much that is where no alert does."""
 
@@ -63,12 +63,12 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
     names, candidate = migration.signals, migration.candidate
     return {
         names.failure: Metric(
-            names.failure, engine=candidate, legacy_twin=True, certifies=True, has_cohorts=True, has_accounts=True
+            names.failure, engine=candidate, control_twin=True, certifies=True, has_cohorts=True, has_accounts=True
         ),
         names.serving_failure: Metric(
             names.serving_failure,
             engine=candidate,
-            legacy_twin=True,
+            control_twin=True,
             served_only=True,
             has_cohorts=True,
             has_accounts=True,
@@ -78,7 +78,7 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
             names.difference,
             compare=Compare.PAIRED,
             certifies=True,
-            legacy_apart=True,
+            control_apart=True,
             has_cohorts=True,
             has_accounts=True,
         ),
@@ -90,19 +90,19 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
 CREDIT_METRICS = {
     **metrics_of(CREDITS),
     "credit_new_error_type": Metric("credit_new_error_type"),
-    "credit_drift": Metric("credit_drift", compare=Compare.DRIFT, legacy_apart=True),
+    "credit_drift": Metric("credit_drift", compare=Compare.DRIFT, control_apart=True),
     "credit_refused_by_v2_only": Metric(
-        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_cohorts=True, has_accounts=True
+        "credit_refused_by_v2_only", compare=Compare.PAIRED, control_apart=True, has_cohorts=True, has_accounts=True
     ),
     "credit_allowed_by_v2_only": Metric(
-        "credit_allowed_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_accounts=True
+        "credit_allowed_by_v2_only", compare=Compare.PAIRED, control_apart=True, has_accounts=True
     ),
     "credit_outcome_mismatch": Metric(
-        "credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True, has_accounts=True
+        "credit_outcome_mismatch", compare=Compare.PAIRED, control_apart=True, has_accounts=True
     ),
     "credit_slower_by_v2_only": Metric("credit_slower_by_v2_only", compare=Compare.PAIRED),
     "credits_at_risk": Metric("credits_at_risk", budget_setting="CREDITS_AT_RISK_MAX"),
-    "credit_ledger_difference": Metric("credit_ledger_difference", legacy_apart=True),
+    "credit_ledger_difference": Metric("credit_ledger_difference", control_apart=True),
     "credit_double_charge": Metric("credit_double_charge"),
     "credit_period_overlap": Metric("credit_period_overlap"),
 }

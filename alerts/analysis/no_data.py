@@ -1,6 +1,6 @@
 """Detect routed operations that leave no counts. No data is not calm: nobody may be exposed unwatched.
 
-Pure. No traffic is no silence: it takes operations that went to v2 and were never counted.
+Pure. No traffic is no silence: it takes operations that went to the candidate and were never counted.
 """
 
 from collections.abc import Mapping

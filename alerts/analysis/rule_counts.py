@@ -40,8 +40,8 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
             case Compare.DISCORDANT if signal == failed_control_only:
                 total += count.bad
             case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
-                is_legacys = rule.metric.legacy_apart and engine == rule.migration.control
-                bad += 0 if is_legacys else count.bad
+                is_controls = rule.metric.control_apart and engine == rule.migration.control
+                bad += 0 if is_controls else count.bad
                 # An account is counted under each name that its outcomes have, and is one account.
-                total += 0 if is_legacys and rule.by_account else count.total
+                total += 0 if is_controls and rule.by_account else count.total
     return Counts(bad, total)

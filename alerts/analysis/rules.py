@@ -170,7 +170,7 @@ class Rule:
     @property
     def attributable(self) -> bool:
         """Return whether the other engine's answers to the same requests can tell whose fault a breach is."""
-        return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
+        return self.metric.control_twin and self.compare is Compare.ABSOLUTE
 
     @property
     def counts_around_engines(self) -> bool:

@@ -110,7 +110,7 @@ def mismatch_test(threshold: float, *, window_seconds: float, burst_size: float 
 
 @lru_cache(maxsize=256)
 def discordant_test(*, window_seconds: float) -> SequentialTest:
-    """Return the bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
+    """Return the bet that, of the pairs in which just one engine failed, the candidate is the one in more than half."""
     gains = [_gain(0.5, each) for each in DISCORDANT_ALTERNATIVES]
     return _test(0.5, gains, DISCORDANT_ALTERNATIVES.values(), START_SHARE, window_seconds)
 

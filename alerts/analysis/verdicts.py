@@ -1,9 +1,9 @@
 """The verdict on one alert: ok, watch, hold or roll back, with its reason as a sentence.
 
 Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 1/hold_alpha,
-released by itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares, or
-that is legacy's, or that an alert of the whole service can't pin on v2, holds: going back would hide the cause and help
-nobody. Where nobody is exposed there is nothing to roll back, and it holds.
+released by itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that the control shares,
+or that is the control's, or that an alert of the whole service can't pin on the candidate, holds: going back would hide
+the cause and help nobody. Where nobody is exposed there is nothing to roll back, and it holds.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from alerts.analysis.rules import Action, ErrorBudget, NoData, Per, Rule, rule_t
 from alerts.analysis.sequential_test import log_start
 
 RELEASE_LOG_E = log(3)
-LEGACY_LOG_E = log(10)
-"""The evidence at which legacy's own faults hold: they cost no false alarm, so it is little."""
+CONTROL_LOG_E = log(10)
+"""The evidence at which the control's own faults hold: they cost no false alarm, so it is little."""
 BLIND_ROLLBACK_WINDOWS = 2
 EACH_ONCE: Mapping[Per, str] = {Per.OPERATION: "", Per.ACCOUNT: ", each user once an hour"}
 TIMES = ("at", "breached_since", "calm_since")
@@ -48,17 +48,17 @@ BREACHES: Mapping[Attribution, Concern] = {
         Status.HOLD,
         "Over its threshold, but {control} fails as well, so going back would not help.",
     ),
-    Attribution.LEGACY: (
+    Attribution.CONTROL: (
         Status.HOLD,
         "Over its threshold, but it is {control} that fails, so going back would do harm.",
     ),
-    Attribution.V2_ONLY: (Status.ROLLBACK, "Over its threshold, and {candidate} alone is to blame."),
+    Attribution.CANDIDATE_ONLY: (Status.ROLLBACK, "Over its threshold, and {candidate} alone is to blame."),
     Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether {control} would do better is not known."),
 }
 """What a breach leads to by whose fault it is; `{control}` and `{candidate}` are the migration's names."""
 LIKELY: Mapping[Attribution, str] = {
     Attribution.SHARED: "Likely over its threshold, but {control} fails as well.",
-    Attribution.LEGACY: "Likely over its threshold, but it is {control} that fails.",
+    Attribution.CONTROL: "Likely over its threshold, but it is {control} that fails.",
 }
 
 
@@ -127,7 +127,7 @@ def judge(
     breached = served_breached or budget.is_reached_by(evidence)
     breached_since = ((previous.breached_since if previous else None) or now) if breached else None
     calm_since = ((previous.calm_since if previous else None) or now) if evidence.log_e < RELEASE_LOG_E else None
-    faulted = _legacy_faults(rule, facts)
+    faulted = _control_faults(rule, facts)
     attribution = _attribution(rule, evidence, facts, previous if breached else None, faulted=faulted is not None)
     concerns = (
         _breach(rule, facts, attribution, breached_since, now, served_breached=served_breached),
@@ -138,8 +138,8 @@ def judge(
     )
     gravest = max(filter(None, concerns), key=_gravity)
     status, cause = _limited(rule, facts, *gravest)
-    if served_breached and attribution is Attribution.V2_ONLY:  # then what v2 served is the reason
-        evidence, facts = facts.served, replace(facts, window=facts.arms.v2)
+    if served_breached and attribution is Attribution.CANDIDATE_ONLY:  # then what the candidate served is the reason
+        evidence, facts = facts.served, replace(facts, window=facts.arms.candidate)
     return Verdict(
         alert=rule.name,
         status=status,
@@ -209,9 +209,9 @@ def _breach(
     if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
         cause = f"it can't tell {candidate} from {control} and nothing else blames {candidate}."
         return Status.HOLD, f"Over its threshold, but {cause}"
-    if attribution is Attribution.UNKNOWN and rule.metric.served_only and facts.arms.legacy.total:
+    if attribution is Attribution.UNKNOWN and rule.metric.served_only and facts.arms.control.total:
         return Status.HOLD, f"Over its threshold, but {control} has served too little to tell whether it fails as well."
-    if attribution is Attribution.V2_ONLY and rule.metric.engine_unknown and not served_breached:
+    if attribution is Attribution.CANDIDATE_ONLY and rule.metric.engine_unknown and not served_breached:
         return Status.HOLD, f"Over its threshold, but not for certain in the requests that {candidate} served."
     status, sentence = BREACHES[attribution]
     return status, sentence.format(control=control, candidate=candidate)
@@ -226,7 +226,7 @@ def _attribution(
     if found is not Attribution.UNKNOWN:
         return found
     if faulted:
-        return Attribution.LEGACY
+        return Attribution.CONTROL
     return facts.known_elsewhere or (_of_breach(rule, facts, breached) if breached else found)
 
 
@@ -240,11 +240,11 @@ def _of_breach(rule: Rule, facts: Facts, previous: Verdict) -> Attribution:
     return previous.attribution if goes_on else Attribution.UNKNOWN
 
 
-def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
-    """Return legacy's own defects where they are as alarming as v2's would be."""
-    if log_start(rule_test(rule), facts.legacy_faults) < LEGACY_LOG_E:
+def _control_faults(rule: Rule, facts: Facts) -> Concern | None:
+    """Return the control's own defects where they are as alarming as the candidate's would be."""
+    if log_start(rule_test(rule), facts.control_faults) < CONTROL_LOG_E:
         return None
-    faults, window = bad_of(facts.legacy_faults, rule.per), duration_text(rule.window_seconds)
+    faults, window = bad_of(facts.control_faults, rule.per), duration_text(rule.window_seconds)
     candidate = rule.names.candidate
     found = f"{rule.names.control_title} is at fault in {faults} in the last {window}."
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."

@@ -21,7 +21,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Increment(BaseModel):
-    """The counts of one alert since the step before; `shared` of the bad ones failed in legacy as well.
+    """The counts of one alert since the step before; `shared` of the bad ones failed in the control as well.
 
     Of an alert per account these are users: `total` who came first in this hour, `bad` who failed first in it.
     """
@@ -128,7 +128,7 @@ def _pairs(rule: Rule, window: Sequence[Increment], counts: Counts) -> Pairs | N
     return Pairs(
         decided=counts.total,
         compared=counts.total,
-        v2_only=counts.bad - shared,
-        legacy_only=0,
-        legacy_failed=shared,
+        candidate_only=counts.bad - shared,
+        control_only=0,
+        control_failed=shared,
     )

@@ -23,8 +23,8 @@ def ratio(rule: Rule) -> str:
 
 
 def bad(rule: Rule) -> str:
-    """Return the counter of the rule's bad outcomes; what is legacy's own defect is left out where it can be told."""
-    return f"{BAD}{_selector(rule, without_legacy=rule.metric.legacy_apart)}"
+    """Return the counter of the rule's bad outcomes; the control's own defects are left out where they can be told."""
+    return f"{BAD}{_selector(rule, without_control=rule.metric.control_apart)}"
 
 
 def total(rule: Rule) -> str:
@@ -34,11 +34,11 @@ def total(rule: Rule) -> str:
     return f"{OUTCOMES}{_selector(rule)}"
 
 
-def _selector(rule: Rule, *, without_legacy: bool = False) -> str:
+def _selector(rule: Rule, *, without_control: bool = False) -> str:
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
     if rule.metric.engine_unknown and not engine:
         engine = f', engine=~"[^:]*|{rule.flag}:.*"'  # what the sides of another flag served is another flag's
-    if without_legacy:
+    if without_control:
         engine = f', engine!="{rule.migration.control}"'
     return f'{{signal="{rule.signal}"{engine}}}'
 

@@ -80,7 +80,7 @@ def test_an_alert_of_one_flag_reads_nothing_of_what_another_flag_routed(now: dat
         counters = Counters.read(session, (OURS, THEIRS, NOBODYS), now)
     found = {rule.flag: counters.of(rule) for rule in (OURS, THEIRS, NOBODYS)}
     assert found == {FLAG: Counts(8, 37), PRICES.flag: Counts(1, 47), "ENABLE_SOMETHING": Counts(0, 7)}
-    arms = {rule.flag: counters.in_window(rule, now).arms(rule).v2 for rule in (OURS, THEIRS, NOBODYS)}
+    arms = {rule.flag: counters.in_window(rule, now).arms(rule).candidate for rule in (OURS, THEIRS, NOBODYS)}
     assert arms == {FLAG: Counts(5, 10), PRICES.flag: Counts(1, 40), "ENABLE_SOMETHING": Counts()}
     assert not NOBODYS.needs_pairs, "a flag without engines is not attributed by the credits'"
 

@@ -54,7 +54,7 @@ def test_what_can_not_tell_the_engines_apart_is_listed_as_such() -> None:
     assert set(re.findall("`([a-z0-9_]+)`", listed)) == {name for name, each in METRICS.items() if each.engine_unknown}
     apart = text.partition("\nOf `credit_variance`")[2].partition(", what legacy alone")[0]
     named = {"credit_variance", *re.findall("`([a-z0-9_]+)`", apart)}
-    assert named == {name for name, each in METRICS.items() if each.legacy_apart}
+    assert named == {name for name, each in METRICS.items() if each.control_apart}
 
 
 def test_the_figures_of_cohorts_are_those_of_the_code() -> None:

@@ -79,7 +79,7 @@ def test_busy_tenants_count_once_and_a_fault_of_all_rolls_back_at_once(begin: da
         operate(tenant, v2=False, times=5)
     assert rollout().state is RolloutState.RUNNING
     verdict = judge(begin + 2 * MINUTE)
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
     assert rollout().state is RolloutState.ROLLED_BACK
     assert "v2 failed operations of 4 of 20 users." in rollout().state_reason
     with read_only() as session:

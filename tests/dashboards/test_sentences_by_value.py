@@ -46,7 +46,7 @@ DRILL = {"passed": True, "required_days": 7}
 ROOT = Path(__file__).parents[2]
 
 
-def verdict(status: Status, attribution: Attribution = Attribution.V2_ONLY, **fields: Any) -> Verdict:
+def verdict(status: Status, attribution: Attribution = Attribution.CANDIDATE_ONLY, **fields: Any) -> Verdict:
     counts: dict[str, Any] = {"counts": Counts(30, 9000), "window": Counts(26, 7010), "window_seconds": 300.0}
     bar: dict[str, Any] = {"threshold": 0.01, "threshold_text": "1%", "evidence_log10": 5.0, "rollback_log10": 2.8}
     made = Verdict(
@@ -176,7 +176,7 @@ def test_every_verdict_is_told(status: Status, attribution: Attribution, since: 
     ],
 )
 def test_what_is_allowed_is_told_in_the_language_of_the_page(allowed: str, words: str) -> None:
-    made = verdict(Status.HOLD, Attribution.V2_ONLY)._replace(cause="Fine.", threshold_text=allowed)
+    made = verdict(Status.HOLD, Attribution.CANDIDATE_ONLY)._replace(cause="Fine.", threshold_text=allowed)
     with use_language("es"):
         assert words in verdict_reason(made, CREDITS)
         assert words in localized_text(made.conclusion)
@@ -200,7 +200,7 @@ def test_the_code_that_the_journal_keeps_is_told_where_it_needs_no_figure(writte
 def test_going_back_is_never_recommended_where_the_control_fails() -> None:
     with use_language("es"):
         shared = verdict_cause(verdict(Status.HOLD, Attribution.SHARED, breached_since=NOW), CREDITS)
-        legacy = verdict_cause(verdict(Status.HOLD, Attribution.LEGACY, breached_since=NOW), CREDITS)
+        legacy = verdict_cause(verdict(Status.HOLD, Attribution.CONTROL, breached_since=NOW), CREDITS)
     assert shared == "Por encima de su umbral, pero también falla legacy, así que volver atrás no ayudaría."
     assert legacy == "Por encima de su umbral, pero quien falla es legacy, así que volver atrás haría daño."
 

@@ -192,7 +192,7 @@ def verdict(cause: str = "Over its threshold, and v2 alone is to blame.", bar: f
         status=Status.ROLLBACK,
         cause=cause,
         at=NOW,
-        attribution=Attribution.V2_ONLY,
+        attribution=Attribution.CANDIDATE_ONLY,
         counts=Counts(30, 9000),
         window=Counts(26, 7010),
         window_seconds=300.0,
@@ -249,7 +249,7 @@ def test_what_happened_to_a_part_of_the_traffic_is_told(number: str, part: str, 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (cohort_verdicts.LEGACY_TOO.format(control="Legacy"), "Legacy también falla ahí"),
+        (cohort_verdicts.CONTROL_TOO.format(control="Legacy"), "Legacy también falla ahí"),
         ("Stripe made invoice.paid, and no delivery brought it.", "Stripe creó invoice.paid"),
         ("v2 served 1,049 operations of 41 users during the incident; 4 accounts are owed credits.", "v2 atendió 1"),
         ("Invoice in_1 is paid, and we do not know.", "La factura in_1 está pagada"),

@@ -54,7 +54,7 @@ def shop(app: Flask, settings: Settings, service_token: str, monkeypatch: pytest
     ("crashes", "state", "attribution"),
     [
         (lambda _engine: True, RolloutState.HELD, Attribution.SHARED),
-        (lambda engine: engine == "v2", RolloutState.ROLLED_BACK, Attribution.V2_ONLY),
+        (lambda engine: engine == "v2", RolloutState.ROLLED_BACK, Attribution.CANDIDATE_ONLY),
     ],
 )
 def test_what_cant_be_settled_after_the_work_is_tried_with_legacy(

@@ -93,7 +93,7 @@ def test_a_fault_in_the_candidate_rolls_back_its_flag_and_not_the_credits(now: d
         (untouched,) = store.latest_verdicts(session, CREDITS.flag, attempt=1)
     assert reason.startswith("price_failure: tiered failed")
     assert "Over its threshold, and tiered alone is to blame." in reason
-    assert verdicts["price_failure"].attribution is Attribution.V2_ONLY
+    assert verdicts["price_failure"].attribution is Attribution.CANDIDATE_ONLY
     assert untouched.counts.total == 0
     assert sell(now + timedelta(seconds=2), candidate=fault) == [15] * 100, "nobody gets the candidate any more"
 

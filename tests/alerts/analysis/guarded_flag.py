@@ -31,7 +31,7 @@ class GuardedFlag:
         self.rule, self.exposed, self.budget = rule, exposed, ErrorBudget(rollback=alpha, hold=0.1)
         self.evidence, self.verdict, self.at = Evidence(), None, START
         self.pairs: Pairs | None = None
-        self.arms, self.legacy_faults = NO_ARMS, Counts()
+        self.arms, self.control_faults = NO_ARMS, Counts()
         self.served, self.served_counts = Evidence(), Counts()
 
     verdict: Verdict | None
@@ -48,7 +48,7 @@ class GuardedFlag:
             pairs=self.pairs,
             arms=self.arms,
             served=self.served,
-            legacy_faults=self.legacy_faults,
+            control_faults=self.control_faults,
         )
         self.verdict = judge(self.rule, self.evidence, facts, budget=self.budget, previous=self.verdict, now=self.at)
         return self.verdict

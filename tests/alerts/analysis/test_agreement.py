@@ -13,8 +13,8 @@ from tests.alerts.analysis.guarded_flag import ALPHA, ERRORS, FAILURE, START, VA
 
 (SERVING,) = parser.parse("alerts: {credit_serving_failure: {threshold: 1%, window: 5m, severity: critical}}")
 BUDGET = ErrorBudget(rollback=ALPHA, hold=0.1)
-BOTH = Pairs(decided=20, compared=20, v2_only=0, legacy_only=0, legacy_failed=12)
-V2_ALONE = replace(BOTH, v2_only=12, legacy_failed=0)
+BOTH = Pairs(decided=20, compared=20, candidate_only=0, control_only=0, control_failed=12)
+V2_ALONE = replace(BOTH, candidate_only=12, control_failed=0)
 SERVED = Arms(Counts(12, 20))
 
 
@@ -26,7 +26,7 @@ def case(rule: Rule, pairs: Pairs | None = None, arms: Arms = SERVED) -> Case:
 def test_an_alert_that_knows_nothing_says_what_the_engines_own_count_knows() -> None:
     for pairs, expected, words in (
         (BOTH, Attribution.SHARED, "legacy fails as well"),
-        (V2_ALONE, Attribution.V2_ONLY, "not for certain in the requests that v2 served"),
+        (V2_ALONE, Attribution.CANDIDATE_ONLY, "not for certain in the requests that v2 served"),
     ):
         _, errors = judge_together([case(FAILURE, pairs), case(ERRORS)], START)
         assert (errors.status, errors.attribution) == (Status.HOLD, expected)
@@ -39,7 +39,7 @@ def test_while_both_engines_fail_no_part_of_the_traffic_rolls_back() -> None:
         Cohort("plan", "plus"),
         evidence,
         BUDGET,
-        Attribution.V2_ONLY,
+        Attribution.CANDIDATE_ONLY,
         accounts=9,
         at_most=Action.ROLLBACK,
         explains=False,
@@ -48,7 +48,7 @@ def test_while_both_engines_fail_no_part_of_the_traffic_rolls_back() -> None:
     quiet = step(rule_test(SERVING), Evidence(), Counts(0, 400), at=START)
     plus = Case(SERVING, quiet, Facts(True, Counts(12, 14), cohort=finding), BUDGET, None)
     (alone,) = judge_together([plus], START)
-    assert (alone.status, alone.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (alone.status, alone.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
     _, held = judge_together([case(FAILURE, BOTH), plus], START)
     assert (held.status, held.attribution) == (Status.HOLD, Attribution.SHARED)
     assert "legacy fails other requests as well" in held.cause

@@ -8,7 +8,7 @@ from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status
 from tests.alerts.analysis.guarded_flag import DRIFT, FAILURE, START, VARIANCE, GuardedFlag
 
-CLEAN_LEGACY = Pairs(decided=20, compared=20, v2_only=5, legacy_only=0, legacy_failed=0)
+CLEAN_LEGACY = Pairs(decided=20, compared=20, candidate_only=5, control_only=0, control_failed=0)
 
 
 def test_v2_failing_alone_rolls_back() -> None:
@@ -16,20 +16,22 @@ def test_v2_failing_alone_rolls_back() -> None:
     guarded.pairs = CLEAN_LEGACY
     verdict = guarded.tick(5, 20)
 
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
 
 
 def test_a_total_outage_of_v2_rolls_back_at_the_third_request() -> None:
     guarded = GuardedFlag(FAILURE)
-    guarded.pairs = Pairs(decided=3, compared=3, v2_only=3, legacy_only=0, legacy_failed=0)
+    guarded.pairs = Pairs(decided=3, compared=3, candidate_only=3, control_only=0, control_failed=0)
 
     assert guarded.tick(3, 3).status is Status.ROLLBACK
 
 
-@pytest.mark.parametrize(("v2_only", "legacy_only", "legacy_failed"), [(0, 0, 10), (5, 5, 10), (6, 4, 4), (9, 1, 1)])
-def test_a_breach_that_legacy_shares_holds(v2_only: int, legacy_only: int, legacy_failed: int) -> None:
+@pytest.mark.parametrize(
+    ("candidate_only", "control_only", "control_failed"), [(0, 0, 10), (5, 5, 10), (6, 4, 4), (9, 1, 1)]
+)
+def test_a_breach_that_legacy_shares_holds(candidate_only: int, control_only: int, control_failed: int) -> None:
     guarded = GuardedFlag(FAILURE)
-    guarded.pairs = Pairs(20, 20, v2_only, legacy_only, legacy_failed)
+    guarded.pairs = Pairs(20, 20, candidate_only, control_only, control_failed)
     verdict = guarded.tick(10, 20)
 
     assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.SHARED)
@@ -38,9 +40,9 @@ def test_a_breach_that_legacy_shares_holds(v2_only: int, legacy_only: int, legac
 
 def test_v2_failing_far_more_often_than_legacy_is_its_own_fault() -> None:
     guarded = GuardedFlag(FAILURE)
-    guarded.pairs = Pairs(100, 100, v2_only=15, legacy_only=1, legacy_failed=2)
+    guarded.pairs = Pairs(100, 100, candidate_only=15, control_only=1, control_failed=2)
 
-    assert guarded.tick(16, 100).attribution is Attribution.V2_ONLY
+    assert guarded.tick(16, 100).attribution is Attribution.CANDIDATE_ONLY
 
 
 def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
@@ -49,8 +51,8 @@ def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
     worse = step(bet, Evidence(), Counts(12, 13), at=START)
     alike = step(bet, Evidence(), Counts(12, 23), at=START)
 
-    guarded.pairs = Pairs(20, 20, v2_only=1, legacy_only=0, legacy_failed=0, discordant=worse)
-    assert guarded.tick(13, 300).attribution is Attribution.V2_ONLY
+    guarded.pairs = Pairs(20, 20, candidate_only=1, control_only=0, control_failed=0, discordant=worse)
+    assert guarded.tick(13, 300).attribution is Attribution.CANDIDATE_ONLY
     guarded.pairs = replace(guarded.pairs, discordant=alike)
     assert guarded.tick().attribution is Attribution.SHARED
 
@@ -58,15 +60,15 @@ def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
 def test_a_few_slow_failures_are_v2s_while_legacy_has_none() -> None:
     guarded = GuardedFlag(FAILURE)
     alone = step(discordant_test(window_seconds=300), Evidence(), Counts(6, 6), at=START)
-    guarded.pairs = Pairs(20, 20, v2_only=0, legacy_only=0, legacy_failed=0, discordant=alone)
+    guarded.pairs = Pairs(20, 20, candidate_only=0, control_only=0, control_failed=0, discordant=alone)
 
-    assert guarded.tick(6, 50).attribution is Attribution.V2_ONLY
+    assert guarded.tick(6, 50).attribution is Attribution.CANDIDATE_ONLY
 
 
 def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engines_had() -> None:
     guarded = GuardedFlag(FAILURE)
     background = step(discordant_test(window_seconds=300), Evidence(), Counts(9, 9), at=START)
-    guarded.pairs = Pairs(500, 500, v2_only=1, legacy_only=0, legacy_failed=0, discordant=background)
+    guarded.pairs = Pairs(500, 500, candidate_only=1, control_only=0, control_failed=0, discordant=background)
 
     assert guarded.tick(109, 1000).attribution is Attribution.SHARED
 
@@ -74,7 +76,7 @@ def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engine
 def test_worse_background_of_v2_does_not_make_a_shared_outage_its_own() -> None:
     guarded = GuardedFlag(FAILURE)
     background = step(discordant_test(window_seconds=300), Evidence(), Counts(14, 14), at=START)
-    guarded.pairs = Pairs(500, 500, v2_only=0, legacy_only=0, legacy_failed=1, discordant=background)
+    guarded.pairs = Pairs(500, 500, candidate_only=0, control_only=0, control_failed=1, discordant=background)
 
     assert guarded.tick(114, 1000).attribution is Attribution.SHARED
 
@@ -91,17 +93,17 @@ def test_a_breach_that_was_hardly_compared_is_not_excused(pairs: Pairs | None) -
 def test_a_mismatch_is_always_v2s() -> None:
     verdict = GuardedFlag(VARIANCE).tick(3, 40)
 
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
 
 
 def test_a_mean_difference_of_a_tenth_is_drift_and_v2s() -> None:
     verdict = GuardedFlag(DRIFT).tick(50, 500)
 
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
 
 
-NOTHING = Pairs(decided=0, compared=0, v2_only=0, legacy_only=0, legacy_failed=0)
-SHARED = Pairs(decided=20, compared=20, v2_only=0, legacy_only=0, legacy_failed=10)
+NOTHING = Pairs(decided=0, compared=0, candidate_only=0, control_only=0, control_failed=0)
+SHARED = Pairs(decided=20, compared=20, candidate_only=0, control_only=0, control_failed=10)
 
 
 @pytest.mark.parametrize("quiet", [NOTHING, replace(NOTHING, decided=30, compared=0)])
@@ -129,16 +131,16 @@ def test_a_breach_that_must_last_rolls_back_in_a_quiet_time_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("legacy_only", "both", "said"),
+    ("control_only", "both", "said"),
     [(2, 3, "but legacy fails as well."), (20, 3, "but it is legacy that fails.")],
 )
-def test_a_likely_breach_says_whose_it_is_not(legacy_only: int, both: int, said: str) -> None:
+def test_a_likely_breach_says_whose_it_is_not(control_only: int, both: int, said: str) -> None:
     guarded = GuardedFlag(FAILURE)
-    guarded.pairs = Pairs(100, 100, v2_only=0, legacy_only=legacy_only, legacy_failed=legacy_only + both)
+    guarded.pairs = Pairs(100, 100, candidate_only=0, control_only=control_only, control_failed=control_only + both)
     assert guarded.tick(both, 20).cause == f"Likely over its threshold, {said}"
 
 
 def test_an_outage_of_both_that_legacy_met_first_is_shared() -> None:
     guarded = GuardedFlag(FAILURE)
-    guarded.pairs = Pairs(100, 100, v2_only=0, legacy_only=2, legacy_failed=52)
+    guarded.pairs = Pairs(100, 100, candidate_only=0, control_only=2, control_failed=52)
     assert guarded.tick(50, 100).attribution is Attribution.SHARED

@@ -21,7 +21,7 @@ def test_an_outage_of_both_sides_after_a_long_healthy_time_blames_nobody(rule: R
     for _ in range(6):
         watched.add(STARTER, 5, 5, control=Counts(8, 8))
         verdict = watched.tick(5, 500, seconds=rule.window_seconds / 2)
-        assert verdict.attribution is not Attribution.V2_ONLY
+        assert verdict.attribution is not Attribution.CANDIDATE_ONLY
         assert verdict.status is not Status.ROLLBACK
 
 
@@ -32,7 +32,7 @@ def test_an_outage_of_legacy_that_is_over_excuses_nothing() -> None:
     watched.add(STARTER, 0, 100, control=Counts(0, 500))
     watched.tick(0, 100, seconds=3 * SERVING.window_seconds)
     watched.add(STARTER, 10, 10, control=Counts(0, 500))
-    assert watched.tick(10, 5_000, seconds=SERVING.window_seconds).attribution is Attribution.V2_ONLY
+    assert watched.tick(10, 5_000, seconds=SERVING.window_seconds).attribution is Attribution.CANDIDATE_ONLY
 
 
 def test_where_legacy_fails_at_all_lately_what_only_v2_serves_is_not_rolled_back() -> None:

@@ -41,7 +41,7 @@ def test_a_plan_whose_operations_all_fail_is_rolled_back_though_it_is_one_in_fiv
     watched.add(PRO, 0, 24_990)
     watched.add(STARTER, 10, 10)
     verdict = watched.tick(10, 25_000)
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
     assert verdict.reason.startswith("All 10 operations of plan starter failed in v2. That is over the threshold")
     assert verdict.counts == Counts(10, 10)
     assert verdict.rollback_log10 is not None

@@ -18,7 +18,7 @@ WINDOW = Counts(26, 7010)
 def verdict(
     alert: str,
     status: Status = Status.ROLLBACK,
-    attribution: Attribution = Attribution.V2_ONLY,
+    attribution: Attribution = Attribution.CANDIDATE_ONLY,
     window: Counts = WINDOW,
 ) -> Verdict:
     return Verdict(alert, status, "", NOW, Counts(30, 9000), window, 300.0, 0.01, "1%", 5.0, 2.8, attribution)
@@ -57,9 +57,9 @@ def test_where_the_window_holds_nothing_bad_or_hardly_anything_the_attempt_tells
 @pytest.mark.parametrize(
     ("status", "attribution", "expected"),
     [
-        (Status.ROLLBACK, Attribution.V2_ONLY, True),
+        (Status.ROLLBACK, Attribution.CANDIDATE_ONLY, True),
         (Status.HOLD, Attribution.UNKNOWN, True),
-        (Status.HOLD, Attribution.LEGACY, False),
+        (Status.HOLD, Attribution.CONTROL, False),
         (Status.HOLD, Attribution.SHARED, False),
         (Status.BLIND, Attribution.UNKNOWN, False),
     ],

@@ -217,8 +217,8 @@ class RecentRequests:
 
     def add(self, at: datetime, requests: int, *, v2_failed: bool, legacy_failed: bool) -> None:
         """Add requests, the last of which may have failed; those older than a window leave."""
-        v2_only, legacy_only = v2_failed and not legacy_failed, legacy_failed and not v2_failed
-        counts = (requests, int(v2_only), int(legacy_only), int(legacy_failed))
+        candidate_only, control_only = v2_failed and not legacy_failed, legacy_failed and not v2_failed
+        counts = (requests, int(candidate_only), int(control_only), int(legacy_failed))
         self._looks.append((at, counts))
         self._sums = tuple(map(add, self._sums, counts))
         while self._looks[0][0] <= at - self._window:
@@ -226,5 +226,5 @@ class RecentRequests:
 
     def pairs(self, discordant: Evidence) -> Pairs:
         """Return the window as the verdict wants it."""
-        requests, v2_only, legacy_only, legacy_failed = self._sums
-        return Pairs(requests, requests, v2_only, legacy_only, legacy_failed, discordant)
+        requests, candidate_only, control_only, legacy_failed = self._sums
+        return Pairs(requests, requests, candidate_only, control_only, legacy_failed, discordant)
