@@ -13,7 +13,7 @@ ALARMING_LOG_E = log(10)
 CANDIDATE_WORSE_LOG_E = log(200)
 """The evidence from discordant pairs at which the candidate counts as worse though both fail: 1% between two looks."""
 CANDIDATE_FAILS_TIMES = 4
-"""After a clean window of the control, the candidate is to blame if it failed alone so often per failure of the control."""
+"""After a clean window of the control, the candidate is to blame if it failed alone so often per failure of both."""
 COVERAGE_NEEDED = 0.9
 WORSE_TIMES = (2.0, 5.0, 20.0)
 """By how much the candidate's odds to fail may be higher than the control's, where different requests are compared."""
@@ -33,7 +33,7 @@ class Attribution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Requests in the alert's window that the candidate decided, how many the control was asked as well, and who failed.
+    """Requests in the alert's window that the candidate decided, how many the control was asked too, and who failed.
 
     `control_failed` includes the pairs that both failed. `discordant` is the evidence, since the attempt began, of
     `discordant_test` on the pairs that just one engine failed (bad: the candidate did).

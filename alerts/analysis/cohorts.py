@@ -266,7 +266,7 @@ def _explains(counts: Counts, whole: Counts) -> bool:
 
 
 def _attribution(rule: Rule, memory: CohortMemory) -> Attribution:
-    """Name the engine at fault: compared answers blame the candidate, the rest is held against the control's own counts.
+    """Name the engine at fault: compared answers blame the candidate, the rest is held against the control's counts.
 
     Those of the attempt may blame the candidate; those of late may excuse it.
     """
