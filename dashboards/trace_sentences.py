@@ -13,10 +13,10 @@ from flags.evaluation.trace import ReasonCode, TraceStep, describe
 from flags.explanation import NextStep, Sentences, next_sentence
 
 SENTENCES: Mapping[ReasonCode, str] = {
-    ReasonCode.OVERRIDE_OFF: N_("The environment variable of this process says off, which always wins."),
-    ReasonCode.OVERRIDE_ON: N_("The environment variable of this process says on, which wins outside production."),
-    ReasonCode.OVERRIDE_IGNORED: N_("The environment variable says on, which production ignores."),
-    ReasonCode.OVERRIDE_UNSET: N_("No environment variable overrides the flag."),
+    ReasonCode.SWITCH_OFF: N_("The environment variable of this process says off, which always wins."),
+    ReasonCode.SWITCH_ON: N_("The environment variable of this process says on, which wins outside production."),
+    ReasonCode.SWITCH_IGNORED: N_("The environment variable says on, which production ignores."),
+    ReasonCode.SWITCH_UNSET: N_("No environment variable overrides the flag."),
     ReasonCode.ROLLED_BACK: N_("The rollout is rolled back: %(note)s"),
     ReasonCode.NOT_ROLLED_BACK: N_("The rollout is not rolled back here."),
     ReasonCode.GUARD_LEASE_EXPIRED: N_(

@@ -101,7 +101,7 @@ class Snapshots:
                 denied, allowed = (overrides.get((key, each), {}) for each in (Effect.DENY, Effect.ALLOW))
                 people = _NamedPeople(beta, denied, allowed)
                 flag = _flag(rollout, environment, revision, people)
-                found[key] = replace(flag, override_variable=self._override(key))
+                found[key] = replace(flag, environment_switch=self._environment_switch(key))
         return found
 
     def _load(self, session: Session, environment: str, revision: int) -> Snapshot:
@@ -131,8 +131,8 @@ class Snapshots:
         self._beta = known, members
         return members
 
-    def _override(self, key: str) -> bool | None:
-        return self._settings.credits_v2_override if key == FLAG else None
+    def _environment_switch(self, key: str) -> bool | None:
+        return self._settings.environment_switch if key == FLAG else None
 
 
 SNAPSHOTS = AppState[Snapshots]("flag_snapshots")
@@ -147,12 +147,18 @@ class _NamedPeople(NamedTuple):
 
 
 def rollout_flag(
-    session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
+    session: Session,
+    rollout: Rollout,
+    environment: str,
+    *,
+    revision: int,
+    beta: frozenset[str],
+    environment_switch: bool | None,
 ) -> RolloutFlag:
     """Return a rollout with the people it treats by name, ready to evaluate."""
     denied, allowed = (store.overrides(session, flag_of(rollout.flag), each) for each in (Effect.DENY, Effect.ALLOW))
     flag = _flag(rollout, environment, revision, _NamedPeople(beta, denied, allowed))
-    return replace(flag, override_variable=override)
+    return replace(flag, environment_switch=environment_switch)
 
 
 def _deciding(rollouts: Iterable[Rollout], environment: str) -> dict[str, Rollout]:
@@ -172,7 +178,7 @@ def _flag(rollout: Rollout, environment: str, revision: int, people: _NamedPeopl
         revision=revision,
         exposure=exposure_at(rollout.plan, rollout.position, environment),  # the latch decides by itself
         new_signups_after=rollout.plan.new_signups_after,
-        override_variable=None,
+        environment_switch=None,
         latched=rollout.state_reason if rollout.latched_in(environment) else None,
         guard_expires_at=NEVER_BEATEN if environment == PRODUCTION else None,
         denied=people.denied,

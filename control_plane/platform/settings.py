@@ -34,7 +34,7 @@ class Settings:
     """`SECRET_KEY_FALLBACKS`: secrets that were replaced, comma separated; what they signed still counts."""
     environment: str = "production"
     """`ENVIRONMENT`: the flag environment in which this process consumes credits."""
-    credits_v2_override: bool | None = None
+    environment_switch: bool | None = None
     """`ENABLE_CREDITS_V2`: false always wins, true only outside production, unset leaves it to the rollout."""
     alerts_file: Path = Path("alerts.yaml")
     """`ALERTS_FILE`: the thresholds the guard judges by; alerts.yaml of the folder, or the shipped one without it."""
@@ -174,7 +174,7 @@ class Settings:
             secret_key=setting_values.secret_key(env, instance_dir, may_make=may_make_key),
             secret_key_fallbacks=setting_values.secrets(env, "SECRET_KEY_FALLBACKS"),
             environment=env.get("ENVIRONMENT", "production"),
-            credits_v2_override=setting_values.switch(env, "ENABLE_CREDITS_V2"),
+            environment_switch=setting_values.switch(env, "ENABLE_CREDITS_V2"),
             alerts_file=Path(env["ALERTS_FILE"]) if env.get("ALERTS_FILE") else shipped_files.alerts_in(Path()),
             host=env.get("HOST", "127.0.0.1"),
             port=setting_values.integer(env, "PORT", 8000, range(1, 65536)),

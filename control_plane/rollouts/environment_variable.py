@@ -12,7 +12,7 @@ def variable_notice(flag: str, settings: Settings) -> str | None:
 
     False wins everywhere, True only outside production: there, phases decide and the guard watches.
     """
-    value, environment = settings.credits_v2_override, settings.environment
+    value, environment = settings.environment_switch, settings.environment
     if flag_of(flag) != FLAG or environment_of(flag) not in (None, environment) or value is None:
         return None
     if not value:

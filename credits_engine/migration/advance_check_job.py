@@ -144,7 +144,7 @@ def _audience_entered(session: Session, rollout: Rollout, now: datetime) -> Ente
     here, there = production_exposures(rollout)
     assert there is not None
     running, beta = replace(rollout, state=RolloutState.RUNNING), beta_members(session)
-    flag = rollout_flag(session, running, PRODUCTION, revision=0, beta=beta, override=None)
+    flag = rollout_flag(session, running, PRODUCTION, revision=0, beta=beta, environment_switch=None)
     closed, opened = (replace(flag, exposure=each, guard_expires_at=None) for each in (here, there))
 
     def enters(account: Account) -> bool:

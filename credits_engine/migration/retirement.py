@@ -130,7 +130,7 @@ def _everybody(session: Session, now: datetime) -> Check:
     served = migration.served_by_legacy(session, most=LATEST_OPERATIONS)
     found = [f"{len(denied)} users are kept on legacy by name."] if denied else []
     found += [f"Legacy served {served} of the last {LATEST_OPERATIONS:,} journal rows."] if served else []
-    found += ["ENABLE_CREDITS_V2 is false here."] if settings.current().credits_v2_override is False else []
+    found += ["ENABLE_CREDITS_V2 is false here."] if settings.current().environment_switch is False else []
     return Check("everybody", passed=not found, detail=" ".join(found) or "v2 serves everybody.")
 
 

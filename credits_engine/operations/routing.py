@@ -122,7 +122,7 @@ def is_v2_on(session: Session, now: datetime) -> bool:
         flag = snapshot.SNAPSHOTS.get().current(session, current().environment).find(FLAG)
     except UnknownFlagError:
         return False
-    if flag.forced is not None:
-        return bool(flag.forced)
+    if flag.switch_in_force is not None:
+        return bool(flag.switch_in_force)
     watched = flag.guard_expires_at is None or now < flag.guard_expires_at
     return watched and flag.latched is None and not flag.exposure.empty

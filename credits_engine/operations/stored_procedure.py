@@ -90,7 +90,7 @@ def try_as_legacys(session: Session, operation: Operation, *, now: datetime, pol
     """
     if CALLS.get() is None or operation.member:
         return False
-    params = _params(operation, now, policy)._replace(override=False)
+    params = _params(operation, now, policy)._replace(environment_switch=False)
     try:
         with session.begin_nested():
             stored_procedures.try_call(session, params)
@@ -119,7 +119,7 @@ def _params(operation: Operation, now: datetime, policy: EnginePolicy) -> Proced
         actor=operation.actor,
         now=now,
         environment=settings.environment,
-        override=settings.credits_v2_override,
+        environment_switch=settings.environment_switch,
         bucket=bucket(FLAG, operation.user_id),
         lets_pass=policy.fails_open_for(amounts),
     )

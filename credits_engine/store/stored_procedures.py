@@ -70,7 +70,7 @@ class ProcedureParams(NamedTuple):
     actor: str
     now: datetime
     environment: str
-    override: bool | None
+    environment_switch: bool | None
     bucket: int | None
     lets_pass: bool
 
@@ -80,7 +80,7 @@ OF_SESSION = text(f"SELECT credit_answer({', '.join(f':{name}' for name in Proce
 ANSWER_MANY = CompiledStatement(
     text(
         "SELECT credit_answer_many(:users, :keys, :amounts, :actors, :moments, :buckets, :turns,"
-        " :environment, :override)"
+        " :environment, :environment_switch)"
     )
 )
 
@@ -99,7 +99,7 @@ def try_call(session: Session, question: ProcedureParams) -> None:
 def call_many(questions: Sequence[ProcedureParams]) -> Sequence[ShortResult | None]:
     """Answer what has a short answer, all in one transaction, and commit; None for what is to be asked alone.
 
-    The questions are of one server: in the environment and with the override of the first.
+    The questions are of one server: in the environment and with the environment switch of the first.
     """
     first, occurrences = questions[0], Counter[str]()
     turns = []
@@ -115,7 +115,7 @@ def call_many(questions: Sequence[ProcedureParams]) -> Sequence[ShortResult | No
         [question.bucket for question in questions],
         turns,
     )
-    texts = [*map(_array, columns), _text(first.environment), _text(first.override)]
+    texts = [*map(_array, columns), _text(first.environment), _text(first.environment_switch)]
     answers: list[ShortResult | None] = [None] * len(questions)
     for place, *answer in json.loads(ANSWER_MANY.fetch_value(texts)):
         answers[place] = _short(answer)

@@ -34,7 +34,7 @@ def changes(session: Session, before: Rollout | None, after: Rollout, now: datet
 
 def _pair(session: Session, before: Rollout | None, after: Rollout, environment: str) -> Pair:
     beta = store.beta_members(session)
-    later = rollout_flag(session, after, environment, revision=0, beta=beta, override=None)
+    later = rollout_flag(session, after, environment, revision=0, beta=beta, environment_switch=None)
     later = replace(later, guard_expires_at=None, latched=None, exposure=exposure(after, environment))
     if before is None:
         return replace(later, exposure=Exposure()), later

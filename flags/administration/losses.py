@@ -69,7 +69,7 @@ def loss(session: Session, before: Rollout, after: Rollout, now: datetime) -> Lo
 
 def _count(session: Session, rollout: Rollout, there: RolloutFlag, now: datetime) -> int:
     beta = store.beta_members(session)
-    flag = rollout_flag(session, rollout, there.environment, revision=0, beta=beta, override=None)
+    flag = rollout_flag(session, rollout, there.environment, revision=0, beta=beta, environment_switch=None)
     before = replace(flag, guard_expires_at=None)  # as it is while the guard watches
     after = replace(before, exposure=there.exposure, new_signups_after=there.new_signups_after)
     contexts = (

@@ -143,7 +143,7 @@ class FeatureCacheRefresher:
             self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
             self._behind = True
             log.warning("flags.recalled", environment=environment, age_seconds=round(age_seconds))
-            return self._put(with_env_override(found.source))
+            return self._put(with_environment_switch(found.source))
 
     def _load(self, environment: str) -> PreparedPayloads:
         with self._loading:
@@ -206,11 +206,11 @@ def read_source(snapshots: Snapshots, session: Session, environment: str) -> Fea
     return source
 
 
-def with_env_override(source: FeatureSource) -> FeatureSource:
+def with_environment_switch(source: FeatureSource) -> FeatureSource:
     """Apply this process's own environment variable to a backup of an earlier process."""
-    override = current().credits_v2_override
+    switch = current().environment_switch
     phased = {
-        key: replace(flag, override_variable=override) if key == FLAG else flag for key, flag in source.phased.items()
+        key: replace(flag, environment_switch=switch) if key == FLAG else flag for key, flag in source.phased.items()
     }
     return replace(source, phased=phased)
 

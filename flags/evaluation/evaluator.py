@@ -87,8 +87,8 @@ class _Verdict(NamedTuple):
 
 
 _VERDICTS = {
-    ReasonCode.OVERRIDE_OFF: _Verdict(value=False, reason=Reason.DISABLED),
-    ReasonCode.OVERRIDE_ON: _Verdict(value=True, reason=Reason.STATIC),
+    ReasonCode.SWITCH_OFF: _Verdict(value=False, reason=Reason.DISABLED),
+    ReasonCode.SWITCH_ON: _Verdict(value=True, reason=Reason.STATIC),
     ReasonCode.ROLLED_BACK: _Verdict(value=False, reason=Reason.DISABLED),
     ReasonCode.GUARD_LEASE_EXPIRED: _Verdict(value=False, reason=Reason.DISABLED),
     ReasonCode.DENIED: _Verdict(value=False, reason=Reason.TARGETING_MATCH),

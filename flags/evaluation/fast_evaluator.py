@@ -53,8 +53,8 @@ class FastEvaluator(NamedTuple):
 
 def fast_evaluator(flag: RolloutFlag, now: datetime) -> FastEvaluator:
     """Return the flag with everything decided that does not depend on the user."""
-    if flag.forced is not None:
-        return FastEvaluator(flag.key, flag.forced)
+    if flag.switch_in_force is not None:
+        return FastEvaluator(flag.key, flag.switch_in_force)
     if flag.latched is not None or (flag.guard_expires_at is not None and now >= flag.guard_expires_at):
         return FastEvaluator(flag.key, constant=False)
     exposure = flag.exposure

@@ -31,19 +31,19 @@ def violations(before: RolloutFlag, after: RolloutFlag, *, now: datetime) -> lis
 
     Empty is a proof that nobody does.
     """
-    if _stopped(before, now) or after.forced:
+    if _stopped(before, now) or after.switch_in_force:
         return []
     return [*_switches(before, after, now), *_cohorts(before, after), *_people(before, after, now)]
 
 
 def _stopped(flag: RolloutFlag, now: datetime) -> bool:
-    return flag.forced is False or (flag.forced is None and bool(list(_stops(flag, now))))
+    return flag.switch_in_force is False or (flag.switch_in_force is None and bool(list(_stops(flag, now))))
 
 
 def _switches(before: RolloutFlag, after: RolloutFlag, now: datetime) -> Iterator[str]:
-    if after.forced is False:
+    if after.switch_in_force is False:
         yield "The environment variable switches the flag off."
-    elif before.forced:
+    elif before.switch_in_force:
         yield "The environment variable no longer switches the flag on for everybody."
     yield from _stops(after, now)
 

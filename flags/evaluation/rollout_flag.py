@@ -25,7 +25,7 @@ class Override:
 class RolloutFlag:
     """A flag under a rollout in one environment, with everything an evaluation may look at.
 
-    `override_variable` is the process's environment variable. `latched` says why the rollout is rolled back.
+    `environment_switch` is the process's environment variable. `latched` says why the rollout is rolled back.
     `guard_expires_at` ends the guard's lease; None where no guard is required. `phase_names` names the phase
     that opens each audience. `revision` is the one the flag was read at.
     """
@@ -35,7 +35,7 @@ class RolloutFlag:
     revision: int
     exposure: Exposure
     new_signups_after: datetime
-    override_variable: bool | None = None
+    environment_switch: bool | None = None
     latched: str | None = None
     guard_expires_at: datetime | None = None
     denied: Mapping[str, Override] = field(default_factory=dict)
@@ -49,11 +49,11 @@ class RolloutFlag:
         object.__setattr__(self, "first_new_signup", floor_millisecond(self.new_signups_after) + MILLISECOND)
 
     @property
-    def forced(self) -> bool | None:
+    def switch_in_force(self) -> bool | None:
         """Return the environment variable's decision: off always, on only outside production, else None."""
-        if self.override_variable and self.environment == PRODUCTION:
+        if self.environment_switch and self.environment == PRODUCTION:
             return None
-        return self.override_variable
+        return self.environment_switch
 
 
 @dataclass(frozen=True, slots=True)

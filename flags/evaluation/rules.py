@@ -20,15 +20,15 @@ def environment_variable(
     flag: RolloutFlag, _context: EvaluationContext, _now: datetime, _bucket: int | None
 ) -> TraceStep:
     """Answer by the process's own switch."""
-    if flag.override_variable is None:
-        return OVERRIDE_UNSET
-    match flag.forced:
+    if flag.environment_switch is None:
+        return SWITCH_UNSET
+    match flag.switch_in_force:
         case None:
-            return OVERRIDE_IGNORED
+            return SWITCH_IGNORED
         case True:
-            return OVERRIDE_ON
+            return SWITCH_ON
         case False:
-            return OVERRIDE_OFF
+            return SWITCH_OFF
 
 
 def rollback_latch(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, _bucket: int | None) -> TraceStep:
@@ -138,10 +138,10 @@ WITH_ATTRIBUTES = (*RULES[:-2], attributes, *RULES[-2:])
 """The rules for a flag that is open to customers by their attributes; no other trace mentions those."""
 
 # Steps without facts are made once: most of every trace is these.
-OVERRIDE_UNSET = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.PASSED, ReasonCode.OVERRIDE_UNSET)
-OVERRIDE_OFF = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.DECIDED, ReasonCode.OVERRIDE_OFF)
-OVERRIDE_ON = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.DECIDED, ReasonCode.OVERRIDE_ON)
-OVERRIDE_IGNORED = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.MATCHED, ReasonCode.OVERRIDE_IGNORED)
+SWITCH_UNSET = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.PASSED, ReasonCode.SWITCH_UNSET)
+SWITCH_OFF = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.DECIDED, ReasonCode.SWITCH_OFF)
+SWITCH_ON = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.DECIDED, ReasonCode.SWITCH_ON)
+SWITCH_IGNORED = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.MATCHED, ReasonCode.SWITCH_IGNORED)
 NOT_ROLLED_BACK = TraceStep(Rule.ROLLBACK_LATCH, RuleOutcome.PASSED, ReasonCode.NOT_ROLLED_BACK)
 GUARD_LEASE_NOT_REQUIRED = TraceStep(Rule.GUARD_LEASE, RuleOutcome.PASSED, ReasonCode.GUARD_LEASE_NOT_REQUIRED)
 GUARD_LEASE_HELD = TraceStep(Rule.GUARD_LEASE, RuleOutcome.PASSED, ReasonCode.GUARD_LEASE_HELD)

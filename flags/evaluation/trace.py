@@ -35,10 +35,10 @@ class RuleOutcome(StrEnum):
 class ReasonCode(StrEnum):
     """The code of one sentence: stable, for machines and for translations."""
 
-    OVERRIDE_OFF = "override_off"
-    OVERRIDE_ON = "override_on"
-    OVERRIDE_IGNORED = "override_ignored"
-    OVERRIDE_UNSET = "override_unset"
+    SWITCH_OFF = "override_off"
+    SWITCH_ON = "override_on"
+    SWITCH_IGNORED = "override_ignored"
+    SWITCH_UNSET = "override_unset"
     ROLLED_BACK = "rolled_back"
     NOT_ROLLED_BACK = "not_rolled_back"
     GUARD_LEASE_EXPIRED = "guard_lease_expired"
@@ -93,10 +93,10 @@ class TraceStep(NamedTuple):
 
 
 REASON_TEXT: dict[ReasonCode, str] = {
-    ReasonCode.OVERRIDE_OFF: "The environment variable of this process says off, which always wins.",
-    ReasonCode.OVERRIDE_ON: "The environment variable of this process says on, which wins outside production.",
-    ReasonCode.OVERRIDE_IGNORED: "The environment variable says on, which production ignores.",
-    ReasonCode.OVERRIDE_UNSET: "No environment variable overrides the flag.",
+    ReasonCode.SWITCH_OFF: "The environment variable of this process says off, which always wins.",
+    ReasonCode.SWITCH_ON: "The environment variable of this process says on, which wins outside production.",
+    ReasonCode.SWITCH_IGNORED: "The environment variable says on, which production ignores.",
+    ReasonCode.SWITCH_UNSET: "No environment variable overrides the flag.",
     ReasonCode.ROLLED_BACK: "The rollout is rolled back: {note}",
     ReasonCode.NOT_ROLLED_BACK: "The rollout is not rolled back here.",
     ReasonCode.GUARD_LEASE_EXPIRED: ("The guard has been silent since its lease ended at {at}, so nobody is exposed."),

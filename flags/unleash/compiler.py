@@ -65,7 +65,7 @@ def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
     let_in = named_users.sendable(frozenset(allowed))
     left_out = {user_id for each in (*lists.values(), let_in) for user_id in each.left_out}
     segments = {kind: _segments(flag.key, kind, each.user_ids) for kind, each in lists.items() if each.user_ids}
-    strategies = [_default()] if flag.forced else _strategies(flag, segments)
+    strategies = [_default()] if flag.switch_in_force else _strategies(flag, segments)
     feature = {
         "name": flag.key,
         "type": "release",
@@ -135,8 +135,8 @@ def _segment(number: int, name: str, operator: str, user_ids: Sequence[str]) -> 
 
 
 def _is_enabled(flag: RolloutFlag, now: datetime, *, is_open: bool) -> bool:
-    if flag.forced is not None:
-        return flag.forced
+    if flag.switch_in_force is not None:
+        return flag.switch_in_force
     guarded = flag.guard_expires_at is None or now < flag.guard_expires_at
     return is_open and guarded and flag.latched is None
 

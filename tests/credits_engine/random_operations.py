@@ -37,7 +37,7 @@ class RandomUser:
     number: int
     now: datetime = NOW
     environment: str = "production"
-    override: bool | None = None
+    environment_switch: bool | None = None
     failing: bool = False
     dice: random.Random = field(init=False)
 
@@ -54,7 +54,7 @@ def arrange(session: Session, random_user: RandomUser) -> None:
     dice = random_user.dice
     random_user.now += timedelta(days=dice.randint(0, 400), microseconds=dice.randint(0, 86_400_000_000))
     random_user.environment = dice.choice(("production",) * 8 + ("staging", "development"))
-    random_user.override = dice.choice((None,) * 8 + (True, False))
+    random_user.environment_switch = dice.choice((None,) * 8 + (True, False))
     nearly = timedelta(microseconds=dice.choice((0, 1, 999, 1_000, 10**9)))
     day = datetime(2026, dice.randint(1, 12), 28, 23, 59, dice.randint(0, 59), dice.choice((0, 7)), UTC)
     row = {

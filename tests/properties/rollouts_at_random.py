@@ -64,7 +64,7 @@ def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> 
         revision=1,
         exposure=exposure_at(made, chance.choice(positions(made)), environment),
         new_signups_after=made.new_signups_after,
-        override_variable=chance.choice(SWITCHES),
+        environment_switch=chance.choice(SWITCHES),
         latched=chance.choice(LATCHES),
         guard_expires_at=chance.choice(LEASES),
         denied=overrides(chance, people),

@@ -21,14 +21,14 @@ def read(tmp_path: Path, **environ: str) -> Settings:
 def test_without_any_setting_everything_has_a_default(tmp_path: Path) -> None:
     settings = read(tmp_path)
     assert settings.database_url == f"sqlite:///{tmp_path}/rollout.db"
-    assert (settings.environment, settings.port, settings.credits_v2_override) == ("production", 8000, None)
+    assert (settings.environment, settings.port, settings.environment_switch) == ("production", 8000, None)
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("true", True), ("TRUE", True), ("false", False), ("0", False), ("", None)]
 )
 def test_the_variable_of_the_guide_is_read_as_people_write_it(tmp_path: Path, text: str, value: bool | None) -> None:
-    assert read(tmp_path, ENABLE_CREDITS_V2=text).credits_v2_override is value
+    assert read(tmp_path, ENABLE_CREDITS_V2=text).environment_switch is value
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ SignIn = Callable[[str], FlaskClient]
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """Production with the variable set to false."""
-    with application(replace(settings, credits_v2_override=False)) as app:
+    with application(replace(settings, environment_switch=False)) as app:
         with app.app_context(), transaction() as session:
             now = datetime.now(UTC)
             rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))
@@ -40,7 +40,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     ],
 )
 def test_each_value_is_explained(settings: Settings, value: bool | None, environment: str, expected: str) -> None:
-    changed = replace(settings, credits_v2_override=value, environment=environment)
+    changed = replace(settings, environment_switch=value, environment=environment)
     assert expected in (variable_notice(FLAG, changed) or "")
     assert variable_notice("OTHER", changed) is None
     assert (variable_notice(FLAG, changed) is None) == (not expected)

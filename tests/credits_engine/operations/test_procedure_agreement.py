@@ -169,7 +169,7 @@ def _by_function(session: Session, random_user: RandomUser, asked: Operation) ->
         "actor": asked.actor,
         "now": random_user.now,
         "environment": random_user.environment,
-        "override": random_user.override,
+        "override": random_user.environment_switch,
     }
     found = _called(session, values, random_user.dice.random())
     receipt = stored_procedure.receipt_of(found, asked, random_user.now)
@@ -189,7 +189,7 @@ def _called(session: Session, values: Mapping[str, object], draw: float) -> Any:
 
 def _evaluation(session: Session, random_user: RandomUser) -> Evaluate:
     """Return the flag as a process of that environment evaluates it; the product's own way where that is this one."""
-    if random_user.environment == "production" and random_user.override is None:
+    if random_user.environment == "production" and random_user.environment_switch is None:
         return evaluate_flag(session, random_user.now)
 
     def here(account: Account) -> FlagEvaluation:
@@ -199,7 +199,12 @@ def _evaluation(session: Session, random_user: RandomUser) -> Evaluate:
         revision, watched_until = flag_store.routing_state(session)
         beta = frozenset({account.user_id} if account.beta else ())
         flag = rollout_flag(
-            session, rollout, random_user.environment, revision=revision, beta=beta, override=random_user.override
+            session,
+            rollout,
+            random_user.environment,
+            revision=revision,
+            beta=beta,
+            environment_switch=random_user.environment_switch,
         )
         if flag.guard_expires_at == NEVER_BEATEN and watched_until:
             flag = replace(flag, guard_expires_at=watched_until)

@@ -123,7 +123,7 @@ def test_a_process_that_starts_without_the_database_serves_what_was_kept(
     with app.app_context():
         feature_provider().current("staging")
         serving.save_backup()
-    away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", credits_v2_override=False)
+    away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", environment_switch=False)
     started = application(away, schema_may_wait=True)
     with started as later, later.app_context():
         production, staging = (feature_provider().current(name).feature_set for name in ("production", "staging"))
@@ -132,7 +132,7 @@ def test_a_process_that_starts_without_the_database_serves_what_was_kept(
             feature_provider().current("elsewhere")
     assert production.contents.features[FLAG].wire["enabled"] is False, "nobody watches what was kept"
     assert staging.contents.features[FLAG].wire["enabled"] is False, "this process's own switch says off"
-    with application(replace(away, credits_v2_override=None), schema_may_wait=True) as later, later.app_context():
+    with application(replace(away, environment_switch=None), schema_may_wait=True) as later, later.app_context():
         assert feature_provider().current("staging").feature_set.contents.features[FLAG].wire["enabled"] is True
 
 

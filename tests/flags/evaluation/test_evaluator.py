@@ -41,18 +41,18 @@ def test_before_the_first_phase_production_answers_off() -> None:
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
 def test_the_environment_variable_off_beats_everything(environment: str) -> None:
-    exposed = flag(environment=environment, override_variable=False, exposure=EVERYTHING, allowed={"alice": NAMED})
+    exposed = flag(environment=environment, environment_switch=False, exposure=EVERYTHING, allowed={"alice": NAMED})
     answer = evaluate(exposed, ALICE, NOW)
     assert (answer.value, answer.reason, len(answer.trace)) == (False, Reason.DISABLED, 1)
 
 
 def test_the_environment_variable_on_wins_outside_production_even_over_a_rollback_and_a_denial() -> None:
-    latched = flag(environment="staging", override_variable=True, latched="defects", denied={"alice": NAMED})
-    assert evaluate(latched, ALICE, NOW).detail is ReasonCode.OVERRIDE_ON
+    latched = flag(environment="staging", environment_switch=True, latched="defects", denied={"alice": NAMED})
+    assert evaluate(latched, ALICE, NOW).detail is ReasonCode.SWITCH_ON
 
 
 def test_production_ignores_the_environment_variable_on_and_says_so() -> None:
-    answer = evaluate(flag(override_variable=True), ALICE, NOW)
+    answer = evaluate(flag(environment_switch=True), ALICE, NOW)
     assert not answer.value
     assert answer.trace[0].outcome is RuleOutcome.MATCHED
     assert "ignores" in describe(answer.trace[0])

@@ -34,7 +34,7 @@ def test_it_answers_as_evaluation_does_for_40_000_flags_and_users() -> None:
 def test_what_depends_on_no_user_is_settled_beforehand() -> None:
     assert fast_evaluator(flag(), NOW).constant is False
     assert fast_evaluator(flag(exposure=EVERYTHING, latched="Variance."), NOW).constant is False
-    assert fast_evaluator(flag(exposure=EVERYTHING, override_variable=False), NOW).constant is False
+    assert fast_evaluator(flag(exposure=EVERYTHING, environment_switch=False), NOW).constant is False
     assert fast_evaluator(flag(exposure=EVERYTHING), NOW).constant is None
 
 

@@ -49,7 +49,7 @@ def test_losers_are_those_who_had_the_flag_and_will_not() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"override_variable": False}, "The environment variable switches the flag off."),
+        ({"environment_switch": False}, "The environment variable switches the flag off."),
         ({"latched": "Variance above 5 %."}, "The rollout is rolled back: Variance above 5 %."),
         ({"guard_expires_at": NOW}, "The guard's lease has ended, so nobody is exposed."),
         ({"key": "OTHER"}, "Renaming ENABLE_CREDITS_V2 to OTHER gives every user another bucket."),
@@ -74,7 +74,7 @@ def test_an_environment_that_closes_and_a_variable_that_goes_are_told() -> None:
     staging = flag(environment="staging", exposure=EVERYTHING)
     closed = replace(staging, exposure=replace(EVERYTHING, environment=False))
     assert violations(staging, closed, now=NOW) == ["The environment staging is no longer on as a whole."]
-    forced = replace(closed, override_variable=True)
+    forced = replace(closed, environment_switch=True)
     assert violations(forced, closed, now=NOW) == [
         "The environment variable no longer switches the flag on for everybody."
     ]
@@ -82,7 +82,7 @@ def test_an_environment_that_closes_and_a_variable_that_goes_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "stop", [{"latched": "defects"}, {"guard_expires_at": NOW - SECOND}, {"override_variable": False}]
+    "stop", [{"latched": "defects"}, {"guard_expires_at": NOW - SECOND}, {"environment_switch": False}]
 )
 def test_nobody_loses_what_a_stopped_flag_gave_nobody(stop: dict[str, Any]) -> None:
     assert violations(flag(exposure=HALF, **stop), flag(), now=NOW) == []

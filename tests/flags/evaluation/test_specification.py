@@ -49,7 +49,7 @@ def _flag(case: dict[str, Any]) -> RolloutFlag:
         revision=1,
         exposure=Exposure(**{EXPOSURE_FIELDS[name]: value for name, value in state.get("exposure", {}).items()}),
         new_signups_after=datetime.fromisoformat(state["newSignupsAfter"]),
-        override_variable=state.get("overrideVariable"),
+        environment_switch=state.get("overrideVariable"),
         latched=state.get("latched"),
         guard_expires_at=parse_timestamp(state.get("guardExpiresAt", "")),
         denied=_overrides(state.get("denied", {})),

@@ -11,7 +11,7 @@ from tests.flags.examples import EVERYTHING, EXPIRED, FLAG, NAMED, NOW, SECOND, 
 
 DENIED, ALLOWED, BETA = (segment_id(FLAG, kind) for kind in SegmentKind)
 PHASE_4 = Exposure(allowlist=True, new_signups_percentage=100, everyone_percentage=25)
-STOPPED = [{"latched": "defects"}, {"guard_expires_at": NOW}, {"override_variable": False}]
+STOPPED = [{"latched": "defects"}, {"guard_expires_at": NOW}, {"environment_switch": False}]
 
 
 def test_each_audience_adds_a_strategy_and_denials_apply_to_all() -> None:
@@ -58,7 +58,7 @@ def test_a_stop_switches_off_and_keeps_everything_else_so_that_lifting_it_restor
 
 
 def test_the_environment_variable_on_opens_to_everybody_even_when_rolled_back() -> None:
-    feature = compile_flag(flag(environment="development", override_variable=True, latched="defects"), NOW).feature
+    feature = compile_flag(flag(environment="development", environment_switch=True, latched="defects"), NOW).feature
     assert feature["enabled"]
     assert [(s["name"], s["segments"]) for s in feature["strategies"]] == [("default", [])]
 
