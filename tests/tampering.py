@@ -31,7 +31,7 @@ def recompute() -> None:
         previous = audit.GENESIS
         for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.id)):
             entry.previous_hash = previous
-            previous = entry.hash = audit._seal(entry)
+            previous = entry.hash = audit._entry_hash(entry)
 
 
 def rewrite_head(**values: object) -> None:

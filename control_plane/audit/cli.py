@@ -131,7 +131,7 @@ def verify_command(*, anchor: str, anchor_file: Path | None, as_json: bool) -> N
 def seal_command(*, reason: str, as_json: bool) -> None:
     """Seal the trail again as it is, after a change of SECRET_KEY or an explained loss."""
     with database.transaction() as session:
-        audit.seal(session, now=clock.now(), actor=actor(), reason=reason)
+        audit.accept_trail(session, now=clock.now(), actor=actor(), reason=reason)
     echo_result({"sealed": True}, "Sealed. It proves nothing about the entries from before.", as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: append-only, each entry sealed by a hash over itself and the entry before.
+"""The audit trail: append-only, each entry with a hash over itself and the hash before.
 
 Where it must end is kept beside it, sealed with a key (`audit_head`): a chain alone can't tell that its end is missing.
 """
@@ -95,8 +95,8 @@ def record_each(session: Session, change: ChangeContext, subjects: Sequence[Subj
             reason=change.reason,
             previous_hash=entries[-1].hash if entries else last_hash,
         )
-        # The id is not sealed: it is not known before the flush, and the order is proved by the previous hash alone.
-        entry.hash = _seal(entry)
+        # The id is not hashed: it is not known before the flush, and the order is proved by the previous hash alone.
+        entry.hash = _entry_hash(entry)
         entries.append(entry)
     session.add_all(entries)
     session.flush()
@@ -131,7 +131,7 @@ def follow(
     end = start
     redacted = audit_redaction.digests(session)
     for entry in islice(every(session, after=start.last_id), entries_max):
-        fits = entry.hash == _seal(entry) or redacted.get(entry.id) == audit_redaction.digest(entry)
+        fits = entry.hash == _entry_hash(entry) or redacted.get(entry.id) == audit_redaction.digest(entry)
         if entry.previous_hash != end.last_hash or not fits:
             return end, entry.id
         end = End(end.entries + 1, entry.id, entry.hash)
@@ -140,13 +140,13 @@ def follow(
     return end, None
 
 
-def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
+def accept_trail(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     """Seal the trail as it is, and say in it who decided so and what was wrong. Raises Problem without a reason."""
     require_reason(reason)
     lock_commit_order(session)
     found = verify(session)
     count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
-    audit_head.replace_seal(session, End(count, *_newest(session)))
+    audit_head.replace_signature(session, End(count, *_newest(session)))
     after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
     record(session, ChangeContext(now, actor, reason), action="audit.seal", subject="audit", after=after)
 
@@ -218,8 +218,8 @@ def _newest(session: Session) -> tuple[int, str]:
     return (found.id, found.hash) if found else (NOWHERE.last_id, NOWHERE.last_hash)
 
 
-def _seal(entry: AuditEntry) -> str:
-    sealed = [
+def _entry_hash(entry: AuditEntry) -> str:
+    hashed = [
         entry.previous_hash,
         entry.at.isoformat(timespec="microseconds"),
         entry.actor,
@@ -229,7 +229,7 @@ def _seal(entry: AuditEntry) -> str:
         entry.after,
         entry.reason,
     ]
-    return hashlib.sha256(json.dumps(sealed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _plain(value: Mapping[str, object] | None) -> dict[str, object] | None:

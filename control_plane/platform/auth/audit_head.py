@@ -58,8 +58,8 @@ def extend(session: Session, entries: Sequence[AuditEntry], last_id: int) -> Non
         head.sealed_from = entries[0].id
     newest = entries[-1]
     head.entries, head.last_id, head.last_hash = head.entries + len(entries), newest.id, newest.hash
-    # A seal that did not fit is not repaired by the next honest entry; only `replace_seal` does that, by a person.
-    head.seal = _next_seal(head) if fits else UNSEALED
+    # A seal that did not fit is not repaired by the next honest entry; only `replace_signature` does that, by a person.
+    head.seal = _next_signature(head) if fits else UNSEALED
     session.flush()
 
 
@@ -102,12 +102,12 @@ def sealed_end(session: Session) -> End | None:
     return _end(head) if head and is_sealed(head) else None
 
 
-def replace_seal(session: Session, found: End) -> None:
+def replace_signature(session: Session, found: End) -> None:
     """Seal the trail as it is, after somebody has decided that it may be believed from here on."""
     head = session.get(AuditHead, HEAD, populate_existing=True) or AuditHead(id=HEAD)
     head.entries, head.last_id, head.last_hash = found.entries, found.last_id, found.last_hash
     head.sealed_from = found.last_id + 1
-    head.seal = _seal(head)
+    head.seal = _head_signature(head)
     session.add(head)
     session.flush()
 
@@ -118,7 +118,7 @@ def _end(head: AuditHead) -> End:
 
 def is_sealed(head: AuditHead) -> bool:
     """Return whether the record was sealed with this installation's key, or with one that was replaced since."""
-    return any(hmac.compare_digest(head.seal, _seal(head, secret)) for secret in current().secret_keys)
+    return any(hmac.compare_digest(head.seal, _head_signature(head, secret)) for secret in current().secret_keys)
 
 
 def sign(content: str, secret: str = "") -> str:
@@ -128,10 +128,10 @@ def sign(content: str, secret: str = "") -> str:
     return hmac.new(key, content.encode(), "sha256").hexdigest()
 
 
-def _next_seal(head: AuditHead) -> str:
+def _next_signature(head: AuditHead) -> str:
     """Return the seal after an entry that fits; a process without a key leaves a trail that has none as it is."""
-    return _seal(head) if current().secret_key else ""
+    return _head_signature(head) if current().secret_key else ""
 
 
-def _seal(head: AuditHead, secret: str = "") -> str:
+def _head_signature(head: AuditHead, secret: str = "") -> str:
     return sign(f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}", secret)

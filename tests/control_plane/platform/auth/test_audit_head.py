@@ -133,7 +133,7 @@ def test_another_key_is_noticed_and_an_owner_can_seal_anew(app: Flask, now: date
     assert [each["event"] for each in said] == ["audit.sealed_with_another_key"], "whoever writes so is told, once"
     assert not verified().intact
     with transaction() as session:
-        audit.seal(session, now=now, actor="alice", reason="The key was changed.")
+        audit.accept_trail(session, now=now, actor="alice", reason="The key was changed.")
     assert verified().intact
     with read_only() as session:
         assert audit.latest(session)[0].action == "audit.seal"
