@@ -8,14 +8,14 @@ from typing import cast
 from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
-from alerts.analysis.cohorts import Cohort, CohortMemory, cohort_from_json, cohort_to_json
+from alerts.analysis.cohorts import CohortMemory, cohort_from_json, cohort_to_json
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.models import CohortState
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.upserts import upsert
 from control_plane.platform.observability.cohort_counts import FORGET_SECONDS
-from control_plane.platform.observability.cohort_names import ACCOUNT
+from control_plane.platform.observability.cohort_names import ACCOUNT, Cohort
 
 TABLE = cast(Table, CohortState.__table__)
 

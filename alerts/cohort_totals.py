@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alerts.analysis.cohorts import Cohort, CohortCounts
+from alerts.analysis.cohorts import CohortCounts
 from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import Action, Rule
 from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
-from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE
+from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort
 from control_plane.platform.observability.signals import SeriesKey
 
 AT_MOST = {ACCOUNT: Action.NOTIFY, FAILED_BEFORE: Action.HOLD}

@@ -8,7 +8,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
-from alerts.analysis.cohorts import Cohort, CohortCounts
+from alerts.analysis.cohorts import CohortCounts
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
@@ -16,6 +16,7 @@ from alerts.analysis.rules import Per, Rule
 from alerts.cohort_totals import CohortTotals
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import cohort_counts, signal_points, signals
+from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.signal_names import EXCESS

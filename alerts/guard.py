@@ -18,7 +18,7 @@ from alerts import store as alert_store
 from alerts.alert_states import begin_step, first_state, is_of_step, next_state, still_good
 from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution
-from alerts.analysis.cohorts import Cohort, CohortCounts, most_certain
+from alerts.analysis.cohorts import CohortCounts, most_certain
 from alerts.analysis.cohorts import update as update_cohorts
 from alerts.analysis.environments import applicable, with_environments
 from alerts.analysis.evidence import Evidence
@@ -36,6 +36,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Rollout, RolloutState, exposure
 from control_plane.core.transitions import Decision, Transition
+from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.runtime import leases
 
 ACTOR = "guard"

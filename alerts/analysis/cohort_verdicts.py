@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.cohorts import CohortFinding
+from alerts.analysis.cohorts import CohortFinding, cohort_text
 from alerts.analysis.evidence import Counts
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
@@ -81,7 +81,7 @@ def cohort_sentence(rule: Rule, finding: CohortFinding) -> str:
     counts = window if window.bad and window.total >= WINDOW_OUTCOMES_MIN else whole
     number = f"All {counts.total:,}" if counts.bad == counts.total else f"{counts.bad:,} of {counts.total:,}"
     said = predicate.format(alert=rule.name, candidate=rule.names.candidate, control=rule.names.control)
-    return f"{number} operations {finding.cohort.text} {said}."
+    return f"{number} operations {cohort_text(finding.cohort)} {said}."
 
 
 def _concern(

@@ -16,6 +16,7 @@ from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
+from control_plane.platform.observability.cohort_names import Cohort
 
 ACCOUNTS_MIN = 3
 """Fewer failing accounts than this speak for themselves alone."""
@@ -32,18 +33,6 @@ NOTIFYING_MAX = 100
 """So many of them may be accounts, which come and go and move nothing but a notice: a plan finds room after them."""
 FAILS_TIMES = 4
 """The control fails as well where the candidate's rate in the cohort is at most so many times the control's."""
-
-
-class Cohort(NamedTuple):
-    """A part of the traffic: `plan` and `starter`; without a name the dimension itself says it, as `near the limit`."""
-
-    dimension: str
-    name: str = ""
-
-    @property
-    def text(self) -> str:
-        """Return it as it follows `operations` in a sentence."""
-        return f"of {self.dimension} {self.name}" if self.name else self.dimension
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +163,11 @@ def _of_dimension(memories: Memories, cohort: Cohort) -> Counts:
     return sum(
         (each.evidence.counts for known, each in memories.items() if known.dimension == cohort.dimension), Counts()
     )
+
+
+def cohort_text(cohort: Cohort) -> str:
+    """Return `cohort` as it follows `operations` in a sentence."""
+    return f"of {cohort.dimension} {cohort.name}" if cohort.name else cohort.dimension
 
 
 def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, object], dict[str, object]]:

@@ -8,7 +8,7 @@ from control_plane.audiences.exposure import EVERYBODY, Exposure
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class ExposureChange:
     """Users whom the larger exposure admits and the smaller does not; with shares where it is a part of them."""
 
     name: str
@@ -28,21 +28,21 @@ class Cohort:
 
 def cohorts_between(
     smaller: Exposure, larger: Exposure, *, cutover_of_smaller: datetime, cutover_of_larger: datetime
-) -> Iterator[Cohort]:
+) -> Iterator[ExposureChange]:
     """Name each cohort of which `larger` admits somebody whom `smaller` does not; buckets are the same in both."""
     # A whole environment has more than everybody who is named: it has the anonymous too.
     if smaller.environment or (smaller.everyone_percentage >= EVERYBODY and not larger.environment):
         return
     if larger.environment:
-        yield Cohort("The environment as a whole")
+        yield ExposureChange("The environment as a whole")
         return
     if larger.allowlist and not smaller.allowlist:
-        yield Cohort("The beta allowlist")
+        yield ExposureChange("The beta allowlist")
     reached = max(smaller.new_signups_percentage, smaller.everyone_percentage)
     if larger.new_signups_percentage > reached:
         yield _share("New signups", reached, larger.new_signups_percentage)
     elif larger.new_signups_percentage > smaller.everyone_percentage and cutover_of_larger < cutover_of_smaller:
-        yield Cohort("New signups", _after(cutover_of_smaller), _after(cutover_of_larger))
+        yield ExposureChange("New signups", _after(cutover_of_smaller), _after(cutover_of_larger))
     for share in larger.shares_beyond(smaller):
         if share.percentage > (old := smaller.percentage_of(share.constraints)):
             yield _share(share.title, old, share.percentage)
@@ -54,5 +54,5 @@ def _after(cutover: datetime) -> str:
     return f"those after {cutover.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _share(name: str, smaller: int, larger: int) -> Cohort:
-    return Cohort(name, f"{smaller} %", f"{larger} %")
+def _share(name: str, smaller: int, larger: int) -> ExposureChange:
+    return ExposureChange(name, f"{smaller} %", f"{larger} %")

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.audiences.exposure import Exposure
-from control_plane.audiences.exposure_changes import Cohort, cohorts_between
+from control_plane.audiences.exposure_changes import ExposureChange, cohorts_between
 from control_plane.core.phases import Rollout, environments_of, exposure
 from control_plane.plans.previews import EnvironmentChange
 from flags import store
@@ -42,7 +42,7 @@ def _pair(session: Session, before: Rollout | None, after: Rollout, environment:
     return replace(later, exposure=earlier, new_signups_after=before.plan.new_signups_after), later
 
 
-def _between(smaller: RolloutFlag, larger: RolloutFlag) -> Iterator[Cohort]:
+def _between(smaller: RolloutFlag, larger: RolloutFlag) -> Iterator[ExposureChange]:
     return cohorts_between(
         smaller.exposure,
         larger.exposure,

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from alerts import cohort_store
-from alerts.analysis.cohorts import Cohort, CohortCounts, CohortMemory
+from alerts.analysis.cohorts import CohortCounts, CohortMemory
 from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import ATTEMPT_SECONDS
@@ -15,6 +15,7 @@ from alerts.cohort_store import CohortUpdate
 from alerts.definitions.parser import parse
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability.cohort_names import Cohort
 
 (RULE,) = parse("alerts: {credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical}}")
 STARTER, NEAR = Cohort("plan", "starter"), Cohort("near the limit")

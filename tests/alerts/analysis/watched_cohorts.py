@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from alerts.analysis.cohort_verdicts import with_cohort
-from alerts.analysis.cohorts import Cohort, CohortCounts, CohortMemory, most_certain, update
+from alerts.analysis.cohorts import CohortCounts, CohortMemory, most_certain, update
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import Action, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions import parser
+from control_plane.platform.observability.cohort_names import Cohort
 from tests.serving import ROOT
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

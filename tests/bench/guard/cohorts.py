@@ -10,14 +10,14 @@ from math import inf
 import numpy as np
 
 from alerts.analysis.agreement import Case
-from alerts.analysis.cohorts import Cohort, CohortCounts, CohortMemory, most_certain, update
+from alerts.analysis.cohorts import CohortCounts, CohortMemory, cohort_text, most_certain, update
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import Action, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
-from control_plane.platform.observability.cohort_names import FAILED_BEFORE
+from control_plane.platform.observability.cohort_names import FAILED_BEFORE, Cohort
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START
 from tests.bench.guard.report import SHIPPED, Goal, Section, seldom
@@ -228,7 +228,7 @@ def run(rng: np.random.Generator, cell: Cell) -> Run:
         if verdict.status in (Status.HOLD, Status.ROLLBACK):
             found.held = min(found.held, minute + 1)
             found.rolled_back = found.rolled_back or verdict.status is Status.ROLLBACK
-        if cell.cohort and cell.cohort.text in verdict.cohort and found.named == inf:
+        if cell.cohort and cohort_text(cell.cohort) in verdict.cohort and found.named == inf:
             found.named = minute + 1
             found.failures = watch.counts[cell.cohort].candidate.bad
         if (found.rolled_back and cell.cohort is None) or (found.held < inf and found.named < inf):
