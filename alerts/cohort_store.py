@@ -12,10 +12,10 @@ from alerts.analysis.cohorts import CohortMemory, cohort_from_json, cohort_to_js
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.models import CohortState
+from control_plane.cohort_names import ACCOUNT, Cohort
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.upserts import upsert
 from control_plane.platform.observability.cohort_counts import FORGET_SECONDS
-from control_plane.platform.observability.cohort_names import ACCOUNT, Cohort
 
 TABLE = cast(Table, CohortState.__table__)
 

@@ -8,8 +8,8 @@ from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import Action, Rule
+from control_plane.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort
 from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
-from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort
 from control_plane.platform.observability.signals import SeriesKey
 
 AT_MOST = {ACCOUNT: Action.NOTIFY, FAILED_BEFORE: Action.HOLD}

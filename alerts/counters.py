@@ -14,9 +14,9 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import Per, Rule
 from alerts.cohort_totals import CohortTotals
+from control_plane.cohort_names import Cohort
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import cohort_counts, signal_points, signals
-from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.signal_names import EXCESS

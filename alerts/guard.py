@@ -34,9 +34,9 @@ from alerts.state_cache import TickInputs
 from alerts.store import AlertMemory, AlertStateUpdate
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.cohort_names import Cohort
 from control_plane.core.phases import Rollout, RolloutState, exposure
 from control_plane.core.transitions import Decision, Transition
-from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.runtime import leases
 
 ACTOR = "guard"

@@ -20,11 +20,11 @@ from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict
 from alerts.models import AlertState
+from control_plane.cohort_names import Cohort
 from control_plane.core.phases import RolloutState
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.upserts import upsert
 from control_plane.platform.models import AuditEntry, SignalMinute
-from control_plane.platform.observability.cohort_names import Cohort
 
 ROLLBACKS_READ = 10
 TABLE = cast(Table, AlertState.__table__)

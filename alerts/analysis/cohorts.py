@@ -16,7 +16,7 @@ from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
-from control_plane.platform.observability.cohort_names import Cohort
+from control_plane.cohort_names import Cohort
 
 ACCOUNTS_MIN = 3
 """Fewer failing accounts than this speak for themselves alone."""

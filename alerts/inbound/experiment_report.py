@@ -5,17 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from control_plane.experiments.experiment import Difference, Result
-from control_plane.experiments.migration import Migration
-from control_plane.experiments.observation import Observation
-from control_plane.experiments.publication import outcome_signals
-from control_plane.platform.observability.cohort_names import (
+from control_plane.cohort_names import (
     DIMENSION_CHARACTERS,
     DIMENSIONS_MAX,
     NAME_CHARACTERS,
     RESERVED_DIMENSIONS,
     cohorts_of,
 )
+from control_plane.experiments.experiment import Difference, Result
+from control_plane.experiments.migration import Migration
+from control_plane.experiments.observation import Observation
+from control_plane.experiments.publication import outcome_signals
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 
 RESULTS_MAX = 1_000

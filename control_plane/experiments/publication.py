@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from control_plane.cohort_names import Cohorts, cohorts_of
 from control_plane.experiments.experiment import Difference, Experiment, Result
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Observation
 from control_plane.platform.observability import request_outcomes, signals
-from control_plane.platform.observability.cohort_names import Cohorts, cohorts_of
 from control_plane.platform.observability.signals import Sample
 
 SLOW_SECONDS = 0.05

@@ -5,8 +5,8 @@ from zlib import crc32
 
 from flask import has_app_context
 
+from control_plane.cohort_names import Cohort, Cohorts
 from control_plane.experiments.credits import CREDITS
-from control_plane.platform.observability.cohort_names import Cohort, Cohorts
 from control_plane.platform.observability.signals import Sample, bound_seconds
 from credits_engine.engines.amounts import Limits
 from credits_engine.engines.comparison import Variance

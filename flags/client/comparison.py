@@ -10,8 +10,8 @@ from operator import eq
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from control_plane.cohort_names import checked
 from control_plane.experiments.observation import Observation
-from control_plane.platform.observability.cohort_names import checked
 from flags.client.reporter import Reporter
 from flags.client.shadow_tasks import AsyncShadow, ShadowTasks
 from flags.client.shadows import Shadow, ShadowThreads

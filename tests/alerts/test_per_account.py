@@ -15,10 +15,10 @@ from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.cohort_names import Cohort
 from control_plane.core.phases import FLAG, Position, Rollout, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from tests.alerts.test_guard import exposed, stand_at
 from tests.credit_signals import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, FAILURE, ROUTED

@@ -27,13 +27,13 @@ from alerts.definitions.parser import parse
 from alerts.drill import runner
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.cohort_names import Cohort
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG
 from control_plane.experiments.registry import migrations
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings

@@ -91,7 +91,7 @@ def test_a_service_evaluates_and_compares_without_the_control_plane(
         "control_plane.experiments.observation",
         "control_plane.platform",
         "control_plane.platform.observability",
-        "control_plane.platform.observability.cohort_names",
+        "control_plane.cohort_names",
         "flags",
     ]
 

@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 from sqlalchemy import Executable, Table, case, func, select
 from sqlalchemy.orm import Session
 
+from control_plane.cohort_names import ACCOUNT, FAILED_BEFORE, NAME_CHARACTERS, Cohort, Cohorts
 from control_plane.platform.db import database
 from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
@@ -23,7 +24,6 @@ from control_plane.platform.models import Change, SignalCohort
 from control_plane.platform.observability import account_failures
 from control_plane.platform.observability.account_failures import Failure, hashed
 from control_plane.platform.observability.account_memory import BusiestAccounts, FailedAccounts
-from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE, NAME_CHARACTERS, Cohort, Cohorts
 
 FLUSH_SECONDS = 10
 """Good outcomes alone wait so long: evidence of a fault comes with bad ones, which are written at once."""

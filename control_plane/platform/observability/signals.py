@@ -16,6 +16,7 @@ from flask import Flask, current_app
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
+from control_plane.cohort_names import Cohorts
 from control_plane.platform.db import database
 from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
@@ -25,7 +26,6 @@ from control_plane.platform.observability import account_failures, account_hours
 from control_plane.platform.observability.account_failures import Failure, Series
 from control_plane.platform.observability.account_hours import AccountBuffer
 from control_plane.platform.observability.cohort_counts import CohortBuffer, CohortSample, KnownCohorts
-from control_plane.platform.observability.cohort_names import Cohorts
 from control_plane.signal_names import EXCESS
 
 BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)

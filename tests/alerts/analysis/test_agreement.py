@@ -9,7 +9,7 @@ from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status
 from alerts.definitions import parser
-from control_plane.platform.observability.cohort_names import Cohort
+from control_plane.cohort_names import Cohort
 from tests.alerts.analysis.guarded_flag import ALPHA, ERRORS, FAILURE, START, VARIANCE
 
 (SERVING,) = parser.parse("alerts: {credit_serving_failure: {threshold: 1%, window: 5m, severity: critical}}")

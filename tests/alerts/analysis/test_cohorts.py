@@ -13,7 +13,7 @@ from alerts.analysis.cohorts import COHORTS_MAX, CohortCounts, CohortMemory, coh
 from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, from_json, to_json
-from control_plane.platform.observability.cohort_names import Cohort
+from control_plane.cohort_names import Cohort
 from tests.alerts.analysis.watched_cohorts import (
     AGAIN,
     ALL_ALERTS,

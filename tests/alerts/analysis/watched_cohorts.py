@@ -12,7 +12,7 @@ from alerts.analysis.rules import Action, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions import parser
-from control_plane.platform.observability.cohort_names import Cohort
+from control_plane.cohort_names import Cohort
 from tests.serving import ROOT
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

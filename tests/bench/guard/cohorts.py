@@ -16,8 +16,8 @@ from alerts.analysis.facts import Facts
 from alerts.analysis.rules import Action, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status, Verdict
+from control_plane.cohort_names import FAILED_BEFORE, Cohort
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
-from control_plane.platform.observability.cohort_names import FAILED_BEFORE, Cohort
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START
 from tests.bench.guard.report import SHIPPED, Goal, Section, seldom

@@ -19,9 +19,9 @@ from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.cohort_names import Cohort
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from dashboards.view_models import alerts as screens
 from tests.dashboards.browsing import page_text, read_session, write_session

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 
+from control_plane.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort, cohorts_of
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import account_failures, cohort_counts, signals
 from control_plane.platform.observability.account_memory import BUSY_OUTCOMES
@@ -18,7 +19,6 @@ from control_plane.platform.observability.cohort_counts import (
     CohortSeries,
     KnownCohorts,
 )
-from control_plane.platform.observability.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort, cohorts_of
 from control_plane.platform.observability.signals import BUFFER, Sample
 from control_plane.platform.runtime import change_feed
 

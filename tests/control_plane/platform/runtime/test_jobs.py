@@ -11,11 +11,11 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
+from control_plane.cohort_names import Cohort
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.models import Lease
 from control_plane.platform.observability import cohort_counts, signals
-from control_plane.platform.observability.cohort_names import Cohort
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs, leases
 from control_plane.platform.runtime.jobs import LEAD, LEADER, LEASE_SECONDS, Jobs, jobs_of
