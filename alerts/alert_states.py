@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.bursts import Bursts, Increment, learn, weigh
-from alerts.analysis.evidence import Counts, Evidence, restart
+from alerts.analysis.evidence import Evidence, restart
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
@@ -16,6 +16,7 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.counters import Counters
 from alerts.store import AlertMemory, StepStart
 from control_plane.platform.observability import account_hours
+from control_plane.signal_counts import Counts
 
 PAST_LOG = log(1000)
 """A fault has passed once so many good outcomes came in a row as at its rate would come one time in a thousand."""

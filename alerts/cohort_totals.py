@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alerts.analysis.cohorts import CohortCounts
-from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import Action, Rule
 from control_plane.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort
 from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
 from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 
 AT_MOST = {ACCOUNT: Action.NOTIFY, FAILED_BEFORE: Action.HOLD}
 """What a cohort may lead to that no migration names: an account only to a notice."""
@@ -42,7 +42,8 @@ def _of_cohort(rule: Rule, cohort: Cohort, series: Sequence[tuple[SeriesKey, Coh
     if rule.compare is Compare.ABSOLUTE:
         control = _sum(count for key, count in series if key.engine == rule.migration.control)
     accounts = max((count.accounts for key, count in series if key.engine != rule.migration.control), default=0)
-    return CohortCounts(counted(rule, series), control, accounts, AT_MOST.get(cohort.dimension, Action.ROLLBACK))
+    counts = counted(rule, ((key, Counts(count.bad, count.total)) for key, count in series))
+    return CohortCounts(counts, control, accounts, AT_MOST.get(cohort.dimension, Action.ROLLBACK))
 
 
 def _sum(counts: Iterable[CohortCount]) -> Counts:

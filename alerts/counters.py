@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
 from alerts.analysis.cohorts import CohortCounts
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import Per, Rule
@@ -18,26 +18,27 @@ from control_plane.cohort_names import Cohort
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import cohort_counts, signal_points, signals
 from control_plane.platform.observability.request_outcomes import arm_label
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 from control_plane.signal_names import EXCESS
 
 HOUR_SECONDS = 3600
 SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS
 
-Minutes = Mapping[tuple[SeriesKey, int], Count]
-Slices = Mapping[tuple[SeriesKey, int], Count]
+Minutes = Mapping[tuple[SeriesKey, int], Counts]
+Slices = Mapping[tuple[SeriesKey, int], Counts]
 
 
 @dataclass(frozen=True, slots=True)
 class CounterWindow:
     """Counts over some time, by signal: of all that is counted, a rule asks for a few."""
 
-    by_signal: Mapping[str, Sequence[tuple[SeriesKey, Count]]]
+    by_signal: Mapping[str, Sequence[tuple[SeriesKey, Counts]]]
 
     @classmethod
-    def over(cls, counts: Iterable[tuple[SeriesKey, Count]]) -> "CounterWindow":
+    def over(cls, counts: Iterable[tuple[SeriesKey, Counts]]) -> "CounterWindow":
         """Return the counts by signal; those of one series add up in whoever asks."""
-        found: dict[str, list[tuple[SeriesKey, Count]]] = {}
+        found: dict[str, list[tuple[SeriesKey, Counts]]] = {}
         for series, count in counts:
             found.setdefault(series.signal, []).append((series, count))
         return cls(found)
@@ -122,7 +123,7 @@ class _LongWindows:
     """
 
     minutes_from: int
-    sums: Mapping[int, Mapping[SeriesKey, Count]]
+    sums: Mapping[int, Mapping[SeriesKey, Counts]]
     """By the first minute of a window."""
 
     @classmethod
@@ -243,13 +244,13 @@ class Counters:
             self._windows[first] = CounterWindow.over(counts)
         return self._windows[first]
 
-    def _in_short_window(self, first: int) -> Iterator[tuple[SeriesKey, Count]]:
+    def _in_short_window(self, first: int) -> Iterator[tuple[SeriesKey, Counts]]:
         following = _next_minute(first)
         begun = range(first, following * SLICES_PER_MINUTE)
         yield from ((series, count) for (series, minute), count in self.minutes.items() if minute >= following)
         yield from ((series, count) for (series, each), count in self.slices.items() if each in begun)
 
-    def _in_long_window(self, first: int) -> Iterator[tuple[SeriesKey, Count]]:
+    def _in_long_window(self, first: int) -> Iterator[tuple[SeriesKey, Counts]]:
         yield from self.long_windows.sums[first // SLICES_PER_MINUTE].items()
         yield from ((series, count) for (series, _), count in self.minutes.items())
 
@@ -262,7 +263,7 @@ class _Question:
     minutes_from: int
     firsts: Mapping[int, bool]
     """The ten seconds in which windows begin, and whether those are long ones."""
-    totals: Mapping[SeriesKey, Count]
+    totals: Mapping[SeriesKey, Counts]
 
 
 LAST_ANSWER = AppState[tuple[_Question, Counters] | None]("last_counters", lambda: None)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from alerts import store
 from alerts.alert_states import still_good
 from alerts.analysis.environments import alerts_of_production, applicable
-from alerts.analysis.evidence import LN_10, Counts, Evidence
+from alerts.analysis.evidence import LN_10, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
 from alerts.analysis.safety_evidence import SafetyEvidence, safety_evidence
@@ -22,6 +22,7 @@ from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
 from control_plane.platform.models import SignalMinute
 from control_plane.rollout_names import rollout_title
+from control_plane.signal_counts import Counts
 
 NOTHING = AlertMemory(Counts(), Evidence(), Counts(), Evidence(), None, DataGap())
 ALARMING = (Status.BLIND, Status.HOLD, Status.ROLLBACK)

@@ -21,10 +21,11 @@ from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.request_outcomes import arm_label
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import current
 from control_plane.rollouts import store as rollout_store
+from control_plane.signal_counts import Counts
 
 TICK_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TICKS = Histogram("guard_tick_seconds", "Time of one evaluation of all alerts.", buckets=TICK_SECONDS)
@@ -60,9 +61,9 @@ def series_of(rule: Rule) -> tuple[SeriesKey, ...]:
     return tuple(SeriesKey(rule.signal, engine) for engine in engines)
 
 
-def _signals(totals: dict[SeriesKey, Count], rules: Sequence[Rule]) -> Iterator[Metric]:
+def _signals(totals: dict[SeriesKey, Counts], rules: Sequence[Rule]) -> Iterator[Metric]:
     # A series that is born at its first bad outcome has no increase, so that one would never be seen.
-    born = dict.fromkeys((series for rule in rules for series in series_of(rule)), Count(0, 0)) | totals
+    born = dict.fromkeys((series for rule in rules for series in series_of(rule)), Counts(0, 0)) | totals
     labels = ["signal", "engine", "role"]
     outcomes = CounterMetricFamily("guard_outcomes", "Outcomes the guard counted.", labels=labels)
     bad = CounterMetricFamily("guard_bad_outcomes", "Bad outcomes among them.", labels=labels)

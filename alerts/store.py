@@ -15,7 +15,7 @@ from alerts.analysis import verdicts
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.bursts import Bursts, bursts_from_json, bursts_to_json
 from alerts.analysis.cohorts import CohortMemory
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict
@@ -25,6 +25,7 @@ from control_plane.core.phases import RolloutState
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.upserts import upsert
 from control_plane.platform.models import AuditEntry, SignalMinute
+from control_plane.signal_counts import Counts
 
 ROLLBACKS_READ = 10
 TABLE = cast(Table, AlertState.__table__)

@@ -14,8 +14,9 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.request_outcomes import arm_label
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import jobs
+from control_plane.signal_counts import Counts
 
 SIGNAL = "traffic_unusual"
 LOOK_SECONDS = 60.0
@@ -40,7 +41,7 @@ def check(now: datetime) -> None:
             log.warning("traffic.unusual", flag=migration.flag, operations=hour.count, other_weeks=list(hour.weeks))
         series = SeriesKey(SIGNAL, arm_label(migration.flag, "all"))
         with transaction() as session:
-            signals.add_hour(session, series, Count(int(hour.is_unusual), 1), began_at=ended_at - HOUR, now=now)
+            signals.add_hour(session, series, Counts(int(hour.is_unusual), 1), began_at=ended_at - HOUR, now=now)
     CHECKED.set(current_app, ended_at)
 
 

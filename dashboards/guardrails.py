@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.evidence import LIKELY, attempts_for_chance
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rule_counts import Countable, reads
+from alerts.analysis.rule_counts import reads
 from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import SideNames
+from control_plane.signal_counts import Counts
 from dashboards.chart_windows import TimeScale
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
@@ -22,9 +23,9 @@ WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
 """The rest stay in the order of the file: a card should not jump because traffic paused."""
 
 SeriesKey = tuple[str, str, str]
-Minutes = Collection[tuple[tuple[SeriesKey, int], Countable]]
+Minutes = Collection[tuple[tuple[SeriesKey, int], Counts]]
 """Counts, each under its (signal, engine, role) and minute of the epoch."""
-Sources = Mapping[tuple[str, str], Sequence[tuple[int, Countable]]]
+Sources = Mapping[tuple[str, str], Sequence[tuple[int, Counts]]]
 """The same by signal and engine, each with its minute."""
 NOTHING = (0, 0)
 """Neither bad nor any at all."""
@@ -219,7 +220,7 @@ def _bar(verdict: Verdict | None, budget: ErrorBudget) -> EvidenceBar:
 
 def _by_source(minutes: Minutes) -> Sources:
     """Put what was counted together by its signal and its engine, so that each alert reads only its own."""
-    found: dict[tuple[str, str], list[tuple[int, Countable]]] = {}
+    found: dict[tuple[str, str], list[tuple[int, Counts]]] = {}
     for ((signal, engine, _role), minute), count in minutes:
         found.setdefault((signal, engine), []).append((minute, count))
     return found

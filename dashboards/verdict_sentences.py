@@ -4,10 +4,11 @@ English is the verdict's own cause. Another language has a sentence for each con
 """
 
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.evidence import LIKELY, Counts, attempts_for_chance
+from alerts.analysis.evidence import LIKELY, attempts_for_chance
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
+from control_plane.signal_counts import Counts
 from dashboards.filters import count, figures_in, share, span
 from dashboards.language import SOURCE, gettext, language
 from dashboards.side_names import localized_names

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, lgamma, log
 
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import discordant_test, log_start, log_sum_exp
+from control_plane.signal_counts import Counts
 
 ALARMING_LOG_E = log(10)
 CANDIDATE_WORSE_LOG_E = log(200)

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.rules import ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
+from control_plane.signal_counts import Counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from datetime import datetime
 from math import ceil, log, sqrt
 from typing import Any, NamedTuple
 
-from alerts.analysis.evidence import Counts, Evidence, from_json, restart, to_json
+from alerts.analysis.evidence import Evidence, from_json, restart, to_json
 from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import log_sum_exp, step
+from control_plane.signal_counts import Counts
 
 HORIZON = 15
 """For how many outcomes after its first failure a burst is looked for: longer than 19 in 20 bursts of a mean of 5."""

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohorts import CohortFinding, cohort_text
-from alerts.analysis.evidence import Counts
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, Rule
 from alerts.analysis.verdicts import GRAVITY, Concern, Status, Verdict
+from control_plane.signal_counts import Counts
 
 PREDICATES: Mapping[str, str] = {
     "credit_refused_by_v2_only": "were refused by {candidate} and granted by {control}",

@@ -12,11 +12,12 @@ from math import log
 from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import CANDIDATE_WORSE_LOG_E, NO_COUNTS, Arms, Attribution
-from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
+from alerts.analysis.evidence import Evidence, from_json, to_json
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
 from control_plane.cohort_names import Cohort
+from control_plane.signal_counts import Counts
 
 ACCOUNTS_MIN = 3
 """Fewer failing accounts than this speak for themselves alone."""

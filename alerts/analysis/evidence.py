@@ -1,9 +1,10 @@
 """What must be kept of an alert between ticks: counts, and the evidence that they amount to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import log
 from typing import Any, NamedTuple
+
+from control_plane.signal_counts import Counts
 
 LN_10 = log(10)
 LIKELY = 2
@@ -30,25 +31,6 @@ def chance_sentence(log10: float, needed_log10: float | None) -> str:
     if attempts < LIKELY:
         return f"Chance alone explains it{bar}."
     return f"Chance alone gets this far in at most 1 of {attempts:,} attempts{bar}."
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Bad outcomes among all outcomes; counts of separate workers add up."""
-
-    bad: int = 0
-    total: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.bad + other.bad, self.total + other.total)
-
-    def __sub__(self, earlier: "Counts") -> "Counts":
-        return Counts(self.bad - earlier.bad, self.total - earlier.total)
-
-    @property
-    def rate(self) -> float:
-        """Bad over total, 0 where nothing was counted."""
-        return self.bad / self.total if self.total else 0.0
 
 
 class Evidence(NamedTuple):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Attribution, Pairs
 from alerts.analysis.cohorts import CohortFinding
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
+from control_plane.signal_counts import Counts
 
 
 @dataclass(frozen=True, slots=True)

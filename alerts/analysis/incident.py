@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.environments import base_alert
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration, side_names
+from control_plane.signal_counts import Counts
 
 PHRASES: Mapping[str, str] = {
     "credit_drift": "{candidate} charges {rate} more or less than {control} on average",

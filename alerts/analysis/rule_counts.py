@@ -1,23 +1,10 @@
 """Which of all counts an alert reads, and what they amount to for it. Pure."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule
-
-
-class Countable(Protocol):
-    """Anything that counted bad outcomes among all."""
-
-    @property
-    def bad(self) -> int:
-        """Bad outcomes."""
-
-    @property
-    def total(self) -> int:
-        """All outcomes."""
+from control_plane.signal_counts import Counts
 
 
 def reads(rule: Rule, signal: str, engine: str) -> bool:
@@ -28,7 +15,7 @@ def reads(rule: Rule, signal: str, engine: str) -> bool:
     return engine == rule.metric.engine if rule.metric.engine else not is_arm or flag == rule.flag
 
 
-def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
+def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Counts]]) -> Counts:
     """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
     failed_control_only = rule.migration.signals.failed_control_only

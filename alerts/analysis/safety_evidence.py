@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.analysis.evidence import LN_10, Counts
+from alerts.analysis.evidence import LN_10
 from alerts.analysis.rules import Rule
 from alerts.analysis.safety_test import (
     SAFE_LOG_E,
@@ -15,6 +15,7 @@ from alerts.analysis.safety_test import (
     outcomes_for_chance,
 )
 from alerts.analysis.verdicts import bad_of
+from control_plane.signal_counts import Counts
 
 DAY_SECONDS = 86_400
 FEWEST_SECONDS = 600

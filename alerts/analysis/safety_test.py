@@ -9,8 +9,8 @@ release that turned bad since.
 from collections.abc import Callable
 from math import erfc, exp, lgamma, log, sqrt
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.sequential_test import HIGHEST_NULL, LIMIT, clipped, log_start, log_sum_exp, rate_test
+from control_plane.signal_counts import Counts
 
 SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)

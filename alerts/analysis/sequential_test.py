@@ -27,7 +27,8 @@ from functools import lru_cache
 from math import ceil, exp, log, log1p, sqrt
 from operator import mul
 
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
+from control_plane.signal_counts import Counts
 
 DESIGN = 2
 """Grows when stored evidence stops being comparable with what this module computes."""

@@ -14,11 +14,12 @@ from math import log
 from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import ALARMING_LOG_E, Attribution, attribute
-from alerts.analysis.evidence import Counts, Evidence, chance_sentence
+from alerts.analysis.evidence import Evidence, chance_sentence
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Per, Rule, rule_test
 from alerts.analysis.sequential_test import log_start
+from control_plane.signal_counts import Counts
 
 RELEASE_LOG_E = log(3)
 CONTROL_LOG_E = log(10)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import COHORTS_SHARE, Action, ErrorBudget, Rule, error_budgets, rule_test
 from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import failures_needed
+from control_plane.signal_counts import Counts
 
 SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 ACTIONS = {

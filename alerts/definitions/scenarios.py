@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from alerts.analysis import quantities
 from alerts.analysis.attribution import Pairs
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import ErrorBudget, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status, Verdict, judge
+from control_plane.signal_counts import Counts
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 

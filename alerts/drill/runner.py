@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from uuid import uuid4
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import error_budgets, rule_test
 from alerts.analysis.sequential_test import first_window_log_e
 from alerts.drill import attempt, cleanup, store
@@ -24,6 +23,7 @@ from control_plane.core.phases import LOWEST, RolloutState
 from control_plane.platform.clock import DATABASE_CLOCK
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
+from control_plane.signal_counts import Counts
 from flags import snapshot
 from flags.evaluation.rollout_flag import EvaluationContext
 

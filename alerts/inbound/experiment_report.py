@@ -16,7 +16,8 @@ from control_plane.experiments.experiment import Difference, Result
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Observation
 from control_plane.experiments.publication import outcome_signals
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Sample, SeriesKey
+from control_plane.signal_counts import Counts
 
 RESULTS_MAX = 1_000
 LOST_MAX = 10_000_000
@@ -87,14 +88,14 @@ def samples_of(migration: Migration, report: ExperimentReport, *, slow_seconds: 
         yield routed, *found
 
 
-def lost_counts(migration: Migration, lost: LostResults) -> Iterator[tuple[SeriesKey, Count]]:
+def lost_counts(migration: Migration, lost: LostResults) -> Iterator[tuple[SeriesKey, Counts]]:
     """Yield the counts of what was lost: it was routed, owes no outcome any more, and is as good as not compared."""
     names = migration.signals
     for side, number in ((migration.control, lost.control), (migration.candidate, lost.candidate)):
         if number:
             for signal in (names.routed, names.outcome_missing, names.comparison_missing):
-                yield SeriesKey(signal, side), Count(0, number)
-            yield SeriesKey(names.shadow_skipped, side), Count(number, number)
+                yield SeriesKey(signal, side), Counts(0, number)
+            yield SeriesKey(names.shadow_skipped, side), Counts(number, number)
 
 
 def _result(migration: Migration, reported: ReportedResult) -> Result[None]:

@@ -13,9 +13,10 @@ from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import jobs
+from control_plane.signal_counts import Counts
 
 OURS = frozenset(metric.signal for metric in METRICS.values())
 OUR_PREFIX = "credit_"
@@ -68,7 +69,7 @@ def post() -> ResponseReturnValue:
         if fresh:
             # One order for everybody: two batches at once must not wait for each other in a circle.
             for signal in sorted(batch.signals, key=lambda signal: signal.name):
-                signals.add(session, SeriesKey(signal.name), Count(signal.bad, signal.total), now)
+                signals.add(session, SeriesKey(signal.name), Counts(signal.bad, signal.total), now)
     return jsonify(counted=fresh), 202
 
 

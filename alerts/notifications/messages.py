@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerts.analysis.evidence import Counts, chance_sentence
+from alerts.analysis.evidence import chance_sentence
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Per
 from alerts.analysis.verdicts import EACH_ONCE, Verdict, bad_of
@@ -15,6 +15,7 @@ from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import SideNames
 from control_plane.rollout_names import rollout_title
+from control_plane.signal_counts import Counts
 
 HAPPENED = {
     Action.ADVANCE: "advanced",

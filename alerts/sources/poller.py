@@ -16,9 +16,10 @@ from alerts.sources import store
 from alerts.sources.prometheus import QueryError, Source
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
+from control_plane.signal_counts import Counts
 
 POLL_SECONDS = 5.0
 NOT_CONFIGURED = "PROMETHEUS_URL is not set, so nobody can be asked."
@@ -68,4 +69,4 @@ def _count(session: Session, rule: Rule, totals: tuple[float, float], now: datet
     bad, total = round(totals[0] - before.bad), round(totals[1] - before.total)
     if total > 0 and bad >= 0:
         # The two queries are asked one after the other, so a bad outcome may be there before its total.
-        signals.add(session, SeriesKey(rule.metric.signal), Count(min(bad, total), total), now)
+        signals.add(session, SeriesKey(rule.metric.signal), Counts(min(bad, total), total), now)

@@ -12,9 +12,10 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import jobs
 from control_plane.rollouts import store as rollout_store
+from control_plane.signal_counts import Counts
 from credits_engine.store import guard_queries
 
 SIGNAL = "credit_engine_flapping"
@@ -37,7 +38,7 @@ def count(now: datetime, _term: int) -> None:
         since = max(rollout.entered_at, ended_at - HOUR)
         moved, active = guard_queries.engine_switches(session, since, ended_at, more_than=MOVES_ALLOWED)
     with transaction() as session:
-        signals.add_hour(session, SeriesKey(SIGNAL), Count(moved, active), began_at=ended_at - HOUR, now=now)
+        signals.add_hour(session, SeriesKey(SIGNAL), Counts(moved, active), began_at=ended_at - HOUR, now=now)
     MOVES_COUNTED.set(current_app, ended_at)
 
 

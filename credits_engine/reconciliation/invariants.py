@@ -13,10 +13,11 @@ from control_plane.core.phases import FLAG, PRODUCTION, exposure
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals, telemetry
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Sample, SeriesKey
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
 from control_plane.rollouts import store as rollout_store
+from control_plane.signal_counts import Counts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guard_queries, migration
 from credits_engine.store.reconciliation import BookTotal, page_differences
@@ -101,7 +102,7 @@ def count_corrections(now: datetime, _term: int) -> None:
     with read_only() as session:
         by_hand, active = guard_queries.corrected(session, ended_at - HOUR, ended_at)
     with transaction() as session:
-        signals.add_hour(session, SeriesKey(CORRECTED), Count(by_hand, active), began_at=ended_at - HOUR, now=now)
+        signals.add_hour(session, SeriesKey(CORRECTED), Counts(by_hand, active), began_at=ended_at - HOUR, now=now)
     CORRECTIONS_COUNTED.set(current_app, ended_at)
 
 

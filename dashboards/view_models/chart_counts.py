@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signal_points
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 from dashboards.chart_windows import TimeScale
 
 LATE_MINUTES = 2
@@ -16,16 +17,16 @@ MARGIN = timedelta(hours=1)
 """The first points are rates over time before them, as long as the longest window of an alert."""
 ENTRIES_MAX = 32
 
-Counts = Mapping[tuple[SeriesKey, int], Count]
+CountsByPoint = Mapping[tuple[SeriesKey, int], Counts]
 
 
 class ChartCounts:
     """The counts of steps that are over, by the time that they cover."""
 
     def __init__(self) -> None:
-        self._over: dict[tuple[int, int, int], Counts] = {}
+        self._over: dict[tuple[int, int, int], CountsByPoint] = {}
 
-    def read(self, session: Session, scale: TimeScale) -> Counts:
+    def read(self, session: Session, scale: TimeScale) -> CountsByPoint:
         """Return the counts of each series by the number of the point."""
         first = scale.first - scale.points(MARGIN)
         over = max(first, (scale.end - LATE_MINUTES) // scale.step)

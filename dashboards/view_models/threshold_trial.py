@@ -8,14 +8,13 @@ from sqlalchemy.orm import Session
 
 from alerts.analysis import quantities
 from alerts.analysis.backtest import Backtest, backtest
-from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare, Unit
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import Action, ErrorBudget, Rule
 from alerts.analysis.verdicts import Verdict, bad_of
 from control_plane.platform.observability import signal_points
-from control_plane.platform.observability.signals import Count
+from control_plane.signal_counts import Counts
 from dashboards.filters import moment
 from dashboards.language import N_, gettext
 from dashboards.stored_sentences import localized_value
@@ -100,7 +99,7 @@ def _history(session: Session, rule: Rule, now: datetime) -> list[tuple[datetime
     end = int(now.timestamp()) // 60 // STEP_MINUTES + 1
     first = end - int(PERIOD / timedelta(minutes=STEP_MINUTES))
     points = signal_points.points(session, first=first, end=end, step=STEP_MINUTES, signals=rule.signals)
-    by_point: dict[int, list[tuple[tuple[str, str, str], Count]]] = {}
+    by_point: dict[int, list[tuple[tuple[str, str, str], Counts]]] = {}
     for (series, point), count in points.items():
         by_point.setdefault(point, []).append((series, count))
     return [

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from control_plane.core.phases import PRODUCTION
-from control_plane.platform.observability.signals import Count
+from control_plane.signal_counts import Counts
 
 PARTS = ("total", "bad")
 NAMED = re.compile(r"([a-z][a-z0-9_]{0,63})_(total|bad)")
@@ -26,7 +26,7 @@ class OutcomeBuffer:
     def __init__(self, is_reserved: Callable[[str], bool]) -> None:
         self._lock = threading.Lock()
         self._is_reserved = is_reserved
-        self._counts: dict[str, Count] = {}
+        self._counts: dict[str, Counts] = {}
 
     def record(self, metrics: Iterable[Mapping[str, object]], *, environment: str) -> None:
         """Add the outcomes among the impact metrics of one report."""
@@ -38,20 +38,20 @@ class OutcomeBuffer:
                 if not self._is_reserved(name) and (name in self._counts or len(self._counts) < NAMES_MAX):
                     self._counts[name] = _sum(self._counts.get(name), count)
 
-    def take(self) -> dict[str, Count]:
+    def take(self) -> dict[str, Counts]:
         """Return everything told so far; nothing is left afterwards."""
         with self._lock:
             taken, self._counts = self._counts, {}
         return taken
 
-    def put_back(self, counts: Mapping[str, Count]) -> None:
+    def put_back(self, counts: Mapping[str, Counts]) -> None:
         """Return what could not be written, to be tried again."""
         with self._lock:
             for name, count in counts.items():
                 self._counts[name] = _sum(self._counts.get(name), count)
 
 
-def _outcomes(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Count]:
+def _outcomes(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Counts]:
     """Return outcomes by name; a bad outcome is an outcome, whether or not the service counted it among all."""
     parts: dict[str, dict[str, int]] = {}
     for metric in metrics:
@@ -59,7 +59,7 @@ def _outcomes(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Count]:
         if named and metric["type"] == "counter":
             found = parts.setdefault(named[1], dict.fromkeys(PARTS, 0))
             found[named[2]] += sum(map(_integer, metric["samples"]))
-    counts = {name: Count(found["bad"], max(found["total"], found["bad"])) for name, found in parts.items()}
+    counts = {name: Counts(found["bad"], max(found["total"], found["bad"])) for name, found in parts.items()}
     return {name: count for name, count in counts.items() if 0 < count.total <= OUTCOMES_MAX}
 
 
@@ -68,5 +68,5 @@ def _integer(sample: Mapping[str, Any]) -> int:
     return int(value) if isfinite(value) and 0 < value <= OUTCOMES_MAX else 0
 
 
-def _sum(before: Count | None, more: Count) -> Count:
-    return Count(before.bad + more.bad, before.total + more.total) if before else more
+def _sum(before: Counts | None, more: Counts) -> Counts:
+    return Counts(before.bad + more.bad, before.total + more.total) if before else more

@@ -7,7 +7,6 @@ import pytest
 from flask import Flask
 
 from alerts.analysis.attribution import NO_ARMS
-from alerts.analysis.evidence import Counts
 from alerts.counters import Counters, CounterWindow
 from alerts.definitions.parser import parse
 from control_plane.core.phases import FLAG, Position
@@ -15,7 +14,8 @@ from control_plane.experiments.migration import Migration
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.request_outcomes import arm_label
-from control_plane.platform.observability.signals import BUFFER, Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import BUFFER, Sample, SeriesKey
+from control_plane.signal_counts import Counts
 from credits_engine.api import users
 from tests.faults.product import Product
 
@@ -102,7 +102,7 @@ def test_a_request_that_two_flags_routed_counts_once_for_each(app: Flask) -> Non
 
 def test_what_a_shadow_did_not_answer_is_no_failure_of_the_side_that_served() -> None:
     (rule,) = parse("alerts: {credit_shadow_skipped: {threshold: 5%, window: 5m, severity: warning}}")
-    skipped = [(SeriesKey(rule.signal, engine), Count(9, 10)) for engine in ("v2", "legacy")]
+    skipped = [(SeriesKey(rule.signal, engine), Counts(9, 10)) for engine in ("v2", "legacy")]
     window = CounterWindow.over(skipped)
     assert window.of(rule) == Counts(9, 10), "where v2 served"
     assert window.arms(rule) == NO_ARMS

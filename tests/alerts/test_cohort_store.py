@@ -8,7 +8,6 @@ from flask import Flask
 
 from alerts import cohort_store
 from alerts.analysis.cohorts import CohortCounts, CohortMemory
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.cohort_store import CohortUpdate
@@ -16,6 +15,7 @@ from alerts.definitions.parser import parse
 from control_plane.cohort_names import Cohort
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.signal_counts import Counts
 
 (RULE,) = parse("alerts: {credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical}}")
 STARTER, NEAR = Cohort("plan", "starter"), Cohort("near the limit")

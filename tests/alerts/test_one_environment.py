@@ -26,9 +26,10 @@ from control_plane.experiments.registry import register_migration, registered_mi
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Sample, SeriesKey
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import archive
+from control_plane.signal_counts import Counts
 from tests.alerts.inbound.test_experiments_api import FAILED, FLAG, GOOD, RESULT
 from tests.applications import application
 
@@ -101,7 +102,7 @@ def gate(which: Callable[..., GateResult], name: str, now: datetime) -> GateResu
         return which(session, rollouts.find(session, name), now)
 
 
-def totals() -> dict[SeriesKey, Count]:
+def totals() -> dict[SeriesKey, Counts]:
     with read_only() as session:
         return signals.totals(session)
 
@@ -125,9 +126,9 @@ def test_counts_of_environments_never_mix(report: Report) -> None:
     report("staging", 5, fails=True)
     report("canary", 7)
     served = {key.signal: count for key, count in totals().items() if (key.engine, key.role) == ("tiered", "served")}
-    assert served["price_failure"] == Count(0, 3)
+    assert served["price_failure"] == Counts(0, 3)
     assert served["price_failure@environment=staging"].total == 5
-    assert served["price_failure@environment=canary"] == Count(0, 7)
+    assert served["price_failure@environment=canary"] == Counts(0, 7)
 
 
 def test_the_gates_of_one_environment_read_its_own_evidence(

@@ -23,6 +23,7 @@ from control_plane.experiments.registry import registered_migrations
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
+from control_plane.signal_counts import Counts
 from tests.dashboards.browsing import page_text
 
 FLAG = "ENABLE_TIERED_PRICES"
@@ -77,7 +78,7 @@ def test_what_a_service_reports_is_counted_by_account_and_rolls_its_flag_back(
         counted = signals.totals(session)
     assert rollout.state is RolloutState.ROLLED_BACK
     assert "tiered failed operations of 6 of 30 users." in rollout.state_reason
-    assert counted[signals.SeriesKey("price_failure@accounts", "tiered")] == signals.Count(6, 30)
+    assert counted[signals.SeriesKey("price_failure@accounts", "tiered")] == Counts(6, 30)
     page = page_text(sign_in("victor").get("/alerts/price_failure").get_data(as_text=True))
     assert "6 of 30 users" in page
     assert "of the users of an hour" in page

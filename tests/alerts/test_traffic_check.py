@@ -16,7 +16,8 @@ from control_plane.core.phases import FLAG, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 from tests.alerts.conftest import StoredRollout
 
 
@@ -28,7 +29,7 @@ def inside(app: Flask, stored_rollout: StoredRollout) -> Iterator[None]:
 
 def served(count: int, at: datetime, engine: str = "v2") -> None:
     with transaction() as session:
-        signals.add(session, SeriesKey(CREDITS.signals.routed, engine), Count(0, count), at)
+        signals.add(session, SeriesKey(CREDITS.signals.routed, engine), Counts(0, count), at)
 
 
 def weeks_of(count: int, now: datetime, weeks: int = 4) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alerts.analysis.evidence import Counts
+from control_plane.signal_counts import Counts
 from tests.bench.guard import peers, tables
 from tests.bench.guard.draws import TICK_SECONDS, Traffic, increments
 

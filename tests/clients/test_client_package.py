@@ -87,11 +87,9 @@ def test_a_service_evaluates_and_compares_without_the_control_plane(
     assert (seen["enabled"], seen["price"], seen["heavy"]) == (True, "candidate", [])
     assert [name for name in seen["ours"] if not name.startswith("flags.client")] == [
         "control_plane",
+        "control_plane.cohort_names",
         "control_plane.experiments",
         "control_plane.experiments.observation",
-        "control_plane.platform",
-        "control_plane.platform.observability",
-        "control_plane.cohort_names",
         "flags",
     ]
 

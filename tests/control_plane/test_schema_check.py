@@ -15,16 +15,17 @@ from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.schema_check import SIGNAL, code_version
+from control_plane.signal_counts import Counts
 
 COOLED = timedelta(hours=1)
 
 
-def counted(now: datetime) -> Count:
+def counted(now: datetime) -> Counts:
     signals.flush(now)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(SIGNAL), Counts(0, 0))
 
 
 def rearm(now: datetime) -> Decision:
@@ -43,7 +44,7 @@ def rolled_back(app: Flask, now: datetime) -> Iterator[None]:
 
 def test_the_schema_that_this_code_made_is_its_own(now: datetime) -> None:
     schema_check.check(now)
-    assert counted(now) == Count(0, 1)
+    assert counted(now) == Counts(0, 1)
     assert isinstance(rearm(now + COOLED), Transition)
 
 
@@ -51,7 +52,7 @@ def test_a_process_that_knows_another_version_keeps_everybody_from_arming(now: d
     later = now + COOLED
     schema_check.check(later, ours=lambda: "0001")
     schema_check.check(later)
-    assert counted(later) == Count(1, 2)
+    assert counted(later) == Counts(1, 2)
     refused = rearm(later + timedelta(seconds=70))
     assert isinstance(refused, Refusal)
     assert "code for another version of the schema" in refused.reasons[0].sentence
@@ -66,7 +67,7 @@ def test_a_database_that_was_taken_back_differs_until_it_is_up_again(now: dateti
     schema_check.check(now)
     with read_only() as session:
         assert migrations.current(session) == newest
-    assert counted(now) == Count(1, 2)
+    assert counted(now) == Counts(1, 2)
 
 
 def test_a_database_that_is_away_has_no_version(now: datetime) -> None:
@@ -76,4 +77,4 @@ def test_a_database_that_is_away_has_no_version(now: datetime) -> None:
     event.listen(db.engine, "before_cursor_execute", fail)
     schema_check.check(now)
     event.remove(db.engine, "before_cursor_execute", fail)
-    assert counted(now) == Count(0, 0)
+    assert counted(now) == Counts(0, 0)

@@ -1,7 +1,7 @@
 """What both sides answered, each by the role it had."""
 
-from alerts.analysis.evidence import Counts
 from control_plane.experiments.credits import CREDITS
+from control_plane.signal_counts import Counts
 from dashboards.engine_counts import engine_counts, served_share
 
 

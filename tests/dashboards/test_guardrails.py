@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
+from control_plane.signal_counts import Counts
 from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.filters import NARROW
 from dashboards.guardrails import AlertView, ChartLayout, alert_views

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.evidence import Counts
 from alerts.analysis.incident import PHRASES
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
@@ -24,6 +23,7 @@ from control_plane.experiments.credits import CREDITS
 from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.identity_types import Role
 from control_plane.platform.problems import Problem
+from control_plane.signal_counts import Counts
 from credits_engine.engines.receipts import EntryType
 from dashboards import audience_sentences, incident_sentences, latch_sentences, summaries, trace_sentences
 from dashboards.badges import STYLES

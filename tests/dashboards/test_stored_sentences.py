@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from alerts.analysis import cohort_verdicts
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.evidence import Counts
 from alerts.analysis.incident import incident_sentence
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.notifications import messages
@@ -22,6 +21,7 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG, new_rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
+from control_plane.signal_counts import Counts
 from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Limits
 from credits_engine.engines.decisions import Book, Engine, Request

@@ -15,7 +15,8 @@ from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, e
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Sample, SeriesKey
+from control_plane.signal_counts import Counts
 from tests.alerts.conftest import StoredRollout
 from tests.credit_signals import FAILURE, ROUTED
 
@@ -52,7 +53,7 @@ class RandomEvents:
                 total = self.random.choice((0, 1, 20, 500))
                 bad = sum(self.random.random() < self.random.choice(RATES) for _ in range(total))
                 engine = "v2" if signal == FAILURE else ""
-                signals.add(session, SeriesKey(signal, engine), Count(bad, total), self.now)
+                signals.add(session, SeriesKey(signal, engine), Counts(bad, total), self.now)
         if self.random.random() < 0.2:
             signals.record(Sample(ROUTED, bad=False, engine="v2"))
         run_guard(self.now, 1)

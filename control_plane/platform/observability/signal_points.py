@@ -8,14 +8,8 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.observability.signals import (
-    MINUTE,
-    SLICE,
-    SLICE_SECONDS,
-    SLICES_KEPT_SECONDS,
-    Count,
-    SeriesKey,
-)
+from control_plane.platform.observability.signals import MINUTE, SLICE, SLICE_SECONDS, SLICES_KEPT_SECONDS, SeriesKey
+from control_plane.signal_counts import Counts
 
 MINUTES_RETENTION = timedelta(days=90)
 """Longer than any reader goes back: charts of a phase and the usual traffic of an hour need four weeks."""
@@ -49,24 +43,24 @@ POINTS_OF_SIGNALS = POINTS.where(MINUTE.c.signal.in_(bindparam("signals", expand
 
 def points(
     session: Session, *, first: int, end: int, step: int, signals: Sequence[str] = ()
-) -> dict[tuple[SeriesKey, int], Count]:
+) -> dict[tuple[SeriesKey, int], Counts]:
     """Return counts per series and `step` minutes of the epoch, from `first` to `end`; of all or some signals."""
     statement = POINTS_OF_SIGNALS if signals else POINTS
     parameters = {"first": first * step, "end": end * step, "step": step, "signals": signals}
     rows = database.execute_core(session, statement, parameters)
-    return {(SeriesKey(*series), point): Count(int(bad), int(total)) for *series, point, bad, total in rows}
+    return {(SeriesKey(*series), point): Counts(int(bad), int(total)) for *series, point, bad, total in rows}
 
 
-def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
+def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Counts]:
     """Return counts per series over the minutes of the epoch from `first` on, before `end`."""
     rows = SUMS.fetch_all(session, {"first": first, "end": end})
-    return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
+    return {SeriesKey(signal, engine, role): Counts(int(bad), int(total)) for signal, engine, role, bad, total in rows}
 
 
-def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
+def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Counts]:
     """Return counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
     rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
-    return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
+    return {(SeriesKey(*series), each): Counts(bad, total) for *series, each, bad, total in rows}
 
 
 def forget_minutes(session: Session, now: datetime) -> None:

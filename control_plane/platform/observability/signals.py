@@ -7,7 +7,6 @@ flush interval) is missing evidence, never a missing credit.
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, cast
@@ -26,6 +25,7 @@ from control_plane.platform.observability import account_failures, account_hours
 from control_plane.platform.observability.account_failures import Failure, Series
 from control_plane.platform.observability.account_hours import AccountBuffer
 from control_plane.platform.observability.cohort_counts import CohortBuffer, CohortSample, KnownCohorts
+from control_plane.signal_counts import Counts
 from control_plane.signal_names import EXCESS
 
 BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)
@@ -77,16 +77,8 @@ class Sample(NamedTuple):
     cohorts: Cohorts = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Bad outcomes among all outcomes."""
-
-    bad: int
-    total: int
-
-
 class SignalBuffer:
-    """Counts since the last flush."""
+    """Count since the last flush."""
 
     def __init__(
         self,
@@ -123,7 +115,7 @@ class SignalBuffer:
         if in_cohorts:
             self.cohorts.add(in_cohorts)
 
-    def add_counts(self, counts: Iterable[tuple[SeriesKey, Count]]) -> None:
+    def add_counts(self, counts: Iterable[tuple[SeriesKey, Counts]]) -> None:
         """Add what was counted elsewhere."""
         with self._lock:
             for (signal, *engine_and_role), count in counts:
@@ -220,7 +212,7 @@ def write(session: Session, now: datetime) -> None:
 def add_samples(
     session: Session,
     operations: Iterable[Sequence[Sample]],
-    counts: Iterable[tuple[SeriesKey, Count]],
+    counts: Iterable[tuple[SeriesKey, Counts]],
     now: datetime,
     *,
     known: KnownCohorts,
@@ -252,12 +244,12 @@ def _write_buffer(session: Session, buffer: SignalBuffer, now: datetime) -> None
         cohort_counts.write(session, buffer.cohorts, now)
 
 
-def add(session: Session, series: SeriesKey, count: Count, now: datetime) -> None:
+def add(session: Session, series: SeriesKey, count: Counts, now: datetime) -> None:
     """Add what somebody else counted, in the caller's transaction."""
     _write(session, Counter({series: count.total - count.bad}), Counter({series: count.bad}), now)
 
 
-def add_hour(session: Session, series: SeriesKey, count: Count, *, began_at: datetime, now: datetime) -> bool:
+def add_hour(session: Session, series: SeriesKey, count: Counts, *, began_at: datetime, now: datetime) -> bool:
     """Add what was counted over a full hour, in the caller's transaction; False where that hour was added before.
 
     A series is counted either in this way or outcome by outcome.
@@ -268,16 +260,16 @@ def add_hour(session: Session, series: SeriesKey, count: Count, *, began_at: dat
     return True
 
 
-def totals(session: Session) -> dict[SeriesKey, Count]:
+def totals(session: Session) -> dict[SeriesKey, Counts]:
     """Return all counts since the beginning; differences between two readings are the increments."""
     rows = TOTALS.fetch_all(session)
-    return {SeriesKey(signal, engine, role): Count(bad, total) for signal, engine, role, bad, total in rows}
+    return {SeriesKey(signal, engine, role): Counts(bad, total) for signal, engine, role, bad, total in rows}
 
 
-def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Count]:
+def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Counts]:
     """Return counts per series and minute of the epoch, from the minute of `since` on."""
     rows = MINUTES.fetch_all(session, {"since": int(since.timestamp()) // 60})
-    return {(SeriesKey(*series), minute): Count(bad, total) for *series, minute, bad, total in rows}
+    return {(SeriesKey(*series), minute): Counts(bad, total) for *series, minute, bad, total in rows}
 
 
 def _write(session: Session, good: Counter[SeriesKey], bad: Counter[SeriesKey], now: datetime) -> None:

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.sequential_test import SequentialTest, rate_test, step
+from control_plane.signal_counts import Counts
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOW = 300

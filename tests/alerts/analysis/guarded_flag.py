@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from alerts.analysis.attribution import NO_ARMS, Pairs
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions.parser import parse
+from control_plane.signal_counts import Counts
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 ALPHA = 0.002

@@ -3,13 +3,14 @@ from dataclasses import replace
 from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution, Pairs
 from alerts.analysis.cohorts import CohortFinding
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status
 from alerts.definitions import parser
 from control_plane.cohort_names import Cohort
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.guarded_flag import ALPHA, ERRORS, FAILURE, START, VARIANCE
 
 (SERVING,) = parser.parse("alerts: {credit_serving_failure: {threshold: 1%, window: 5m, severity: critical}}")

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from alerts.analysis.attribution import Attribution, Pairs
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.guarded_flag import DRIFT, FAILURE, START, VARIANCE, GuardedFlag
 
 CLEAN_LEGACY = Pairs(decided=20, compared=20, candidate_only=5, control_only=0, control_failed=0)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.analysis.backtest import Backtest, backtest
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule, error_budgets
 from alerts.definitions.parser import parse
+from control_plane.signal_counts import Counts
 
 BEGAN = datetime(2026, 8, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=5)

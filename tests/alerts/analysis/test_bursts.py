@@ -25,9 +25,10 @@ from alerts.analysis.bursts import (
     spaced_size,
     weigh,
 )
-from alerts.analysis.evidence import Counts, Evidence, restart
+from alerts.analysis.evidence import Evidence, restart
 from alerts.analysis.sequential_test import rate_test, step
 from alerts.definitions.parser import parse
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.counts import START, counts
 
 SIZES = [1.5, 2.0, 3.0, 5.0]

@@ -4,9 +4,9 @@ import pytest
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohorts import RecentCounts, cohort_from_json, cohort_to_json
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.watched_cohorts import CRITICAL, SERVING, STARTER, WatchedCohorts
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohorts import COHORTS_MAX, CohortCounts, CohortMemory, cohort_from_json, cohort_to_json, update
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, from_json, to_json
 from control_plane.cohort_names import Cohort
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.watched_cohorts import (
     AGAIN,
     ALL_ALERTS,

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.analysis.evidence import Counts, Evidence, attempts_for_chance, chance_sentence, from_json, to_json
+from alerts.analysis.evidence import Evidence, attempts_for_chance, chance_sentence, from_json, to_json
 from alerts.analysis.rules import ErrorBudget
 from alerts.analysis.sequential_test import LIMIT, log_start, rate_test, step
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.counts import ONE_PERCENT, START, WINDOW, after, counts, thresholds
 
 

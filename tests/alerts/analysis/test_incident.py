@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.evidence import Counts
 from alerts.analysis.incident import PHRASES, incident_sentence, is_incident
 from alerts.analysis.metrics import METRICS
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.credits import CREDITS
+from control_plane.signal_counts import Counts
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 WINDOW = Counts(26, 7010)

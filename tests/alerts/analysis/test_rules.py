@@ -1,12 +1,12 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rule_counts import counted
 from alerts.analysis.rules import ATTEMPT_ALPHA, Action, Rule, alphas, fingerprint
 from alerts.definitions.parser import parse
+from control_plane.signal_counts import Counts
 from tests.credit_signals import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
 
 TEXT = """
@@ -21,21 +21,15 @@ alerts:
 RULES = {rule.name: rule for rule in parse(TEXT)}
 
 
-@dataclass(frozen=True)
-class BadAndTotal:
-    bad: int
-    total: int
-
-
 INCREMENTS = [
-    (("credit_consumption_failure", "v2", "served"), BadAndTotal(1, 10)),
-    (("credit_consumption_failure", "v2", "shadow"), BadAndTotal(2, 30)),
-    (("credit_consumption_failure", "legacy", "served"), BadAndTotal(5, 30)),
-    (("api_error_rate", "", "served"), BadAndTotal(3, 50)),
-    (("credit_variance", "", "served"), BadAndTotal(4, 40)),
-    (("credit_drift", "", "served"), BadAndTotal(2, 38)),
-    ((FAILED_V2_ONLY, "", "served"), BadAndTotal(6, 40)),
-    ((FAILED_LEGACY_ONLY, "", "served"), BadAndTotal(1, 40)),
+    (("credit_consumption_failure", "v2", "served"), Counts(1, 10)),
+    (("credit_consumption_failure", "v2", "shadow"), Counts(2, 30)),
+    (("credit_consumption_failure", "legacy", "served"), Counts(5, 30)),
+    (("api_error_rate", "", "served"), Counts(3, 50)),
+    (("credit_variance", "", "served"), Counts(4, 40)),
+    (("credit_drift", "", "served"), Counts(2, 38)),
+    ((FAILED_V2_ONLY, "", "served"), Counts(6, 40)),
+    ((FAILED_LEGACY_ONLY, "", "served"), Counts(1, 40)),
 ]
 
 

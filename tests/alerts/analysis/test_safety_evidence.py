@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Per
 from alerts.analysis.safety_evidence import SafetyEvidence, certificate, safety_evidence
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.guarded_flag import FAILURE, VARIANCE
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)

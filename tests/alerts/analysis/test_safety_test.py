@@ -6,7 +6,6 @@ from hypothesis import given
 from scipy.special import logsumexp
 from scipy.stats import binom, gamma
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.safety_test import (
     SAFE_FACTORS,
     SAFE_LOG_E,
@@ -16,6 +15,7 @@ from alerts.analysis.safety_test import (
     outcomes_for_chance,
 )
 from alerts.analysis.sequential_test import LIMIT
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.counts import counts
 
 

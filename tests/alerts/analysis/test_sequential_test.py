@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.sequential_test import (
     DISCORDANT_ALTERNATIVES,
     LIMIT,
@@ -26,6 +26,7 @@ from alerts.analysis.sequential_test import (
     revisable,
     step,
 )
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.counts import ONE_PERCENT, START, WINDOW, after, counts, few, thresholds
 
 

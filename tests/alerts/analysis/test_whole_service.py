@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from alerts.analysis.attribution import Arms, Attribution, Pairs
-from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import METRICS
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status
 from alerts.definitions.explanation import explain
 from alerts.definitions.parser import parse
+from control_plane.signal_counts import Counts
 from tests.alerts.analysis.guarded_flag import DRIFT, ERRORS, FAILURE, SLOW, VARIANCE, GuardedFlag
 
 HEALTHY = Pairs(decided=100, compared=100, candidate_only=0, control_only=0, control_failed=0)

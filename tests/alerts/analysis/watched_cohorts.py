@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from alerts.analysis.cohort_verdicts import with_cohort
 from alerts.analysis.cohorts import CohortCounts, CohortMemory, most_certain, update
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import Action, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions import parser
 from control_plane.cohort_names import Cohort
+from control_plane.signal_counts import Counts
 from tests.serving import ROOT
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

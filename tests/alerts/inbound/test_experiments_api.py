@@ -19,7 +19,8 @@ from control_plane.experiments.registry import registered_migrations
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import cohort_counts, signals
 from control_plane.platform.observability.cohort_counts import NAMES_MAX, CohortCount
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 
 FLAG = "ENABLE_TIERED_PRICES"
 ALERTS = f"""
@@ -51,7 +52,7 @@ def post(app: Flask, client: FlaskClient, service_token: str, tmp_path: Path) ->
     return post
 
 
-def counted(app: Flask) -> dict[SeriesKey, Count]:
+def counted(app: Flask) -> dict[SeriesKey, Counts]:
     with app.app_context(), read_only() as session:
         return {key: count for key, count in signals.totals(session).items() if key.signal.startswith("price_")}
 
@@ -63,14 +64,14 @@ def batch(*results: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def test_a_result_counts_as_one_that_this_program_ran_itself(app: Flask, post: Post) -> None:
     assert [post(batch(RESULT | {"equal": False})).get_json()["counted"] for _ in range(2)] == [True, False]
     assert counted(app) == {
-        SeriesKey("price_routed", "tiered"): Count(0, 1),
-        SeriesKey("price_serving_failure", "tiered"): Count(0, 1),
-        SeriesKey("price_failure", "tiered"): Count(0, 1),
-        SeriesKey("price_failure", "list", "shadow"): Count(0, 1),
-        SeriesKey("price_slow", "tiered"): Count(0, 1),
-        SeriesKey("price_slow", "list", "shadow"): Count(0, 1),
-        SeriesKey("price_difference"): Count(1, 1),
-        SeriesKey("price_shadow_skipped", "tiered"): Count(0, 1),
+        SeriesKey("price_routed", "tiered"): Counts(0, 1),
+        SeriesKey("price_serving_failure", "tiered"): Counts(0, 1),
+        SeriesKey("price_failure", "tiered"): Counts(0, 1),
+        SeriesKey("price_failure", "list", "shadow"): Counts(0, 1),
+        SeriesKey("price_slow", "tiered"): Counts(0, 1),
+        SeriesKey("price_slow", "list", "shadow"): Counts(0, 1),
+        SeriesKey("price_difference"): Counts(1, 1),
+        SeriesKey("price_shadow_skipped", "tiered"): Counts(0, 1),
     }
 
 
@@ -78,8 +79,8 @@ def test_the_side_that_failed_alone_is_named(app: Flask, post: Post) -> None:
     failed = RESULT | {"candidate": FAILED, "equal": None}
     post(batch(failed, failed | {"account": BEN, "served": "control"}))
     found = counted(app)
-    assert found[SeriesKey("price_failed_candidate_only")] == Count(2, 2)
-    assert found[SeriesKey("price_failure", "tiered", "shadow")] == Count(1, 1)
+    assert found[SeriesKey("price_failed_candidate_only")] == Counts(2, 2)
+    assert found[SeriesKey("price_failure", "tiered", "shadow")] == Counts(1, 1)
     assert SeriesKey("price_failed_control_only") not in found
 
 
@@ -119,10 +120,10 @@ def test_no_service_fills_the_database_with_names(app: Flask, post: Post) -> Non
 def test_lost_results_are_as_good_as_not_compared(app: Flask, post: Post) -> None:
     post(batch(lost={"candidate": 40}))
     assert counted(app) == {
-        SeriesKey("price_routed", "tiered"): Count(0, 40),
-        SeriesKey("price_outcome_missing", "tiered"): Count(0, 40),
-        SeriesKey("price_comparison_missing", "tiered"): Count(0, 40),
-        SeriesKey("price_shadow_skipped", "tiered"): Count(40, 40),
+        SeriesKey("price_routed", "tiered"): Counts(0, 40),
+        SeriesKey("price_outcome_missing", "tiered"): Counts(0, 40),
+        SeriesKey("price_comparison_missing", "tiered"): Counts(0, 40),
+        SeriesKey("price_shadow_skipped", "tiered"): Counts(40, 40),
     }
 
 
@@ -186,14 +187,14 @@ def test_a_flood_is_told_when_to_come_back(app: Flask, post: Post, monkeypatch: 
     refused = post(batch(RESULT, batchId="prices-3"))
     assert (refused.status_code, refused.get_json()["code"]) == (429, "TOO_MANY_RESULTS")
     assert int(refused.headers["Retry-After"]) > 0
-    assert counted(app)[SeriesKey("price_routed", "tiered")] == Count(0, 3)
+    assert counted(app)[SeriesKey("price_routed", "tiered")] == Counts(0, 3)
 
 
 def test_the_guards_own_threshold_says_what_is_slow(app: Flask, post: Post) -> None:
     with app.app_context():
         signals.set_bounds({"price_slow": 0.0005})
     post()
-    assert counted(app)[SeriesKey("price_slow", "tiered")] == Count(1, 1)
+    assert counted(app)[SeriesKey("price_slow", "tiered")] == Counts(1, 1)
 
 
 def test_only_services_report(app: Flask, post: Post, make_token: Callable[..., str]) -> None:

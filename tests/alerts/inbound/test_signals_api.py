@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 
 Post = Callable[..., TestResponse]
 BATCH: dict[str, Any] = {"batchId": "meter-0001", "signals": [{"name": "roast_quality", "bad": 2, "total": 50}]}
@@ -24,16 +25,16 @@ def post(client: FlaskClient, service_token: str) -> Post:
     return post
 
 
-def counted(app: Flask) -> dict[SeriesKey, Count]:
+def counted(app: Flask) -> dict[SeriesKey, Counts]:
     with app.app_context(), read_only() as session:
         return {key: count for key, count in signals.totals(session).items() if key.signal == "roast_quality"}
 
 
 def test_a_batch_counts_once_however_often_it_is_sent(app: Flask, post: Post) -> None:
     assert [post().get_json()["counted"] for _ in range(3)] == [True, False, False]
-    assert counted(app) == {SeriesKey("roast_quality"): Count(2, 50)}
+    assert counted(app) == {SeriesKey("roast_quality"): Counts(2, 50)}
     assert post(BATCH | {"batchId": "meter-0002"}).get_json()["counted"] is True
-    assert counted(app) == {SeriesKey("roast_quality"): Count(4, 100)}
+    assert counted(app) == {SeriesKey("roast_quality"): Counts(4, 100)}
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from alerts.sources import poller, store
 from alerts.sources.prometheus import QueryError, Source
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.settings import Settings
+from control_plane.signal_counts import Counts
 from tests import programs
 from tests.applications import application
 from tests.installation import Installation
@@ -70,13 +71,13 @@ def test_what_prometheus_answers_is_counted_once_and_its_silence_is_told(sqlite_
             eventually(lambda: source.total(TOTAL, at=time.time()), 30)
             for _ in range(3):
                 poller.poll(datetime.now(UTC))
-            assert counted() == Count(4, 20)
+            assert counted() == Counts(4, 20)
             for query, told in ((f"{TOTAL} / 0", "finite"), ("guard_outcomes_total", "sum them up"), ("((", "refuses")):
                 with pytest.raises(QueryError, match=told):
                     source.total(query, at=time.time())
         poller.poll(datetime.now(UTC))
         assert "can't be asked" in problem()
-        assert counted() == Count(4, 20)
+        assert counted() == Counts(4, 20)
 
 
 def problem() -> str:
@@ -86,7 +87,7 @@ def problem() -> str:
     return found.problem or ""
 
 
-def counted() -> Count | None:
+def counted() -> Counts | None:
     with read_only() as session:
         return signals.totals(session).get(SeriesKey("roast_quality_elsewhere"))
 

@@ -7,10 +7,10 @@ from math import inf
 
 import numpy as np
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.safety_evidence import certificate
 from alerts.definitions import parser
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
+from control_plane.signal_counts import Counts
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START, Guard, SimulatedAlert
 from tests.bench.guard.report import ALPHAS, Goal, Section, seldom

@@ -7,8 +7,8 @@ from math import inf
 import numpy as np
 
 from alerts.analysis.bursts import BurstHistory, Bursts, RunHistory, add_outcomes, learn
-from alerts.analysis.evidence import Counts
 from alerts.analysis.facts import Facts
+from control_plane.signal_counts import Counts
 from tests.bench.guard import peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS
 from tests.bench.guard.ours import EXPOSED, START, Alarm, Guard, SimulatedAlert

@@ -11,13 +11,14 @@ import numpy as np
 
 from alerts.analysis.agreement import Case
 from alerts.analysis.cohorts import CohortCounts, CohortMemory, cohort_text, most_certain, update
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import Action, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.cohort_names import FAILED_BEFORE, Cohort
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
+from control_plane.signal_counts import Counts
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START
 from tests.bench.guard.report import SHIPPED, Goal, Section, seldom

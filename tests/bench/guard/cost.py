@@ -7,12 +7,13 @@ from timeit import repeat
 
 from alerts.analysis import bursts
 from alerts.analysis.bursts import Bursts
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import ErrorBudget, rule_test
 from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import judge
 from alerts.definitions import parser
+from control_plane.signal_counts import Counts
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START
 from tests.bench.guard.report import ONE_ALERT, Goal, Section

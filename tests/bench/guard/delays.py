@@ -5,9 +5,9 @@ from math import inf, log
 
 import numpy as np
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import failures_needed, rate_test
+from control_plane.signal_counts import Counts
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS, Traffic, ticks
 from tests.bench.guard.ours import FAULT_DAYS, SimulatedAlert

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.analysis.evidence import Counts
+from control_plane.signal_counts import Counts
 
 DAY_SECONDS = 86_400
 TICK_SECONDS = 15

@@ -12,12 +12,13 @@ import numpy as np
 
 from alerts.analysis.attribution import Pairs
 from alerts.analysis.bursts import Bursts, Increment, weigh
-from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import HOLD_TIMES, ErrorBudget, Rule
 from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status, judge
+from control_plane.signal_counts import Counts
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from alerts.analysis.evidence import Counts
 from alerts.analysis.safety_evidence import safety_evidence
 from alerts.analysis.safety_test import clean_outcomes_needed, outcomes_for_chance
 from alerts.definitions import parser
+from control_plane.signal_counts import Counts
 from tests.bench.guard import tables
 from tests.bench.guard.report import Goal, Section, seldom
 from tests.bench.guard.sampling import Sampler

@@ -15,10 +15,10 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
+from control_plane.signal_counts import Counts
 from tests.conftest import ROOT
 from tests.credits_engine.api.test_operations import Service
 from tests.credits_engine.conftest import Consumer
@@ -65,10 +65,10 @@ def verdicts_at(now: datetime) -> dict[str, Verdict]:
         return {verdict.alert: verdict for verdict in store.latest_verdicts(session, FLAG, attempt=1)}
 
 
-def counted(signal: str) -> Count:
+def counted(signal: str) -> Counts:
     with read_only() as session:
         found = [count for series, count in signals.totals(session).items() if series.signal == signal]
-    return Count(sum(count.bad for count in found), sum(count.total for count in found))
+    return Counts(sum(count.bad for count in found), sum(count.total for count in found))
 
 
 def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, started: datetime) -> None:
@@ -83,8 +83,8 @@ def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, 
         assert service.consume(userId=f"u{number}", key=f"k{number}", amount=1).status_code == 409
     stormy = verdicts_at(started + timedelta(seconds=2))
 
-    assert counted("credit_retry") == Count(OPERATIONS * REPEATS, OPERATIONS * (REPEATS + 1))
-    assert counted("credit_api_conflict") == Count(OPERATIONS, OPERATIONS * (REPEATS + 2))
+    assert counted("credit_retry") == Counts(OPERATIONS * REPEATS, OPERATIONS * (REPEATS + 1))
+    assert counted("credit_api_conflict") == Counts(OPERATIONS, OPERATIONS * (REPEATS + 2))
     assert {stormy[name].status for name in ("credit_retry", "credit_api_conflict")} == {Status.WATCH}
     assert "This alert only notifies." in stormy["credit_retry"].reason
     # How busy the machine is, is another matter.

@@ -11,8 +11,9 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.rollouts import store
+from control_plane.signal_counts import Counts
 from credits_engine.reconciliation import engine_flapping
 from credits_engine.reconciliation.engine_flapping import HOUR, MOVES_COUNTED, SIGNAL
 from tests.credits_engine.conftest import Consumer
@@ -37,11 +38,11 @@ def served(consumer: Consumer, user: str, *engines: bool) -> None:
         consumer.take(user, f"k{consumer.now.isoformat()}", analysis=1)
 
 
-def counted(consumer: Consumer, hours: int) -> Count:
+def counted(consumer: Consumer, hours: int) -> Counts:
     """Return the count once so many hours are over."""
     engine_flapping.count(consumer.now.replace(minute=0) + hours * HOUR, 1)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(SIGNAL), Counts(0, 0))
 
 
 def test_whoever_comes_back_has_moved_too_often(consumer: Consumer) -> None:
@@ -49,12 +50,12 @@ def test_whoever_comes_back_has_moved_too_often(consumer: Consumer) -> None:
     served(consumer, "bob", LEGACY, LEGACY, V2)
     served(consumer, "eve", V2)
     served(consumer, "joe", LEGACY, V2, LEGACY)
-    assert counted(consumer, 0) == Count(0, 0), "the hour is not over"
-    assert counted(consumer, 1) == Count(2, 4)
-    assert counted(consumer, 1) == Count(2, 4)
+    assert counted(consumer, 0) == Counts(0, 0), "the hour is not over"
+    assert counted(consumer, 1) == Counts(2, 4)
+    assert counted(consumer, 1) == Counts(2, 4)
     MOVES_COUNTED.set(consumer.app, None)
-    assert counted(consumer, 1) == Count(2, 4), "another leader does not count the hour again"
-    assert counted(consumer, 2) == Count(2, 4)
+    assert counted(consumer, 1) == Counts(2, 4), "another leader does not count the hour again"
+    assert counted(consumer, 2) == Counts(2, 4)
 
 
 def test_a_new_period_is_a_new_beginning(consumer: Consumer) -> None:
@@ -67,7 +68,7 @@ def test_a_new_period_is_a_new_beginning(consumer: Consumer) -> None:
     for minute, v2 in ((10, LEGACY), (20, V2), (40, LEGACY), (50, V2)):
         consumer.v2, consumer.now = v2, boundary.replace(minute=minute)
         consumer.take("ada", f"k{minute}", analysis=1)
-    assert counted(consumer, 1) == Count(0, 1)
+    assert counted(consumer, 1) == Counts(0, 1)
 
 
 def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(consumer: Consumer) -> None:
@@ -77,9 +78,9 @@ def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(consumer
         after = replace(found, entered_at=consumer.now, version=found.version + 1)
         assert store.compare_and_set(session, after, expected_version=found.version)
     served(consumer, "ada", V2)
-    assert counted(consumer, 1) == Count(0, 1)
+    assert counted(consumer, 1) == Counts(0, 1)
     with transaction() as session:
         rollouts.roll_back(session, FLAG, ChangeContext(consumer.now, "test", "drill"))
     consumer.now += HOUR
     served(consumer, "bob", V2, LEGACY, V2)
-    assert counted(consumer, 1) == Count(0, 1), "legacy serves everybody"
+    assert counted(consumer, 1) == Counts(0, 1), "legacy serves everybody"

@@ -13,11 +13,12 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG, Phase, Plan, Position, Rollout
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import store
 from control_plane.rollouts.blast_radius import BlastRadius
 from control_plane.rollouts.sample_ratio import SampleRatio
+from control_plane.signal_counts import Counts
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Adjustment
 from credits_engine.engines import v2
@@ -37,7 +38,7 @@ def doubling(book: Book, request: Request) -> Decision:
     return replace(decision, charged=decision.charged + decision.charged)
 
 
-def tripped(consumer: Consumer) -> dict[str, Count]:
+def tripped(consumer: Consumer) -> dict[str, Counts]:
     """Return the counts of the tripwires."""
     signals.flush(consumer.now)
     with read_only() as session:
@@ -49,7 +50,7 @@ def test_sound_books_trip_nothing(consumer: Consumer) -> None:
     consumer.v2 = True
     consumer.take(consumer.user("ada"), "k1", analysis=2)
     assert invariants.check(consumer.now) == []
-    assert tripped(consumer) == {invariants.DIFFERENCE: Count(0, 1), invariants.DOUBLE_CHARGE: Count(0, 1)}
+    assert tripped(consumer) == {invariants.DIFFERENCE: Counts(0, 1), invariants.DOUBLE_CHARGE: Counts(0, 1)}
 
 
 def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(consumer: Consumer) -> None:
@@ -58,7 +59,7 @@ def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(consumer:
     with transaction() as session:
         session.execute(update(COUNTERS).values(used=Amounts(analysis=3)))
     assert [total.user_id for total in invariants.check(consumer.now)] == ["ada"]
-    assert tripped(consumer)[invariants.DIFFERENCE] == Count(1, 1)
+    assert tripped(consumer)[invariants.DIFFERENCE] == Counts(1, 1)
 
 
 def test_a_key_that_was_charged_twice_trips_the_other_wire(consumer: Consumer) -> None:
@@ -68,7 +69,7 @@ def test_a_key_that_was_charged_twice_trips_the_other_wire(consumer: Consumer) -
     with transaction() as session:
         session.execute(JOURNAL.insert().from_select(again, select(*again)))
     invariants.check(consumer.now)
-    assert tripped(consumer)[invariants.DOUBLE_CHARGE] == Count(1, 1)
+    assert tripped(consumer)[invariants.DOUBLE_CHARGE] == Counts(1, 1)
 
 
 def test_the_check_goes_round_page_by_page(consumer: Consumer) -> None:
@@ -99,24 +100,24 @@ def at_step(phase: int, step: int = 0) -> Rollout:
         return after
 
 
-def stake(consumer: Consumer) -> Count:
+def stake(consumer: Consumer) -> Counts:
     invariants.check(consumer.now)
     signals.flush(consumer.now)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(invariants.AT_RISK), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(invariants.AT_RISK), Counts(0, 0))
 
 
 def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(consumer: Consumer) -> None:
     consumer.take(consumer.user("ada"), "k0", analysis=1)
-    assert stake(consumer) == Count(0, 0), "nobody is exposed"
+    assert stake(consumer) == Counts(0, 0), "nobody is exposed"
     at_step(3)
     consumer.v2, consumer.engines = True, Engines(v2=doubling)
     most = SETTINGS.get(consumer.app).credits_at_risk_max
     consumer.user("bob", plan="custom")
     consumer.take("bob", "k1", analysis=most)
-    assert stake(consumer) == Count(0, 1), "a budget may be used up"
+    assert stake(consumer) == Counts(0, 1), "a budget may be used up"
     consumer.take("bob", "k2", analysis=1)
-    assert stake(consumer) == Count(1, 2)
+    assert stake(consumer) == Counts(1, 2)
 
 
 def test_the_budget_of_the_alert_counts_before_the_one_of_the_settings(consumer: Consumer) -> None:
@@ -124,9 +125,9 @@ def test_the_budget_of_the_alert_counts_before_the_one_of_the_settings(consumer:
     consumer.v2, consumer.engines = True, Engines(v2=doubling)
     consumer.take(consumer.user("bob", plan="custom"), "k1", analysis=3)
     signals.set_budgets({invariants.AT_RISK: 3})
-    assert stake(consumer) == Count(0, 1)
+    assert stake(consumer) == Counts(0, 1)
     signals.set_budgets({invariants.AT_RISK: 2})
-    assert stake(consumer) == Count(1, 2)
+    assert stake(consumer) == Counts(1, 2)
 
 
 def consume_for(consumer: Consumer, users: int, *, reason: str, signed_up_days_ago: int = 90, named: str = "u") -> None:
@@ -191,13 +192,13 @@ def test_two_periods_at_once_trip_a_wire_of_their_own(consumer: Consumer) -> Non
     invariants.check_periods(consumer.now, 1)
     signals.flush(consumer.now)
     with read_only() as session:
-        assert signals.totals(session)[SeriesKey(invariants.OVERLAP)] == Count(1, 2)
+        assert signals.totals(session)[SeriesKey(invariants.OVERLAP)] == Counts(1, 2)
 
 
-def corrected(consumer: Consumer, at: datetime) -> Count:
+def corrected(consumer: Consumer, at: datetime) -> Counts:
     invariants.count_corrections(at, 1)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(invariants.CORRECTED), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(invariants.CORRECTED), Counts(0, 0))
 
 
 def give_back(consumer: Consumer, user: str, key: str | None = None) -> None:
@@ -219,22 +220,22 @@ def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(co
     give_back(consumer, "ada", key="ticket 7")
     with transaction() as session:
         corrections.reset(session, "bob", ChangeContext(consumer.now, "olga", "They asked."))
-    assert corrected(consumer, consumer.now) == Count(0, 0), "the hour is not over"
+    assert corrected(consumer, consumer.now) == Counts(0, 0), "the hour is not over"
     an_hour_later = consumer.now + invariants.HOUR
-    assert corrected(consumer, an_hour_later) == Count(2, 3)
-    assert corrected(consumer, an_hour_later) == Count(2, 3)
-    assert corrected(consumer, an_hour_later + invariants.HOUR) == Count(2, 3)
+    assert corrected(consumer, an_hour_later) == Counts(2, 3)
+    assert corrected(consumer, an_hour_later) == Counts(2, 3)
+    assert corrected(consumer, an_hour_later + invariants.HOUR) == Counts(2, 3)
 
 
 def test_another_leader_does_not_count_the_hour_again(consumer: Consumer) -> None:
     consumer.take(consumer.user("ada"), "k1", analysis=2)
     an_hour_later = consumer.now + invariants.HOUR
-    assert corrected(consumer, an_hour_later) == Count(0, 1)
+    assert corrected(consumer, an_hour_later) == Counts(0, 1)
     invariants.CORRECTIONS_COUNTED.set(consumer.app, None)
-    assert corrected(consumer, an_hour_later) == Count(0, 1)
+    assert corrected(consumer, an_hour_later) == Counts(0, 1)
 
 
 def test_what_a_rollback_gives_back_is_no_sign_of_a_new_fault(consumer: Consumer) -> None:
     consumer.take(consumer.user("ada"), "k1", analysis=2)
     give_back(consumer, "ada", key="rollback:ENABLE_CREDITS_V2:1")
-    assert corrected(consumer, consumer.now + invariants.HOUR) == Count(0, 1)
+    assert corrected(consumer, consumer.now + invariants.HOUR) == Counts(0, 1)

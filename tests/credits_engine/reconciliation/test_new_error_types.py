@@ -10,7 +10,8 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Engine, Request
 from credits_engine.operations.consumption import Engines, Operation
@@ -41,10 +42,10 @@ def fail(consumer: Consumer, key: str, *, v2_serves: bool = True, **engines: Eng
     consumer.take("ada", key, analysis=1)
 
 
-def counted(consumer: Consumer) -> Count:
+def counted(consumer: Consumer) -> Counts:
     signals.flush(consumer.now)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(SIGNAL), Counts(0, 0))
 
 
 @pytest.mark.parametrize("v2_serves", [True, False])
@@ -57,7 +58,7 @@ def test_a_type_that_only_v2_shows_is_told_for_ten_minutes(
     assert error_types.check(consumer.now) == ["KeyError", "ZeroDivisionError"]
     assert error_types.check(consumer.now + RECENT) == ["KeyError", "ZeroDivisionError"]
     assert error_types.check(consumer.now + RECENT + timedelta(seconds=1)) == []
-    assert counted(consumer) == Count(2, 4)
+    assert counted(consumer) == Counts(2, 4)
 
 
 def test_a_type_that_legacy_has_shown_too_is_not_new(consumer: Consumer, error_types: NewErrorTypes) -> None:
@@ -68,7 +69,7 @@ def test_a_type_that_legacy_has_shown_too_is_not_new(consumer: Consumer, error_t
     fail(consumer, "k4", legacy=raising(KeyError), v2_serves=False)
     fail(consumer, "k5", v2=raising(ValueError))
     assert error_types.check(consumer.now) == ["ValueError"]
-    assert counted(consumer) == Count(1, 2)
+    assert counted(consumer) == Counts(1, 2)
     fail(consumer, "k6", legacy=raising(ValueError))
     assert error_types.check(consumer.now) == []
 
@@ -90,7 +91,7 @@ def test_before_a_rollout_nothing_is_looked_at(consumer: Consumer) -> None:
     consumer.user("ada")
     fail(consumer, "k1", v2=raising(KeyError))
     assert NewErrorTypes().check(consumer.now) == []
-    assert counted(consumer) == Count(0, 0)
+    assert counted(consumer) == Counts(0, 0)
 
 
 @pytest.mark.database("postgresql")

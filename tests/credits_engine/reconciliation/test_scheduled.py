@@ -8,8 +8,9 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.observability.telemetry import exposition
+from control_plane.signal_counts import Counts
 from credits_engine.engines.amounts import Amounts
 from credits_engine.reconciliation import scheduled
 from credits_engine.reconciliation.invariants import DIFFERENCE
@@ -49,5 +50,5 @@ def test_a_difference_reaches_the_guard_and_prometheus(consumer: Consumer) -> No
     signals.flush(consumer.now)
     with read_only() as session:
         totals = signals.totals(session)
-    assert (totals[SeriesKey(DIFFERENCE)], totals[SeriesKey(DIFFERENCE, "legacy")]) == (Count(0, 1), Count(1, 1))
+    assert (totals[SeriesKey(DIFFERENCE)], totals[SeriesKey(DIFFERENCE, "legacy")]) == (Counts(0, 1), Counts(1, 1))
     assert "rollout_credit_reconcile_differences 1.0" in exposition().decode()

@@ -11,7 +11,8 @@ from alerts.analysis.rule_counts import counted
 from alerts.definitions.parser import parse
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.signal_counts import Counts
 from flags.usage.impact_metrics import OutcomeBuffer
 from flags.usage.reporter import reporter
 
@@ -22,18 +23,18 @@ def counter(name: str, *values: float, kind: str = "counter") -> dict[str, objec
     return {"name": name, "type": kind, "help": "", "samples": [{"labels": {}, "value": value} for value in values]}
 
 
-def noted(*metrics: dict[str, object], environment: str = "production") -> dict[str, Count]:
+def noted(*metrics: dict[str, object], environment: str = "production") -> dict[str, Counts]:
     outcomes = OutcomeBuffer(lambda name: name.startswith("credit_"))
     outcomes.record(metrics, environment=environment)
     return outcomes.take()
 
 
 def test_two_counters_make_one_measurement() -> None:
-    assert noted(counter("checkout_total", 90, 10), counter("checkout_bad", 3)) == {"checkout": Count(3, 100)}
+    assert noted(counter("checkout_total", 90, 10), counter("checkout_bad", 3)) == {"checkout": Counts(3, 100)}
 
 
 def test_bad_outcomes_alone_are_outcomes_too() -> None:
-    assert noted(counter("checkout_bad", 2)) == {"checkout": Count(2, 2)}
+    assert noted(counter("checkout_bad", 2)) == {"checkout": Counts(2, 2)}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_what_could_not_be_written_is_kept() -> None:
     taken = outcomes.take()
     outcomes.record([counter("checkout_bad", 1)], environment="production")
     outcomes.put_back(taken)
-    assert outcomes.take() == {"checkout": Count(1, 6)}
+    assert outcomes.take() == {"checkout": Counts(1, 6)}
 
 
 def test_what_an_sdk_reports_reaches_the_alert_that_names_it(app: Flask, call: Call) -> None:

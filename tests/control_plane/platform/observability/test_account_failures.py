@@ -12,7 +12,8 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import SignalAccount
 from control_plane.platform.observability import account_failures, signals
 from control_plane.platform.observability.account_failures import SHARE_OF_ONE, countable
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Sample, SeriesKey
+from control_plane.signal_counts import Counts
 from control_plane.signal_names import EXCESS
 
 FAILURE = SeriesKey("credit_consumption_failure", "v2", "served")
@@ -29,8 +30,8 @@ def counts(now: datetime) -> tuple[int, int]:
     signals.flush(now)
     with read_only() as session:
         found = signals.totals(session)
-    excess = found.get(SeriesKey(FAILURE.signal + EXCESS, "v2", "served"), Count(0, 0))
-    return found.get(FAILURE, Count(0, 0)).bad, excess.bad
+    excess = found.get(SeriesKey(FAILURE.signal + EXCESS, "v2", "served"), Counts(0, 0))
+    return found.get(FAILURE, Counts(0, 0)).bad, excess.bad
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import SignalAccount
 from control_plane.platform.observability import account_failures, account_hours, signals
 from control_plane.platform.observability.account_hours import AccountBuffer, KnownAccounts
-from control_plane.platform.observability.signals import BUFFER, Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import BUFFER, Sample, SeriesKey
 from control_plane.platform.runtime import change_feed
+from control_plane.signal_counts import Counts
 from control_plane.signal_names import ACCOUNTS, EXCESS, SHARES
 
 SIGNAL, ENGINE = "price_failure", "new"
@@ -41,7 +42,7 @@ def accounts(at: datetime) -> tuple[int, int]:
     """Return the number of bad accounts, and of all."""
     signals.flush(at)
     with read_only() as session:
-        found = signals.totals(session).get(SeriesKey(SIGNAL + ACCOUNTS, ENGINE), Count(0, 0))
+        found = signals.totals(session).get(SeriesKey(SIGNAL + ACCOUNTS, ENGINE), Counts(0, 0))
     return found.bad, found.total
 
 

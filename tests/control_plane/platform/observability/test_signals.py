@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 from control_plane.platform.db.database import read_only
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.observability import account_failures, signals
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import Sample, SeriesKey
+from control_plane.signal_counts import Counts
 
 FAILURE = SeriesKey("credit_consumption_failure", "v2", "served")
 
@@ -19,9 +20,9 @@ def observe(*, bad: bool, account: str | None = None) -> Sample:
     return Sample(FAILURE.signal, bad, engine="v2", account=account)
 
 
-def total() -> Count:
+def total() -> Counts:
     with read_only() as session:
-        return signals.totals(session).get(FAILURE, Count(0, 0))
+        return signals.totals(session).get(FAILURE, Counts(0, 0))
 
 
 def test_counts_of_many_threads_and_flushes_add_up(app: Flask, now: datetime) -> None:
@@ -39,7 +40,7 @@ def test_counts_of_many_threads_and_flushes_add_up(app: Flask, now: datetime) ->
         thread.join()
     with app.app_context():
         signals.flush(now)
-        assert total() == Count(bad=40, total=400)
+        assert total() == Counts(bad=40, total=400)
 
 
 def test_a_broken_account_counts_once_per_window_in_every_process(app: Flask, now: datetime) -> None:
@@ -47,10 +48,10 @@ def test_a_broken_account_counts_once_per_window_in_every_process(app: Flask, no
         for _ in range(3):
             signals.record(*[observe(bad=True, account="u1")] * 5, observe(bad=True, account="u2"))
             signals.flush(now)
-        assert total() == Count(bad=2, total=2)
+        assert total() == Counts(bad=2, total=2)
         signals.record(observe(bad=True, account="u1"))
         signals.flush(now + timedelta(seconds=account_failures.WINDOW_SECONDS))
-        assert total() == Count(bad=3, total=3)
+        assert total() == Counts(bad=3, total=3)
 
 
 def test_minutes_hold_the_counts_of_their_minute(app: Flask, now: datetime) -> None:
@@ -77,4 +78,4 @@ def test_counts_that_could_not_be_written_are_written_by_the_next_flush(
                 signals.flush(now)
         signals.record(observe(bad=False))
         signals.flush(now)
-        assert total() == Count(bad=2, total=4)
+        assert total() == Counts(bad=2, total=4)

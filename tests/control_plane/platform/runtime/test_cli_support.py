@@ -10,9 +10,10 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import BUFFER, Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import BUFFER, Sample, SeriesKey
 from control_plane.platform.runtime import cli_support
 from control_plane.platform.runtime.cli_support import CommandFailed, in_application
+from control_plane.signal_counts import Counts
 
 Run = Callable[[Callable[[], None]], Result]
 
@@ -29,14 +30,14 @@ def count() -> None:
     signals.record(Sample("beans_spilled", bad=True))
 
 
-def stored(app: Flask) -> Count | None:
+def stored(app: Flask) -> Counts | None:
     with app.app_context(), read_only() as session:
         return signals.totals(session).get(SeriesKey("beans_spilled"))
 
 
 def test_what_a_command_counted_is_written(app: Flask, run: Run) -> None:
     assert run(count).exit_code == 0
-    assert stored(app) == Count(1, 1)
+    assert stored(app) == Counts(1, 1)
 
 
 @pytest.mark.database("sqlite")
@@ -47,7 +48,7 @@ def test_a_command_that_failed_has_counted_all_the_same(app: Flask, run: Run) ->
 
     assert (result := run(fail)).exit_code == 1
     assert result.output == "Error: It can't be done.\n"
-    assert stored(app) == Count(1, 1)
+    assert stored(app) == Counts(1, 1)
 
 
 @pytest.mark.database("sqlite")
