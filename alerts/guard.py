@@ -22,9 +22,9 @@ from alerts.analysis.cohorts import CohortCounts, most_certain
 from alerts.analysis.cohorts import update as update_cohorts
 from alerts.analysis.environments import applicable, with_environments
 from alerts.analysis.evidence import Evidence
-from alerts.analysis.facts import Facts
 from alerts.analysis.incident import incident_sentence, is_incident
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets
+from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.drill.flag import FLAG as DRILL
@@ -126,8 +126,8 @@ def _judge_rollout(
         begins = (rule.name, rule.fingerprint) not in remembered
         if rule.has_cohorts and (begins or _has_counted(before, after)):
             after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
-        facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
-        cases.append(Case(watched.acting, _evidence(rule, after), facts, budget, after.verdict))
+        inputs = _inputs(rule, after, counters, budget, exposed=exposed, now=now)
+        cases.append(Case(watched.acting, _evidence(rule, after), inputs, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []
@@ -177,11 +177,11 @@ def _weigh_cohorts(
     return memory if found is memory.cohorts else replace(memory, cohorts=found)
 
 
-def _facts(
+def _inputs(
     rule: Rule, memory: AlertMemory, counters: Counters, budget: ErrorBudget, *, exposed: bool, now: datetime
-) -> Facts:
+) -> VerdictInputs:
     window = counters.in_window(rule, now)
-    return Facts(
+    return VerdictInputs(
         exposed=exposed,
         window=window.of(rule),
         silent_seconds=memory.silence.seconds,

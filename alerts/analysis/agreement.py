@@ -10,8 +10,8 @@ from datetime import datetime
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohort_verdicts import with_cohort
 from alerts.analysis.evidence import Evidence
-from alerts.analysis.facts import Facts
 from alerts.analysis.rules import ErrorBudget, Rule
+from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status, Verdict, judge
 
 ACTING = (Status.HOLD, Status.ROLLBACK)
@@ -24,26 +24,26 @@ class Case:
 
     rule: Rule
     evidence: Evidence
-    facts: Facts
+    inputs: VerdictInputs
     budget: ErrorBudget
     previous: Verdict | None
 
     @property
     def concerns_requests(self) -> bool:
         """Return whether it is about requests that one engine or the other failed or took long to answer."""
-        arms = self.facts.arms
+        arms = self.inputs.arms
         return self.rule.attributable or (
             self.rule.metric.engine_unknown and arms.candidate.total + arms.control.total > 0
         )
 
-    def knowing(self, known: Attribution | None) -> "Case":
+    def with_known_fault(self, known: Attribution | None) -> "Case":
         """Return the case with what another alert knows of the engine at fault."""
-        return replace(self, facts=replace(self.facts, known_elsewhere=known))
+        return replace(self, inputs=replace(self.inputs, known_elsewhere=known))
 
     def judge(self, now: datetime) -> Verdict:
-        """Return the verdict by these facts alone."""
-        verdict = judge(self.rule, self.evidence, self.facts, budget=self.budget, previous=self.previous, now=now)
-        return with_cohort(verdict, self.rule, self.facts, budget=self.budget, previous=self.previous, now=now)
+        """Return the verdict by these inputs alone."""
+        verdict = judge(self.rule, self.evidence, self.inputs, budget=self.budget, previous=self.previous, now=now)
+        return with_cohort(verdict, self.rule, self.inputs, budget=self.budget, previous=self.previous, now=now)
 
 
 def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:
@@ -63,7 +63,9 @@ def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:
     of_engines = _most_certain(verdict for case, verdict in acting if case.rule.attributable)
     ignorant = [case for case, verdict in acting if verdict.attribution is Attribution.UNKNOWN]
     agreed = [
-        case.knowing(of_engines if case.rule.attributable else of_all).judge(now) if case in ignorant else verdict
+        case.with_known_fault(of_engines if case.rule.attributable else of_all).judge(now)
+        if case in ignorant
+        else verdict
         for case, verdict in zip(cases, verdicts, strict=True)
     ]
     is_shared = any(verdict.attribution is Attribution.SHARED for case, verdict in acting if case.rule.attributable)
@@ -88,7 +90,7 @@ def _held_by_outage(case: Case, verdict: Verdict, now: datetime) -> Verdict:
     """Return a rollback for the sake of a cohort alone as a hold, and any other verdict as it is."""
     if not verdict.cohort or verdict.status is not Status.ROLLBACK:
         return verdict
-    whole = judge(case.rule, case.evidence, case.facts, budget=case.budget, previous=case.previous, now=now)
+    whole = judge(case.rule, case.evidence, case.inputs, budget=case.budget, previous=case.previous, now=now)
     if whole.status is Status.ROLLBACK:
         return verdict
     control = case.rule.migration.control

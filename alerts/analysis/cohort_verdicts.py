@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohorts import CohortFinding, cohort_text
-from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, Rule
+from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import GRAVITY, Concern, Status, Verdict
 from control_plane.signal_counts import Counts
 
@@ -23,10 +23,10 @@ ACTED = (Status.HOLD, Status.ROLLBACK)
 
 
 def with_cohort(
-    verdict: Verdict, rule: Rule, facts: Facts, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
+    verdict: Verdict, rule: Rule, inputs: VerdictInputs, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
 ) -> Verdict:
     """Return `verdict`, or what the cohort at fault makes of it; where that explains a breach of all it is named."""
-    finding = facts.cohort
+    finding = inputs.cohort
     if finding is None:
         return verdict
     breached_since = None
@@ -38,7 +38,7 @@ def with_cohort(
         named = verdict._replace(cohort=sentence)
     if rule.by_account:
         return named
-    concern = _concern(rule, finding, facts, breached_since, previous=previous, now=now)
+    concern = _concern(rule, finding, inputs, breached_since, previous=previous, now=now)
     if concern is None:
         return named
     status, cause = concern
@@ -87,7 +87,7 @@ def cohort_sentence(rule: Rule, finding: CohortFinding) -> str:
 def _concern(
     rule: Rule,
     finding: CohortFinding,
-    facts: Facts,
+    inputs: VerdictInputs,
     breached_since: datetime | None,
     *,
     previous: Verdict | None,
@@ -104,17 +104,19 @@ def _concern(
         return Status.WATCH, "That is likely over the threshold. This alert only notifies."
     if breached_since is None:
         return Status.HOLD, "That is likely over the threshold."
-    return _breach(rule, finding, facts, breached_since, now)
+    return _breach(rule, finding, inputs, breached_since, now)
 
 
-def _breach(rule: Rule, finding: CohortFinding, facts: Facts, breached_since: datetime, now: datetime) -> Concern:
+def _breach(
+    rule: Rule, finding: CohortFinding, inputs: VerdictInputs, breached_since: datetime, now: datetime
+) -> Concern:
     control, candidate = rule.names.control, rule.names.candidate
     if finding.attribution is not Attribution.CANDIDATE_ONLY:
         return Status.HOLD, f"That is over the threshold; whether {control} would do better is not known."
     over = f"That is over the threshold, and {candidate} alone is to blame."
     if rule.action is Action.HOLD or finding.at_most is Action.HOLD:
         return Status.HOLD, f"{over} This holds at most."
-    if not facts.exposed:
+    if not inputs.exposed:
         return Status.HOLD, f"{over} Nobody is exposed in production, so this holds."
     if now - breached_since < timedelta(seconds=rule.for_seconds):
         return Status.HOLD, f"{over} It rolls back if that lasts {duration_text(rule.for_seconds)}."

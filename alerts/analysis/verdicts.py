@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import ALARMING_LOG_E, Attribution, attribute
 from alerts.analysis.evidence import Evidence, chance_sentence
-from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Per, Rule, rule_test
 from alerts.analysis.sequential_test import log_start
+from alerts.analysis.verdict_inputs import VerdictInputs
 from control_plane.signal_counts import Counts
 
 RELEASE_LOG_E = log(3)
@@ -121,33 +121,39 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    rule: Rule, evidence: Evidence, facts: Facts, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
+    rule: Rule,
+    evidence: Evidence,
+    inputs: VerdictInputs,
+    *,
+    budget: ErrorBudget,
+    previous: Verdict | None,
+    now: datetime,
 ) -> Verdict:
     """Return the verdict on `rule`, the gravest concern's; `previous` is the attempt's of the tick before, if any."""
-    served_breached = budget.is_reached_by(facts.served)
+    served_breached = budget.is_reached_by(inputs.served)
     breached = served_breached or budget.is_reached_by(evidence)
     breached_since = ((previous.breached_since if previous else None) or now) if breached else None
     calm_since = ((previous.calm_since if previous else None) or now) if evidence.log_e < RELEASE_LOG_E else None
-    faulted = _control_faults(rule, facts)
-    attribution = _attribution(rule, evidence, facts, previous if breached else None, faulted=faulted is not None)
+    faulted = _control_faults(rule, inputs)
+    attribution = _attribution(rule, evidence, inputs, previous if breached else None, faulted=faulted is not None)
     concerns = (
-        _breach(rule, facts, attribution, breached_since, now, served_breached=served_breached),
+        _breach(rule, inputs, attribution, breached_since, now, served_breached=served_breached),
         faulted,
-        _silence(rule, facts),
+        _silence(rule, inputs),
         _likely(rule, attribution) if evidence.log_e >= budget.hold_log_e else _held(rule, previous, calm_since, now),
-        _window(rule, facts),
+        _window(rule, inputs),
     )
     gravest = max(filter(None, concerns), key=_gravity)
-    status, cause = _limited(rule, facts, *gravest)
+    status, cause = _limited(rule, inputs, *gravest)
     if served_breached and attribution is Attribution.CANDIDATE_ONLY:  # then what the candidate served is the reason
-        evidence, facts = facts.served, replace(facts, window=facts.arms.candidate)
+        evidence, inputs = inputs.served, replace(inputs, window=inputs.arms.candidate)
     return Verdict(
         alert=rule.name,
         status=status,
         cause=cause,
         at=now,
         counts=evidence.counts,
-        window=facts.window,
+        window=inputs.window,
         window_seconds=rule.window_seconds,
         threshold=rule.threshold,
         threshold_text=rule.allowed,
@@ -156,7 +162,7 @@ def judge(
         attribution=attribution,
         breached_since=breached_since,
         calm_since=calm_since,
-        burst_size=facts.burst_size,
+        burst_size=inputs.burst_size,
         per=rule.per,
         notifies=rule.action is Action.NOTIFY and status is not gravest[0],
     )
@@ -195,7 +201,7 @@ def _gravity(concern: Concern) -> int:
 
 def _breach(
     rule: Rule,
-    facts: Facts,
+    inputs: VerdictInputs,
     attribution: Attribution,
     breached_since: datetime | None,
     now: datetime,
@@ -210,7 +216,7 @@ def _breach(
     if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
         cause = f"it can't tell {candidate} from {control} and nothing else blames {candidate}."
         return Status.HOLD, f"Over its threshold, but {cause}"
-    if attribution is Attribution.UNKNOWN and rule.metric.served_only and facts.arms.control.total:
+    if attribution is Attribution.UNKNOWN and rule.metric.served_only and inputs.arms.control.total:
         return Status.HOLD, f"Over its threshold, but {control} has served too little to tell whether it fails as well."
     if attribution is Attribution.CANDIDATE_ONLY and rule.metric.engine_unknown and not served_breached:
         return Status.HOLD, f"Over its threshold, but not for certain in the requests that {candidate} served."
@@ -219,43 +225,43 @@ def _breach(
 
 
 def _attribution(
-    rule: Rule, evidence: Evidence, facts: Facts, breached: Verdict | None, *, faulted: bool
+    rule: Rule, evidence: Evidence, inputs: VerdictInputs, breached: Verdict | None, *, faulted: bool
 ) -> Attribution:
     """Name the engine at fault; `breached` is the verdict of the tick before, of a breach that may go on."""
-    strongest = max(evidence, facts.served, key=lambda each: each.log_e)
-    found = attribute(rule, strongest, facts.pairs, facts.arms, facts.arms_of_attempt)
+    strongest = max(evidence, inputs.served, key=lambda each: each.log_e)
+    found = attribute(rule, strongest, inputs.pairs, inputs.arms, inputs.arms_of_attempt)
     if found is not Attribution.UNKNOWN:
         return found
     if faulted:
         return Attribution.CONTROL
-    return facts.known_elsewhere or (_of_breach(rule, facts, breached) if breached else found)
+    return inputs.known_elsewhere or (_of_breach(rule, inputs, breached) if breached else found)
 
 
-def _of_breach(rule: Rule, facts: Facts, previous: Verdict) -> Attribution:
+def _of_breach(rule: Rule, inputs: VerdictInputs, previous: Verdict) -> Attribution:
     """Name the engine at fault for a breach that outlasts the failures that made it, while no others alarm.
 
     Whose fault those were is whose fault it is: a window in which hardly anybody came, or nothing failed, excuses
     nobody, and blames nobody either.
     """
-    goes_on = previous.breached_since is not None and log_start(rule_test(rule), facts.window) < ALARMING_LOG_E
+    goes_on = previous.breached_since is not None and log_start(rule_test(rule), inputs.window) < ALARMING_LOG_E
     return previous.attribution if goes_on else Attribution.UNKNOWN
 
 
-def _control_faults(rule: Rule, facts: Facts) -> Concern | None:
+def _control_faults(rule: Rule, inputs: VerdictInputs) -> Concern | None:
     """Return the control's own defects where they are as alarming as the candidate's would be."""
-    if log_start(rule_test(rule), facts.control_faults) < CONTROL_LOG_E:
+    if log_start(rule_test(rule), inputs.control_faults) < CONTROL_LOG_E:
         return None
-    faults, window = bad_of(facts.control_faults, rule.per), duration_text(rule.window_seconds)
+    faults, window = bad_of(inputs.control_faults, rule.per), duration_text(rule.window_seconds)
     candidate = rule.names.candidate
     found = f"{rule.names.control_title} is at fault in {faults} in the last {window}."
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
 
 
-def _silence(rule: Rule, facts: Facts) -> Concern | None:
-    windows = facts.silent_seconds / rule.window_seconds
+def _silence(rule: Rule, inputs: VerdictInputs) -> Concern | None:
+    windows = inputs.silent_seconds / rule.window_seconds
     if windows < 1 or rule.no_data is NoData.IGNORE:
         return None
-    silence = f"Users are exposed, but nothing was counted for {duration_text(round(facts.silent_seconds))}."
+    silence = f"Users are exposed, but nothing was counted for {duration_text(round(inputs.silent_seconds))}."
     if windows >= BLIND_ROLLBACK_WINDOWS and rule.no_data is NoData.ROLLBACK:
         return Status.ROLLBACK, f"{silence} Exposure that nobody can watch ends."
     return Status.BLIND, silence
@@ -272,22 +278,22 @@ def _held(rule: Rule, previous: Verdict | None, calm_since: datetime | None, now
     return (Status.HOLD, sentence) if was_held and not is_calm else None
 
 
-def _window(rule: Rule, facts: Facts) -> Concern:
-    if facts.window.total == 0:
+def _window(rule: Rule, inputs: VerdictInputs) -> Concern:
+    if inputs.window.total == 0:
         return Status.INSUFFICIENT, f"Nothing happened in the last {duration_text(rule.window_seconds)}."
-    if facts.window.rate > rule.threshold:
+    if inputs.window.rate > rule.threshold:
         return Status.WATCH, "The last window is over the threshold, which may be chance."
     return Status.OK, "Fine."
 
 
-def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
+def _limited(rule: Rule, inputs: VerdictInputs, status: Status, cause: str) -> Concern:
     """Return no more than the alert's action allows, and no rollback of what nobody is exposed to."""
     match rule.action, status:
         case Action.NOTIFY, Status.HOLD | Status.ROLLBACK | Status.BLIND:
             return Status.WATCH, f"{cause} This alert only notifies."
         case Action.HOLD, Status.ROLLBACK:
             return Status.HOLD, f"{cause} This alert holds at most."
-        case _, Status.ROLLBACK if not facts.exposed:
+        case _, Status.ROLLBACK if not inputs.exposed:
             return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
     return status, cause
 

@@ -13,16 +13,16 @@ import numpy as np
 from alerts.analysis.attribution import Pairs
 from alerts.analysis.bursts import Bursts, Increment, weigh
 from alerts.analysis.evidence import Evidence
-from alerts.analysis.facts import Facts
 from alerts.analysis.rules import HOLD_TIMES, ErrorBudget, Rule
 from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import discordant_test, step
+from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status, judge
 from control_plane.signal_counts import Counts
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-EXPOSED = Facts(exposed=True, window=Counts())
+EXPOSED = VerdictInputs(exposed=True, window=Counts())
 FAULT_DAYS = 1.0
 LOOK_EVERY = 10
 
@@ -60,18 +60,18 @@ class Guard:
         # These figures are of the alert alone: one that can't tell the engines apart would hold until others blame v2.
         self.rule = replace(self.rule, metric=replace(self.rule.metric, engine_unknown=False))
 
-    def see(self, at: datetime, counts: Counts, facts: Facts = EXPOSED) -> None:
+    def see(self, at: datetime, counts: Counts, inputs: VerdictInputs = EXPOSED) -> None:
         """Count, weigh and judge."""
         self.requests += counts.total
         self.evidence, self.bursts = weigh(
-            self.rule, self.evidence, self.bursts, Increment(counts), at=at, learning=not facts.exposed
+            self.rule, self.evidence, self.bursts, Increment(counts), at=at, learning=not inputs.exposed
         )
         evidence = self.bursts.combine(self.evidence)
         if evidence.log_e < -log(max(self.alphas)):
             return
         for index, alpha in enumerate(self.alphas):
             verdict = judge(
-                self.rule, evidence, facts, budget=ErrorBudget(alpha, HOLD_TIMES * alpha), previous=None, now=at
+                self.rule, evidence, inputs, budget=ErrorBudget(alpha, HOLD_TIMES * alpha), previous=None, now=at
             )
             if verdict.status is Status.ROLLBACK:
                 self.fired.setdefault(index, self.requests)
@@ -186,7 +186,7 @@ def compared(
             if v2_failed != legacy_failed:
                 discordant = step(bet, discordant, Counts(int(v2_failed), 1), at=at)
             pairs = recent.pairs(discordant) if attributed else None
-            guard.see(at, Counts(int(v2_failed), requests), Facts(exposed=True, window=Counts(), pairs=pairs))
+            guard.see(at, Counts(int(v2_failed), requests), VerdictInputs(exposed=True, window=Counts(), pairs=pairs))
             if guard.finished:
                 break
     return [guard.fired.get(index, inf) for index in range(len(watched.alphas))]

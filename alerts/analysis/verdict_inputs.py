@@ -9,7 +9,7 @@ from control_plane.signal_counts import Counts
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class VerdictInputs:
     """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
 
     exposed: bool
