@@ -27,7 +27,7 @@ def first_state(session: Session, rule: Rule, counters: Counters, earlier: Burst
 
     Of a rule per account, those that came in this hour and are still good are counted from now on: they may turn bad.
     """
-    silence = DataGap(counters.expected(rule), counters.expected(rule))
+    data_gap = DataGap(counters.expected(rule), counters.expected(rule))
     known = learn(_histories(earlier), rule.threshold) if earlier else Bursts()
     return AlertMemory(
         seen=counters.of(rule) - Counts(0, still_good(session, rule, now)),
@@ -35,7 +35,7 @@ def first_state(session: Session, rule: Rule, counters: Counters, earlier: Burst
         seen_pairs=counters.discordant(rule),
         pairs=Evidence(),
         verdict=None,
-        silence=silence,
+        data_gap=data_gap,
         seen_operations=counters.operations_of(rule) if rule.by_account else counters.of(rule),
         seen_control=counters.control_of(rule),
         seen_served=counters.served_of(rule),
@@ -55,10 +55,10 @@ def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetim
     totals, pair_totals = counters.of(rule), counters.discordant(rule)
     operation_totals = counters.operations_of(rule) if rule.by_account else totals
     operations = _increment(before.seen_operations, operation_totals)
-    silence = update_gap(before.silence, due=counters.expected(rule), counted=operations.total, now=now)
+    data_gap = update_gap(before.data_gap, due=counters.expected(rule), counted=operations.total, now=now)
     excess = max(0, counters.excess_of(rule) - before.excess_before)
-    news = (totals, pair_totals, operation_totals, silence, excess)
-    if news == (before.seen, before.seen_pairs, before.seen_operations, before.silence, before.excess):
+    news = (totals, pair_totals, operation_totals, data_gap, excess)
+    if news == (before.seen, before.seen_pairs, before.seen_operations, before.data_gap, before.excess):
         return before
     control_totals = counters.control_of(rule)
     control = _increment(before.seen_control, control_totals)
@@ -77,7 +77,7 @@ def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetim
             evidence=evidence,
             seen_pairs=pair_totals,
             pairs=_pairs(rule, before, pair_totals, now),
-            silence=silence,
+            data_gap=data_gap,
             seen_operations=operation_totals,
             seen_control=control_totals,
             seen_served=served_totals,

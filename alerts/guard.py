@@ -184,7 +184,7 @@ def _inputs(
     return VerdictInputs(
         exposed=exposed,
         window=window.of(rule),
-        silent_seconds=memory.silence.seconds,
+        gap_seconds=memory.data_gap.seconds,
         pairs=window.pairs(rule, memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
         arms_of_attempt=Arms(memory.bursts.candidate.counts, memory.bursts.control.counts),

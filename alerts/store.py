@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 
 from alerts import cohort_store
 from alerts.analysis import evidence as evidences
-from alerts.analysis import no_data as silences
-from alerts.analysis import verdicts
+from alerts.analysis import no_data, verdicts
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.bursts import Bursts, bursts_from_json, bursts_to_json
 from alerts.analysis.cohorts import CohortMemory
@@ -50,9 +49,9 @@ class AlertMemory:
     seen_pairs: Counts
     pairs: Evidence
     verdict: Verdict | None
-    silence: DataGap
+    data_gap: DataGap
     seen_operations: Counts = field(default_factory=Counts)
-    """The same in operations, which tell silence and bursts whatever the alert's unit is."""
+    """The same in operations, which tell a gap and bursts whatever the alert's unit is."""
     seen_control: Counts = field(default_factory=Counts)
     seen_served: Counts = field(default_factory=Counts)
     served: Evidence = field(default_factory=Evidence)
@@ -182,7 +181,7 @@ def _memory(row: Any) -> AlertMemory:
         seen_pairs=Counts(row.seen["pairs_bad"], row.seen["pairs_total"]),
         pairs=evidences.from_json(row.pairs) if row.pairs else Evidence(),
         verdict=verdicts.from_json(row.verdict) if row.verdict else None,
-        silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
+        data_gap=no_data.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
         seen_operations=Counts(*row.seen.get("operations", (row.seen["bad"], row.seen["total"]))),
         seen_control=Counts(*row.seen.get("control", (0, 0))),
         seen_served=Counts(*row.seen.get("served", (0, 0))),
@@ -224,7 +223,7 @@ def _row(flag: str, changed: AlertStateUpdate, now: datetime) -> dict[str, objec
             "total": memory.seen.total,
             "pairs_bad": memory.seen_pairs.bad,
             "pairs_total": memory.seen_pairs.total,
-            "silence": silences.to_json(memory.silence),
+            "silence": no_data.to_json(memory.data_gap),
             **_operations(changed.rule, memory),
             "control": _pair(memory.seen_control),
             "served": _pair(memory.seen_served),

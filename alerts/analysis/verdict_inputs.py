@@ -16,7 +16,7 @@ class VerdictInputs:
     """Production users are routed to the candidate right now."""
     window: Counts
     """Counts of the last `window_seconds`, ending now."""
-    silent_seconds: float = 0.0
+    gap_seconds: float = 0.0
     """For how long exposed traffic has left no counts; 0 where none was due."""
     pairs: Pairs | None = None
     arms: Arms = NO_ARMS

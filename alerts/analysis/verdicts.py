@@ -139,7 +139,7 @@ def judge(
     concerns = (
         _breach(rule, inputs, attribution, breached_since, now, served_breached=served_breached),
         faulted,
-        _silence(rule, inputs),
+        _data_gap(rule, inputs),
         _likely(rule, attribution) if evidence.log_e >= budget.hold_log_e else _held(rule, previous, calm_since, now),
         _window(rule, inputs),
     )
@@ -257,14 +257,14 @@ def _control_faults(rule: Rule, inputs: VerdictInputs) -> Concern | None:
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
 
 
-def _silence(rule: Rule, inputs: VerdictInputs) -> Concern | None:
-    windows = inputs.silent_seconds / rule.window_seconds
+def _data_gap(rule: Rule, inputs: VerdictInputs) -> Concern | None:
+    windows = inputs.gap_seconds / rule.window_seconds
     if windows < 1 or rule.no_data is NoData.IGNORE:
         return None
-    silence = f"Users are exposed, but nothing was counted for {duration_text(round(inputs.silent_seconds))}."
+    sentence = f"Users are exposed, but nothing was counted for {duration_text(round(inputs.gap_seconds))}."
     if windows >= BLIND_ROLLBACK_WINDOWS and rule.no_data is NoData.ROLLBACK:
-        return Status.ROLLBACK, f"{silence} Exposure that nobody can watch ends."
-    return Status.BLIND, silence
+        return Status.ROLLBACK, f"{sentence} Exposure that nobody can watch ends."
+    return Status.BLIND, sentence
 
 
 def _likely(rule: Rule, attribution: Attribution) -> Concern:

@@ -37,7 +37,7 @@ class GuardedFlag:
 
     verdict: Verdict | None
 
-    def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, silent_seconds: float = 0) -> Verdict:
+    def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, gap_seconds: float = 0) -> Verdict:
         """Judge the alert `seconds` later, after `total` more outcomes, the last window's among them."""
         self.at += timedelta(seconds=seconds)
         self.evidence = step(rule_test(self.rule), self.evidence, Counts(bad, total), at=self.at)
@@ -45,7 +45,7 @@ class GuardedFlag:
         inputs = VerdictInputs(
             self.exposed,
             Counts(bad, total),
-            silent_seconds=silent_seconds,
+            gap_seconds=gap_seconds,
             pairs=self.pairs,
             arms=self.arms,
             served=self.served,

@@ -92,24 +92,24 @@ def test_exposed_but_uncounted_traffic_holds_at_once_and_rolls_back_after_two_wi
     guarded = GuardedFlag()
     guarded.tick(0, 500)
 
-    assert guarded.tick(silent_seconds=299).status is Status.INSUFFICIENT
-    assert guarded.tick(silent_seconds=300).status is Status.BLIND
-    verdict = guarded.tick(silent_seconds=600)
+    assert guarded.tick(gap_seconds=299).status is Status.INSUFFICIENT
+    assert guarded.tick(gap_seconds=300).status is Status.BLIND
+    verdict = guarded.tick(gap_seconds=600)
     assert verdict.status is Status.ROLLBACK
     assert verdict.reason.startswith("Users are exposed, but nothing was counted for 10m.")
 
 
 def test_a_blind_warning_holds_only_and_an_ignoring_alert_does_not_even_that() -> None:
-    assert GuardedFlag(SLOW).tick(silent_seconds=6000).status is Status.BLIND
+    assert GuardedFlag(SLOW).tick(gap_seconds=6000).status is Status.BLIND
     ignoring = replace(FAILURE, no_data=NoData.IGNORE)
-    assert GuardedFlag(ignoring).tick(silent_seconds=6000).status is Status.INSUFFICIENT
+    assert GuardedFlag(ignoring).tick(gap_seconds=6000).status is Status.INSUFFICIENT
 
 
 def test_being_blind_does_not_forget_a_hold() -> None:
     guarded = GuardedFlag()
     guarded.tick(3, 20)
     guarded.tick(0, 50)
-    assert guarded.tick(silent_seconds=300).status is Status.HOLD
+    assert guarded.tick(gap_seconds=300).status is Status.HOLD
 
 
 @pytest.mark.parametrize(("action", "expected"), [(Action.HOLD, Status.HOLD), (Action.NOTIFY, Status.WATCH)])
@@ -117,7 +117,7 @@ def test_an_alert_does_no_more_than_its_action(action: Action, expected: Status)
     guarded = GuardedFlag(replace(FAILURE, action=action), alpha=None)
 
     assert guarded.tick(20, 20).status is expected
-    assert guarded.tick(silent_seconds=6000).status is expected
+    assert guarded.tick(gap_seconds=6000).status is expected
 
 
 def test_a_breach_can_be_waited_out_under_a_hold() -> None:
@@ -173,14 +173,14 @@ def test_whatever_is_counted_the_verdict_keeps_its_promises(
 ) -> None:
     alpha = ALPHA if action is Action.ROLLBACK else None
     guarded = GuardedFlag(replace(FAILURE, action=action), alpha=alpha)
-    for bad, good, seconds, exposed, silent_seconds in ticks:
+    for bad, good, seconds, exposed, gap_seconds in ticks:
         guarded.exposed = exposed
-        verdict = guarded.tick(bad, bad + good, seconds=seconds, silent_seconds=silent_seconds)
+        verdict = guarded.tick(bad, bad + good, seconds=seconds, gap_seconds=gap_seconds)
         assert isfinite(verdict.evidence_log10)
         assert not verdict.counts.total or str(verdict.counts.total)[-3:] in verdict.reason
         if verdict.status is Status.ROLLBACK:
             assert exposed
             assert action is Action.ROLLBACK
-            assert guarded.evidence.log_e > 6 or silent_seconds >= 600
+            assert guarded.evidence.log_e > 6 or gap_seconds >= 600
         if guarded.evidence.log_e >= 2.4 and action is not Action.NOTIFY:
             assert verdict.status in (Status.HOLD, Status.ROLLBACK)
