@@ -23,7 +23,7 @@ from control_plane.cohort_names import Cohort
 from control_plane.core.phases import RolloutState
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.upserts import upsert
-from control_plane.platform.models import AuditEntry, SignalMinute
+from control_plane.platform.models import AuditEntryRow, SignalMinute
 from control_plane.signal_counts import Counts
 
 ROLLBACKS_READ = 10
@@ -140,16 +140,16 @@ def alarms(session: Session) -> dict[tuple[str, int], tuple[str, Status]]:
 
 def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:
     """Return the cause of each rollback of `flag` as (alert, attribution); `person` for a person."""
-    ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.roll_back")
-    rows = session.execute(select(AuditEntry.before, AuditEntry.after).where(ours).order_by(AuditEntry.id))
+    ours = (AuditEntryRow.subject == f"rollout:{flag}") & (AuditEntryRow.action == "rollout.roll_back")
+    rows = session.execute(select(AuditEntryRow.before, AuditEntryRow.after).where(ours).order_by(AuditEntryRow.id))
     # An entry whose rollout was rolled back before adds a cause and is no rollback.
     return [_cause(after["evidence"]) for before, after in rows if before["state"] != RolloutState.ROLLED_BACK]
 
 
 def rollback_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:
     """Return the verdicts that ended this attempt of `flag`, the first to do so first; empty where a person did."""
-    ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.roll_back")
-    newest = select(AuditEntry.after).where(ours).order_by(AuditEntry.id.desc()).limit(ROLLBACKS_READ)
+    ours = (AuditEntryRow.subject == f"rollout:{flag}") & (AuditEntryRow.action == "rollout.roll_back")
+    newest = select(AuditEntryRow.after).where(ours).order_by(AuditEntryRow.id.desc()).limit(ROLLBACKS_READ)
     # A second alert that fired a moment later stands in an entry of its own.
     entries = [after for after in session.scalars(newest) if after and after["attempt"] == attempt]
     found = [each for after in reversed(entries) for each in after["evidence"].get("verdicts", [])]
@@ -164,8 +164,8 @@ def first_minute(session: Session, signal: str) -> datetime | None:
 
 def was_held_for(session: Session, flag: str, source: str, *, since: datetime) -> bool:
     """Return whether `flag` was held for `source` since `since`."""
-    ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.hold")
-    held = session.scalars(select(AuditEntry.after).where(ours, AuditEntry.at >= since))
+    ours = (AuditEntryRow.subject == f"rollout:{flag}") & (AuditEntryRow.action == "rollout.hold")
+    held = session.scalars(select(AuditEntryRow.after).where(ours, AuditEntryRow.at >= since))
     return any(after["evidence"].get("source") == source for after in held if after)
 
 

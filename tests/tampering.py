@@ -4,7 +4,7 @@ from sqlalchemy import select, text, update
 
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, transaction
-from control_plane.platform.models import AuditEntry, AuditHead
+from control_plane.platform.models import AuditEntryRow, AuditHeadRow
 
 
 def allow() -> None:
@@ -20,7 +20,7 @@ def allow() -> None:
 def cut_off(entries: int) -> None:
     """Remove the newest entries."""
     with transaction() as session:
-        newest = select(AuditEntry.id).order_by(AuditEntry.id.desc()).limit(entries)
+        newest = select(AuditEntryRow.id).order_by(AuditEntryRow.id.desc()).limit(entries)
         ids = list(session.scalars(newest))
         session.execute(text("DELETE FROM audit_entry WHERE id >= :first"), {"first": min(ids)})
 
@@ -29,7 +29,7 @@ def recompute() -> None:
     """Make every hash fit what the entries say now."""
     with transaction() as session:
         previous = audit.GENESIS
-        for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.id)):
+        for entry in session.scalars(select(AuditEntryRow).order_by(AuditEntryRow.id)):
             entry.previous_hash = previous
             previous = entry.hash = audit._entry_hash(entry)
 
@@ -37,7 +37,7 @@ def recompute() -> None:
 def rewrite_head(**values: object) -> None:
     """Say something else of how the trail ends."""
     with transaction() as session:
-        session.execute(update(AuditHead).values(**values))
+        session.execute(update(AuditHeadRow).values(**values))
 
 
 def remove_head() -> None:

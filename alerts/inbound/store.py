@@ -12,7 +12,7 @@ from alerts.inbound.decision import ACTING, Reply, Response
 from alerts.inbound.payload import Alert
 from alerts.models import ReceivedAlert, SignalBatch
 from control_plane.platform.db.database import DialectInsert, dialect_insert, execute_core, per_dialect
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 
 RECEIVED = cast(Table, ReceivedAlert.__table__)
 BEGINNINGS = ("rollout.plan", "rollout.rearm")
@@ -84,8 +84,8 @@ def set_response(session: Session, alert: Alert, reply: Reply, *, attempt: int |
 def attempt_started_at(session: Session, flag: str) -> datetime | None:
     """Return when the present attempt of `flag` began, by the audit trail."""
     return session.scalar(
-        select(func.max(AuditEntry.at)).where(
-            AuditEntry.subject == f"rollout:{flag}", AuditEntry.action.in_(BEGINNINGS)
+        select(func.max(AuditEntryRow.at)).where(
+            AuditEntryRow.subject == f"rollout:{flag}", AuditEntryRow.action.in_(BEGINNINGS)
         )
     )
 

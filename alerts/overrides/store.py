@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from alerts.models import AlertOverride
 from control_plane.platform.db.database import execute_core, rowcount_of
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 
 ASKED, GRANTED = "alert.override_ask", "alert.override"
 
@@ -51,9 +51,13 @@ class PendingOverride:
 def pending(session: Session, flag: str, alert: str, *, attempt: int, since: datetime) -> PendingOverride | None:
     """Return the last request since `since` that is not approved; the audit trail stores requests."""
     query = (
-        select(AuditEntry)
-        .where(AuditEntry.subject == f"rollout:{flag}", AuditEntry.action.in_((ASKED, GRANTED)), AuditEntry.at > since)
-        .order_by(AuditEntry.id.desc())
+        select(AuditEntryRow)
+        .where(
+            AuditEntryRow.subject == f"rollout:{flag}",
+            AuditEntryRow.action.in_((ASKED, GRANTED)),
+            AuditEntryRow.at > since,
+        )
+        .order_by(AuditEntryRow.id.desc())
     )
     entries = [entry for entry in session.scalars(query) if entry.after and entry.after["alert"] == alert]
     if not entries or entries[0].action == GRANTED or not entries[0].after or entries[0].after["attempt"] != attempt:

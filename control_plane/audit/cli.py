@@ -10,7 +10,7 @@ import click
 from control_plane.audit.api import audit_filter
 from control_plane.platform import clock
 from control_plane.platform.auth import audit, audit_anchors, audit_export, audit_head, audit_search
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.auth.audit_anchors import AnchorError
 from control_plane.platform.auth.audit_head import End
 from control_plane.platform.db import database
@@ -140,7 +140,7 @@ def _own_anchors() -> list[End]:
     return audit_anchors.read_file(path) if path.exists() else []
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: AuditEntry) -> str:
     reason = f"  {entry.reason}" if entry.reason else ""
     return f"{entry.id:>7}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor}  {entry.action}  {entry.subject}{reason}"
 

@@ -12,7 +12,7 @@ from control_plane.platform.db.database import Base, UtcDateTime
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-class AuditEntry(Base):
+class AuditEntryRow(Base):
     """One audited change. Append-only: each hash covers the one before it."""
 
     __tablename__ = "audit_entry"
@@ -36,7 +36,7 @@ class AuditEntry(Base):
     )
 
 
-class Erasure(Base):
+class ErasureRow(Base):
     """A person who was erased: a keyed digest of who they were, and the pseudonym that stands for them."""
 
     __tablename__ = "erasure"
@@ -49,7 +49,7 @@ class Erasure(Base):
     reason: Mapped[str] = mapped_column(Text)
 
 
-class AuditHead(Base):
+class AuditHeadRow(Base):
     """The end of the audit trail: one row, sealed with a key that is not in the database."""
 
     __tablename__ = "audit_head"
@@ -74,7 +74,7 @@ class AuditCheck(Base):
     problem: Mapped[str] = mapped_column(Text)
 
 
-class Change(Base):
+class ChangeRow(Base):
     """One announced change. The newest id is the revision that every process and stream follows."""
 
     __tablename__ = "change"
@@ -157,7 +157,7 @@ class SignalCohort(Base):
     at: Mapped[int] = mapped_column(BigInteger)
 
 
-class Lease(Base):
+class LeaseRow(Base):
     """A lease and its holder. `term` grows with each new holder and fences off the one before."""
 
     __tablename__ = "lease"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Action, Reason
 from control_plane.platform.auth import audit
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 
 DELETED = f"rollout.{Action.DELETE}"
 DELETED_MAX = 1000
@@ -46,5 +46,5 @@ def _reason(flag: str, ends: str) -> Reason:
     return Reason("COOL_DOWN", f"{sentence} {datetime.fromisoformat(ends):%Y-%m-%d %H:%M} UTC.")
 
 
-def _deletion(session: Session, flag: str) -> Entry | None:
+def _deletion(session: Session, flag: str) -> AuditEntry | None:
     return next(iter(audit.latest(session, subject=f"rollout:{flag}", action=DELETED, limit=1)), None)

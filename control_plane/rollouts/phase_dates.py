@@ -5,16 +5,16 @@ from datetime import datetime
 
 from control_plane.core.lateness import days_late
 from control_plane.core.phases import Phase, Rollout
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 
 
-def phase_dates(rollout: Rollout, entries: Iterable[Entry], now: datetime) -> list[dict[str, object]]:
+def phase_dates(rollout: Rollout, entries: Iterable[AuditEntry], now: datetime) -> list[dict[str, object]]:
     """Return for each phase its planned start, when this attempt entered it first, and how many days late that is."""
     entered = _entered(rollout, entries)
     return [_dates(phase, entered.get(phase.name), now) for phase in rollout.plan.phases]
 
 
-def _entered(rollout: Rollout, entries: Iterable[Entry]) -> Mapping[str, datetime]:
+def _entered(rollout: Rollout, entries: Iterable[AuditEntry]) -> Mapping[str, datetime]:
     found = {rollout.phase.name: rollout.entered_at}
     for entry in entries:
         after = entry.after or {}

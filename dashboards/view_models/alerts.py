@@ -20,7 +20,7 @@ from alerts.overrides.approval import ASKED_FOR
 from alerts.overrides.store import Override, PendingOverride, active, pending, unexpired
 from control_plane.core.phases import Rollout
 from control_plane.platform.auth import audit
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.observability import signals
 from control_plane.rollouts import store
 from dashboards import guardrails
@@ -203,7 +203,7 @@ def views(
     *,
     scale: TimeScale,
     frame: Frame,
-    entries: Sequence[Entry] | None = None,
+    entries: Sequence[AuditEntry] | None = None,
 ) -> tuple[AlertView, ...]:
     """Return the alerts that guard this rollout, the worst first, with its changes marked on their charts.
 

@@ -9,7 +9,7 @@ from itertools import islice
 from alerts.analysis.verdicts import Verdict
 from alerts.analysis.verdicts import from_json as verdict_from_json
 from control_plane.core.phases import Rollout
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 from dashboards.badges import STYLES, badge_style
 from dashboards.filters import iso_duration, moment, moments, plain
 from dashboards.language import gettext
@@ -56,7 +56,7 @@ class EntryView:
     hash: str
 
 
-def entry_view(entry: Entry) -> EntryView:
+def entry_view(entry: AuditEntry) -> EntryView:
     """Return an entry with only the fields that differ."""
     return EntryView(
         id=entry.id,
@@ -71,7 +71,7 @@ def entry_view(entry: Entry) -> EntryView:
     )
 
 
-def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, datetime]:
+def phases_entered(rollout: Rollout, entries: Iterable[AuditEntry]) -> dict[str, datetime]:
     """Return when this attempt first came to each phase, by name; `entries` come newest first."""
     entered = {rollout.phase.name: rollout.entered_at}
     for entry in entries:
@@ -81,7 +81,7 @@ def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, date
     return entered
 
 
-def incident(rollout: Rollout, entries: Iterable[Entry]) -> Verdict | None:
+def incident(rollout: Rollout, entries: Iterable[AuditEntry]) -> Verdict | None:
     """Return the verdict for which the guard put the rollout into its present state; None where it did not.
 
     `entries` come newest first.

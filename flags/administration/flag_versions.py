@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.problems import Problem
 from flags import store
 from flags.administration.definitions import (
@@ -79,7 +79,7 @@ def restore(session: Session, name: str, entry: int, change: ChangeContext) -> S
     return after
 
 
-def _versions(entries: Sequence[Entry]) -> Iterator[FlagVersion]:
+def _versions(entries: Sequence[AuditEntry]) -> Iterator[FlagVersion]:
     """Go through the entries, the earliest first."""
     known = _beginning(entries)
     for entry in entries:
@@ -90,7 +90,7 @@ def _versions(entries: Sequence[Entry]) -> Iterator[FlagVersion]:
         yield FlagVersion(entry.id, entry.at, entry.actor, entry.action, entry.reason, state if whole else None, absent)
 
 
-def _beginning(entries: Sequence[Entry]) -> Known:
+def _beginning(entries: Sequence[AuditEntry]) -> Known:
     """Return what was before the first of the entries: of each environment what the first to mention it replaced."""
     known: Known = {}
     for entry in entries:
@@ -102,7 +102,7 @@ def _beginning(entries: Sequence[Entry]) -> Known:
     return known
 
 
-def _after(known: Known, entry: Entry) -> Known:
+def _after(known: Known, entry: AuditEntry) -> Known:
     """Return what is known after an entry, which holds the flag of an environment whole, or its switch alone."""
     found = dict(known)
     for environment in _environments(entry):
@@ -120,7 +120,7 @@ def _wire(state: Mapping[str, object], environment: str) -> Wire:
     return found if isinstance(found, dict) else {}
 
 
-def _environments(entry: Entry) -> set[str]:
+def _environments(entry: AuditEntry) -> set[str]:
     """Return the environments in an entry, beside which stand tags."""
     values = [*(entry.before or {}).items(), *(entry.after or {}).items()]
     return {environment for environment, value in values if isinstance(value, dict | bool)}

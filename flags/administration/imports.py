@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
-from control_plane.platform.auth.audit import Subject
+from control_plane.platform.auth.audit import NewEntry
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store
@@ -72,7 +72,7 @@ def import_definitions(
     _put(session, environment, taken.features, segments, change)
     if exported.document:
         store.put_tags(session, {wire["name"]: exported.tags.get(wire["name"], ()) for wire in taken.features})
-    entry = Subject(
+    entry = NewEntry(
         "flag.import",
         f"environment:{environment}",
         {"flags": len(before)},
@@ -181,10 +181,10 @@ def _segments_by_id(session: Session, environment: str) -> dict[str, Wire]:
 
 def _content_changes(
     kind: str, environment: str, before: Mapping[str, Wire], after: Mapping[str, Wire]
-) -> list[Subject]:
+) -> list[NewEntry]:
     """Return an entry for each flag or segment that differs, with all of it before and after."""
     return [
-        Subject(
+        NewEntry(
             f"{kind}.{'update' if name in before and name in after else 'create' if name in after else 'delete'}",
             f"{kind}:{name}",
             {environment: before[name]} if name in before else None,

@@ -6,7 +6,7 @@ from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.models import Change, Lease
+from control_plane.platform.models import ChangeRow, LeaseRow
 from control_plane.platform.runtime import leases
 from control_plane.rollouts import TOPIC as ROLLOUT
 
@@ -17,8 +17,8 @@ RESTORE = "restore"
 ERASURE = "erasure"
 TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY, RESTORE)
 """The topics whose changes can change what SDKs are given."""
-NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
-WATCHED_UNTIL = select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery()
+NEWEST_CHANGE = select(func.max(ChangeRow.id)).scalar_subquery()
+WATCHED_UNTIL = select(LeaseRow.expires_at).where(LeaseRow.name == leases.GUARD).scalar_subquery()
 ROUTING_STATE = CompiledStatement(select(NEWEST_CHANGE.label("revision"), WATCHED_UNTIL.label("watched_until")))
 
 
@@ -61,7 +61,7 @@ def forget_revision(session: Session) -> int:
 
 
 def _newest(topic: str) -> Select[int]:
-    return select(func.max(Change.id).label("id")).where(Change.topic == topic)
+    return select(func.max(ChangeRow.id).label("id")).where(ChangeRow.topic == topic)
 
 
 FORGET_REVISIONS = CompiledStatement(

@@ -38,7 +38,7 @@ class StoredRollout:
         with self.app.app_context(), read_only() as session:
             return rollouts.find(session, FLAG)
 
-    def entries(self, action: str) -> list[audit.Entry]:
+    def entries(self, action: str) -> list[audit.AuditEntry]:
         """Return the audit trail's entries of one action, the newest first."""
         with self.app.app_context(), read_only() as session:
             return [entry for entry in audit.latest(session, limit=500) if entry.action == action]

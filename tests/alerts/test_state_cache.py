@@ -17,7 +17,7 @@ from alerts.overrides.approval import OverrideRequest, end, grant
 from alerts.store import AlertMemory
 from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.models import Change, SignalTotal
+from control_plane.platform.models import ChangeRow, SignalTotal
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import change_feed
@@ -143,13 +143,13 @@ def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ende
 
 def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(stored_rollout: StoredRollout) -> None:
     with transaction() as session:
-        before = session.scalar(select(func.max(Change.id))) or 0
+        before = session.scalar(select(func.max(ChangeRow.id))) or 0
         change_feed.publish(session, "test", "x", now=stored_rollout.now)
     for number in range(6):
         signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
     run_guard(stored_rollout.now + SECOND, 1)
     with transaction() as session:
-        session.execute(delete(Change).where(Change.id > before))
+        session.execute(delete(ChangeRow).where(ChangeRow.id > before))
         session.execute(delete(AlertState))
         session.execute(update(SignalTotal).values(bad=0, total=0))
     run_guard(stored_rollout.now + 2 * SECOND, 1)

@@ -18,7 +18,7 @@ from control_plane import rollouts
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.models import Lease
+from control_plane.platform.models import LeaseRow
 from control_plane.platform.runtime.jobs import LEADER
 from control_plane.platform.runtime.leases import GUARD
 from control_plane.platform.settings import Settings
@@ -182,9 +182,9 @@ def entered(installation: Installation, soaked: timedelta) -> None:
         assert rollout_store.compare_and_set(session, after, expected_version=found.version)
 
 
-def lease(installation: Installation, name: str) -> Lease | None:
+def lease(installation: Installation, name: str) -> LeaseRow | None:
     with installation.app.app_context(), read_only() as session:
-        return session.get(Lease, name)
+        return session.get(LeaseRow, name)
 
 
 def beat_until(installation: Installation) -> datetime:

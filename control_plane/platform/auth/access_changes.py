@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import accounts
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 
 SUBJECT = "person:"
 ACTIONS = tuple(
@@ -34,9 +34,11 @@ def access_givers(session: Session, *, since: datetime, until: datetime) -> Mapp
 
     What people change of their own account, and what this program does by itself, gives nobody else access.
     """
-    by_others = AuditEntry.actor.not_in(accounts.RESERVED), AuditEntry.subject != SUBJECT + AuditEntry.actor
-    within = AuditEntry.at >= since, AuditEntry.at <= until
-    query = select(AuditEntry.subject, AuditEntry.actor).where(AuditEntry.action.in_(ACTIONS), *within, *by_others)
+    by_others = AuditEntryRow.actor.not_in(accounts.RESERVED), AuditEntryRow.subject != SUBJECT + AuditEntryRow.actor
+    within = AuditEntryRow.at >= since, AuditEntryRow.at <= until
+    query = select(AuditEntryRow.subject, AuditEntryRow.actor).where(
+        AuditEntryRow.action.in_(ACTIONS), *within, *by_others
+    )
     found: dict[str, set[str]] = {}
     for subject, actor in session.execute(query):
         found.setdefault(subject.removeprefix(SUBJECT), set()).add(actor)

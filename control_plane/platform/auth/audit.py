@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit_head, audit_redaction
 from control_plane.platform.auth.audit_head import End
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 from control_plane.platform.problems import require_reason
 from control_plane.platform.runtime.change_feed import lock_commit_order
 
@@ -42,7 +42,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One audited change, to be read."""
 
     id: int
@@ -57,11 +57,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A thing that changed, and its content before and after: one entry of several that are written at once."""
+class NewEntry:
+    """An entry to be written, of several at once: what changed, and its content before and after."""
 
     action: str
-    name: str
+    subject: str
     before: Mapping[str, object] | None = None
     after: Mapping[str, object] | None = None
 
@@ -76,20 +76,20 @@ def record(
     after: Mapping[str, object] | None = None,
 ) -> None:
     """Append one entry in the caller's transaction; nothing is recorded when that rolls back."""
-    record_each(session, change, [Subject(action, subject, before, after)])
+    record_each(session, change, [NewEntry(action, subject, before, after)])
 
 
-def record_each(session: Session, change: ChangeContext, subjects: Sequence[Subject]) -> None:
+def record_each(session: Session, change: ChangeContext, new_entries: Sequence[NewEntry]) -> None:
     """Append one entry for each of these, in the caller's transaction."""
     lock_commit_order(session)  # two writers must not both continue from the same predecessor
     last_id, last_hash = _newest(session)
-    entries = list[AuditEntry]()
-    for each in subjects:
-        entry = AuditEntry(
+    entries = list[AuditEntryRow]()
+    for each in new_entries:
+        entry = AuditEntryRow(
             at=change.now,
             actor=change.actor,
             action=each.action,
-            subject=each.name,
+            subject=each.subject,
             before=_plain(each.before),
             after=_plain(each.after),
             reason=change.reason,
@@ -145,17 +145,17 @@ def accept_trail(session: Session, *, now: datetime, actor: str, reason: str) ->
     require_reason(reason)
     lock_commit_order(session)
     found = verify(session)
-    count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
+    count = session.scalar(select(func.count()).select_from(AuditEntryRow)) or 0
     audit_head.replace_signature(session, End(count, *_newest(session)))
     after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
     record(session, ChangeContext(now, actor, reason), action="audit.seal", subject="audit", after=after)
 
 
-def every(session: Session, *, after: int = 0) -> Iterator[AuditEntry]:
+def every(session: Session, *, after: int = 0) -> Iterator[AuditEntryRow]:
     """Yield every entry after the one with this id, oldest first, in batches."""
     last_id = after
     while batch := session.scalars(
-        select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
+        select(AuditEntryRow).where(AuditEntryRow.id > last_id).order_by(AuditEntryRow.id).limit(BATCH)
     ).all():
         yield from batch
         last_id = batch[-1].id
@@ -171,33 +171,33 @@ def latest(
     action: str | None = None,
     limit: int = 50,
     before_id: int | None = None,
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """Return the newest entries first, of one subject, actor or action or of all, older than `before_id`."""
-    columns = [AuditEntry.__table__.c[field.name] for field in fields(Entry)]
-    query = select(*columns).order_by(AuditEntry.id.desc()).limit(limit)
+    columns = [AuditEntryRow.__table__.c[field.name] for field in fields(AuditEntry)]
+    query = select(*columns).order_by(AuditEntryRow.id.desc()).limit(limit)
     if subject is not None:
-        query = query.where(AuditEntry.subject == subject)
+        query = query.where(AuditEntryRow.subject == subject)
     if actor is not None:
-        query = query.where(AuditEntry.actor == actor)
+        query = query.where(AuditEntryRow.actor == actor)
     if action is not None:
-        query = query.where(AuditEntry.action == action)
+        query = query.where(AuditEntryRow.action == action)
     if before_id is not None:
-        query = query.where(AuditEntry.id < before_id)
-    return [Entry(*row) for row in session.execute(query)]
+        query = query.where(AuditEntryRow.id < before_id)
+    return [AuditEntry(*row) for row in session.execute(query)]
 
 
 def newest_ids(session: Session, subjects: Sequence[str], *, actions: Collection[str]) -> dict[str, int]:
     """Return the id of the newest entry of one of these actions, of each of the subjects that has any."""
     found: dict[str, int] = {}
     for first in range(0, len(subjects), BATCH):
-        query = select(AuditEntry.subject, func.max(AuditEntry.id)).group_by(AuditEntry.subject)
-        query = query.where(AuditEntry.action.in_(actions))
-        rows = session.execute(query.where(AuditEntry.subject.in_(subjects[first : first + BATCH])))
+        query = select(AuditEntryRow.subject, func.max(AuditEntryRow.id)).group_by(AuditEntryRow.subject)
+        query = query.where(AuditEntryRow.action.in_(actions))
+        rows = session.execute(query.where(AuditEntryRow.subject.in_(subjects[first : first + BATCH])))
         found |= {subject: newest for subject, newest in rows}  # noqa: C416 - rows are no pairs to the types
     return found
 
 
-def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
+def to_json(entry: AuditEntry | AuditEntryRow) -> dict[str, object]:
     """Return an entry as JSON."""
     return {
         "id": entry.id,
@@ -214,11 +214,13 @@ def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
 
 def _newest(session: Session) -> tuple[int, str]:
     """Return id and hash of the last entry, or what stands for them before the first."""
-    found = session.execute(select(AuditEntry.id, AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)).first()
+    found = session.execute(
+        select(AuditEntryRow.id, AuditEntryRow.hash).order_by(AuditEntryRow.id.desc()).limit(1)
+    ).first()
     return (found.id, found.hash) if found else (NOWHERE.last_id, NOWHERE.last_hash)
 
 
-def _entry_hash(entry: AuditEntry) -> str:
+def _entry_hash(entry: AuditEntryRow) -> str:
     hashed = [
         entry.previous_hash,
         entry.at.isoformat(timespec="microseconds"),

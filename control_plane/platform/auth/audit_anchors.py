@@ -23,7 +23,7 @@ from control_plane.platform.auth import audit_head
 from control_plane.platform.auth.audit_head import End
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
 
@@ -97,8 +97,8 @@ def explained(session: Session, lost: Collection[End]) -> dict[End, str]:
     """
     found: dict[End, str] = {}
     wanted = {end.last_hash: end for end in lost}
-    name = AuditEntry.after[KEPT_IN].as_string()
-    query = select(AuditEntry.at, AuditEntry.after).where(name.is_not(None)).order_by(AuditEntry.id)
+    name = AuditEntryRow.after[KEPT_IN].as_string()
+    query = select(AuditEntryRow.at, AuditEntryRow.after).where(name.is_not(None)).order_by(AuditEntryRow.id)
     restores = [(at.isoformat(), after) for at, after in session.execute(query)] if wanted else []
     while restores:
         at, after = restores.pop()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
-from control_plane.platform.auth.audit import Entry, to_json
+from control_plane.platform.auth.audit import AuditEntry, to_json
 from control_plane.platform.csv_cells import plain
 
 CONTENT = ("before", "after")
@@ -24,12 +24,12 @@ class Format(StrEnum):
         return "text/csv" if self is Format.CSV else "application/jsonl"
 
 
-def lines(entries: Iterable[Entry], form: Format) -> Iterator[str]:
+def lines(entries: Iterable[AuditEntry], form: Format) -> Iterator[str]:
     """Write each entry as a line, as they come."""
     if form is Format.JSON_LINES:
         yield from (json.dumps(to_json(entry), ensure_ascii=False) + "\n" for entry in entries)
         return
-    names = tuple(Entry.__dataclass_fields__)
+    names = tuple(AuditEntry.__dataclass_fields__)
     yield _row(names)
     for entry in entries:
         document = to_json(entry)

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.models import AuditEntry, AuditHead
+from control_plane.platform.models import AuditEntryRow, AuditHeadRow
 from control_plane.platform.settings import current
 
 HEAD = 1
@@ -42,9 +42,9 @@ class End:
         return f"{self.entries}:{self.last_id}:{self.last_hash}"
 
 
-def extend(session: Session, entries: Sequence[AuditEntry], last_id: int) -> None:
+def extend(session: Session, entries: Sequence[AuditEntryRow], last_id: int) -> None:
     """Let the record end with `entries`, which the caller's transaction has just appended to the entry `last_id`."""
-    head = session.get(AuditHead, HEAD, populate_existing=True)
+    head = session.get(AuditHeadRow, HEAD, populate_existing=True)
     if head is None:
         return  # removed from outside; made again, it would hide that
     fits = (last_id, entries[0].previous_hash) == (head.last_id, head.last_hash)
@@ -65,7 +65,7 @@ def extend(session: Session, entries: Sequence[AuditEntry], last_id: int) -> Non
 
 def problem(session: Session, found: End) -> str:
     """Describe what is wrong with a trail that ends like `found` and whose chain fits; empty if nothing is."""
-    head = session.get(AuditHead, HEAD, populate_existing=True)
+    head = session.get(AuditHeadRow, HEAD, populate_existing=True)
     if head is None:
         return "The record of how the trail ends was removed."
     if not head.seal:
@@ -87,24 +87,24 @@ def problem(session: Session, found: End) -> str:
 
 def sealed_from(session: Session) -> int:
     """Return the first entry that was sealed when it was written; 0 where none is yet."""
-    return session.scalar(select(AuditHead.sealed_from)) or 0
+    return session.scalar(select(AuditHeadRow.sealed_from)) or 0
 
 
 def read(session: Session) -> End | None:
     """Return the end as the record has it; None where it was removed."""
-    head = session.get(AuditHead, HEAD, populate_existing=True)
+    head = session.get(AuditHeadRow, HEAD, populate_existing=True)
     return _end(head) if head else None
 
 
 def sealed_end(session: Session) -> End | None:
     """Return the end as the record has it, if its seal says that nobody but this program wrote it."""
-    head = session.get(AuditHead, HEAD, populate_existing=True)
+    head = session.get(AuditHeadRow, HEAD, populate_existing=True)
     return _end(head) if head and is_sealed(head) else None
 
 
 def replace_signature(session: Session, found: End) -> None:
     """Seal the trail as it is, after somebody has decided that it may be believed from here on."""
-    head = session.get(AuditHead, HEAD, populate_existing=True) or AuditHead(id=HEAD)
+    head = session.get(AuditHeadRow, HEAD, populate_existing=True) or AuditHeadRow(id=HEAD)
     head.entries, head.last_id, head.last_hash = found.entries, found.last_id, found.last_hash
     head.sealed_from = found.last_id + 1
     head.seal = _head_signature(head)
@@ -112,11 +112,11 @@ def replace_signature(session: Session, found: End) -> None:
     session.flush()
 
 
-def _end(head: AuditHead) -> End:
+def _end(head: AuditHeadRow) -> End:
     return End(head.entries, head.last_id, head.last_hash)
 
 
-def is_sealed(head: AuditHead) -> bool:
+def is_sealed(head: AuditHeadRow) -> bool:
     """Return whether the record was sealed with this installation's key, or with one that was replaced since."""
     return any(hmac.compare_digest(head.seal, _head_signature(head, secret)) for secret in current().secret_keys)
 
@@ -128,10 +128,10 @@ def sign(content: str, secret: str = "") -> str:
     return hmac.new(key, content.encode(), "sha256").hexdigest()
 
 
-def _next_signature(head: AuditHead) -> str:
+def _next_signature(head: AuditHeadRow) -> str:
     """Return the seal after an entry that fits; a process without a key leaves a trail that has none as it is."""
     return _head_signature(head) if current().secret_key else ""
 
 
-def _head_signature(head: AuditHead, secret: str = "") -> str:
+def _head_signature(head: AuditHeadRow, secret: str = "") -> str:
     return sign(f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}", secret)

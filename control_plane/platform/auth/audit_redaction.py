@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from sqlalchemy import Text, cast, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 from control_plane.platform.redaction import Redaction
 
 ACTION = "user.erase"
 REDACTED = "redacted"
 GONE = "(erased)"
 BATCH = 1000
-WORDS = (AuditEntry.subject, AuditEntry.before, AuditEntry.after, AuditEntry.reason)
+WORDS = (AuditEntryRow.subject, AuditEntryRow.before, AuditEntryRow.after, AuditEntryRow.reason)
 OF_FLAGS = ("flag:", "rollout:")
 """Subjects that name no user, whatever the flag is called."""
 
@@ -29,13 +29,13 @@ OF_CONTENT = ("flag.", "segment.", "rollout.")
 def digests(session: Session) -> dict[int, str]:
     """Return the digest of what is left of each redacted entry, as the newest erasure that touched it says."""
     found: dict[int, str] = {}
-    query = select(AuditEntry.after).where(AuditEntry.action == ACTION).order_by(AuditEntry.id)
+    query = select(AuditEntryRow.after).where(AuditEntryRow.action == ACTION).order_by(AuditEntryRow.id)
     for after in session.scalars(query):
         found |= {int(number): digest for number, digest in (after or {}).get(REDACTED, {}).items()}
     return found
 
 
-def digest(entry: AuditEntry) -> str:
+def digest(entry: AuditEntryRow) -> str:
     """Hash an entry as it stands, with the place that it has in the chain."""
     content = [
         entry.previous_hash,
@@ -56,8 +56,8 @@ def redact(session: Session, redaction: Redaction) -> Mapping[str, str]:
     mentions = or_(
         *(cast(column, Text).contains(each, autoescape=True) for column in WORDS for each in redaction.spellings)
     )
-    query = select(AuditEntry).where(mentions).order_by(AuditEntry.id).limit(BATCH)
-    while batch := session.scalars(query.where(AuditEntry.id > last_id)).all():
+    query = select(AuditEntryRow).where(mentions).order_by(AuditEntryRow.id).limit(BATCH)
+    while batch := session.scalars(query.where(AuditEntryRow.id > last_id)).all():
         last_id = batch[-1].id
         for entry in batch:
             if _redact(session, entry, redaction):
@@ -67,7 +67,7 @@ def redact(session: Session, redaction: Redaction) -> Mapping[str, str]:
     return found
 
 
-def _redact(session: Session, entry: AuditEntry, redaction: Redaction) -> bool:
+def _redact(session: Session, entry: AuditEntryRow, redaction: Redaction) -> bool:
     content = redaction.distinct if entry.action.startswith(OF_CONTENT) else redaction
     after = {
         "subject": entry.subject if entry.subject.startswith(OF_FLAGS) else redaction.text(entry.subject),
@@ -80,5 +80,7 @@ def _redact(session: Session, entry: AuditEntry, redaction: Redaction) -> bool:
         after["reason"] = GONE
     if entry.action == ACTION or all(getattr(entry, name) == value for name, value in after.items()):
         return False
-    session.execute(update(AuditEntry).where(AuditEntry.id == entry.id).values(**after, erasure=redaction.pseudonym))
+    session.execute(
+        update(AuditEntryRow).where(AuditEntryRow.id == entry.id).values(**after, erasure=redaction.pseudonym)
+    )
     return True

@@ -8,10 +8,10 @@ from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.models import Erasure
+from control_plane.platform.models import ErasureRow
 from control_plane.platform.settings import current
 
-ERASURES = cast(Table, Erasure.__table__)
+ERASURES = cast(Table, ErasureRow.__table__)
 PURPOSE = b"erasure"
 PREFIX = "erased-"
 
@@ -46,14 +46,19 @@ def put_back(session: Session, of_digest: str, pseudonym: str, change: ChangeCon
     session.execute(insert(ERASURES).values(**row))
 
 
-def every(session: Session) -> list[Erasure]:
+def every(session: Session) -> list[ErasureRow]:
     """Return each erasure, oldest first."""
-    return list(session.scalars(select(Erasure).order_by(Erasure.id)))
+    return list(session.scalars(select(ErasureRow).order_by(ErasureRow.id)))
 
 
 def current_name(session: Session, user_id: str) -> str:
     """Return the newest pseudonym of somebody who was erased, else the id itself."""
-    query = select(Erasure.pseudonym).where(Erasure.digest.in_(digests(user_id))).order_by(Erasure.id.desc()).limit(1)
+    query = (
+        select(ErasureRow.pseudonym)
+        .where(ErasureRow.digest.in_(digests(user_id)))
+        .order_by(ErasureRow.id.desc())
+        .limit(1)
+    )
     return session.scalar(query) or user_id
 
 
@@ -61,5 +66,5 @@ def is_pseudonym(session: Session, user_id: str) -> bool:
     """Return whether an id stands for somebody who was erased."""
     return (
         user_id.startswith(PREFIX)
-        and session.scalar(select(Erasure.id).where(Erasure.pseudonym == user_id)) is not None
+        and session.scalar(select(ErasureRow.id).where(ErasureRow.pseudonym == user_id)) is not None
     )

@@ -20,7 +20,7 @@ from control_plane.cohort_names import ACCOUNT, FAILED_BEFORE, NAME_CHARACTERS, 
 from control_plane.platform.db import database
 from control_plane.platform.db.database import DialectInsert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.models import Change, SignalCohort
+from control_plane.platform.models import ChangeRow, SignalCohort
 from control_plane.platform.observability import account_failures
 from control_plane.platform.observability.account_failures import Failure, hashed
 from control_plane.platform.observability.account_memory import BusiestAccounts, FailedAccounts
@@ -285,4 +285,4 @@ def _add(insert: DialectInsert) -> Executable:
 
 ADD = CompiledStatement(per_dialect(_add))
 ALL = CompiledStatement(select(*TABLE.c["signal", "engine", "dimension", "name", "bad", "total", "accounts"]))
-REVISION = CompiledStatement(select(func.max(Change.id)))
+REVISION = CompiledStatement(select(func.max(ChangeRow.id)))

@@ -21,7 +21,7 @@ from control_plane.platform.db import direct, errors
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
 from control_plane.platform.db.sqlite_reader import SqliteReader
 from control_plane.platform.extensions import AppState
-from control_plane.platform.models import Change
+from control_plane.platform.models import ChangeRow
 from control_plane.platform.runtime.outage_log import OutageLog
 
 CHANNEL = "rollout_change"
@@ -34,7 +34,7 @@ STOP_SECONDS = 0.5
 OWN_CHANGE_SECONDS = 2.0
 """The longest that the answer to a change waits for this process to have read it."""
 
-NEWEST = select(func.coalesce(func.max(Change.id), literal_column("0")))
+NEWEST = select(func.coalesce(func.max(ChangeRow.id), literal_column("0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
     The revisions are counted on from `beyond` where that is given: only a restore goes back and has to leap forward.
     """
     lock_commit_order(session)
-    change = Change(topic=topic, key=key, at=now)
+    change = ChangeRow(topic=topic, key=key, at=now)
     if beyond is not None:
         change.id = max(beyond, revision(session)) + 1
     session.add(change)
@@ -74,7 +74,7 @@ def revision(session: Session) -> int:
 
 def latest(session: Session, *, limit: int) -> list[PublishedChange]:
     """Return the newest changes first."""
-    query = select(Change.topic, Change.key, Change.at).order_by(Change.id.desc()).limit(limit)
+    query = select(ChangeRow.topic, ChangeRow.key, ChangeRow.at).order_by(ChangeRow.id.desc()).limit(limit)
     return [PublishedChange(*row) for row in session.execute(query)]
 
 

@@ -13,17 +13,17 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import DialectInsert, dialect_insert, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.models import Change, Lease
+from control_plane.platform.models import ChangeRow, LeaseRow
 
 GUARD = "guard"
-NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
+NEWEST_CHANGE = select(func.max(ChangeRow.id)).scalar_subquery()
 
 
 def _beating(insert: DialectInsert) -> Executable:
-    statement = insert(Lease.__table__)
+    statement = insert(LeaseRow.__table__)
     renewed = {"term": statement.excluded.term, "expires_at": statement.excluded.expires_at}
     # A leader whose term is over renews nothing: its heartbeat touches no row.
-    current = Lease.term <= statement.excluded.term
+    current = LeaseRow.term <= statement.excluded.term
     return statement.on_conflict_do_update(index_elements=["name"], set_=renewed, where=current)
 
 
@@ -32,18 +32,20 @@ REVISION = CompiledStatement(select(func.coalesce(NEWEST_CHANGE, 0).label("revis
 """A statement of its own: Citus inserts nothing beside a query of another table."""
 TAKER, TAKEN_AT, UNTIL = (
     bindparam(name, type_=column.type)
-    for name, column in (("taker", Lease.holder), ("taken_at", Lease.expires_at), ("until", Lease.expires_at))
+    for name, column in (("taker", LeaseRow.holder), ("taken_at", LeaseRow.expires_at), ("until", LeaseRow.expires_at))
 )
 RENEW = CompiledStatement(
     # The holder renews under the same term. Everybody else waits for the end and takes over under the next term, by
     # which work that the old holder still has under way is refused.
-    update(Lease)
-    .where(Lease.name == bindparam("lease", type_=Lease.name.type))
-    .where(or_(Lease.holder == TAKER, Lease.expires_at <= TAKEN_AT))
-    .values(holder=TAKER, term=case((Lease.holder == TAKER, Lease.term), else_=Lease.term + 1), expires_at=UNTIL)
-    .returning(Lease.term)
+    update(LeaseRow)
+    .where(LeaseRow.name == bindparam("lease", type_=LeaseRow.name.type))
+    .where(or_(LeaseRow.holder == TAKER, LeaseRow.expires_at <= TAKEN_AT))
+    .values(
+        holder=TAKER, term=case((LeaseRow.holder == TAKER, LeaseRow.term), else_=LeaseRow.term + 1), expires_at=UNTIL
+    )
+    .returning(LeaseRow.term)
 )
-FIRST = CompiledStatement(per_dialect(lambda insert: insert(Lease.__table__).on_conflict_do_nothing()))
+FIRST = CompiledStatement(per_dialect(lambda insert: insert(LeaseRow.__table__).on_conflict_do_nothing()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class LeaseState:
 
 def find(session: Session, name: str) -> LeaseState | None:
     """Return the lease as it stands; None before anybody took it."""
-    found = session.get(Lease, name, populate_existing=True)
+    found = session.get(LeaseRow, name, populate_existing=True)
     return LeaseState(found.holder, found.term, found.expires_at) if found else None
 
 
@@ -74,7 +76,9 @@ def acquire(session: Session, name: str, holder: str, *, now: datetime, ttl_seco
 
 def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
     """Let the next one lead at once."""
-    session.execute(update(Lease).where(Lease.name == name, Lease.holder == holder).values(expires_at=now, holder=""))
+    session.execute(
+        update(LeaseRow).where(LeaseRow.name == name, LeaseRow.holder == holder).values(expires_at=now, holder="")
+    )
 
 
 def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> int | None:
@@ -91,16 +95,16 @@ def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float)
 
 def rows(session: Session) -> list[dict[str, object]]:
     """Return every lease as it stands, for whoever replaces the database."""
-    return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
+    return [dict(row) for row in session.execute(select(LeaseRow.__table__)).mappings()]
 
 
 def put_back(session: Session, saved: Sequence[Mapping[str, object]]) -> None:
     """Let these leases stand as they were: a term never falls back to one that somebody was fenced off by."""
     for row in saved:
-        statement = dialect_insert(session, Lease).values(**row)
+        statement = dialect_insert(session, LeaseRow).values(**row)
         session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=dict(row)))
 
 
 def guard_expires_at(session: Session) -> datetime | None:
     """Return until when the guard's last heartbeat allows exposure; None before the first."""
-    return session.scalar(select(Lease.expires_at).where(Lease.name == GUARD))
+    return session.scalar(select(LeaseRow.expires_at).where(LeaseRow.name == GUARD))

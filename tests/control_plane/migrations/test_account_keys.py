@@ -13,7 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.migrations import table_locks
 from control_plane.migrations.account_keys import FORMER_INDEX, INDEXES, KEYS
 from control_plane.platform.db.database import db, read_only, transaction
-from control_plane.platform.models import Erasure
+from control_plane.platform.models import ErasureRow
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.amounts import Amounts
@@ -85,7 +85,7 @@ def test_whoever_is_erased_by_the_version_before_is_named_by_no_entry(bought: Co
     migrations.downgrade(BEFORE)
     migrations.upgrade(version)
     with transaction() as session:
-        session.execute(insert(Erasure).values(**erasure_of("gone", bought.now)))
+        session.execute(insert(ErasureRow).values(**erasure_of("gone", bought.now)))
         for table in (PACKS, JOURNAL):
             session.execute(update(table).where(table.c.user_id == "ada").values(user_id="gone"))
     migrations.upgrade()
@@ -94,7 +94,7 @@ def test_whoever_is_erased_by_the_version_before_is_named_by_no_entry(bought: Co
 
 def test_the_account_of_an_entry_changes_for_nobody_but_an_erased_person(bought: Consumer) -> None:
     with transaction() as session:
-        session.execute(insert(Erasure).values(**erasure_of("gone", bought.now)))
+        session.execute(insert(ErasureRow).values(**erasure_of("gone", bought.now)))
     change_entries(user_id="gone")
     assert set(accounts_of_entries().values()) == {"gone", "bob"}
     with pytest.raises(DBAPIError, match="append-only"):

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from control_plane.platform.auth import audit, erasures
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
@@ -155,8 +155,8 @@ def test_only_an_erasure_changes_a_row_and_only_who_it_is_about(erase: Erase) ->
     for statement in (
         update(JOURNAL).where(JOURNAL.c.user_id == done.pseudonym).values(v2_posted=Amounts(analysis=9)),
         update(JOURNAL).where(JOURNAL.c.user_id == done.pseudonym).values(user_id="mallory"),
-        update(AuditEntry).values(actor="mallory", erasure=done.pseudonym),
-        update(AuditEntry).values(reason="Nothing happened."),
+        update(AuditEntryRow).values(actor="mallory", erasure=done.pseudonym),
+        update(AuditEntryRow).values(reason="Nothing happened."),
     ):
         with pytest.raises(DBAPIError, match="append-only"), transaction() as session:
             session.execute(statement)
@@ -166,7 +166,7 @@ def test_an_entry_that_is_redacted_without_an_erasure_is_found(erase: Erase) -> 
     done = erase()
     with transaction() as session:
         # What the trigger lets through is found by the chain: no erasure names what is left of this entry.
-        session.execute(update(AuditEntry).where(AuditEntry.id == 1).values(reason="x", erasure=done.pseudonym))
+        session.execute(update(AuditEntryRow).where(AuditEntryRow.id == 1).values(reason="x", erasure=done.pseudonym))
     with read_only() as session:
         assert audit.verify(session).first_broken == 1
 
@@ -174,7 +174,7 @@ def test_an_entry_that_is_redacted_without_an_erasure_is_found(erase: Erase) -> 
 def test_a_redacted_entry_that_is_changed_is_found(erase: Erase) -> None:
     erase()
     with read_only() as session:
-        number = session.scalar(select(AuditEntry.id).where(AuditEntry.erasure.is_not(None)))
+        number = session.scalar(select(AuditEntryRow.id).where(AuditEntryRow.erasure.is_not(None)))
     tampering.allow()
     with transaction() as session:
         session.execute(text("UPDATE audit_entry SET reason = 'x' WHERE id = :id"), {"id": number})

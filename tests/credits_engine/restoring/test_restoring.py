@@ -14,7 +14,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit, audit_anchors
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections, top_ups
@@ -37,7 +37,7 @@ from tests.faults.ledger import assert_whole
 from tests.installation import Installation
 
 
-def trail() -> list[AuditEntry]:
+def trail() -> list[AuditEntryRow]:
     with read_only() as session:
         return list(audit.every(session))
 

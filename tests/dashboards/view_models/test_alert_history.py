@@ -3,15 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 from dashboards.view_models.alert_history import ENTRIES_MAX, history
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
-def entry(number: int, action: str, reason: str, **after: Any) -> Entry:
+def entry(number: int, action: str, reason: str, **after: Any) -> AuditEntry:
     at = NOW - timedelta(hours=number)
-    return Entry(number, at, "guard", action, "rollout:SEARCH", None, after, reason, "0")
+    return AuditEntry(number, at, "guard", action, "rollout:SEARCH", None, after, reason, "0")
 
 
 def test_it_has_what_names_the_alert_and_no_more() -> None:

@@ -12,7 +12,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit_search import AuditFilter
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntryRow
 from dashboards.view_models import audit as screens
 from dashboards.view_models.audit import VALID, ChainCheck
 from tests import tampering
@@ -75,7 +75,7 @@ def test_a_changed_entry_breaks_the_chain_in_plain_sight(app: Flask, sign_in: Si
     with app.app_context():
         tampering.allow()
     with write_session(app) as session:
-        session.execute(update(AuditEntry).where(AuditEntry.id == 7).values(reason="Never said."))
+        session.execute(update(AuditEntryRow).where(AuditEntryRow.id == 7).values(reason="Never said."))
     page = page_text(sign_in("victor").get("/audit").get_data(as_text=True))
     assert "Chain broken" in page
     assert "Entry 7 does not fit the one before it" in page

@@ -8,7 +8,7 @@ from flask import Flask
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit, audit_search
-from control_plane.platform.auth.audit import Entry
+from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.db.database import read_only, transaction
 
@@ -28,7 +28,7 @@ FILTERS = [
 
 
 @pytest.fixture
-def written(app: Flask, now: datetime) -> list[Entry]:
+def written(app: Flask, now: datetime) -> list[AuditEntry]:
     """Ninety entries, several of each instant and some that were late to be written, newest first."""
     chance = random.Random(7)
     with app.app_context(), transaction() as session:
@@ -41,7 +41,7 @@ def written(app: Flask, now: datetime) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.at, entry.id), reverse=True)
 
 
-def fits(wanted: AuditFilter, entry: Entry) -> bool:
+def fits(wanted: AuditFilter, entry: AuditEntry) -> bool:
     return (
         (not wanted.flag or entry.subject in (f"rollout:{wanted.flag}", f"flag:{wanted.flag}"))
         and (not wanted.actor or entry.actor == wanted.actor)
@@ -65,7 +65,7 @@ def paged(app: Flask, wanted: AuditFilter, limit: int) -> list[int]:
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
 @pytest.mark.parametrize("bounded", [False, True])
 def test_pages_hold_exactly_what_fits_in_order(
-    app: Flask, now: datetime, written: list[Entry], wanted: AuditFilter, bounded: bool
+    app: Flask, now: datetime, written: list[AuditEntry], wanted: AuditFilter, bounded: bool
 ) -> None:
     if bounded:
         since, until = now + timedelta(minutes=4), now + timedelta(minutes=15)
@@ -73,13 +73,13 @@ def test_pages_hold_exactly_what_fits_in_order(
     assert paged(app, wanted, 7) == [entry.id for entry in written if fits(wanted, entry)]
 
 
-def test_an_export_is_all_of_it(app: Flask, written: list[Entry], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_is_all_of_it(app: Flask, written: list[AuditEntry], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_search, "EXPORT_BATCH", 13)
     with app.app_context():
         assert [entry.id for entry in audit_search.every(AuditFilter())] == [entry.id for entry in written]
 
 
-def test_names_are_all_different_values_up_to_a_number(app: Flask, written: list[Entry]) -> None:
+def test_names_are_all_different_values_up_to_a_number(app: Flask, written: list[AuditEntry]) -> None:
     with app.app_context(), read_only() as session:
         assert audit_search.names(session, "actor", limit=10) == sorted(ACTORS)
         assert audit_search.names(session, "subject", limit=2) == sorted(SUBJECTS)[:2]
@@ -91,7 +91,7 @@ def test_no_entry_no_names(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("before", [-1, 10**12])
-def test_a_place_of_no_entry_is_no_error(app: Flask, written: list[Entry], before: int) -> None:
+def test_a_place_of_no_entry_is_no_error(app: Flask, written: list[AuditEntry], before: int) -> None:
     with app.app_context(), read_only() as session:
         found = audit_search.page(session, AuditFilter(), before=before, limit=500)
     assert len(found) == (0 if before < 0 else len(written))

@@ -40,7 +40,7 @@ def fail(*limits: Limit, at: datetime = AT, succeeds: bool = False) -> bool:
     return False
 
 
-def entries() -> list[audit.Entry]:
+def entries() -> list[audit.AuditEntry]:
     with read_only() as session:
         return [entry for entry in audit.latest(session) if entry.action == "person.sign_in_failed"]
 

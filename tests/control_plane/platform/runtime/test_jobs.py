@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from control_plane.cohort_names import Cohort
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
-from control_plane.platform.models import Lease
+from control_plane.platform.models import LeaseRow
 from control_plane.platform.observability import cohort_counts, signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs, leases
@@ -89,7 +89,7 @@ def test_a_host_whose_clock_is_ahead_holds_the_lead_no_longer(app: Flask, monkey
     ahead._call(LEAD, ahead._lead)
     assert ahead.leading
     with app.app_context(), read_only() as session:
-        lease = session.get_one(Lease, LEADER)
+        lease = session.get_one(LeaseRow, LEADER)
     assert lease.expires_at - datetime.now(UTC) <= timedelta(seconds=LEASE_SECONDS + 1)
 
 

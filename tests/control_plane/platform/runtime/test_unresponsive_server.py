@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import autocommit, read_only
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.models import Lease
+from control_plane.platform.models import LeaseRow
 from control_plane.platform.runtime import unresponsive_server
 from control_plane.platform.settings import Settings
 from tests.applications import application
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.database("postgresql")
 
-LEASES: Select[tuple[str]] = select(Lease.name)
+LEASES: Select[tuple[str]] = select(LeaseRow.name)
 FAST = CompiledStatement(LEASES)
 
 
