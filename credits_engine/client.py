@@ -45,8 +45,8 @@ class RemoteBackend:
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._limit_seconds = limit_seconds
         self._local = threading.local()
-        self._unsettled: queue.SimpleQueue[tuple[float, Mapping[str, object]]] = queue.SimpleQueue()
-        self._settler: threading.Thread | None = None
+        self._reserved: queue.SimpleQueue[tuple[float, Mapping[str, object]]] = queue.SimpleQueue()
+        self._finalizer: threading.Thread | None = None
 
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
         """Hold credits. Raises Problem as the credits answered it, or 503 when they did not in time."""
@@ -95,14 +95,14 @@ class RemoteBackend:
         return connection
 
     def _later(self, body: Mapping[str, object]) -> None:
-        self._unsettled.put((time.monotonic() + RESERVED_SECONDS, body))
-        if self._settler is None or not self._settler.is_alive():
-            self._settler = threading.Thread(target=self._finalize, name="credits-settler", daemon=True)
-            self._settler.start()
+        self._reserved.put((time.monotonic() + RESERVED_SECONDS, body))
+        if self._finalizer is None or not self._finalizer.is_alive():
+            self._finalizer = threading.Thread(target=self._finalize, name="credits-finalizer", daemon=True)
+            self._finalizer.start()
 
     def _finalize(self) -> None:
         while True:
-            expires, body = self._unsettled.get()
+            expires, body = self._reserved.get()
             while time.monotonic() < expires:
                 try:
                     self._call("commit", body, self._limit_seconds)

@@ -152,7 +152,7 @@ class CreditFreeze(Base):
 
 
 class Reservation(Base):
-    """Credits held under a key: charged to both books already, and given back in part or whole when it is settled."""
+    """Credits held under a key: charged to both books already, and given back in part or whole when it is finalized."""
 
     __tablename__ = "credit_reservation"
     __table_args__ = (
@@ -164,7 +164,7 @@ class Reservation(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     state: Mapped[str] = mapped_column(Text)
     journal_id: Mapped[int] = mapped_column(BigInteger)
-    settled_by: Mapped[int | None] = mapped_column(BigInteger)
+    finalized_by: Mapped[int | None] = mapped_column("settled_by", BigInteger)
     engine: Mapped[str] = mapped_column(Text)
     amounts: Mapped[Amounts] = mapped_column(AmountsType)
     committed: Mapped[Amounts] = mapped_column(AmountsType)

@@ -16,7 +16,7 @@ STEPS_MAX = 40
 
 
 def roll_up_usage() -> int:
-    """Bring the days up to what is settled in the journal; returns up to which row they go."""
+    """Bring the days up to where the journal is complete; returns up to which row they go."""
     return _catch_up(usage.roll_up)
 
 

@@ -140,7 +140,7 @@ class ReserveRequest(ConsumeRequest):
 
 
 class FinalizeRequest(ConsumeBase):
-    """Which reservation to settle, by the key it was made under."""
+    """The reservation to finalize, by the key it was made under."""
 
     userId: UserId  # noqa: N815 - the JSON name
     idempotencyKey: Key | None = None  # noqa: N815 - the JSON name

@@ -36,7 +36,7 @@ class Variance(StrEnum):
     POLICY = "policy"
     DEFECT = "defect"
     SHADOW_ERROR = "shadow_error"
-    SHADOW_SHED = "shadow_shed"
+    SHADOW_SKIPPED = "shadow_shed"
     SERVED_ERROR = "served_error"
     RETIRED = "retired"
 
@@ -63,8 +63,8 @@ def compare(
     """Classify the pair. Match means same outcome, same charge, and neither answer contradicts its own figures."""
     if served.decision is None:
         return Comparison(Variance.SERVED_ERROR, served.error or "")
-    if shadow.shed:
-        return Comparison(Variance.RETIRED if shadow.error == RETIRED else Variance.SHADOW_SHED)
+    if shadow.skipped:
+        return Comparison(Variance.RETIRED if shadow.error == RETIRED else Variance.SHADOW_SKIPPED)
     if shadow.decision is None:
         return Comparison(Variance.SHADOW_ERROR, shadow.error or "")
     faults = _defects(served, served_book, request) + _defects(shadow, shadow_book, request)

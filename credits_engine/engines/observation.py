@@ -21,11 +21,6 @@ class Observation(experiments.Observation[EngineName, Decision]):
         return self.name
 
     @property
-    def shed(self) -> bool:
-        """Return whether the engine was not asked."""
-        return self.skipped
-
-    @property
     def outcome(self) -> Outcome:
         return Outcome.ERROR if self.decision is None else self.decision.outcome
 
@@ -38,11 +33,6 @@ def observe(candidate: Engine, engine: EngineName, *, book: Book, request: Reque
         check=_unsound,
         timer=timer,
     )
-
-
-def shed(engine: EngineName) -> Observation:
-    """Return an observation of a shadow that was not asked, to protect the caller's time."""
-    return Observation.skip(engine)
 
 
 def retired(engine: EngineName) -> Observation:

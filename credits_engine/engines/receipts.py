@@ -106,7 +106,7 @@ def engine_result(observation: Observation, book: Book, posted: Amounts, from_pa
     decision = observation.decision
     return EngineResult(
         engine=observation.engine,
-        outcome=None if observation.shed else observation.outcome,
+        outcome=None if observation.skipped else observation.outcome,
         charged=decision.charged if decision else NOTHING,
         used=decision.used if decision else book.used,
         limits=decision.limits if decision else book.limits,

@@ -18,7 +18,7 @@ from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
 from credits_engine.engines.decisions import Engine, EngineName, Outcome, Request
 from credits_engine.engines.memberships import Membership, own_key
-from credits_engine.engines.observation import Observation, observe, retired, shed
+from credits_engine.engines.observation import Observation, observe, retired
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.receipts import EntryType, Receipt
@@ -198,7 +198,7 @@ def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: 
     budget, timer = policy.shadows.of(name), policy.timer
     # Skipped rather than slow: the caller waits for the shadow too, so a slow one may take only its share of the time.
     if not budget.admits(timer()):
-        return shed(name)
+        return Observation.skip(name)
     observation = observe(policy.engines.of(name), name, book=loaded.of(name), request=request, timer=timer)
     budget.spend(observation.duration_us, timer())
     return observation

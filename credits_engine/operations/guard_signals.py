@@ -21,7 +21,7 @@ VARIANCE = SIGNALS.difference
 DRIFT = "credit_drift"
 SLOW, SLOW_SECONDS = SIGNALS.slow, 0.05
 SHADOW_SLOW, SHADOW_SLOW_SECONDS = "credit_shadow_slow", 0.005
-UNSHADOWED = SIGNALS.shadow_skipped
+SHADOW_SKIPPED = SIGNALS.shadow_skipped
 REFUSED_ALONE = "credit_refused_by_v2_only"
 ALLOWED_ALONE = "credit_allowed_by_v2_only"
 ANSWER_DIFFERS = "credit_outcome_mismatch"
@@ -120,8 +120,8 @@ def retry_signal(receipt: Receipt) -> Sample:
 
 def _shadow_skipped(receipt: Receipt) -> list[Sample]:
     """Return whether the shadow was skipped: what is not compared is not guarded."""
-    missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
-    return [Sample(UNSHADOWED, missing, engine=receipt.served.engine.value)]
+    missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SKIPPED)
+    return [Sample(SHADOW_SKIPPED, missing, engine=receipt.served.engine.value)]
 
 
 def _slow(receipt: Receipt) -> list[Sample]:

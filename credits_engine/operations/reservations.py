@@ -1,6 +1,6 @@
 """The life of an operation that takes time: reserve, then commit or release; what is forgotten expires.
 
-A reservation is charged to both books when it is made, so nobody can spend the same credit meanwhile. Settling it
+A reservation is charged to both books when it is made, so nobody can spend the same credit meanwhile. Finalizing it
 gives back what was not needed, to the packs and in the periods that were charged. The engine that granted it stays its
 engine: nothing is judged again, whatever the flag says by then.
 """
@@ -69,7 +69,7 @@ def reserve(
     ttl: timedelta = DEFAULT_TTL,
     policy: EnginePolicy | None = None,
 ) -> Receipt:
-    """Decide and charge like `consume`; what is granted is held until it is settled or `ttl` is over."""
+    """Decide and charge like `consume`; what is granted is held until it is finalized or `ttl` is over."""
     assert operation.type is EntryType.RESERVE
     receipt = consume(session, operation, now=now, evaluate=evaluate, policy=policy)
     if receipt.granted and not receipt.replayed:
@@ -81,7 +81,7 @@ def reserve(
                 key=receipt.operation_key,
                 state=ReservationState.PENDING,
                 journal_id=receipt.journal_id,
-                settled_by=None,
+                finalized_by=None,
                 engine=receipt.served.engine,
                 amounts=receipt.charged,
                 committed=NOTHING,
@@ -125,7 +125,7 @@ def release(session: Session, user_id: str, key: str, *, now: datetime, actor: s
 
 
 def expire(session: Session, user_id: str, key: str, *, now: datetime) -> ReservationResult | None:
-    """Give back what a forgotten reservation holds; None when it was settled meanwhile or has time left."""
+    """Give back what a forgotten reservation holds; None when it was finalized meanwhile or has time left."""
     stored = reservations.lock(session, user_id, key)
     if stored is None or stored.state is not ReservationState.PENDING or now < stored.expires_at:
         return None
@@ -185,11 +185,11 @@ def _finalize(
 
 def _replayed(stored: StoredReservation, state: ReservationState, committed: Amounts) -> ReservationResult:
     """Return the same result for the same request, and refuse any other."""
-    if stored.state is not state or stored.committed != committed or stored.settled_by is None:
+    if stored.state is not state or stored.committed != committed or stored.finalized_by is None:
         ended = f"with {stored.committed}" if stored.state is ReservationState.COMMITTED else "and gave everything back"
         raise FinalizedDifferentlyError(f"The reservation {own_key(stored.key)!r} was already {stored.state} {ended}.")
     return ReservationResult(
-        stored.settled_by,
+        stored.finalized_by,
         stored.user_id,
         stored.key,
         state,

@@ -68,8 +68,8 @@ def note_route(engine: EngineName, user_id: str, cohorts: Cohorts) -> None:
 
 
 def note_reservation(engine: EngineName, user_id: str) -> None:
-    """Tell the guard whose reservation a request settles: one that can't be settled failed where that engine serves."""
-    # Known already where it is settled once more as legacy's: what failed is v2's all the same.
+    """Tell the guard whose reservation a request finalizes: one that can't be failed where that engine serves."""
+    # Known already where it is finalized once more as legacy's: what failed is v2's all the same.
     if request_outcomes.failing_arm(FLAG) is None and not is_load_test_account(user_id):
         request_outcomes.set_arm(FLAG, engine.value, failure=_serving_failure(engine, user_id, ()))
 

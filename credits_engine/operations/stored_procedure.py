@@ -42,7 +42,7 @@ from flags.evaluation.bucketing import bucket
 CALLS = AppState[GroupCommit[ProcedureParams, ShortResult | JournalResult] | None]("credit_calls")
 """How the database's function is asked; None where it has none."""
 PYTHON_ONLY = frozenset({"CRDUE", "CRAUD", "CRROL"})
-"""Billing has to be settled first; the rollout is open to customers by attributes, which SQL does not evaluate; what
+"""The account has to be synced first; the rollout is open to customers by attributes, which SQL does not evaluate; what
 the last period left may roll over, or has."""
 UNKNOWN_PLAN = "CRPLN"
 REFUSALS: Mapping[str, type[Exception]] = {

@@ -73,7 +73,7 @@ def _sums(column: ColumnElement[Amounts]) -> list[ColumnElement[int]]:
 
 ONLY = 1
 PAGE_ROWS = 1_000
-AGAINST_RETIREMENT = (Variance.DEFECT, Variance.SHADOW_ERROR, Variance.SHADOW_SHED, Variance.SERVED_ERROR)
+AGAINST_RETIREMENT = (Variance.DEFECT, Variance.SHADOW_ERROR, Variance.SHADOW_SKIPPED, Variance.SERVED_ERROR)
 RETIRE = insert_if_absent(RETIREMENT)
 NEWEST_OF = (
     select(JOURNAL.c.id, JOURNAL.c.occurred_at)

@@ -14,7 +14,7 @@ from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVAT
 
 
 class ReservationState(StrEnum):
-    """A reservation is settled once; every state but `pending` is final."""
+    """A reservation is finalized once; every state but `pending` is final."""
 
     PENDING = "pending"
     COMMITTED = "committed"
@@ -30,7 +30,7 @@ class StoredReservation:
     key: str
     state: ReservationState
     journal_id: int
-    settled_by: int | None
+    finalized_by: int | None
     engine: EngineName
     amounts: Amounts
     committed: Amounts
@@ -167,7 +167,7 @@ def _stored(row: ResultRow) -> StoredReservation | None:
         key=row.key,
         state=ReservationState(row.state),
         journal_id=row.journal_id,
-        settled_by=row.settled_by,
+        finalized_by=row.settled_by,
         engine=EngineName(row.engine),
         amounts=row.amounts,
         committed=row.committed,

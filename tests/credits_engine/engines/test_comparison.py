@@ -8,7 +8,7 @@ from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.comparison import REFERENCE, Comparison, Variance, compare
 from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
-from credits_engine.engines.observation import Observation, shed
+from credits_engine.engines.observation import Observation
 from tests.credits_engine.examples import CYCLE, MONTH, book, books, requests
 
 ONE = Request("u1", Amounts(analysis=1))
@@ -133,7 +133,7 @@ def test_without_two_answers_there_is_nothing_to_compare() -> None:
     assert compare(fine, failed, **books) == Comparison(Variance.SHADOW_ERROR, "ValueError: no")
     assert compare(failed, fine, **books) == Comparison(Variance.SERVED_ERROR, "ValueError: no")
     assert compare(failed, failed, **books).variance is Variance.SERVED_ERROR
-    assert compare(fine, shed(EngineName.V2), **books) == Comparison(Variance.SHADOW_SHED)
+    assert compare(fine, Observation.skip(EngineName.V2), **books) == Comparison(Variance.SHADOW_SKIPPED)
 
 
 def test_the_window_of_the_example_periods_differs() -> None:

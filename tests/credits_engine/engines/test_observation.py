@@ -7,7 +7,7 @@ import pytest
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
-from credits_engine.engines.observation import Observation, observe, shed
+from credits_engine.engines.observation import Observation, observe
 from tests.credits_engine.examples import book
 
 REQUEST = Request("u1", Amounts(analysis=3))
@@ -93,5 +93,5 @@ def test_an_endless_error_text_is_cut() -> None:
 
 
 def test_a_shed_shadow_has_neither_an_answer_nor_an_error() -> None:
-    observation = shed(EngineName.V2)
-    assert (observation.shed, observation.decision, observation.error) == (True, None, None)
+    observation = Observation.skip(EngineName.V2)
+    assert (observation.skipped, observation.decision, observation.error) == (True, None, None)

@@ -55,7 +55,7 @@ def test_a_shadow_that_sleeps_delays_a_few_operations_and_then_none(consumer: Co
     receipts = [consumer.take("ada", f"k{number}", analysis=1) for number in range(OVERRUNS + 3)]
     assert [receipt.outcome for receipt in receipts] == [Outcome.ALLOWED] * len(receipts)
     variances = [receipt.comparison.variance for receipt in receipts]
-    assert variances == [Variance.MATCH] * OVERRUNS + [Variance.SHADOW_SHED] * 3
+    assert variances == [Variance.MATCH] * OVERRUNS + [Variance.SHADOW_SKIPPED] * 3
     assert len(naps) == OVERRUNS
     assert consumer.books("ada").v2.used == consumer.books("ada").legacy.used == Amounts(len(receipts), 0)
     assert receipts[-1].shadow.outcome is None

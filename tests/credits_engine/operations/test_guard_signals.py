@@ -19,9 +19,9 @@ from credits_engine.operations.guard_signals import (
     ALLOWED_ALONE,
     ANSWER_DIFFERS,
     REFUSED_ALONE,
+    SHADOW_SKIPPED,
     SHADOW_SLOW,
     SLOW,
-    UNSHADOWED,
     exempt_signals,
     retry_signal,
 )
@@ -30,7 +30,7 @@ from tests.credits_engine.examples import NOW, asked, book, books
 
 SLOWER = "credit_slower_by_v2_only"
 OPERATION = Operation("ada", "k1", Amounts(analysis=3))
-BESIDES = (SLOWER, UNSHADOWED, SLOW, SHADOW_SLOW, REFUSED_ALONE, ALLOWED_ALONE, ANSWER_DIFFERS)
+BESIDES = (SLOWER, SHADOW_SKIPPED, SLOW, SHADOW_SLOW, REFUSED_ALONE, ALLOWED_ALONE, ANSWER_DIFFERS)
 
 
 def failing(_book: Book, _request: Request) -> Decision:
@@ -181,7 +181,7 @@ def test_a_shadow_that_was_not_asked_or_failed_is_no_comparison() -> None:
     cases: tuple[tuple[dict[str, Any], bool], ...] = (({}, False), ({"legacy": failing}, True))
     for engines, missing in cases:
         found = guard_signals.outcome_signals(receipt(v2_serves=True, **engines))
-        assert [signal.bad for signal in found if signal.signal == UNSHADOWED] == [missing]
+        assert [signal.bad for signal in found if signal.signal == SHADOW_SKIPPED] == [missing]
 
 
 def test_a_verdict_that_v2_alone_turns_round_is_told_by_whom_it_harms() -> None:
