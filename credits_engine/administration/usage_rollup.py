@@ -29,11 +29,11 @@ def _catch_up(step: Callable[[Session], int]) -> int:
     reached = -1
     for _ in range(STEPS_MAX):
         with transaction() as session:
-            mark = step(session)
-        # On PostgreSQL the first step marks, and the second one, where nobody holds it up, adds.
-        if reached >= 0 and mark - reached < running_totals.ROWS_AT_ONCE:
-            return mark
-        reached = mark
+            checkpoint = step(session)
+        # On PostgreSQL the first step sets the checkpoint, and the second one, where nobody holds it up, adds.
+        if reached >= 0 and checkpoint - reached < running_totals.ROWS_AT_ONCE:
+            return checkpoint
+        reached = checkpoint
     return reached
 
 

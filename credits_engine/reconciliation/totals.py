@@ -17,11 +17,11 @@ def advance() -> int:
     reached = -1
     while True:
         with transaction() as session:
-            mark = running_totals.advance(session)
-        # On PostgreSQL the first call marks and the second one, where nobody holds it up, adds.
-        if reached >= 0 and mark - reached < running_totals.ROWS_AT_ONCE:
-            return mark
-        reached = mark
+            checkpoint = running_totals.advance(session)
+        # On PostgreSQL the first call sets the checkpoint and the second one, where nobody holds it up, adds.
+        if reached >= 0 and checkpoint - reached < running_totals.ROWS_AT_ONCE:
+            return checkpoint
+        reached = checkpoint
 
 
 def rebuild() -> None:

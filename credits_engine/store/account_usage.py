@@ -1,7 +1,7 @@
 """Usage by account: which accounts consume most of a kind, and what one of them consumed day by day.
 
-Journal rows up to a mark are added up once, like those of `usage.py`; what is behind the mark is read from the journal
-in the same statement, so no row is missed or counted twice. A span is whole UTC days.
+Journal rows up to a checkpoint are added up once, like those of `usage.py`; what is behind the checkpoint is read from
+the journal in the same statement, so no row is missed or counted twice. A span is whole UTC days.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,14 +49,14 @@ ACCOUNTS = Table(
     # With all that is added up: whoever wants the highest reads the index alone, already in groups.
     Index("ix_credit_account_usage_account", "kind", "user_id", "day", *COUNTS),
 )
-MARK = Table(
+CHECKPOINT = Table(
     "credit_account_usage_mark",
     Base.metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     *(Column(name, BigInteger, nullable=False) for name in ("journal_id", "pending_id", "pending_until")),
 )
-LOCK_MARK = select(MARK).with_for_update()
-MOVE_MARK = update(MARK).values(
+LOCK_CHECKPOINT = select(CHECKPOINT).with_for_update()
+MOVE_CHECKPOINT = update(CHECKPOINT).values(
     journal_id=bindparam("reached"), pending_id=bindparam("pending"), pending_until=bindparam("until")
 )
 SINCE, UNTIL = (bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until"))
@@ -96,13 +96,13 @@ class Days(NamedTuple):
 
 def roll_up(session: Session) -> int:
     """Add the next rows of the journal to their accounts, some thousand at most; returns up to which row they go."""
-    row = execute_core(session, LOCK_MARK).one()
+    row = execute_core(session, LOCK_CHECKPOINT).one()
     # Locked before, so two leaders in the moment of a change of leader add no row twice.
     moved = running_totals.advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
         for statement in ROLL_UP():
             execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
-    execute_core(session, MOVE_MARK, moved)
+    execute_core(session, MOVE_CHECKPOINT, moved)
     return moved["reached"]
 
 
@@ -162,14 +162,14 @@ def _roll_up(kind: str) -> Statements:
 
 def _behind() -> FromClause:
     # Materialised, so that the rows are found by their number and not by the span, which is what is to be saved.
-    mark = select(MARK.c.journal_id).scalar_subquery()
-    return select(JOURNAL).where(JOURNAL.c.id > mark).cte("behind").prefix_with("MATERIALIZED")
+    checkpoint = select(CHECKPOINT.c.journal_id).scalar_subquery()
+    return select(JOURNAL).where(JOURNAL.c.id > checkpoint).cte("behind").prefix_with("MATERIALIZED")
 
 
 def _rows(
     kind: str, written: Written, behind: FromClause, *conditions: Callable[[FromClause], ColumnElement[bool]]
 ) -> Any:
-    """Return both parts of a span: what is added up, and what is behind the mark."""
+    """Return both parts of a span: what is added up, and what is behind the checkpoint."""
     stored = ACCOUNTS
     sums = select(*(stored.c[name] for name in (*KEY, *COUNTS))).where(
         stored.c.kind == kind, stored.c.day.between(bindparam("first"), bindparam("last"))

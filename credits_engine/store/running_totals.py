@@ -1,9 +1,9 @@
-"""Sums of everything that the journal posted up to a mark, so that comparing the books reads no old journal row again.
+"""Running totals of what the journal posted up to a checkpoint, so that comparing the books reads no old row again.
 
-A mark may only pass rows that can't be joined by a lower number any more. SQLite has one writer, so that is every row.
-On PostgreSQL a transaction may commit a number that was drawn before: a mark is pending until every transaction that
-ran when it was set has ended. On several databases each numbers its own rows and knows its own transactions, so there
-a mark stays where it was, and every row behind it is read.
+A checkpoint may only pass rows that can't be joined by a lower number any more. SQLite has one writer, so that is every
+row. On PostgreSQL a transaction may commit a number that was drawn before: a checkpoint is pending until every
+transaction that ran when it was set has ended. On several databases each numbers its own rows and knows its own
+transactions, so there a checkpoint stays where it was, and every row behind it is read.
 """
 
 from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, select, text, update
@@ -28,7 +28,7 @@ TOTALS = Table(
     Column("period_start", UtcDateTime, primary_key=True),
     Column("amounts", AmountsType, nullable=False),
 )
-MARK = Table(
+CHECKPOINT = Table(
     "credit_tally_mark",
     Base.metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
@@ -37,8 +37,8 @@ MARK = Table(
     Column("pending_until", BigInteger, nullable=False),
 )
 
-LOCK_MARK = select(MARK).with_for_update()
-MOVE_MARK = update(MARK).values(
+LOCK_CHECKPOINT = select(CHECKPOINT).with_for_update()
+MOVE_CHECKPOINT = update(CHECKPOINT).values(
     journal_id=bindparam("reached"), pending_id=bindparam("pending"), pending_until=bindparam("until")
 )
 NEWEST = text("SELECT coalesce(max(id), 0) FROM credit_journal")
@@ -106,13 +106,13 @@ COUNT = {engine: select(func.count()).select_from(book) for engine, (book, _) in
 
 
 def advance(session: Session) -> int:
-    """Add the next rows of the journal to the sums, at most ROWS_AT_ONCE of them; returns up to which row they go."""
-    row = execute_core(session, LOCK_MARK).one()
+    """Add the next rows of the journal, at most ROWS_AT_ONCE, to the running totals; returns up to which row they go."""
+    row = execute_core(session, LOCK_CHECKPOINT).one()
     moved = advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
         for statement in ADD():
             execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
-    execute_core(session, MOVE_MARK, moved)
+    execute_core(session, MOVE_CHECKPOINT, moved)
     return moved["reached"]
 
 
@@ -126,20 +126,22 @@ def advance_checkpoint(session: Session, row: ResultRow) -> dict[str, int]:
     if not is_postgresql(session):
         reached, pending = min(newest, reached + ROWS_AT_ONCE), newest
     else:
-        # Every transaction that ran when the mark was set has ended, so no lower number can appear below it any more.
+        # Every transaction that ran when the checkpoint was set has ended, so no lower number can appear below it any
+        # more.
         if row.pending_until <= execute_core(session, OLDEST_RUNNING).scalar_one():
             reached = min(pending, reached + ROWS_AT_ONCE)
         until = row.pending_until
-        # The next mark is the newest row of now; it waits for all transactions that may have drawn a lower number.
+        # The next checkpoint is the newest row of now; it waits for all transactions that may have drawn a lower
+        # number.
         if reached == pending:
             pending, until = newest, execute_core(session, NEXT_TRANSACTION).scalar_one()
     return {"reached": int(reached), "pending": pending, "until": until}
 
 
 def differing(session: Session) -> tuple[int, list[BookTotal]]:
-    """Count the book rows, and list those that differ from the sums and the rows behind the checkpoint.
+    """Count the book rows, and list those that differ from the running totals and the rows behind the checkpoint.
 
-    Each engine is one statement, so books, sums and journal are seen at one instant.
+    Each engine is one statement, so books, running totals and journal are seen at one instant.
     """
     if is_postgresql(session):
         execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
@@ -152,6 +154,6 @@ def differing(session: Session) -> tuple[int, list[BookTotal]]:
 
 
 def reset(session: Session) -> None:
-    """Forget the sums: the next calls of `advance` add everything up again."""
+    """Forget the running totals: the next calls of `advance` add everything up again."""
     execute_core(session, TOTALS.delete())
-    execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})
+    execute_core(session, MOVE_CHECKPOINT, {"reached": 0, "pending": 0, "until": 0})

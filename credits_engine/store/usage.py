@@ -1,9 +1,10 @@
 """Usage, summed by day and by other dimensions.
 
-Journal rows up to a mark are added up once (`roll_up`), so that a month of millions is a few hundred rows. A span then
-is its whole days from those sums, the few journal rows behind the mark, and the ends of the span that cut a day, which
-are read from the journal itself. The mark is moved like the one of the books' sums (`running_totals.py`): only past
-rows that no lower number can join any more. So each row is either in the sums or behind the mark, whenever it occurred.
+Journal rows up to a checkpoint are added up once (`roll_up`), so that a month of millions is a few hundred rows. A span
+then is its whole days from those sums, the few journal rows behind the checkpoint, and the ends of the span that cut a
+day, which are read from the journal itself. The checkpoint is moved like the one of the books' sums
+(`running_totals.py`): only past rows that no lower number can join any more. So each row is either in the sums or
+behind the checkpoint, whenever it occurred.
 """
 
 from collections.abc import Callable, Iterable
@@ -127,15 +128,15 @@ DAYS = Table(
     *(Column(name, BigInteger, nullable=False) for name in ANSWERS),
     *(Column(name, AmountsType, nullable=False) for name in BY_KIND),
 )
-MARK = Table(
+CHECKPOINT = Table(
     "credit_usage_mark",
     Base.metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     *(Column(name, BigInteger, nullable=False) for name in ("journal_id", "pending_id", "pending_until")),
 )
 KEY = [each.value for each in Segment]
-LOCK_MARK = select(MARK).with_for_update()
-MOVE_MARK = update(MARK).values(
+LOCK_CHECKPOINT = select(CHECKPOINT).with_for_update()
+MOVE_CHECKPOINT = update(CHECKPOINT).values(
     journal_id=bindparam("reached"), pending_id=bindparam("pending"), pending_until=bindparam("until")
 )
 
@@ -159,19 +160,19 @@ ROLL_UP: Callable[[], Statements] = per_kinds(
 
 def roll_up(session: Session) -> int:
     """Add the next rows of the journal to their days, a few thousand at most; returns up to which row they go."""
-    row = execute_core(session, LOCK_MARK).one()
+    row = execute_core(session, LOCK_CHECKPOINT).one()
     # Locked before, so two leaders in the moment of a change of leader add no row twice.
     moved = running_totals.advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
         execute_core(session, ROLL_UP(), {"after": row.journal_id, "reached": moved["reached"]})
-    execute_core(session, MOVE_MARK, moved)
+    execute_core(session, MOVE_CHECKPOINT, moved)
     return moved["reached"]
 
 
 def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[ResultRow]]:
-    """Return the mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
+    """Return the checkpoint, and the sums by segments of the days from `first` until before `last`, at one instant."""
     rows = execute_core(session, _stored_days(by, len(KINDS)), {"first": first, "last": last}).all()
-    return rows[0].mark, [row[1:] for row in rows if row.allowed is not None]
+    return rows[0].checkpoint, [row[1:] for row in rows if row.allowed is not None]
 
 
 @cache
@@ -187,7 +188,7 @@ def _stored_days(by: frozenset[Segment], _kinds: int) -> Executable:
         .group_by(*(DAYS.c[each.value] for each in Segment if each in by))
         .subquery()
     )
-    return select(MARK.c.journal_id.label("mark"), *days.c).select_from(MARK.outerjoin(days, true()))
+    return select(CHECKPOINT.c.journal_id.label("checkpoint"), *days.c).select_from(CHECKPOINT.outerjoin(days, true()))
 
 
 KINDS_BEGIN = SEGMENTS + len(ANSWERS)
@@ -202,9 +203,12 @@ def daily_usage(
     first, last = _midnight_from(since), _midnight_before(until)
     if first >= last:
         return _merge(_between(session, by, since, until))
-    # Days and mark are seen at one instant, and no row behind that mark is ever taken away: none is missed or doubled.
-    mark, days = stored_days(session, by, first=f"{first:%Y-%m-%d}", last=f"{last:%Y-%m-%d}")
-    fresh = execute_core(session, _behind_mark(by, len(KINDS)), {"since": first, "until": last, "mark": mark})
+    # Days and checkpoint are seen at one instant, and no row behind that checkpoint is ever taken away: none is missed
+    # or doubled.
+    checkpoint, days = stored_days(session, by, first=f"{first:%Y-%m-%d}", last=f"{last:%Y-%m-%d}")
+    fresh = execute_core(
+        session, _behind_checkpoint(by, len(KINDS)), {"since": first, "until": last, "checkpoint": checkpoint}
+    )
     ends = [*_between(session, by, since, first), *_between(session, by, last, until)]
     return _merge([*ends, *days, *fresh])
 
@@ -242,9 +246,9 @@ def _in_span(by: frozenset[Segment], _kinds: int) -> dict[str, Executable]:
 
 
 @cache
-def _behind_mark(by: frozenset[Segment], _kinds: int) -> dict[str, Executable]:
+def _behind_checkpoint(by: frozenset[Segment], _kinds: int) -> dict[str, Executable]:
     # Materialised, so that the rows are found by their number and not by the span, which is what is to be saved.
-    behind = select(JOURNAL).where(JOURNAL.c.id > bindparam("mark")).cte("behind").prefix_with("MATERIALIZED")
+    behind = select(JOURNAL).where(JOURNAL.c.id > bindparam("checkpoint")).cte("behind").prefix_with("MATERIALIZED")
     occurred_at = behind.c.occurred_at
     return {
         dialect: group_by(by, written, behind).where(occurred_at >= SINCE, occurred_at < UNTIL)
