@@ -106,7 +106,7 @@ COUNT = {engine: select(func.count()).select_from(book) for engine, (book, _) in
 
 
 def advance(session: Session) -> int:
-    """Add the next rows of the journal, at most ROWS_AT_ONCE, to the running totals; returns up to which row they go."""
+    """Add the next rows of the journal, at most ROWS_AT_ONCE, to the running totals; returns the last of them."""
     row = execute_core(session, LOCK_CHECKPOINT).one()
     moved = advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
