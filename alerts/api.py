@@ -50,7 +50,7 @@ def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, object]:
         "alpha": budget.rollback,
         "hold_alpha": budget.hold,
         "flag": rule.flag,
-        "budget": rule.budget,
+        "budget": rule.credits_budget,
     }
 
 

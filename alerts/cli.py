@@ -128,7 +128,7 @@ def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
     if rule is None:
         raise CommandFailed(f"There is no alert {name!r}; known are {', '.join(each.name for each in rules)}.")
     needed = [] if rule.tripwire else explanation.errors_needed(rule, error_budgets(rules)[name])
-    document = {"alert": name, "budget": rule.budget, "errors_needed": [asdict(each) for each in needed]}
+    document = {"alert": name, "budget": rule.credits_budget, "errors_needed": [asdict(each) for each in needed]}
     echo_result(document, "\n".join(explanation.explain(rule, rules)), as_json=as_json)
 
 
@@ -237,7 +237,7 @@ def _suggestion(flag: str, flags: Sequence[str]) -> str:
 
 
 def _budget(rule: Rule) -> str:
-    return "" if rule.budget is None else f", budget {rule.budget:,} credits"
+    return "" if rule.credits_budget is None else f", budget {rule.credits_budget:,} credits"
 
 
 def _cohorts(budget: ErrorBudget) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from alerts.analysis.cohorts import CohortCounts
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rule_counts import counted
+from alerts.analysis.rule_counts import sum_counts
 from alerts.analysis.rules import Action, Rule
 from control_plane.cohort_names import ACCOUNT, FAILED_BEFORE, Cohort
 from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
@@ -42,7 +42,7 @@ def _of_cohort(rule: Rule, cohort: Cohort, series: Sequence[tuple[SeriesKey, Coh
     if rule.compare is Compare.ABSOLUTE:
         control = _sum(count for key, count in series if key.engine == rule.migration.control)
     accounts = max((count.accounts for key, count in series if key.engine != rule.migration.control), default=0)
-    counts = counted(rule, ((key, Counts(count.bad, count.total)) for key, count in series))
+    counts = sum_counts(rule, ((key, Counts(count.bad, count.total)) for key, count in series))
     return CohortCounts(counts, control, accounts, AT_MOST.get(cohort.dimension, Action.ROLLBACK))
 
 

@@ -11,7 +11,7 @@ from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
 from alerts.analysis.cohorts import CohortCounts
 from alerts.analysis.evidence import Evidence
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rule_counts import counted
+from alerts.analysis.rule_counts import sum_counts
 from alerts.analysis.rules import Per, Rule
 from alerts.cohort_totals import CohortTotals
 from control_plane.cohort_names import Cohort
@@ -45,7 +45,7 @@ class CounterWindow:
 
     def of(self, rule: Rule) -> Counts:
         """Return the counts of `rule`; of accounts that came before the window, those that turned bad in it as well."""
-        found = counted(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
+        found = sum_counts(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
         return Counts(found.bad, max(found.bad, found.total)) if rule.by_account else found
 
     def about(self, signal: str, *engines: str) -> Counts:
@@ -216,7 +216,7 @@ class Counters:
         """Return what a rule per account counted in the hour that runs."""
         first = int(now.timestamp()) // HOUR_SECONDS * (HOUR_SECONDS // 60)
         found = [(series, count) for (series, minute), count in self.minutes.items() if minute >= first]
-        return counted(rule, [each for each in found if each[0].signal in rule.signals])
+        return sum_counts(rule, [each for each in found if each[0].signal in rule.signals])
 
     def excess_of(self, rule: Rule) -> int:
         """Return the failures of single accounts, since the beginning, that are no evidence against the release."""

@@ -110,7 +110,7 @@ def _verdict_metrics(verdicts: Sequence[tuple[str, Sequence[Verdict]]]) -> Itera
 
 
 def _rollbacks(causes: Sequence[tuple[str, Sequence[tuple[str, str]]]], rules: Sequence[Rule]) -> Metric:
-    born = {(rule.flag, rule.name, each.value): 0 for rule in rules if rule.acts for each in Attribution}
+    born = {(rule.flag, rule.name, each.value): 0 for rule in rules if rule.may_roll_back for each in Attribution}
     counted = Counter((flag, *cause) for flag, of_flag in causes for cause in of_flag)
     labels = ["flag", "alert", "attribution"]
     metric = CounterMetricFamily("guard_rollbacks", "Rollbacks, by what caused them.", labels=labels)

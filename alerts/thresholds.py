@@ -34,8 +34,8 @@ def budgets(rules: Iterable[Rule]) -> dict[str, int]:
     """Return credits by signal, where an alert says how many; of two the smaller budget."""
     found: dict[str, int] = {}
     for rule in rules:
-        if rule.budget is not None:
-            found[rule.metric.signal] = min(found.get(rule.metric.signal, rule.budget), rule.budget)
+        if rule.credits_budget is not None:
+            found[rule.metric.signal] = min(found.get(rule.metric.signal, rule.credits_budget), rule.credits_budget)
     return found
 
 

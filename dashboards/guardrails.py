@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.evidence import LIKELY, attempts_for_chance
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rule_counts import reads
+from alerts.analysis.rule_counts import is_read_by
 from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import SideNames
@@ -249,7 +249,7 @@ def _series(rule: Rule, sources: Sources) -> list[tuple[str, dict[int, tuple[int
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
     for (signal, engine), counts in sources.items():
         name = engine if rule.metric.engine else ""
-        is_ours = signal == rule.signal if rule.metric.engine else reads(rule, signal, engine)
+        is_ours = signal == rule.signal if rule.metric.engine else is_read_by(rule, signal, engine)
         if not is_ours or name not in found:
             continue
         takes_bad = not (rule.metric.control_apart and engine == rule.migration.control)

@@ -1,6 +1,6 @@
 """Ratios, durations and numbers as people write them in `alerts.yaml`, read exactly.
 
-Each reader raises ValueError with a sentence that says what was written, what was expected, and shows an example.
+Each parser raises ValueError with a sentence that says what was written, what was expected, and shows an example.
 """
 
 import re
@@ -24,7 +24,7 @@ class Threshold:
     text: str
 
 
-def threshold(text: str) -> Threshold:
+def parse_threshold(text: str) -> Threshold:
     """Parse `1%`, `0.5%` or `500ms`."""
     if re.fullmatch(RATIO_PATTERN, text):
         return Threshold(Unit.RATIO, Decimal(text[:-1]) / 100, text)
@@ -33,21 +33,21 @@ def threshold(text: str) -> Threshold:
     raise ValueError(f"{text!r} is neither a ratio nor a duration; write it like 1%, 0.5% or 500ms.")
 
 
-def ratio(text: str) -> Decimal:
+def parse_ratio(text: str) -> Decimal:
     """Return `0.1%` as 0.001."""
     if not re.fullmatch(RATIO_PATTERN, text):
         raise ValueError(f"{text!r} is not a ratio; write it like 0.1%.")
     return Decimal(text[:-1]) / 100
 
 
-def duration(text: str) -> Decimal:
+def parse_duration(text: str) -> Decimal:
     """Return `5m` as 300 seconds."""
     if not re.fullmatch(DURATION_PATTERN, text):
         raise ValueError(f"{text!r} is not a duration; write a number and ms, s, m, h or d, like 30s or 5m.")
     return _seconds(text)
 
 
-def number(text: str) -> Decimal:
+def parse_number(text: str) -> Decimal:
     """Parse `2` or `99.9`."""
     if not re.fullmatch(NUMBER_PATTERN, text):
         raise ValueError(f"{text!r} is not a plain number; write it like 2 or 99.9.")

@@ -7,7 +7,7 @@ from alerts.analysis.rules import Rule
 from control_plane.signal_counts import Counts
 
 
-def reads(rule: Rule, signal: str, engine: str) -> bool:
+def is_read_by(rule: Rule, signal: str, engine: str) -> bool:
     """Return whether `rule` reads this count. What the sides of another flag served is another flag's."""
     if signal != rule.signal:
         return False
@@ -15,7 +15,7 @@ def reads(rule: Rule, signal: str, engine: str) -> bool:
     return engine == rule.metric.engine if rule.metric.engine else not is_arm or flag == rule.flag
 
 
-def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Counts]]) -> Counts:
+def sum_counts(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Counts]]) -> Counts:
     """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
     failed_control_only = rule.migration.signals.failed_control_only
@@ -26,7 +26,7 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Counts]
                 total += count.bad
             case Compare.DISCORDANT if signal == failed_control_only:
                 total += count.bad
-            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if is_read_by(rule, signal, engine):
                 is_controls = rule.metric.control_apart and engine == rule.migration.control
                 bad += 0 if is_controls else count.bad
                 # An account is counted under each name that its outcomes have, and is one account.

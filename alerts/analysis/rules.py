@@ -96,7 +96,7 @@ class Rule:
     """Where the alert acts; empty means everywhere."""
     query: Query | None = None
     """Where the counts come from when it is not this program that counts."""
-    budget: int | None = None
+    credits_budget: int | None = None
     """How many credits a step may cost before an outcome is bad; None leaves it to the metric's setting."""
     per: Per = Per.OPERATION
     migration: Migration = CREDITS
@@ -122,15 +122,15 @@ class Rule:
         return side_names(self.own_migration)
 
     @property
-    def acts(self) -> bool:
+    def may_roll_back(self) -> bool:
         """Return whether this alert may roll back, and so needs a share of alpha."""
         return self.action is Action.ROLLBACK
 
     @property
-    def allowed(self) -> str:
+    def threshold_sentence(self) -> str:
         """The threshold in words: `1%`, `1% of the users of an hour`, `5% slower than 500ms` and the like."""
-        if self.budget is not None:
-            return f"{self.threshold_text} above {self.budget:,} credits"
+        if self.credits_budget is not None:
+            return f"{self.threshold_text} above {self.credits_budget:,} credits"
         if self.by_account:
             return f"{self.threshold_text} of the users of an hour"
         if self.slow_ms is None:
@@ -256,7 +256,7 @@ def _budget(rule: Rule, rollback: float | None, hold: float | None) -> ErrorBudg
 
 def alphas(rules: Iterable[Rule]) -> dict[str, float]:
     """Return the chance of a wrong rollback that each acting alert has, by name."""
-    return _shares([rule for rule in rules if rule.acts])
+    return _shares([rule for rule in rules if rule.may_roll_back])
 
 
 def _shares(acting: list[Rule]) -> dict[str, float]:
@@ -280,7 +280,7 @@ def fingerprint(rules: Iterable[Rule]) -> str:
 
 def _fingerprint(rule: Rule) -> str:
     unit = rule.per if rule.by_account else None
-    optional = tuple(each for each in (rule.query, rule.budget, unit) if each is not None)
+    optional = tuple(each for each in (rule.query, rule.credits_budget, unit) if each is not None)
     thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
     question = (rule.name, rule.metric_name, rule.compare, *thresholds, *optional)
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]

@@ -78,10 +78,12 @@ def safety_evidence(
     if worse:
         said = f"worse in this step ({bad_of(during, rule.per)}) than before it ({bad_of(before, rule.per)})."
     elif above:
-        said = f"likely above {rule.allowed} in this step: bad were {bad_of(during, rule.per)}."
+        said = f"likely above {rule.threshold_sentence} in this step: bad were {bad_of(during, rule.per)}."
     else:
         taken = "" if risk is None else f", and the plan takes {risk:.0%}"
-        chances = f" The chance that it is above {rule.allowed} is {chance:.1%}{taken}." if counts.total else ""
+        chances = (
+            f" The chance that it is above {rule.threshold_sentence} is {chance:.1%}{taken}." if counts.total else ""
+        )
         due = (
             "" if certified.granted else _due(rule, counts, certified, risk, per_day=_per_day(during, seconds), now=now)
         )
@@ -97,12 +99,12 @@ def certificate(rule: Rule, counts: Counts) -> Certificate:
         case None:
             reason = "A threshold of zero can't be shown to hold; it only trips."
         case 0:
-            reason = f"Shown to be below {rule.allowed}: {bad_of(counts, rule.per)} were bad."
+            reason = f"Shown to be below {rule.threshold_sentence}: {bad_of(counts, rule.per)} were bad."
         case more:
             figures = f"{bad_of(counts, rule.per)} were bad; {more:,} more good ones would show it"
             if not counts.total:
                 figures = f"nothing was counted; {more:,} good ones would show it"
-            reason = f"Not shown yet to be below {rule.allowed}: {figures}."
+            reason = f"Not shown yet to be below {rule.threshold_sentence}: {figures}."
     return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
 
 

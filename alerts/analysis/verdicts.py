@@ -156,7 +156,7 @@ def judge(
         window=inputs.window,
         window_seconds=rule.window_seconds,
         threshold=rule.threshold,
-        threshold_text=rule.allowed,
+        threshold_text=rule.threshold_sentence,
         evidence_log10=evidence.log10,
         rollback_log10=budget.rollback_log10,
         attribution=attribution,

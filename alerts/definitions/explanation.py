@@ -49,11 +49,11 @@ def errors_needed(rule: Rule, budget: ErrorBudget, sizes: Sequence[int] = SIZES)
 def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     """Yield the alert in lines."""
     budget = error_budgets(rules)[rule.name]
-    yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
+    yield f"{rule.name} of {rule.flag}: bad may be {rule.threshold_sentence}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
     if rule.by_account:
         yield from BY_ACCOUNT
-    if rule.metric.engine_unknown and rule.acts:
+    if rule.metric.engine_unknown and rule.may_roll_back:
         control, candidate = rule.names.control, rule.names.candidate
         yield (
             f"It can't tell {candidate} from {control}: it holds, and rolls back only while the counts of both sides "
@@ -86,9 +86,9 @@ def _needed(rule: Rule, budget: ErrorBudget) -> Iterator[str]:
 
 
 def _budget(rule: Rule) -> str:
-    if rule.budget is None:
+    if rule.credits_budget is None:
         return f"How many credits a step may cost is in the setting {rule.metric.budget_setting}."
-    return f"A step may cost {rule.budget:,} credits; a look that finds more is bad."
+    return f"A step may cost {rule.credits_budget:,} credits; a look that finds more is bad."
 
 
 def _count_text(number: int | None) -> str:

@@ -225,7 +225,7 @@ def _rule(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Rule:
         flag=flag,
         environments=values.get("environments", ()),
         query=values.get("query"),
-        budget=values.get("budget"),
+        credits_budget=values.get("budget"),
         per=values.get("per", Per.OPERATION),
         migration=known.migrations.get(flag, CREDITS),
     )
@@ -234,7 +234,7 @@ def _rule(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Rule:
 def _alpha_errors(rules: list[tuple[Rule, int]]) -> Iterator[RuleError]:
     """Yield a mistake where alphas of their own don't leave something to the alerts that share."""
     for flag in sorted({rule.flag for rule, _ in rules}):
-        acting = [(rule, line) for rule, line in rules if rule.flag == flag and rule.acts]
+        acting = [(rule, line) for rule, line in rules if rule.flag == flag and rule.may_roll_back]
         own = [(rule, line) for rule, line in acting if rule.alpha is not None]
         taken = sum(Decimal(str(rule.alpha)) for rule, _ in own)
         spent = taken >= Decimal(str(ATTEMPT_ALPHA)) if len(own) < len(acting) else taken > Decimal(str(ATTEMPT_ALPHA))
@@ -250,17 +250,17 @@ def _unknown(key: str) -> str:
 
 
 FIELDS: Mapping[str, Callable[[yaml.Node], object]] = {
-    "threshold": lambda node: quantities.threshold(value_parsers.text(node)),
-    "window": lambda node: quantities.duration(value_parsers.text(node)),
+    "threshold": lambda node: quantities.parse_threshold(value_parsers.text(node)),
+    "window": lambda node: quantities.parse_duration(value_parsers.text(node)),
     "severity": value_parsers.one_of(Severity),
     "metric": value_parsers.name(NAME_PATTERN, "credit_variance"),
     "compare": value_parsers.one_of(Compare),
     "quantile": value_parsers.number,
     "action": value_parsers.one_of(Action),
-    "alpha": lambda node: quantities.ratio(value_parsers.text(node)),
+    "alpha": lambda node: quantities.parse_ratio(value_parsers.text(node)),
     "weight": value_parsers.number,
     "no_data": value_parsers.one_of(NoData),
-    "for": lambda node: quantities.duration(value_parsers.text(node)),
+    "for": lambda node: quantities.parse_duration(value_parsers.text(node)),
     "flag": value_parsers.name(FLAG_PATTERN, CREDITS.flag),
     "query": value_parsers.query,
     "budget": value_parsers.credit_count,

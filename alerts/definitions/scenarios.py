@@ -46,7 +46,7 @@ class Step(BaseModel):
     @field_validator("at", mode="before")
     @classmethod
     def _duration(cls, value: object) -> float:
-        return float(quantities.duration(str(value)))
+        return float(quantities.parse_duration(str(value)))
 
 
 class Scenario(BaseModel):

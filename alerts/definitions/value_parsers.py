@@ -55,7 +55,7 @@ def number(node: yaml.Node) -> Decimal:
     found = text(node)
     if node.tag not in NUMBERS:
         raise ValueError(f"{found!r} is not a plain number; write it like 2 or 99.9.")
-    return quantities.number(found)
+    return quantities.parse_number(found)
 
 
 def credit_count(node: yaml.Node) -> int:

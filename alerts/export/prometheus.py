@@ -45,7 +45,7 @@ def plain(rule: Rule) -> Document:
         "expr": f"{recorded_as(rule)} > {rule.threshold:g}",
         **({"for": f"{rule.for_seconds:g}s"} if rule.for_seconds else {}),
         "labels": _labels(rule) | {"rollout": rule.flag},
-        "annotations": _annotations(rule, f"{rule.name}: the last {span(rule)} are over {rule.allowed}."),
+        "annotations": _annotations(rule, f"{rule.name}: the last {span(rule)} are over {rule.threshold_sentence}."),
     }
 
 
@@ -94,4 +94,9 @@ def _labels(rule: Rule) -> dict[str, str]:
 
 
 def _annotations(rule: Rule, summary: str) -> dict[str, str]:
-    return {"summary": summary, "threshold": rule.allowed, "window": span(rule), "runbook": f"{RUNBOOK}#{rule.name}"}
+    return {
+        "summary": summary,
+        "threshold": rule.threshold_sentence,
+        "window": span(rule),
+        "runbook": f"{RUNBOOK}#{rule.name}",
+    }

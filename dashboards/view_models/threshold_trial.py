@@ -10,7 +10,7 @@ from alerts.analysis import quantities
 from alerts.analysis.backtest import Backtest, backtest
 from alerts.analysis.metrics import Compare, Unit
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rule_counts import counted
+from alerts.analysis.rule_counts import sum_counts
 from alerts.analysis.rules import Action, ErrorBudget, Rule
 from alerts.analysis.verdicts import Verdict, bad_of
 from control_plane.platform.observability import signal_points
@@ -78,10 +78,10 @@ def read(
 
 def _rule(rule: Rule, wanted: Wanted) -> Rule:
     """Return the alert as it is wanted. Raises ValueError with what was expected."""
-    threshold = quantities.threshold(wanted.threshold)
+    threshold = quantities.parse_threshold(wanted.threshold)
     if threshold.unit is not Unit.RATIO or not 0 < threshold.amount <= HIGHEST:
         raise ValueError(gettext("The threshold is a share above 0%% and up to 50%%, such as 0.5%%."))
-    seconds = float(quantities.duration(wanted.window))
+    seconds = float(quantities.parse_duration(wanted.window))
     if not STEP_MINUTES * 60 <= seconds <= LONGEST_SECONDS:
         raise ValueError(gettext("The window is %(minutes)sm to 24h here, such as 10m.", minutes=STEP_MINUTES))
     if rule.by_account and seconds % HOUR_SECONDS:
@@ -103,7 +103,7 @@ def _history(session: Session, rule: Rule, now: datetime) -> list[tuple[datetime
     for (series, point), count in points.items():
         by_point.setdefault(point, []).append((series, count))
     return [
-        (datetime.fromtimestamp(point * STEP_MINUTES * 60, UTC), counted(rule, by_point[point]))
+        (datetime.fromtimestamp(point * STEP_MINUTES * 60, UTC), sum_counts(rule, by_point[point]))
         for point in sorted(by_point)
     ]
 
@@ -142,7 +142,7 @@ def _counted(rule: Rule, run: Backtest) -> str:
 def _yaml(rule: Rule, wanted: Wanted) -> str:
     if rule.slow_ms is None:
         return f"{rule.name}:\n  threshold: {wanted.threshold}\n  window: {wanted.window}\n"
-    quantile = 100 - quantities.threshold(wanted.threshold).amount * 100
+    quantile = 100 - quantities.parse_threshold(wanted.threshold).amount * 100
     return (
         f"{rule.name}:\n  threshold: {rule.threshold_text}\n"
         f"  quantile: {quantile.normalize():f}\n  window: {wanted.window}\n"

@@ -18,13 +18,13 @@ from alerts.analysis.metrics import Unit
     ],
 )
 def test_a_threshold_is_read_exactly(text: str, unit: Unit, amount: str) -> None:
-    assert quantities.threshold(text) == quantities.Threshold(unit, Decimal(amount), text)
+    assert quantities.parse_threshold(text) == quantities.Threshold(unit, Decimal(amount), text)
 
 
 @pytest.mark.parametrize("text", ["", "1", "%", "1 %", "-1%", "1e3%", "1%%", "٣%", "1.%", ".5%", "5 m", "5M"])
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"write it like 1%, 0\.5% or 500ms"):
-        quantities.threshold(text)
+        quantities.parse_threshold(text)
 
 
 SECONDS = {"250ms": "0.25", "30s": "30", "5m": "300", "1h": "3600", "1d": "86400"}
@@ -32,7 +32,7 @@ SECONDS = {"250ms": "0.25", "30s": "30", "5m": "300", "1h": "3600", "1d": "86400
 
 @pytest.mark.parametrize(("text", "seconds"), SECONDS.items())
 def test_every_unit_of_time_is_known(text: str, seconds: str) -> None:
-    assert quantities.duration(text) == Decimal(seconds)
+    assert quantities.parse_duration(text) == Decimal(seconds)
 
 
 @pytest.mark.parametrize(

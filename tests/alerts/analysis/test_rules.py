@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from alerts.analysis.rule_counts import counted
+from alerts.analysis.rule_counts import sum_counts
 from alerts.analysis.rules import ATTEMPT_ALPHA, Action, Rule, alphas, fingerprint
 from alerts.definitions.parser import parse
 from control_plane.signal_counts import Counts
@@ -45,7 +45,7 @@ INCREMENTS = [
     ],
 )
 def test_each_alert_counts_what_speaks_of_v2(name: str, expected: Counts) -> None:
-    assert counted(RULES[name], INCREMENTS) == expected
+    assert sum_counts(RULES[name], INCREMENTS) == expected
 
 
 def test_acting_alerts_share_alpha_equally_and_the_others_need_none() -> None:
@@ -104,8 +104,8 @@ def test_only_what_legacy_answers_too_can_be_attributed() -> None:
 
 
 def test_a_threshold_is_said_as_what_is_allowed() -> None:
-    assert RULES["api_error_rate"].allowed == "0.5%"
-    assert RULES["database_query_slow"].allowed == "5% slower than 500ms"
+    assert RULES["api_error_rate"].threshold_sentence == "0.5%"
+    assert RULES["database_query_slow"].threshold_sentence == "5% slower than 500ms"
 
 
 def test_no_traffic_stays_unmentioned_for_three_windows_and_at_least_a_quarter_of_an_hour() -> None:

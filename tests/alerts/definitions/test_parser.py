@@ -117,8 +117,8 @@ def test_every_optional_key_is_read() -> None:
 def test_an_alert_on_credits_at_risk_may_say_its_budget() -> None:
     said, unsaid = (rule(extra, name=AT_RISK, threshold="0%") for extra in ("budget: 1500", ""))
 
-    assert (said.budget, said.allowed, said.tripwire) == (1500, "0% above 1,500 credits", True)
-    assert (unsaid.budget, unsaid.allowed) == (None, "0%")
+    assert (said.credits_budget, said.threshold_sentence, said.tripwire) == (1500, "0% above 1,500 credits", True)
+    assert (unsaid.credits_budget, unsaid.threshold_sentence) == (None, "0%")
 
 
 def test_another_budget_is_another_question_and_begins_a_new_attempt() -> None:
@@ -223,7 +223,7 @@ def test_a_metric_that_nobody_knows_yet_is_a_signal_of_the_users() -> None:
 
 def test_an_alert_on_what_callers_do_notifies_however_grave_it_is_said_to_be() -> None:
     found = rule(name="credit_retry")
-    assert (found.severity, found.action, found.acts) == (Severity.CRITICAL, Action.NOTIFY, False)
+    assert (found.severity, found.action, found.may_roll_back) == (Severity.CRITICAL, Action.NOTIFY, False)
     assert rule("action: notify", name="credit_retry") == found
 
 

@@ -18,7 +18,7 @@ WANTED = {0.5: 0.001, 1.0: 0.01}
 
 def of_all_alerts(sampler: Sampler) -> Section:
     """Report on the shipped alerts together, each with its share of alpha."""
-    rules = [rule for rule in SHIPPED if rule.acts]
+    rules = [rule for rule in SHIPPED if rule.may_roll_back]
     shares = alphas(rules)
     watched = [SimulatedAlert(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
     needed = -log10(max(shares.values()))
@@ -38,7 +38,7 @@ def of_all_alerts(sampler: Sampler) -> Section:
         "highest evidence of all runs",
         "evidence needed",
     ]
-    names = ", ".join(f"{rule.name} ({rule.allowed} in {rule.window_seconds:.0f} s)" for rule in rules)
+    names = ", ".join(f"{rule.name} ({rule.threshold_sentence} in {rule.window_seconds:.0f} s)" for rule in rules)
     text = f"All alerts of `alerts.yaml`, {SHIPPED_PER_MINUTE:g} outcomes a minute each, looked at after each: {names}."
     return Section(
         "False rollbacks in a 7-day phase, all alerts on", f"{text}\n\n{tables.table(head, rows)}", (*goals,)

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from alerts.analysis.rule_counts import counted
+from alerts.analysis.rule_counts import sum_counts
 from alerts.definitions.parser import parse
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
@@ -77,7 +77,7 @@ def test_what_an_sdk_reports_reaches_the_alert_that_names_it(app: Flask, call: C
         reporter().write(datetime.now(UTC))
         with read_only() as session:
             totals = signals.totals(session)
-    seen = counted(rule, totals.items())
+    seen = sum_counts(rule, totals.items())
     assert (seen.bad, seen.total) == (4, 50)
     assert SeriesKey("credit_variance") not in totals, "what this program measures itself is nobody else's to count"
 
