@@ -137,16 +137,16 @@ def dependency_refusals(
 
 
 def orphans(
-    session: Session, environment: str, features: Iterable[Wire], *, phased: Collection[str], replace: bool
+    session: Session, environment: str, features: Iterable[Wire], *, rollout_flags: Collection[str], replace: bool
 ) -> dict[str, str]:
     """Return why features can't be taken without a yes, by name: what they depend on is not there, so they are off.
 
-    `phased` are the flags under a rollout.
+    `rollout_flags` are the flags under a rollout.
     """
     stored = () if replace else [wire["name"] for wire in store.definitions(session, environment)]
     return {
         name: f"It depends on {parent}, which is not here, so that it would be off for everybody. {CONFIRM}"
-        for name, parent in missing_parents(features, {*stored, *phased}).items()
+        for name, parent in missing_parents(features, {*stored, *rollout_flags}).items()
     }
 
 

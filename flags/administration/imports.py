@@ -119,10 +119,10 @@ def _acceptable(
     taken = acceptable_definitions(raw, confirm_moving=options.confirm_moving)
     if isinstance(taken, InvalidDefinition):
         raise _invalid(taken)
-    phased = set(rollout_store.names(session)) & {wire["name"] for wire in taken.features}
+    rollout_flags = set(rollout_store.names(session)) & {wire["name"] for wire in taken.features}
     refused = {each.name: each for each in taken.refusals}
     refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in exported.refused.items()}
-    refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in phased}
+    refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in rollout_flags}
     clashing = {} if options.replace or options.confirm_moving else segment_clashes(session, environment, taken)
     unordered = (
         {} if options.confirm_moving else {name: f"{each} {CONFIRM}" for name, each in exported.unordered.items()}
@@ -133,12 +133,14 @@ def _acceptable(
     refused |= {name: Refusal(name, (Issue(f"{name}.dependencies", reason),)) for name, reason in divergent.items()}
     features = tuple(wire for wire in features if wire["name"] not in divergent)
     if not options.confirm_moving:
-        lost = orphans(session, environment, features, phased=rollout_store.names(session), replace=options.replace)
+        lost = orphans(
+            session, environment, features, rollout_flags=rollout_store.names(session), replace=options.replace
+        )
         refused |= {name: Refusal(name, (Issue(f"{name}.dependencies", reason),)) for name, reason in lost.items()}
         features = tuple(wire for wire in features if wire["name"] not in lost)
     if refused and (options.whole or not features):
-        if phased == refused.keys():
-            raise under_rollout(min(phased))
+        if rollout_flags == refused.keys():
+            raise under_rollout(min(rollout_flags))
         raise _invalid(InvalidDefinition(tuple(mistake for each in refused.values() for mistake in each.mistakes)))
     segments = tuple(wire for wire in taken.segments if f"segment {wire['id']}" not in refused)
     return replace(taken, features=features, segments=segments, refusals=tuple(refused.values()))

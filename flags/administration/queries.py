@@ -64,14 +64,14 @@ def flag_detail(session: Session, name: str) -> dict[str, Any]:
 
 
 def list_flags(session: Session) -> list[dict[str, Any]]:
-    """Return every flag: those under a rollout, and the others; what is as in most is left out."""
+    """Return every flag: those under a rollout, and the definitions; what is as in most is left out."""
     tags = store.tags(session)
-    phased = [
+    rollout_flags = [
         {"name": rollout.flag, "rollout": True} | ({"tags": [*rollout.plan.tags]} if rollout.plan.tags else {})
         for rollout in rollout_store.load_all(session)
         if not rollout.plan.is_of_one_environment
     ]
-    others = []
+    definitions = []
     for name, found in store.features_by_name(session).items():
         switches = {environment: bool(feature["enabled"]) for environment, feature in found.items()}
         project = next(iter(found.values())).get("project", PROJECT)
@@ -80,11 +80,11 @@ def list_flags(session: Session) -> list[dict[str, Any]]:
             "stale": any(feature.get("stale") for feature in found.values()) or None,
             "tags": tag_texts(tags.get(name, ())) or None,
         }
-        others.append(
+        definitions.append(
             {"name": name, "rollout": False, "environments": switches}
             | {key: value for key, value in extra.items() if value is not None}
         )
-    return [*phased, *others]
+    return [*rollout_flags, *definitions]
 
 
 def list_environments(session: Session) -> list[dict[str, Any]]:

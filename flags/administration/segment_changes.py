@@ -40,7 +40,7 @@ def segment_changes(
     """Compare the flags that refer to a segment, or depend on one that does, with those under `wire` in its place."""
     source = read_source(snapshots, session, environment)
     later = (*(each for each in source.segments if each["id"] != wire["id"]), wire)
-    features = {each["name"]: each for each in source.features if each["name"] not in source.phased}
+    features = {each["name"]: each for each in source.definitions if each["name"] not in source.rollout_flags}
     names = sorted(_affected(features, wire["id"]))
     counted = [name for name in names if not _draws(features, name)]
     before, after = (

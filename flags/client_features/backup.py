@@ -40,7 +40,7 @@ def save(folder: Path, source: FeatureSource) -> None:
     """Keep the flags of an environment in place of what was kept before, which becomes the previous."""
     private_files.make_folder(folder)
     path = folder / f"{source.environment}{SUFFIX}"
-    content = CODEC.dump_json(source)
+    content = CODEC.dump_json(source, by_alias=True)
     fresh = folder / f"{source.environment}.{os.getpid()}.new"
     private_files.make_private(fresh)
     with fresh.open("wb") as file:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from flags.client_features.delta_log import tag
 from flags.evaluation.rollout_flag import RolloutFlag
@@ -19,13 +22,14 @@ ID_LIMIT = 2**31
 class FeatureSource:
     """The stored flags of an environment at `revision`.
 
-    Flags under a rollout carry no lease here: whether the guard is alive is decided when the feature set is made.
+    Flags under a rollout carry no lease here: whether the guard is alive is decided when the feature set is made. The
+    aliases are the names in backups.
     """
 
     environment: str
     revision: int
-    phased: Mapping[str, RolloutFlag]
-    features: tuple[Wire, ...] = ()
+    rollout_flags: Annotated[Mapping[str, RolloutFlag], Field(alias="phased")]
+    definitions: Annotated[tuple[Wire, ...], Field(alias="features")] = ()
     segments: tuple[Wire, ...] = ()
 
 
@@ -33,15 +37,15 @@ class FeatureSource:
 class FeatureSet:
     """The flags of one environment until the next change, or until `next_change_at` changes them without one.
 
-    Two feature sets with the same `tag` have the same contents, whichever process made them. `phased` are the flags
-    under a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names
-    listed users whom SDKs can't be told of, `unsent` is how many are let in and too many to travel.
+    Two feature sets with the same `tag` have the same contents, whichever process made them. `rollout_flags` are the
+    flags under a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out`
+    names listed users whom SDKs can't be told of, `unsent` is how many are let in and too many to travel.
     """
 
     id: int
     source: FeatureSource
     contents: FeaturePayload
-    phased: Mapping[str, RolloutFlag]
+    rollout_flags: Mapping[str, RolloutFlag]
     guard_ended_at: datetime | None
     next_change_at: datetime | None
     left_out: tuple[str, ...] = ()
@@ -72,20 +76,23 @@ def build(
 
     A relay gives it the id that it has upstream.
     """
-    phased = {name: _guarded(flag, guard_ended_at) for name, flag in source.phased.items()}
-    compiled = [compile_flag(flag, now) for flag in phased.values()]
+    rollout_flags = {name: _guarded(flag, guard_ended_at) for name, flag in source.rollout_flags.items()}
+    compiled = [compile_flag(flag, now) for flag in rollout_flags.values()]
     contents = FeaturePayload.of(
-        [*(wire for wire in source.features if wire["name"] not in phased), *(each.feature for each in compiled)],
+        [
+            *(wire for wire in source.definitions if wire["name"] not in rollout_flags),
+            *(each.feature for each in compiled),
+        ],
         [*source.segments, *merge_parts(segment for each in compiled for segment in each.segments)],
         before=before.contents if before else None,
     )
     same = before is not None and before.contents.digest == contents.digest
-    changes = (next_change_at(flag, now) for flag in source.phased.values())
+    changes = (next_change_at(flag, now) for flag in source.rollout_flags.values())
     feature_set = FeatureSet(
         id=(_id(source, now, guard_ended_at) if upstream_id is None else upstream_id) % ID_LIMIT,
         source=source,
         contents=contents,
-        phased=phased,
+        rollout_flags=rollout_flags,
         guard_ended_at=guard_ended_at,
         next_change_at=min(filter(None, changes), default=None),
         left_out=tuple(sorted({user_id for each in compiled for user_id in each.left_out})),
@@ -101,7 +108,7 @@ def of_projects(feature_set: FeatureSet, projects: tuple[str, ...], before: Feat
     held = replace(
         feature_set,
         contents=contents,
-        phased={name: flag for name, flag in feature_set.phased.items() if name in contents.features},
+        rollout_flags={name: flag for name, flag in feature_set.rollout_flags.items() if name in contents.features},
         projects=projects,
     )
     same = before is not None and before.contents.digest == contents.digest
@@ -140,7 +147,7 @@ def _id(source: FeatureSource, now: datetime, guard_ended_at: datetime | None) -
     # Every process counts the same ended overrides at the same instant, so ids agree without anybody storing them.
     ended = sum(
         not override.is_active_at(now)
-        for flag in source.phased.values()
+        for flag in source.rollout_flags.values()
         for override in (*flag.denied.values(), *flag.allowed.values())
     )
     return source.revision * STATES_PER_REVISION + (2 * ended + (guard_ended_at is not None)) % STATES_PER_REVISION

@@ -199,8 +199,8 @@ def read_source(snapshots: Snapshots, session: Session, environment: str) -> Fea
         source = FeatureSource(
             environment=environment,
             revision=revision,
-            phased=snapshots.flags(session, environment, revision, archived=False),
-            features=tuple(store.definitions(session, environment)),
+            rollout_flags=snapshots.flags(session, environment, revision, archived=False),
+            definitions=tuple(store.definitions(session, environment)),
             segments=tuple(store.segments(session, environment)),
         )
     return source
@@ -209,10 +209,11 @@ def read_source(snapshots: Snapshots, session: Session, environment: str) -> Fea
 def with_environment_switch(source: FeatureSource) -> FeatureSource:
     """Apply this process's own environment variable to a backup of an earlier process."""
     switch = current().environment_switch
-    phased = {
-        key: replace(flag, environment_switch=switch) if key == FLAG else flag for key, flag in source.phased.items()
+    rollout_flags = {
+        key: replace(flag, environment_switch=switch) if key == FLAG else flag
+        for key, flag in source.rollout_flags.items()
     }
-    return replace(source, phased=phased)
+    return replace(source, rollout_flags=rollout_flags)
 
 
 REFRESHER = AppState[FeatureCacheRefresher]("feature_cache_refresher")

@@ -54,10 +54,10 @@ class FlagResults:
     def __init__(self, feature_set: FeatureSet, now: datetime) -> None:
         self._feature_set = feature_set
         features = feature_set.contents.features
-        self._defined = imported_flags(
-            feature_set.contents, [name for name in features if name not in feature_set.phased]
+        self._imported_flags = imported_flags(
+            feature_set.contents, [name for name in features if name not in feature_set.rollout_flags]
         )
-        self._evaluators = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
+        self._evaluators = {name: fast_evaluator(flag, now) for name, flag in feature_set.rollout_flags.items()}
         self.tags = AnswerTags(
             (item.wire for item in features.values()), (item.wire for item in feature_set.contents.segments.values())
         )
@@ -65,7 +65,7 @@ class FlagResults:
         self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag, Strategy | None]] = [
             (encode(_toggle(item.wire, NO_VARIANT)), *self._evaluator(name))
             for name, item in features.items()
-            if name in self._evaluators or self._defined[name].constant is not False
+            if name in self._evaluators or self._imported_flags[name].constant is not False
         ]
 
     def needs_user(self, answer: FlagResult) -> bool:
@@ -73,23 +73,27 @@ class FlagResults:
         evaluator = self._evaluators.get(answer.key)
         if evaluator is not None:
             return evaluator.constant is None and not evaluator.otherwise
-        flag = self._defined[answer.key]
+        flag = self._imported_flags[answer.key]
         return not answer.value and flag.constant is None and flag.depends_on_user
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
         """Return the answer of the flag `key`, None where there is no such flag."""
-        phased = self._feature_set.phased.get(key)
-        if phased is not None:
-            return _evaluated(phased, context, now)
-        defined = self._defined.get(key)
-        return _result(key, defined, self._context(context, now)) if defined else None
+        rollout_flag = self._feature_set.rollout_flags.get(key)
+        if rollout_flag is not None:
+            return _evaluated(rollout_flag, context, now)
+        imported = self._imported_flags.get(key)
+        return _result(key, imported, self._context(context, now)) if imported else None
 
     def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
         """Yield the answer of every flag, by name."""
         engine_context = self._context(context, now)
         for key in self._feature_set.contents.features:
-            phased = self._feature_set.phased.get(key)
-            yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], engine_context)
+            rollout_flag = self._feature_set.rollout_flags.get(key)
+            yield (
+                _evaluated(rollout_flag, context, now)
+                if rollout_flag
+                else _result(key, self._imported_flags[key], engine_context)
+            )
 
     def toggles(self, context: Context, now: datetime) -> Toggles:
         """Return the flags that are on for this user, as the frontend API tells them."""
@@ -113,7 +117,7 @@ class FlagResults:
         evaluator = self._evaluators.get(name)
         if evaluator is not None:
             return evaluator, None
-        flag = self._defined[name]
+        flag = self._imported_flags[name]
         return flag, flag.rules.is_on if flag.rules and flag.constant is None and not flag.has_variants else None
 
     def _with_variant(self, evaluator: ImportedFlag, engine_context: EngineContext) -> bytes:

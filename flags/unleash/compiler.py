@@ -1,4 +1,4 @@
-"""A phased flag as the standard Unleash feature that every official SDK evaluates to the answer `evaluate` gives.
+"""A flag under a rollout as the standard Unleash feature that official SDKs evaluate to the answer of `evaluate`.
 
 Strategies are alternatives, and one group id nests their shares: each audience of the plan adds a strategy and none
 is ever narrowed. Who is denied is kept out of every one of them. A flag that is off keeps its strategies, because an
@@ -23,7 +23,7 @@ Wire = dict[str, Any]
 
 
 SEGMENT_IDS_FROM = 1_000_000_000
-"""Segments of phased flags start here; imported ones stay below."""
+"""Segments of flags under a rollout start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4
 FLAG_SLOTS = 250_000_000
 """SDKs read segment ids as signed 32-bit numbers, which leaves room for this many flags."""
@@ -33,7 +33,7 @@ PART_IDS = 2**31 - PART_IDS_FROM
 
 
 class SegmentKind(IntEnum):
-    """The lists of users that a phased flag can carry, by their place among its segment ids."""
+    """The lists of users that a flag under a rollout can carry, by their place among its segment ids."""
 
     DENIED = 0
     ALLOWED = 1

@@ -59,8 +59,8 @@ def mischarged(sampler: Sampler) -> Section:
         if wanted:
             goals.append(at_most(f"median requests, {name}, alpha 1%", wanted, delays[0], 0.5))
     text = (
-        f"Both engines answer each request. `credit_variance` allows {variance.threshold_sentence} of them to differ without a "
-        f"declared reason, `credit_drift` a mean difference of {drift.threshold_sentence}."
+        f"Both engines answer each request. `credit_variance` allows {variance.threshold_sentence} of them to differ "
+        f"without a declared reason, `credit_drift` a mean difference of {drift.threshold_sentence}."
     )
     table = tables.table(["fault", *map(this_guard, ALPHAS)], rows)
     return Section("Mischarged operations", f"{text}\n\n{table}", tuple(goals))

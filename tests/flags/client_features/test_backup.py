@@ -1,5 +1,6 @@
 """What is kept on disk survives whatever happens to the file."""
 
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,8 @@ FEATURE = {"name": "other", "enabled": True, "strategies": [{"name": "default"}]
 
 
 def source(revision: int) -> FeatureSource:
-    phased = flag(exposure=EVERYTHING, denied={"eve": NAMED}, allowed={"ann": EXPIRED}, beta=frozenset({"bob"}))
-    return FeatureSource("production", revision, {FLAG: phased}, (FEATURE,), ({"id": 1, "constraints": []},))
+    rollout_flag = flag(exposure=EVERYTHING, denied={"eve": NAMED}, allowed={"ann": EXPIRED}, beta=frozenset({"bob"}))
+    return FeatureSource("production", revision, {FLAG: rollout_flag}, (FEATURE,), ({"id": 1, "constraints": []},))
 
 
 @pytest.fixture
@@ -33,6 +34,11 @@ def test_what_is_kept_comes_back_as_it_was(path: Path) -> None:
     assert found.source == source(2)
     assert list(backup.environments(path.parent)) == ["production"]
     assert backup.load(path.parent, "staging") is None
+
+
+def test_a_file_names_what_it_holds_as_earlier_releases_do(path: Path) -> None:
+    content = json.loads(path.read_bytes().partition(b"\n")[2])
+    assert set(content) == {"environment", "revision", "phased", "features", "segments"}
 
 
 @pytest.mark.parametrize(

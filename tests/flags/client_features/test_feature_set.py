@@ -39,7 +39,7 @@ def test_a_change_that_no_sdk_would_notice_keeps_the_id() -> None:
     first = feature_set(7, exposure=EVERYTHING)
     then = feature_set(9, before=first, exposure=EVERYTHING, phase_names={})
     assert (then.id, then.contents) == (first.id, first.contents)
-    assert then.phased[FLAG].phase_names == {}
+    assert then.rollout_flags[FLAG].phase_names == {}
 
 
 def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
@@ -48,7 +48,7 @@ def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
     assert watched.contents.features[FLAG].wire["enabled"] is True
     assert left_alone.contents.features[FLAG].wire["enabled"] is False
     assert left_alone.id != watched.id
-    answer = evaluate(left_alone.phased[FLAG], EvaluationContext("anybody"), NOW)
+    answer = evaluate(left_alone.rollout_flags[FLAG], EvaluationContext("anybody"), NOW)
     assert not answer.value
     assert "2026-08-01 12:00:00 UTC" in answer.sentence
     assert not is_current(watched, NOW, guard_ended_at=NOW)
@@ -77,7 +77,7 @@ def test_the_end_of_an_override_makes_another_feature_set() -> None:
 
 def test_a_definition_never_stands_in_for_a_flag_under_a_rollout() -> None:
     impostor = {"name": FLAG, "enabled": True, "strategies": [{"name": "default"}]}
-    made = build(replace(source(), features=(impostor,)), NOW, guard_ended_at=None)
+    made = build(replace(source(), definitions=(impostor,)), NOW, guard_ended_at=None)
     assert made.contents.features[FLAG].wire["enabled"] is False
 
 
