@@ -19,7 +19,7 @@ from alerts import (
 from alerts.drill import cleanup
 from alerts.drill import store as drills
 from alerts.inbound import alertmanager, experiments_api, signals_api
-from alerts.notifications import api as notices_api
+from alerts.notifications import api as notifications_api
 from alerts.notifications import outbox, sender, targets
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
@@ -44,7 +44,7 @@ def init_app(app: Flask) -> None:
     overrides_api.init_app(app)
     poller.init_app(app)
     sender.init_app(app)
-    notices_api.init_app(app)
+    notifications_api.init_app(app)
     schemas.init_app(app)
     _register_with_rollouts()
     _register_checks()

@@ -13,7 +13,7 @@ from control_plane.platform.observability.signals import SeriesKey
 from control_plane.signal_counts import Counts
 
 AT_MOST = {ACCOUNT: Action.NOTIFY, FAILED_BEFORE: Action.HOLD}
-"""What a cohort may lead to that no migration names: an account only to a notice."""
+"""What a cohort may lead to that no migration names: an account only to a notification."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
     # A verdict is stored when it changes, so the stored one says since when nothing has happened.
     quiet_seconds = (verdict.at - before.at).total_seconds() - rule.no_data_notice_seconds
     if 0 <= quiet_seconds < NOTICE_WINDOW_SECONDS:
-        message = messages.of_no_data(rollout.flag, rollout.attempt, rule.name, since=before.at)
+        message = messages.no_data_message(rollout.flag, rollout.attempt, rule.name, since=before.at)
         outbox.enqueue(session, message, now=verdict.at)
 
 
@@ -225,7 +225,7 @@ def _notify_concern(session: Session, rollout: Rollout, rule: Rule, before: Verd
         was_notified = before.counts.bad == verdict.counts.bad
     if verdict.notifies and not was_notified and rollout.flag != DRILL:
         sentence = incident_sentence(verdict, rule.own_migration)
-        message = messages.of_concern(rollout.flag, rollout.attempt, verdict, sentence)
+        message = messages.concern_message(rollout.flag, rollout.attempt, verdict, sentence)
         outbox.enqueue(session, message, now=verdict.at)
 
 

@@ -86,7 +86,7 @@ class AlertOverride(Base):
     __table_args__ = (Index("ix_alert_override_flag", "flag", "expires_at"),)
 
 
-class Notice(Base):
+class Notification(Base):
     """One thing people are told, written in the transaction in which it happened. `key` says what it is about."""
 
     __tablename__ = "notice"
@@ -100,12 +100,12 @@ class Notice(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class NoticeDelivery(Base):
-    """A notice on its way to one target. The target is a digest: its address is a secret and stays in the settings."""
+class NotificationDelivery(Base):
+    """A notification on its way to one target, which is a digest: its address is a secret and stays in the settings."""
 
     __tablename__ = "notice_delivery"
 
-    notice_id: Mapped[int] = mapped_column(RowId, ForeignKey("notice.id"), primary_key=True)
+    notification_id: Mapped[int] = mapped_column("notice_id", RowId, ForeignKey("notice.id"), primary_key=True)
     target: Mapped[str] = mapped_column(Text, primary_key=True)
     label: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text)

@@ -31,7 +31,7 @@ would hardly have shown tells nothing of the cohort.
 COHORTS_MAX = 200
 """So many are weighed in an attempt."""
 NOTIFYING_MAX = 100
-"""So many of them may be accounts, which come and go and move nothing but a notice: a plan finds room after them."""
+"""So many of them may be accounts, which come and go and only notify: a plan finds room after them."""
 FAILS_TIMES = 4
 """The control fails as well where the candidate's rate in the cohort is at most so many times the control's."""
 
@@ -45,7 +45,7 @@ class CohortCounts:
     accounts: int = 0
     """How many accounts failed in the hour of the last failure."""
     at_most: Action = Action.ROLLBACK
-    """What it may lead to: an account only to a notice, accounts that failed before to a hold."""
+    """What it may lead to: an account only to a notification, accounts that failed before to a hold."""
 
 
 class RecentCounts(NamedTuple):
@@ -112,7 +112,7 @@ class CohortFinding:
 
     @property
     def only_notifies(self) -> bool:
-        """Return whether it speaks of single accounts, which move nothing but a notice."""
+        """Return whether it speaks of single accounts, which only notify."""
         return self.at_most is Action.NOTIFY or self.accounts < ACCOUNTS_MIN
 
 

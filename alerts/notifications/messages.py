@@ -41,7 +41,7 @@ ATTRIBUTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One notice. `key` tells it from every other, so that the same thing is never told twice."""
+    """One notification. `key` tells it from every other, so that the same thing is never told twice."""
 
     key: str
     kind: str
@@ -72,7 +72,7 @@ class ChangeDetails:
         )
 
 
-def of_change(details: ChangeDetails) -> Message | None:
+def change_message(details: ChangeDetails) -> Message | None:
     """Return the message about a change; None for what nobody has to be told."""
     happened = HAPPENED.get(details.action)
     if happened is None:
@@ -87,14 +87,16 @@ def of_change(details: ChangeDetails) -> Message | None:
     )
 
 
-def of_override(flag: str, alert: str, *, actor: str, reason: str, expires_at: datetime, now: datetime) -> Message:
+def override_message(flag: str, alert: str, *, actor: str, reason: str, expires_at: datetime, now: datetime) -> Message:
     """Return the message that an alert may notify only for a while."""
     title = f"{alert} is overridden until {expires_at:%H:%M} UTC"
     body = f"{actor} lets {alert} of {flag} notify only until {expires_at:%Y-%m-%d %H:%M} UTC.\nReason: {reason}"
     return Message(f"override:{flag}:{alert}:{now.isoformat()}", "override", flag, title, body)
 
 
-def of_request(flag: str, alert: str, *, actor: str, reason: str, until: datetime, now: datetime) -> Message:
+def override_request_message(
+    flag: str, alert: str, *, actor: str, reason: str, until: datetime, now: datetime
+) -> Message:
     """Return the message that an owner asks another one to let a critical alert notify only."""
     body = (
         f"{actor} asks that {alert} of {flag} notifies only for a while. The alert is critical, so another owner has "
@@ -105,7 +107,7 @@ def of_request(flag: str, alert: str, *, actor: str, reason: str, until: datetim
     )
 
 
-def of_no_data(flag: str, attempt: int, alert: str, *, since: datetime) -> Message:
+def no_data_message(flag: str, attempt: int, alert: str, *, since: datetime) -> Message:
     """Return the message that users are exposed and an alert has had nothing to judge by."""
     title = f"{alert} has nothing to judge by"
     body = (
@@ -115,7 +117,7 @@ def of_no_data(flag: str, attempt: int, alert: str, *, since: datetime) -> Messa
     return Message(f"quiet:{flag}:{attempt}:{alert}:{since.isoformat()}", "quiet", flag, title, body)
 
 
-def of_concern(flag: str, attempt: int, verdict: Verdict, sentence: str) -> Message:
+def concern_message(flag: str, attempt: int, verdict: Verdict, sentence: str) -> Message:
     """Return the message about an alert that is grave enough to act and only tells people."""
     reason = verdict.reason if verdict.cohort else f"{sentence} {verdict.reason}"
     key = f"concern:{flag}:{attempt}:{verdict.alert}:{verdict.at:%Y%m%d%H}"
@@ -125,10 +127,10 @@ def of_concern(flag: str, attempt: int, verdict: Verdict, sentence: str) -> Mess
     )
 
 
-def of_undelivered(notice_id: int, flag: str, title: str, *, label: str) -> Message:
+def undelivered_message(notification_id: int, flag: str, title: str, *, label: str) -> Message:
     """Return the message, for the other targets, that one target could not be reached."""
     body = f"{label} could not be told: {title}. It will not be tried again; check its address in NOTIFY_URLS."
-    return Message(f"undelivered:{notice_id}:{label}", "undelivered", flag, f"{label} was not told", body)
+    return Message(f"undelivered:{notification_id}:{label}", "undelivered", flag, f"{label} was not told", body)
 
 
 def _lines(details: ChangeDetails) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Writing notices: in the transaction of what they tell, so that neither happens without the other."""
+"""Writing notifications: in the transaction of what they tell, so that neither happens without the other."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -39,7 +39,7 @@ def _message(change: RolloutChanged) -> Message | None:
         change.action, change.after, context.now, context.actor, context.reason, context.evidence or {}, names
     )
     try:
-        return messages.of_change(details)
+        return messages.change_message(details)
     except Exception:
         log.exception("notice.not_worded", flag=change.after.flag, action=change.action)
-        return messages.of_change(replace(details, evidence={}))
+        return messages.change_message(replace(details, evidence={}))

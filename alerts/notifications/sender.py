@@ -1,4 +1,4 @@
-"""Delivering notices, on the leader: each is claimed by compare-and-set, sent outside any transaction, then ticked off.
+"""Delivering notifications, on the leader: each is claimed by compare-and-set, sent outside a transaction, ticked off.
 
 Two leaders for a moment send nothing twice. A process that dies between sending and ticking off is the one case in
 which a target hears something again: better twice than never.
@@ -97,8 +97,10 @@ def _failed(delivery: Delivery, error: str, now: datetime) -> None:
         if not dead:
             store.record_failure(session, delivery, error)
         elif store.finish(session, delivery, State.DEAD, now=now, error=error) and delivery.kind != "undelivered":
-            message = messages.of_undelivered(delivery.notice_id, delivery.flag, delivery.title, label=delivery.label)
+            message = messages.undelivered_message(
+                delivery.notification_id, delivery.flag, delivery.title, label=delivery.label
+            )
             outbox.enqueue(session, message, now=now, without=delivery.target)
     DELIVERIES.labels("dead" if dead else "failed").inc()
     signals.record(Sample(FAILURE, bad=True))
-    log.warning("notice.not_delivered", notice=delivery.notice_id, target=delivery.label, dead=dead, error=error)
+    log.warning("notice.not_delivered", notice=delivery.notification_id, target=delivery.label, dead=dead, error=error)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from alerts.models import Notice, NoticeDelivery
+from alerts.models import Notification, NotificationDelivery
 from alerts.notifications.messages import Message
 from control_plane.platform.db.database import dialect_insert, rowcount_of
 from control_plane.platform.db.fastpath import CompiledStatement
@@ -24,22 +24,27 @@ class State(StrEnum):
 
 DUE = CompiledStatement(
     select(
-        *(NoticeDelivery.notice_id, NoticeDelivery.target, NoticeDelivery.label, NoticeDelivery.attempts),
-        *(Notice.kind, Notice.flag, Notice.title, Notice.body),
+        *(
+            NotificationDelivery.notification_id,
+            NotificationDelivery.target,
+            NotificationDelivery.label,
+            NotificationDelivery.attempts,
+        ),
+        *(Notification.kind, Notification.flag, Notification.title, Notification.body),
     )
-    .join(Notice, Notice.id == NoticeDelivery.notice_id)
-    .where(NoticeDelivery.state == State.PENDING.value)
-    .where(NoticeDelivery.next_try_at <= bindparam("now", type_=NoticeDelivery.next_try_at.type))
-    .order_by(NoticeDelivery.next_try_at, NoticeDelivery.notice_id)
+    .join(Notification, Notification.id == NotificationDelivery.notification_id)
+    .where(NotificationDelivery.state == State.PENDING.value)
+    .where(NotificationDelivery.next_try_at <= bindparam("now", type_=NotificationDelivery.next_try_at.type))
+    .order_by(NotificationDelivery.next_try_at, NotificationDelivery.notification_id)
     .limit(bindparam("most", type_=Integer))
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A notice due at one target."""
+    """A notification due at one target."""
 
-    notice_id: int
+    notification_id: int
     target: str
     label: str
     attempts: int
@@ -51,15 +56,20 @@ class Delivery:
 
 def add(session: Session, message: Message, targets: Sequence[tuple[str, str]], *, now: datetime) -> bool:
     """Put a message into the outbox for each (target, label); False when its key is there already."""
-    fresh = dialect_insert(session, Notice).values(
+    fresh = dialect_insert(session, Notification).values(
         key=message.key, kind=message.kind, flag=message.flag, title=message.title, body=message.body, at=now
     )
-    notice_id = session.scalar(fresh.on_conflict_do_nothing(index_elements=["key"]).returning(Notice.id))
-    if notice_id is None:
+    notification_id = session.scalar(fresh.on_conflict_do_nothing(index_elements=["key"]).returning(Notification.id))
+    if notification_id is None:
         return False
     session.add_all(
-        NoticeDelivery(
-            notice_id=notice_id, target=target, label=label, state=State.PENDING.value, attempts=0, next_try_at=now
+        NotificationDelivery(
+            notification_id=notification_id,
+            target=target,
+            label=label,
+            state=State.PENDING.value,
+            attempts=0,
+            next_try_at=now,
         )
         for target, label in targets
     )
@@ -93,30 +103,33 @@ def record_failure(session: Session, delivery: Delivery, error: str) -> None:
     _set(session, delivery, attempts=delivery.attempts + 1, values={"error": error})
 
 
-def latest(session: Session, *, limit: int = 50) -> list[tuple[Notice, list[NoticeDelivery]]]:
-    """Return the newest notices with their deliveries."""
-    notices = session.scalars(select(Notice).order_by(Notice.id.desc()).limit(limit)).all()
-    ids = [notice.id for notice in notices]
-    found = session.scalars(select(NoticeDelivery).where(NoticeDelivery.notice_id.in_(ids))).all()
-    return [(notice, [each for each in found if each.notice_id == notice.id]) for notice in notices]
+def latest(session: Session, *, limit: int = 50) -> list[tuple[Notification, list[NotificationDelivery]]]:
+    """Return the newest notifications with their deliveries."""
+    notifications = session.scalars(select(Notification).order_by(Notification.id.desc()).limit(limit)).all()
+    ids = [notification.id for notification in notifications]
+    found = session.scalars(select(NotificationDelivery).where(NotificationDelivery.notification_id.in_(ids))).all()
+    return [
+        (notification, [each for each in found if each.notification_id == notification.id])
+        for notification in notifications
+    ]
 
 
 def by_state(session: Session) -> dict[str, int]:
     """Count the deliveries in every state."""
     number = func.count().label("number")
-    found = session.execute(select(NoticeDelivery.state, number).group_by(NoticeDelivery.state))
+    found = session.execute(select(NotificationDelivery.state, number).group_by(NotificationDelivery.state))
     counted = {row.state: row.number for row in found}
     return {state.value: counted.get(state.value, 0) for state in State}
 
 
 def _set(session: Session, delivery: Delivery, *, attempts: int, values: Mapping[str, object]) -> bool:
     statement = (
-        update(NoticeDelivery)
+        update(NotificationDelivery)
         .where(
-            NoticeDelivery.notice_id == delivery.notice_id,
-            NoticeDelivery.target == delivery.target,
-            NoticeDelivery.state == State.PENDING.value,
-            NoticeDelivery.attempts == attempts,
+            NotificationDelivery.notification_id == delivery.notification_id,
+            NotificationDelivery.target == delivery.target,
+            NotificationDelivery.state == State.PENDING.value,
+            NotificationDelivery.attempts == attempts,
         )
         .values(**values)
         .execution_options(synchronize_session=False)

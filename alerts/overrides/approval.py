@@ -68,7 +68,7 @@ def grant(
         "asked_by": pending.actor if pending else None,
     }
     _publish(session, "alert.override", request.flag, ChangeContext(now, actor, granted.reason), after=after)
-    message = messages.of_override(
+    message = messages.override_message(
         request.flag, request.alert, actor=actor, reason=granted.reason, expires_at=granted.expires_at, now=now
     )
     outbox.enqueue(session, message, now=now)
@@ -87,7 +87,7 @@ def _ask(session: Session, request: OverrideRequest, *, attempt: int, now: datet
     pending = PendingOverride(request.flag, request.alert, actor, trimmed(request.reason), now + ASKED_FOR)
     after = {"alert": request.alert, "attempt": attempt, "minutes": request.minutes, "until": pending.until.isoformat()}
     _publish(session, store.ASKED, request.flag, ChangeContext(now, actor, pending.reason), after=after)
-    message = messages.of_request(
+    message = messages.override_request_message(
         request.flag, request.alert, actor=actor, reason=pending.reason, until=pending.until, now=now
     )
     outbox.enqueue(session, message, now=now)

@@ -14,7 +14,7 @@ from alerts.definitions import rules_file
 from alerts.definitions.explanation import ErrorsNeeded, errors_needed
 from alerts.drill import flag as drill
 from alerts.inbound import store as intake_store
-from alerts.notifications import store as notice_store
+from alerts.notifications import store as notification_store
 from alerts.notifications import targets
 from alerts.overrides.approval import ASKED_FOR
 from alerts.overrides.store import Override, PendingOverride, active, pending, unexpired
@@ -57,7 +57,7 @@ class ReceivedView:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """What became of a notice at one target."""
+    """What became of a notification at one target."""
 
     label: str
     state: str
@@ -65,7 +65,7 @@ class DeliveryView:
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeView:
+class NotificationView:
     """Something that people were told."""
 
     kind: str
@@ -88,7 +88,7 @@ class AlertsScreen:
     """Alerts of flags that have no rollout."""
     received: tuple[ReceivedView, ...]
     """What Alertmanager sent last, the newest first."""
-    notices: tuple[NoticeView, ...]
+    notifications: tuple[NotificationView, ...]
     """What people were told last, the newest first."""
 
 
@@ -124,7 +124,7 @@ def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScre
     idle = tuple(without_rollout(rules_file.current().rules, (each.flag for each in in_use)))
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
     problem = rules_file.current().problem
-    return AlertsScreen(now, watching, problem, flags, unguarded, idle, _received(session), _notices(session))
+    return AlertsScreen(now, watching, problem, flags, unguarded, idle, _received(session), _notifications(session))
 
 
 def _received(session: Session) -> tuple[ReceivedView, ...]:
@@ -144,15 +144,15 @@ def _received(session: Session) -> tuple[ReceivedView, ...]:
     )
 
 
-def _notices(session: Session) -> tuple[NoticeView, ...]:
+def _notifications(session: Session) -> tuple[NotificationView, ...]:
     return tuple(
-        NoticeView(
-            notice.kind,
-            notice.title,
-            notice.at,
+        NotificationView(
+            notification.kind,
+            notification.title,
+            notification.at,
             tuple(DeliveryView(each.label, each.state, each.error) for each in deliveries),
         )
-        for notice, deliveries in notice_store.latest(session, limit=LISTED)
+        for notification, deliveries in notification_store.latest(session, limit=LISTED)
     )
 
 

@@ -168,7 +168,7 @@ def test_each_decision_of_an_engine_is_told(decide: Engine, limits: Limits, used
 @pytest.mark.parametrize("action", messages.HAPPENED)
 def test_the_title_of_each_notification_of_a_change_is_told(action: Action) -> None:
     rollout = new_rollout(FLAG, default_plan(NOW), now=NOW, reason="Why.")
-    message = messages.of_change(messages.ChangeDetails(action, rollout, NOW, "olga", "Why.", {}))
+    message = messages.change_message(messages.ChangeDetails(action, rollout, NOW, "olga", "Why.", {}))
     assert message is not None
     assert spanish(message.title) != message.title
 
@@ -176,11 +176,11 @@ def test_the_title_of_each_notification_of_a_change_is_told(action: Action) -> N
 def test_the_title_of_each_other_notification_is_told() -> None:
     who: dict[str, Any] = {"actor": "olga", "reason": "Why.", "now": NOW}
     made = (
-        messages.of_override(FLAG, "credit_drift", expires_at=NOW, **who),
-        messages.of_request(FLAG, "credit_drift", until=NOW, **who),
-        messages.of_no_data(FLAG, 1, "credit_drift", since=NOW),
-        messages.of_undelivered(1, FLAG, "Why.", label="ops"),
-        messages.of_concern(FLAG, 1, verdict(), incident_sentence(verdict(), CREDITS)),
+        messages.override_message(FLAG, "credit_drift", expires_at=NOW, **who),
+        messages.override_request_message(FLAG, "credit_drift", until=NOW, **who),
+        messages.no_data_message(FLAG, 1, "credit_drift", since=NOW),
+        messages.undelivered_message(1, FLAG, "Why.", label="ops"),
+        messages.concern_message(FLAG, 1, verdict(), incident_sentence(verdict(), CREDITS)),
     )
     for message in made:
         assert spanish(message.title) not in (message.title, stored_sentence(message.title))

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts.guard_job import run_guard
-from alerts.models import Notice
+from alerts.models import Notification
 from alerts.notifications import sender, store
 from alerts.notifications.sender import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
@@ -61,9 +61,9 @@ def hold(now: datetime) -> None:
         rollouts.hold(session, FLAG, ChangeContext(now, "olga", "Support asked."))
 
 
-def notices() -> list[Notice]:
+def notifications() -> list[Notification]:
     with read_only() as session:
-        return [notice for notice, _ in store.latest(session)]
+        return [notification for notification, _ in store.latest(session)]
 
 
 def states() -> dict[str, int]:
@@ -131,7 +131,7 @@ def test_a_notice_ends_with_whom_to_ask(stored_rollout: StoredRollout) -> None:
         after = replace(found, plan=replace(found.plan, contacts=contacts), version=found.version + 1)
         assert rollout_store.compare_and_set(session, after, expected_version=found.version)
     hold(stored_rollout.now)
-    assert notices()[0].body.endswith(f"\nContacts: {contacts[0]}; {contacts[1]}.")
+    assert notifications()[0].body.endswith(f"\nContacts: {contacts[0]}; {contacts[1]}.")
 
 
 def test_a_change_that_is_not_committed_is_not_told(stored_rollout: StoredRollout) -> None:
@@ -142,7 +142,7 @@ def test_a_change_that_is_not_committed_is_not_told(stored_rollout: StoredRollou
 
     with pytest.raises(LookupError):
         undone()
-    assert notices() == []
+    assert notifications() == []
 
 
 def test_each_target_is_told_once_by_however_many_leaders(app: Flask, stored_rollout: StoredRollout) -> None:
@@ -208,7 +208,7 @@ def test_evidence_that_has_no_words_keeps_no_rollback_from_happening(stored_roll
             session, FLAG, ChangeContext(stored_rollout.now, "guard", "Odd.", evidence={"verdicts": [{"alert": "odd"}]})
         )
     assert stored_rollout.rollout.state is RolloutState.ROLLED_BACK
-    assert [notice.kind for notice in notices()] == ["roll_back"]
+    assert [notification.kind for notification in notifications()] == ["roll_back"]
 
 
 def test_an_alert_without_anything_to_judge_by_is_mentioned_once(stored_rollout: StoredRollout) -> None:
@@ -216,6 +216,6 @@ def test_an_alert_without_anything_to_judge_by_is_mentioned_once(stored_rollout:
     run_guard(stored_rollout.now, 1)
     for minute in range(1, 40):
         run_guard(stored_rollout.now + timedelta(minutes=minute), 1)
-    quiet = [notice.title for notice in notices() if notice.kind == "quiet"]
+    quiet = [notification.title for notification in notifications() if notification.kind == "quiet"]
     assert quiet.count(f"{FAILURE} has nothing to judge by") == 1
     assert stored_rollout.rollout.state is RolloutState.RUNNING
