@@ -5,9 +5,8 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import migrations, schema_check
+from control_plane import checklists, migrations, schema_check
 from control_plane.audit import api as audit_api
-from control_plane.checklists import application as checklists
 from control_plane.people import api as people_api
 from control_plane.plans import api as plans_api
 from control_plane.platform import problems

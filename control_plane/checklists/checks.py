@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from control_plane.core.checklist import CheckResult, unknown
-from control_plane.core.phases import Rollout
+from control_plane.core.phases import Plan, Rollout
+from control_plane.core.transitions import Reason
 from control_plane.platform.extensions import AppState
 
 Check = Callable[[Session, Rollout, str, datetime], CheckResult]
@@ -42,6 +43,20 @@ def every(name: str) -> timedelta:
 def is_known(name: str) -> bool:
     """Return whether something is registered that answers the check of that name."""
     return name.partition(":")[0] in CHECKS.get()
+
+
+def unknown_checks(_session: Session, _flag: str, plan: Plan) -> list[Reason]:
+    """Return a reason to refuse `plan` for each check that nothing here answers: its item would never tick itself."""
+    items = [(checklist, item) for checklist in plan.checklists for item in checklist.items if item.check]
+    known = ", ".join(sorted(CHECKS.get()))
+    return [
+        Reason(
+            "CHECK_UNKNOWN",
+            f"Checklist {checklist.name!r}, item {item.name!r}: no check {item.check!r} is known; there are {known}.",
+        )
+        for checklist, item in items
+        if not is_known(item.check)
+    ]
 
 
 def run(session: Session, rollout: Rollout, name: str, now: datetime) -> CheckResult:

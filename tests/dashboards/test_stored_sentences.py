@@ -37,7 +37,7 @@ CHECKS = (
     "alerts/checks.py",
     "control_plane/checklists/check_job.py",
     "control_plane/checklists/checks.py",
-    "control_plane/checklists/schema.py",
+    "control_plane/checklists/builtin_checks.py",
     "credits_engine/billing/checks.py",
     "credits_engine/migration/checks.py",
 )
