@@ -12,6 +12,7 @@ SENTENCES = (
     N_("The schema is at version %(found)s, which this code is made for."),
     N_("The schema is at version %(found)s; this code is made for %(wanted)s."),
     N_("%(routes)s is answered."),
+    N_("%(routes)s is not answered."),
     N_("alerts.yaml has no %(alerts)s for %(flag)s."),
     N_("Watched by %(alerts)s."),
     N_("The guard has not judged this attempt yet."),

@@ -17,11 +17,9 @@ def route_check(_session: Session, _rollout: Rollout, argument: str, _now: datet
     """Check that each path in `argument`, separated by commas, is answered, though it be with a refusal."""
     client = current_app.test_client(use_cookies=False)
     answers = {path: client.get(path).status_code for path in argument.split(",")}
-    broken = [
-        f"{path} answers {status}" for path, status in answers.items() if status in {NOT_FOUND} or status >= FAILED
-    ]
+    broken = [f"{path} ({status})" for path, status in answers.items() if status in {NOT_FOUND} or status >= FAILED]
     if broken:
-        return failed(f"{', '.join(broken)}.")
+        return failed(f"{', '.join(broken)} is not answered.")
     return passed(f"{', '.join(answers)} is answered.")
 
 
