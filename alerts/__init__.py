@@ -3,18 +3,17 @@
 from flask import Flask
 
 from alerts import (
+    alert_states,
     api,
     checks,
     gates,
     guard_job,
-    new_attempts,
     prometheus_collector,
     sample_ratio,
     schemas,
-    support_section,
     thresholds,
     traffic_check,
-    verdict_snapshot,
+    verdict_figures,
 )
 from alerts.drill import cleanup
 from alerts.drill import store as drills
@@ -22,7 +21,7 @@ from alerts.inbound import alertmanager, experiments_api, signals_api
 from alerts.notifications import api as notifications_api
 from alerts.notifications import outbox, sender, targets
 from alerts.overrides import api as overrides_api
-from alerts.sources import poller
+from alerts.prometheus_queries import poller
 from control_plane import rollouts, support_bundle
 from control_plane.checklists.checks import register_check
 from control_plane.platform.settings import SETTINGS
@@ -48,7 +47,7 @@ def init_app(app: Flask) -> None:
     schemas.init_app(app)
     _register_with_rollouts()
     _register_checks()
-    support_bundle.register_section("guard", support_section.guard_section)
+    support_bundle.register_section("guard", verdict_figures.guard_section)
 
 
 def _register_with_rollouts() -> None:
@@ -59,9 +58,9 @@ def _register_with_rollouts() -> None:
     gate_kinds.register_last_run("drill", drills.last_run)
     rollouts.register_rearm_gate("firing", gates.firing)
     rollouts.register_rearm_gate("alertmanager", alertmanager.firing)
-    rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)
+    rollouts.register_audit_context(verdict_figures.AUDIT_CONTEXT, verdict_figures.verdict_snapshot)
     rollouts.on_change("notices", outbox.enqueue_change)
-    rollouts.on_change("accounts", new_attempts.on_change)
+    rollouts.on_change("accounts", alert_states.begin_attempt)
     rollouts.register_plan_check("notify", lambda _session, _flag, plan: targets.plan_reasons(plan))
 
 

@@ -8,14 +8,19 @@ from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.bursts import Bursts, Increment, learn, weigh
+from alerts.analysis.environments import applicable
 from alerts.analysis.evidence import Evidence, restart
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.counters import Counters
+from alerts.definitions import rules_file
 from alerts.store import AlertMemory, StepStart
-from control_plane.platform.observability import account_hours
+from control_plane.core.transitions import Action
+from control_plane.experiments.registry import migration_of
+from control_plane.platform.observability import account_failures, account_hours
+from control_plane.rollouts import RolloutChanged
 from control_plane.signal_counts import Counts
 
 PAST_LOG = log(1000)
@@ -42,6 +47,17 @@ def first_state(session: Session, rule: Rule, counters: Counters, earlier: Burst
         bursts=known,
         excess_before=counters.excess_of(rule),
     )
+
+
+def begin_attempt(session: Session, changed: RolloutChanged) -> None:
+    """Let no account's share of the last attempt's failures count in the one that a change begins."""
+    is_stepped_back = changed.action is Action.STEP_BACK and changed.after.stepped_back_at == changed.context.now
+    if changed.action is Action.REARM or is_stepped_back:
+        flag = changed.after.flag
+        migration = migration_of(flag)
+        # Alerts may guard a flag that has no migration by what is counted for others.
+        by_rules = {rule.metric.signal for rule in applicable(rules_file.current().rules, flag)}
+        account_failures.begin_attempt(session, by_rules.union(migration.signals.all if migration else ()))
 
 
 def _histories(bursts: Bursts) -> Bursts:

@@ -157,7 +157,7 @@ def advance(
     4. `losses.py`, answered by `flags/administration/losses.py`: who would lose the flag
     5. `transitions.decide_advance`: the next step, or every reason against it; pure
     6. `store.compare_and_set`: somebody else may have been faster
-    7. `platform/auth/audit.py`: the sealed entry, with the evidence of `alerts/verdict_snapshot.py`
+    7. `platform/auth/audit.py`: the audit entry, with the evidence of `alerts/verdict_figures.py`
     8. `platform/runtime/change_feed.py`: the announcement; `alerts/notifications/outbox.py`: the notification
     9. after the commit, in every process: `flags/client_features/refresher.py` makes the new feature set
     """

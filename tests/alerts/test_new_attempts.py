@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from alerts import new_attempts, store
+from alerts import alert_states, store
 from alerts.definitions import rules_file
 from alerts.definitions.parser import parse
 from alerts.guard_job import run_guard
@@ -57,7 +57,7 @@ def test_a_step_back_of_the_guard_is_another_attempt_and_one_of_a_person_is_not(
     after = replace(rollout(), stepped_back_at=now if by_guard else None)
     with transaction() as session:
         changed = RolloutChanged(Action.STEP_BACK, after, ChangeContext(now, "guard", "Over its threshold."))
-        new_attempts.on_change(session, changed)
+        alert_states.begin_attempt(session, changed)
         assert session.scalar(select(func.count()).select_from(SignalAccount)) == remembered
 
 
@@ -68,5 +68,5 @@ def test_a_flag_without_a_migration_begins_anew_as_well(now: datetime) -> None:
     signals.flush(now)
     after = replace(rollout(), flag="NEW_CHECKOUT")
     with transaction() as session:
-        new_attempts.on_change(session, RolloutChanged(Action.REARM, after, ChangeContext(now, "ann", "Fixed.")))
+        alert_states.begin_attempt(session, RolloutChanged(Action.REARM, after, ChangeContext(now, "ann", "Fixed.")))
         assert not session.scalar(select(func.count()).select_from(SignalAccount))

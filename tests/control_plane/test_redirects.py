@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from alerts.notifications.sender import send
-from alerts.sources.prometheus import QueryError, Source
+from alerts.prometheus_queries.prometheus import QueryError, query_total
 from control_plane.platform.problems import Problem
 from credits_engine.client import RemoteBackend
 from credits_engine.engines.amounts import Amounts
@@ -76,7 +76,7 @@ def test_a_service_that_takes_credits_stays(url: str) -> None:
 
 def test_who_asks_prometheus_stays(url: str) -> None:
     with pytest.raises(QueryError, match="a redirect is not followed"):
-        Source(url).total("up", at=0)
+        query_total(url, "up", at=0)
 
 
 def test_who_sends_notices_stays(url: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -19,34 +18,29 @@ class QueryError(RuntimeError):
     """Prometheus gave no usable number; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A Prometheus."""
+def query_total(url: str, query: str, *, at: float) -> float:
+    """Return the value of `query` at the instant `at` (seconds of the epoch), as the Prometheus at `url` has it.
 
-    url: str
+    It is one finite number that is not negative.
+    """
+    document = _ask(url, query, at)
+    if document.get("status") != "success":
+        raise QueryError(f"Prometheus refuses the query: {document.get('error', 'no reason given')}.")
+    return _number(document.get("data", {}), at)
 
-    def total(self, query: str, *, at: float) -> float:
-        """Return the value of `query` at the instant `at` (seconds of the epoch).
 
-        It is one finite number that is not negative.
-        """
-        document = self._ask(query, at)
-        if document.get("status") != "success":
-            raise QueryError(f"Prometheus refuses the query: {document.get('error', 'no reason given')}.")
-        return _number(document.get("data", {}), at)
-
-    def _ask(self, query: str, at: float) -> dict[str, object]:
-        parameters = urlencode({"query": query, "time": at, "timeout": f"{TIMEOUT_SECONDS:g}s"})
-        request = Request(f"{self.url.rstrip('/')}/api/v1/query?{parameters}")  # noqa: S310 - the owner's own address
-        try:
-            document = json.loads(_body(request))
-        except URLError as error:
-            raise QueryError(f"Prometheus can't be asked ({type(error.reason).__name__}).") from error
-        except (OSError, HTTPException, ValueError, RecursionError) as error:
-            raise QueryError(f"Prometheus gave no answer that can be read ({type(error).__name__}).") from error
-        if not isinstance(document, dict):
-            raise QueryError("Prometheus gave no answer that can be read.")
-        return document
+def _ask(url: str, query: str, at: float) -> dict[str, object]:
+    parameters = urlencode({"query": query, "time": at, "timeout": f"{TIMEOUT_SECONDS:g}s"})
+    request = Request(f"{url.rstrip('/')}/api/v1/query?{parameters}")  # noqa: S310 - the owner's own address
+    try:
+        document = json.loads(_body(request))
+    except URLError as error:
+        raise QueryError(f"Prometheus can't be asked ({type(error.reason).__name__}).") from error
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
+        raise QueryError(f"Prometheus gave no answer that can be read ({type(error).__name__}).") from error
+    if not isinstance(document, dict):
+        raise QueryError("Prometheus gave no answer that can be read.")
+    return document
 
 
 def _body(request: Request) -> bytes:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from alerts.analysis.rules import Rule
 from alerts.definitions import rules_file
-from alerts.sources import store
-from alerts.sources.prometheus import QueryError, Source
+from alerts.prometheus_queries import store
+from alerts.prometheus_queries.prometheus import QueryError, query_total
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
@@ -54,9 +54,9 @@ def _measure(rule: Rule, now: datetime) -> tuple[tuple[float, float] | None, str
     assert rule.query is not None
     if not current().prometheus_url:
         return None, NOT_CONFIGURED
-    source, at = Source(current().prometheus_url), now.timestamp()
+    url, at = current().prometheus_url, now.timestamp()
     try:
-        return (source.total(rule.query.bad, at=at), source.total(rule.query.total, at=at)), None
+        return (query_total(url, rule.query.bad, at=at), query_total(url, rule.query.total, at=at)), None
     except QueryError as error:
         return None, str(error)
 

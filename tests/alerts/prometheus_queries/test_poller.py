@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from alerts.sources import poller, store
-from alerts.sources.prometheus import QueryError, Source
+from alerts.prometheus_queries import poller, store
+from alerts.prometheus_queries.prometheus import QueryError, query_total
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
@@ -60,21 +60,21 @@ def test_what_prometheus_answers_is_counted_once_and_its_silence_is_told(sqlite_
         poller.poll(datetime.now(UTC))
         assert "can't be asked" in problem()
         with serving(tmp_path) as served, prometheus(tmp_path, port, served.url):
-            source = Source(settings.prometheus_url)
+            url = settings.prometheus_url
             with pytest.raises(QueryError, match="finds no series"):
-                source.total(TOTAL, at=time.time())
+                query_total(url, TOTAL, at=time.time())
             report(served.url, token, "batch-0001", bad=1, total=10)
-            eventually(lambda: source.total(TOTAL, at=time.time()), 10)
+            eventually(lambda: query_total(url, TOTAL, at=time.time()), 10)
             poller.poll(datetime.now(UTC))
             assert counted() is None, "what was there before is where counting begins"
             report(served.url, token, "batch-0002", bad=4, total=20)
-            eventually(lambda: source.total(TOTAL, at=time.time()), 30)
+            eventually(lambda: query_total(url, TOTAL, at=time.time()), 30)
             for _ in range(3):
                 poller.poll(datetime.now(UTC))
             assert counted() == Counts(4, 20)
             for query, told in ((f"{TOTAL} / 0", "finite"), ("guard_outcomes_total", "sum them up"), ("((", "refuses")):
                 with pytest.raises(QueryError, match=told):
-                    source.total(query, at=time.time())
+                    query_total(url, query, at=time.time())
         poller.poll(datetime.now(UTC))
         assert "can't be asked" in problem()
         assert counted() == Counts(4, 20)
@@ -114,7 +114,7 @@ def prometheus(folder: Path, port: int, target: str) -> Iterator[None]:
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
-        eventually(lambda: Source(f"http://{address}").total("vector(1)", at=time.time()), 1)
+        eventually(lambda: query_total(f"http://{address}", "vector(1)", at=time.time()), 1)
         yield
     finally:
         process.terminate()
