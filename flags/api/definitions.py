@@ -23,7 +23,7 @@ from flags.administration.definitions import (
 )
 from flags.administration.imports import ImportOptions, import_definitions, refusals, repairs
 from flags.administration.queries import FlagQuery, list_flags
-from flags.api import paging, requests, responses
+from flags.api import paging, requests, schemas
 from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_body
 
 bp = Blueprint("definitions", __name__, url_prefix="/api")
@@ -42,7 +42,7 @@ IMPORT_BYTES_MAX = 16 * 1024 * 1024
         "q": "Only flags whose name has this in it.",
         **paging.QUERY,
     },
-    answers={200: responses.FlagList},
+    answers={200: schemas.FlagList},
 )
 def index() -> ResponseReturnValue:
     """Return the flags by name, a page at a time: those under a rollout, and the others with their environments."""
@@ -63,7 +63,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("/flags")
 @require_role("viewer")
-@openapi_doc(body=FlagRequest, answers={201: responses.FlagSummary})
+@openapi_doc(body=FlagRequest, answers={201: schemas.FlagSummary})
 def create() -> ResponseReturnValue:
     """Make a flag that is on or off for everybody in each environment; that takes an owner of each."""
     wanted = parse_body(FlagRequest)
@@ -81,7 +81,7 @@ def create() -> ResponseReturnValue:
 
 @bp.put("/flags/<flag>/environments/<environment>")
 @require_role("operator")
-@openapi_doc(body=SwitchRequest, answers={200: responses.FlagState})
+@openapi_doc(body=SwitchRequest, answers={200: schemas.FlagState})
 def switch(flag: str, environment: str) -> ResponseReturnValue:
     """Switch a flag without a rollout on or off. Switching on asks for an owner."""
     wanted = parse_body(SwitchRequest)
@@ -112,7 +112,7 @@ def delete(flag: str) -> ResponseReturnValue:
         "confirmMoving": "true takes flags whose repair moves users.",
         "reason": "Why; kept in the audit trail.",
     },
-    answers={200: responses.ImportResult},
+    answers={200: schemas.ImportResult},
 )
 def import_view(environment: str) -> ResponseReturnValue:
     """Take features and segments as Unleash writes or exports them; those that can't be taken are named."""
@@ -145,7 +145,7 @@ def import_view(environment: str) -> ResponseReturnValue:
 
 @bp.get("/environments/<environment>/export")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.DefinitionsExport})
+@openapi_doc(answers={200: schemas.DefinitionsExport})
 def export_view(environment: str) -> ResponseReturnValue:
     """Return every feature and segment without a rollout, as Unleash writes them."""
     with read_only() as session:

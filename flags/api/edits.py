@@ -12,7 +12,7 @@ from flags import store
 from flags.administration.definitions import check_environment
 from flags.administration.edits import DECIDING, edit_definition, edit_flag, remove_definition
 from flags.administration.queries import flag_detail, list_environments
-from flags.api import responses
+from flags.api import schemas
 from flags.api.requests import DefinitionEdit, FlagEdit, RemovalRequest, fields_set, parse_body
 from flags.unleash.context_fields import context_fields
 
@@ -21,7 +21,7 @@ bp = Blueprint("flag_edits", __name__, url_prefix="/api")
 
 @bp.get("/flags/<flag>")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.FlagDetail})
+@openapi_doc(answers={200: schemas.FlagDetail})
 def show(flag: str) -> ResponseReturnValue:
     """Return one flag, in each environment that has it."""
     with read_only() as session:
@@ -30,7 +30,7 @@ def show(flag: str) -> ResponseReturnValue:
 
 @bp.patch("/flags/<flag>")
 @require_role("owner")
-@openapi_doc(body=FlagEdit, answers={200: responses.FlagDetail})
+@openapi_doc(body=FlagEdit, answers={200: schemas.FlagDetail})
 def change(flag: str) -> ResponseReturnValue:
     """Change what a flag has in common everywhere: type, project, description, tags, whether it is stale."""
     wanted = parse_body(FlagEdit)
@@ -47,7 +47,7 @@ def change(flag: str) -> ResponseReturnValue:
 
 @bp.patch("/flags/<flag>/environments/<environment>")
 @require_role("owner")
-@openapi_doc(body=DefinitionEdit, answers={200: responses.EditResult})
+@openapi_doc(body=DefinitionEdit, answers={200: schemas.EditResult})
 def change_in(flag: str, environment: str) -> ResponseReturnValue:
     """Change a flag in one environment, or add it there; of two who saw the same version the second gets a 409."""
     check_environment(environment)
@@ -79,7 +79,7 @@ def remove_from(flag: str, environment: str) -> ResponseReturnValue:
 
 @bp.get("/environments")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.EnvironmentList})
+@openapi_doc(answers={200: schemas.EnvironmentList})
 def environments() -> ResponseReturnValue:
     """Return every environment that has flags, segments or tokens, and this server's own."""
     with read_only() as session:
@@ -88,7 +88,7 @@ def environments() -> ResponseReturnValue:
 
 @bp.get("/environments/<environment>/context-fields")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.ContextFieldList})
+@openapi_doc(answers={200: schemas.ContextFieldList})
 def fields_view(environment: str) -> ResponseReturnValue:
     """Return the fields of a context that flags without a rollout go by: what services there have to send."""
     with read_only() as session:

@@ -11,7 +11,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
-from flags.api import responses
+from flags.api import schemas
 from flags.api.requests import ExplainRequest, parse_body
 from flags.evaluation.contexts import NESTED, from_query
 from flags.explanation import explainer
@@ -26,7 +26,7 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 @require_role("viewer")
 @openapi_doc(
     query={"userId": "The user.", "properties[plan]": "An attribute to assume of them.", **ENVIRONMENT},
-    answers={200: responses.Explanation},
+    answers={200: schemas.Explanation},
 )
 def one(flag: str) -> ResponseReturnValue:
     """Return why `userId` has the flag or not; `properties[plan]=pro` supposes what our directory does not say."""
@@ -39,7 +39,7 @@ def one(flag: str) -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("viewer")
-@openapi_doc(body=ExplainRequest, query=ENVIRONMENT, answers={200: responses.Explanations})
+@openapi_doc(body=ExplainRequest, query=ENVIRONMENT, answers={200: schemas.Explanations})
 def many(flag: str) -> ResponseReturnValue:
     """Return why each of up to a thousand users has the flag or not."""
     return jsonify(

@@ -12,7 +12,7 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from flags import store
 from flags.administration.overrides import put_override, remove_override, to_json, unsent_warning
-from flags.api import paging, responses
+from flags.api import paging, schemas
 from flags.api.requests import OverrideRequest, ReasonRequest, parse_body
 from flags.store import Effect
 
@@ -23,7 +23,7 @@ bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 @require_role("viewer")
 @openapi_doc(
     query=paging.QUERY,
-    answers={200: responses.OverrideList},
+    answers={200: schemas.OverrideList},
 )
 def index(flag: str) -> ResponseReturnValue:
     """Return the overrides of the flag by user, a page at a time.
@@ -44,7 +44,7 @@ def index(flag: str) -> ResponseReturnValue:
 
 @bp.put("/allow/<path:user_id>")
 @require_role("owner")
-@openapi_doc(body=OverrideRequest, answers={200: responses.StoredOverride})
+@openapi_doc(body=OverrideRequest, answers={200: schemas.StoredOverride})
 def allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Let the user in, whatever phase the rollout is in."""
     return _put(flag, user_id, Effect.ALLOW)
@@ -52,7 +52,7 @@ def allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.put("/deny/<path:user_id>")
 @require_role("operator")
-@openapi_doc(body=OverrideRequest, answers={200: responses.StoredOverride})
+@openapi_doc(body=OverrideRequest, answers={200: schemas.StoredOverride})
 def deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Keep the user out, whatever else would let them in."""
     return _put(flag, user_id, Effect.DENY)

@@ -9,7 +9,7 @@ from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from flags.administration.segments import edit_segment, list_segments, remove_segment
-from flags.api import responses
+from flags.api import schemas
 from flags.api.requests import RemovalRequest, SegmentEdit, parse_body
 
 bp = Blueprint("segments", __name__, url_prefix="/api/environments/<environment>/segments")
@@ -17,7 +17,7 @@ bp = Blueprint("segments", __name__, url_prefix="/api/environments/<environment>
 
 @bp.get("")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.SegmentList})
+@openapi_doc(answers={200: schemas.SegmentList})
 def segments(environment: str) -> ResponseReturnValue:
     """Return the segments of an environment, and which flags refer to each."""
     with read_only() as session:
@@ -26,7 +26,7 @@ def segments(environment: str) -> ResponseReturnValue:
 
 @bp.put("/<int:number>")
 @require_role("owner")
-@openapi_doc(body=SegmentEdit, answers={200: responses.Segment})
+@openapi_doc(body=SegmentEdit, answers={200: schemas.Segment})
 def put_segment(environment: str, number: int) -> ResponseReturnValue:
     """Change a segment, or add one, which changes who has every flag that refers to it."""
     wanted = parse_body(SegmentEdit)

@@ -12,7 +12,7 @@ from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from flags.administration.stale import DAYS_MAX, UNUSED_AFTER, StaleFlag, stale_flags
-from flags.api import responses
+from flags.api import schemas
 
 bp = Blueprint("stale_flags", __name__, url_prefix="/api/flags")
 
@@ -33,7 +33,7 @@ class StaleQuery(BaseModel):
 
 @bp.get("/stale")
 @require_role("viewer")
-@openapi_doc(query=PARAMETERS, answers={200: responses.StaleFlagList})
+@openapi_doc(query=PARAMETERS, answers={200: schemas.StaleFlagList})
 def index() -> ResponseReturnValue:
     """List flags that are complete for long, that no SDK requests, and that are requested and not known here."""
     wanted = StaleQuery.model_validate(request.args.to_dict())

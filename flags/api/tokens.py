@@ -6,23 +6,53 @@ from datetime import datetime
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import clock
+from control_plane.platform import clock, identity_types
 from control_plane.platform.auth import accounts
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.identity_types import Token, TokenType, token_selector
+from control_plane.platform.http.openapi import ResponseModel, openapi_doc
+from control_plane.platform.identity_types import TokenType, token_selector
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
-from flags.api import token_responses
 from flags.api.requests import ReasonRequest, TokenRequest, parse_body
 
 bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
 
+class Token(ResponseModel):
+    """A token without what would open anything."""
+
+    id: int
+    name: str
+    type: str
+    environment: str
+    selector: str
+    trusted_attributes: list[str]
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_seen_at: str | None
+    role: str | None
+    flags: list[str]
+    projects: list[str]
+
+
+class CreatedToken(Token):
+    """A new token; nothing but this answer ever holds its text."""
+
+    token: str
+
+
+class TokenList(ResponseModel):
+    """Every token, the newest first."""
+
+    tokens: list[Token]
+
+
 @bp.get("")
 @require_role("admin")
-@openapi_doc(answers={200: token_responses.TokenList})
+@openapi_doc(answers={200: TokenList})
 def index() -> ResponseReturnValue:
     """Return every token, the newest first, without what would open anything."""
     with read_only() as session:
@@ -31,7 +61,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("admin")
-@openapi_doc(body=TokenRequest, answers={201: token_responses.CreatedToken})
+@openapi_doc(body=TokenRequest, answers={201: CreatedToken})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = parse_body(TokenRequest)
@@ -74,7 +104,7 @@ def _trusted(wanted: TokenRequest) -> Collection[str]:
     return wanted.trusted_attributes or ()
 
 
-def _document(token: Token) -> dict[str, object]:
+def _document(token: identity_types.Token) -> dict[str, object]:
     return {
         "id": token.id,
         "name": token.name,

@@ -15,7 +15,7 @@ from control_plane.platform.identity_types import TokenType
 from control_plane.platform.problems import Problem
 from flags import store
 from flags.administration.users import UserChange, import_users, to_json
-from flags.api import responses
+from flags.api import schemas
 from flags.api.requests import UserRequest, UsersRequest, fields_set, parse_body
 
 bp = Blueprint("users", __name__, url_prefix="/api/users")
@@ -43,7 +43,7 @@ def service_or(role: str) -> Callable[[View], View]:
 
 @bp.post("")
 @service_or("operator")
-@openapi_doc(body=UsersRequest, answers={200: responses.ImportedUsers})
+@openapi_doc(body=UsersRequest, answers={200: schemas.ImportedUsers})
 def enter() -> ResponseReturnValue:
     """Enter users or what is new of them, all or none; who puts somebody on the beta allowlist is an owner."""
     changes = [_change(user) for user in parse_body(UsersRequest).users]
@@ -59,7 +59,7 @@ def _enter(changes: list[UserChange]) -> ResponseReturnValue:
 
 @bp.get("/<path:user_id>")
 @service_or("operator")
-@openapi_doc(answers={200: responses.DirectoryUser})
+@openapi_doc(answers={200: schemas.DirectoryUser})
 def show(user_id: str) -> ResponseReturnValue:
     """Return one user's attributes in the directory."""
     with read_only() as session:

@@ -11,7 +11,7 @@ from control_plane.platform.http.openapi import openapi_doc
 from flags import store
 from flags.administration import flag_versions
 from flags.administration.flag_versions import FlagVersion
-from flags.api import responses
+from flags.api import schemas
 from flags.api.requests import RestoreRequest, parse_body
 
 bp = Blueprint("flag_versions", __name__, url_prefix="/api/flags/<flag>")
@@ -19,7 +19,7 @@ bp = Blueprint("flag_versions", __name__, url_prefix="/api/flags/<flag>")
 
 @bp.get("/versions")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.FlagVersionList})
+@openapi_doc(answers={200: schemas.FlagVersionList})
 def index(flag: str) -> ResponseReturnValue:
     """Return every version of a flag without a rollout that the audit trail knows, the newest first."""
     with read_only() as session:
@@ -29,7 +29,7 @@ def index(flag: str) -> ResponseReturnValue:
 
 @bp.post("/restore")
 @require_role("owner")
-@openapi_doc(body=RestoreRequest, answers={200: responses.RestoredFlag})
+@openapi_doc(body=RestoreRequest, answers={200: schemas.RestoredFlag})
 def restore(flag: str) -> ResponseReturnValue:
     """Make an earlier version the flag again, in every environment, as a new change."""
     wanted = parse_body(RestoreRequest)
