@@ -25,7 +25,7 @@ from control_plane.rollouts import store as rollouts
 from credits_engine.engines.amounts import KINDS
 from credits_engine.migration import backups
 from credits_engine.reconciliation.verification import verify
-from credits_engine.store import migration
+from credits_engine.store import retirement
 from flags.store.overrides import Effect, list_overrides
 
 QUIET = timedelta(days=30)
@@ -68,7 +68,7 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> list[
     found = checks(session, now)
     if failed := [check for check in found if not check.passed]:
         raise RetirementRefused(" ".join(check.detail for check in failed))
-    if not migration.retire(session, now=now, actor=actor, reason=reason):
+    if not retirement.retire(session, now=now, actor=actor, reason=reason):
         raise RetirementRefused("Legacy is retired already.")
     evidence = {check.name: check.detail for check in found}
     _record(session, "retire", now=now, actor=actor, reason=reason, after={"retired": True, "checks": evidence})
@@ -77,8 +77,8 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> list[
 
 def reinstate(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     """Ask legacy again beside v2. Raises RetirementRefused when it is not retired, or archived."""
-    if not migration.reinstate(session):
-        known = migration.find_retirement(session)
+    if not retirement.reinstate(session):
+        known = retirement.find_retirement(session)
         raise RetirementRefused(f"{_archived(known)} A rollback still works." if known else "Legacy is not retired.")
     _record(session, "bring_back", now=now, actor=actor, reason=reason, after={"retired": False})
 
@@ -90,8 +90,8 @@ def archive(session: Session, path: Path, *, now: datetime, actor: str, reason: 
     """
     if path.exists():
         raise RetirementRefused(f"{path} exists; name another file.")
-    if not migration.record_archive(session, path.name, now=now):
-        known = migration.find_retirement(session)
+    if not retirement.record_archive(session, path.name, now=now):
+        known = retirement.find_retirement(session)
         raise RetirementRefused(_archived(known) if known else "Legacy is not retired; retire it first.")
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -127,7 +127,7 @@ def _everybody(session: Session, now: datetime) -> Check:
         for each in list_overrides(session, FLAG)
         if each.effect is Effect.DENY and (each.expires_at is None or now < each.expires_at)
     ]
-    served = migration.served_by_legacy(session, most=LATEST_OPERATIONS)
+    served = retirement.served_by_legacy(session, most=LATEST_OPERATIONS)
     found = [f"{len(denied)} users are kept on legacy by name."] if denied else []
     found += [f"Legacy served {served} of the last {LATEST_OPERATIONS:,} journal rows."] if served else []
     found += ["ENABLE_CREDITS_V2 is false here."] if settings.current().environment_switch is False else []
@@ -135,7 +135,7 @@ def _everybody(session: Session, now: datetime) -> Check:
 
 
 def _legacy_idle(session: Session, now: datetime) -> Check:
-    recent = {each: at for each, at in migration.newest_open(session).items() if now - at < QUIET}
+    recent = {each: at for each, at in retirement.newest_open(session).items() if now - at < QUIET}
     sentences = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
     return Check(
         "quiet", passed=not sentences, detail=" ".join(sentences) or f"No variance is open for {QUIET.days} days."
@@ -159,7 +159,7 @@ def _backed_up(session: Session, now: datetime) -> Check:
     return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=detail)
 
 
-def _archived(known: migration.Retired) -> str:
+def _archived(known: retirement.RetirementRecord) -> str:
     return f"Legacy was archived at {known.archived_at:%Y-%m-%d %H:%M} UTC as {known.archive}; that is final."
 
 
@@ -179,7 +179,7 @@ def _write(session: Session, path: Path) -> int:
 
 
 def _rows(session: Session) -> Iterator[tuple[object, ...]]:
-    for user_id, month_start, used in migration.legacy_rows(session):
+    for user_id, month_start, used in retirement.legacy_rows(session):
         yield user_id, month_start.isoformat(), *(amount for _, amount in used.items())
 
 

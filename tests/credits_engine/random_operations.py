@@ -17,7 +17,7 @@ from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import Operation
-from credits_engine.store import accounts, migration
+from credits_engine.store import accounts, retirement
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.tables import BILLING, USERS
 from flags import store as flag_store
@@ -103,8 +103,8 @@ def disturb(session: Session, random_user: RandomUser) -> None:
 def move(session: Session, random_user: RandomUser) -> None:
     """Put the rollout, its guard, legacy's retirement and what is said of this user by name somewhere else."""
     dice = random_user.dice
-    if dice.random() < 0.2 and not migration.reinstate(session):
-        migration.retire(session, now=NOW, actor="test", reason="Retired for a test.")
+    if dice.random() < 0.2 and not retirement.reinstate(session):
+        retirement.retire(session, now=NOW, actor="test", reason="Retired for a test.")
     rollout = rollouts.find(session, FLAG)
     phase = dice.randrange(len(rollout.plan.phases))
     position = Position(phase, dice.randrange(len(rollout.plan.phases[phase].steps)))

@@ -21,7 +21,7 @@ from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
-from credits_engine.store import migration
+from credits_engine.store import retirement
 from tests.credits_engine.conftest import Consumer, consumer
 from tests.faults.ledger import assert_whole
 from tests.faults.next_version import upgrade_to_next_version
@@ -48,7 +48,7 @@ def lived(consumer: Consumer) -> Consumer:
             session, Purchase("ada", ROAST, 9, consumer.now + timedelta(days=30)), ChangeContext(**words), key="b1"
         )
         corrections.freeze(session, "cyd", ChangeContext(**words))
-        migration.retire(session, **words)
+        retirement.retire(session, **words)
         lock_account(session, "bob", now=consumer.now, default_plan="free")
     operation = Operation("ada", "r1", Amounts(analysis=5), type=EntryType.RESERVE)
     execution.run_reservation(operation, ttl=TTL, now=consumer.now)

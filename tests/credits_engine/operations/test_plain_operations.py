@@ -28,7 +28,7 @@ from credits_engine.engines.receipts import Receipt, from_columns
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store import accounts, migration, stored_procedures
+from credits_engine.store import accounts, retirement, stored_procedures
 from credits_engine.store.tables import BILLING, USERS
 from flags.store import Effect, put_override
 from tests.credits_engine.conftest import Consumer
@@ -76,7 +76,7 @@ def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Consum
 
 def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Consumer) -> None:
     with transaction() as session:
-        migration.retire(session, now=NOW, actor="test", reason="test")
+        retirement.retire(session, now=NOW, actor="test", reason="test")
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": NOW + timedelta(1)})
         session.execute(text("UPDATE rollout SET phase = 3, step = 3, version = version + 1"))
