@@ -33,8 +33,9 @@ from credits_engine.administration.catalogue_preview import (
 )
 from credits_engine.engines.added_kinds import AddedKind, added_kind_errors, with_kinds
 from credits_engine.engines.amounts import KINDS
+from credits_engine.engines.credit_plan import CreditKind, CreditPlan
 from credits_engine.engines.plan_versions import PlanVersion, plans_at, version_errors
-from credits_engine.engines.plans import CATALOGUE, CreditKind, CreditPlan, register_kind
+from credits_engine.engines.plans import CATALOGUE, register_kind
 from credits_engine.store import plan_versions
 from credits_engine.store.plan_users import PlanUsers
 

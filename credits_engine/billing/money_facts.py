@@ -28,11 +28,6 @@ class Refund:
     invoice_id: str | None = None
     payment_intent: str | None = None
 
-    @property
-    def is_full(self) -> bool:
-        """Return whether all of the charge was refunded."""
-        return self.amount_refunded >= self.amount
-
 
 @dataclass(frozen=True, slots=True)
 class RefundFailed:

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from credits_engine.engines.amounts import Limit
 from credits_engine.engines.catalogue_errors import kind_errors
+from credits_engine.engines.credit_plan import CreditKind, CreditPlan
 from credits_engine.engines.plan_versions import LIMIT_MAX
-from credits_engine.engines.plans import CreditKind, CreditPlan, granting
+from credits_engine.engines.plans import with_kind
 
 PACK_MAX = 10**9
 
@@ -55,5 +56,5 @@ def with_kinds(plans: Iterable[CreditPlan], kinds: Iterable[CreditKind]) -> tupl
     """Return the plans with what each grants of further kinds, in that order."""
     found = tuple(plans)
     for kind in kinds:
-        found = granting(found, kind)
+        found = with_kind(found, kind)
     return found

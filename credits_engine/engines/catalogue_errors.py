@@ -3,17 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Set
-from typing import TYPE_CHECKING
 
 from credits_engine.engines.amounts import KINDS
-
-if TYPE_CHECKING:
-    from credits_engine.engines.plans import CreditKind, CreditPlan
+from credits_engine.engines.credit_plan import CreditKind, CreditPlan
 
 KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
-def catalogue_errors(plans: "tuple[CreditPlan, ...]") -> list[str]:
+def catalogue_errors(plans: tuple[CreditPlan, ...]) -> list[str]:
     """Return every contradiction as a sentence; empty when both engines can rely on the catalogue."""
     mistakes = [] if plans else ["A catalogue needs at least one plan."]
     names = Counter(name for plan in plans for name in (plan.name, *plan.aliases))
@@ -25,7 +22,7 @@ def catalogue_errors(plans: "tuple[CreditPlan, ...]") -> list[str]:
     return mistakes
 
 
-def _plan_errors(plan: "CreditPlan") -> list[str]:
+def _plan_errors(plan: CreditPlan) -> list[str]:
     blank = [name for name in (plan.name, *plan.aliases, *plan.price_keys) if name != name.strip() or not name]
     mistakes = [f"Plan {plan.name!r}: {name!r} is blank or has blanks around it." for name in blank]
     for engine, limits in (("v2", plan.v2), ("legacy", plan.legacy)):
@@ -38,7 +35,7 @@ def _plan_errors(plan: "CreditPlan") -> list[str]:
     return mistakes
 
 
-def kind_errors(kind: "CreditKind", plans: Set[str], known: Set[str]) -> list[str]:
+def kind_errors(kind: CreditKind, plans: Set[str], known: Set[str]) -> list[str]:
     """Return why a kind can't be granted, a sentence each."""
     mistakes = [] if KIND_NAME.fullmatch(kind.name) else [f"Kind {kind.name!r}: write small letters and digits."]
     mistakes += [f"Kind {kind.name!r} is in the catalogue already."] if kind.name in known else []

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from credits_engine.engines.amounts import Amounts, Kind, Limits
 from credits_engine.engines.comparison import Comparison, Variance
-from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan, LimitDifference
+from credits_engine.engines.credit_plan import CreditPlan, LimitDifference
+from credits_engine.engines.plans import CATALOGUE, Catalogue
 
 LIMITS = "limit_table"
 

@@ -11,7 +11,8 @@ from functools import cache
 from types import MappingProxyType
 
 from credits_engine.engines.amounts import Kind
-from credits_engine.engines.plans import CATALOGUE, Catalogue, CatalogueError, CreditKind
+from credits_engine.engines.credit_plan import CreditKind
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CatalogueError
 
 
 @dataclass(frozen=True, slots=True)

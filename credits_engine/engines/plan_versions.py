@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from credits_engine.engines.amounts import Limit, Limits
+from credits_engine.engines.credit_plan import CreditKind, CreditPlan
 from credits_engine.engines.periods import calendar_month
-from credits_engine.engines.plans import CreditKind, CreditPlan
 from credits_engine.engines.rollovers import Rollovers, rule_errors
 
 LIMIT_MAX = 10**12
@@ -114,12 +114,6 @@ def _rollovers(
     version: PlanVersion, before: tuple[tuple[datetime, Rollovers], ...]
 ) -> tuple[tuple[datetime, Rollovers], ...]:
     return before if version.rollovers is None else (*before, (version.starts_at, version.rollovers))
-
-
-def next_change(versions: Iterable[PlanVersion], now: datetime) -> datetime | None:
-    """Return when the plans in force change next by what is known; None where nothing is to come."""
-    moments = {moment for each in versions for moment in (each.starts_at, each.legacy_starts_at)}
-    return min((moment for moment in moments if moment > now), default=None)
 
 
 def version_errors(

@@ -5,103 +5,14 @@ Both engines, the API, the backfill and the tests read it. A mistake in it stops
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from types import MappingProxyType
 
-from credits_engine.engines.amounts import KINDS, Kind, Limit, Limits
+from credits_engine.engines.amounts import KINDS, Kind, Limits
 from credits_engine.engines.catalogue_errors import catalogue_errors, kind_errors
-from credits_engine.engines.rollovers import NO_ROLLOVERS, Rollovers, with_seats
+from credits_engine.engines.credit_plan import CreditKind, CreditPlan, LimitDifference
 
-SEATS_MAX = 100_000
 SEATS = re.compile(r"(?P<plan>.+):(?P<seats>[1-9][0-9]{0,5})")
-GRACE = timedelta(days=5)
-"""How long a plan is granted after its payment failed, where no version of the plan says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class LimitDifference:
-    """That the engines are wanted to have these different limits. Nothing else excuses what v2 answers otherwise."""
-
-    v2: Limit
-    legacy: Limit
-
-
-@dataclass(frozen=True, slots=True)
-class CreditKind:
-    """One kind of credits: the limits of each plan by its name, and the sizes of the packs on sale."""
-
-    name: str
-    v2: Mapping[str, Limit]
-    """Per billing period."""
-    legacy: Mapping[str, Limit]
-    """Per UTC calendar month."""
-    packs: tuple[int, ...] = ()
-    differences: Mapping[str, LimitDifference] = field(default_factory=dict)
-    """By the name of the plan: where the engines' limits are wanted to differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreditPlan:
-    """One plan: v2's limits per billing period, legacy's per UTC calendar month."""
-
-    name: str
-    title: str
-    v2: Limits = field(default_factory=Limits)
-    legacy: Limits = field(default_factory=Limits)
-    aliases: tuple[str, ...] = ()
-    price_keys: tuple[str, ...] = ()
-    """Stripe price lookup keys that buy this plan."""
-    graces: tuple[tuple[datetime, timedelta], ...] = ()
-    """The days of grace by the moment from which on they are given, in that order."""
-    rollovers: tuple[tuple[datetime, Rollovers], ...] = ()
-    """The rules of what rolls over, by the moment from which on periods begin that have them, in that order."""
-    versions: tuple[tuple[Limits, Limits], ...] = ()
-    """What each version that was added as data and has begun grants to v2 and to legacy."""
-    per_seat: bool = False
-    """Whether its limits are those of one seat, and a subscription's quantity says how many seats there are."""
-    seats: int = 1
-
-    def grace_at(self, moment: datetime) -> timedelta:
-        """Return the grace for a payment that failed at `moment`; what comes later changes nothing of it."""
-        begun = [grace for start, grace in self.graces if start <= moment]
-        return begun[-1] if begun else GRACE
-
-    def rollovers_of(self, period_start: datetime) -> Rollovers:
-        """Return by which rules a period rolls over that began then: a period keeps what it was opened with."""
-        begun = [rules for start, rules in self.rollovers if start <= period_start]
-        return begun[-1] if begun else NO_ROLLOVERS
-
-    def with_seats(self, seats: int) -> "CreditPlan":
-        """Return the plan of so many seats: one of its own, `team:5`, which grants that many times the limits.
-
-        So both engines, the functions of the database and whatever asks for upgrades need to know nothing of seats.
-        """
-        seats = min(seats, SEATS_MAX)
-        if not self.per_seat or seats <= 1:
-            return self
-        v2, legacy = _times(seats, self.v2), _times(seats, self.legacy)
-        return replace(
-            self,
-            name=f"{self.name}:{seats}",
-            title=f"{self.title}, {seats:,} seats",
-            v2=v2,
-            legacy=legacy,
-            versions=tuple((_times(seats, v2), _times(seats, legacy)) for v2, legacy in self.versions),
-            rollovers=tuple((start, with_seats(rules, seats)) for start, rules in self.rollovers),
-            aliases=(),
-            price_keys=(),
-            seats=seats,
-        )
-
-    @property
-    def base_name(self) -> str:
-        """The name of the plan without its seats."""
-        return self.name.removesuffix(f":{self.seats}")
-
-
-def _times(seats: int, limits: Limits) -> Limits:
-    return Limits(*(each and each * seats for each in limits.figures))
 
 
 class UnknownPlanError(LookupError):
@@ -149,7 +60,7 @@ class Catalogue:
     def __iter__(self) -> Iterator[CreditPlan]:
         return iter(self.plans)
 
-    def grant(self, kind: CreditKind, *, added: Set[str] = frozenset()) -> None:
+    def add_kind(self, kind: CreditKind, *, added: Set[str] = frozenset()) -> None:
         """Let every plan grant a further kind, also those that were `added` by data and may not be in force here yet.
 
         Raises CatalogueError, and changes nothing then.
@@ -157,8 +68,8 @@ class Catalogue:
         names = {plan.name for plan in self.built_in}
         if mistakes := kind_errors(kind, names | added & kind.v2.keys(), {known.name for known in self.kinds}):
             raise CatalogueError(" ".join(mistakes))
-        self._index(granting(self.plans, kind))
-        self.built_in = granting(self.built_in, kind)
+        self._index(with_kind(self.plans, kind))
+        self.built_in = with_kind(self.built_in, kind)
         self.kinds = (*self.kinds, kind)
 
     def plan(self, name: str) -> CreditPlan:
@@ -197,7 +108,7 @@ class Catalogue:
         return Catalogue(self.plans, self.kinds, {key: self.plan(name) for key, name in prices.items()})
 
     def declares(self, plan: CreditPlan, kind: Kind, difference: LimitDifference) -> bool:
-        """Return whether `plan` is wanted to have just this difference in its limits of `kind`."""
+        """Return whether `plan` has just this difference on purpose in its limits of `kind`."""
         return any(each.name == kind and each.differences.get(plan.name) == difference for each in self.kinds)
 
     @property
@@ -214,7 +125,7 @@ class Catalogue:
         return self._rank[plan.base_name], plan.seats
 
 
-def granting(plans: Iterable[CreditPlan], kind: CreditKind) -> tuple[CreditPlan, ...]:
+def with_kind(plans: Iterable[CreditPlan], kind: CreditKind) -> tuple[CreditPlan, ...]:
     """Return the plans with what each grants of a further kind."""
     return tuple(
         replace(
@@ -252,12 +163,12 @@ def register_kind(kind: CreditKind, *, added: Set[str] = frozenset()) -> Kind:
     PostgreSQL's functions decide by rows of `credit_kind` and `credit_limit`: a migration adds those of a kind that
     comes with a release, the leader those of a kind that is data.
     """
-    CATALOGUE.grant(kind, added=added)
+    CATALOGUE.add_kind(kind, added=added)
     KINDS.append(Kind(kind.name))
     return KINDS[-1]
 
 
-ANALYSIS = register_kind(
+register_kind(
     CreditKind(
         "analysis",
         v2={"free": 100, "starter": 1_000, "pro": 10_000, "plus": 100_000, "custom": None},
@@ -265,7 +176,7 @@ ANALYSIS = register_kind(
         packs=(100, 1_000),
     )
 )
-ROAST = register_kind(
+register_kind(
     CreditKind(
         "roast",
         v2={"free": 10, "starter": 10, "pro": 1_000, "plus": 5_000, "custom": None},

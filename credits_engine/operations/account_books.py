@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import is_postgresql
 from control_plane.platform.extensions import AppState
 from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
-from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import EntryType
 from credits_engine.engines.rollovers import raised
 from credits_engine.operations.rollovers import PeriodTurn, lock_ended, moved_from, roll_over

@@ -11,8 +11,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.rollovers import is_whole, last_end, raised, rolled_over
 from credits_engine.store import books, rollovers
 from credits_engine.store.books import CounterRow

@@ -14,8 +14,9 @@ from control_plane.platform.db.database import is_postgresql
 from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.amount_types import AmountsType, per_kinds, sum_of
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Limits
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.plans import CATALOGUE
 from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, OF_KEY, Account, KnownKey, account_of, known_key
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, ResultRow, insert_if_absent, inserted
 from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL

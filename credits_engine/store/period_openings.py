@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, is_postgresql
 from control_plane.platform.db.fastpath import CompiledStatement
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import CreditPlan
 from credits_engine.store.books import (
     OPEN_MONTH,
     OPEN_PERIOD,

@@ -14,8 +14,9 @@ from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.catalogue_models import AddedCreditKind, CreditKindRow, CreditPlanVersion
 from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Amounts, Limit, Limits
+from credits_engine.engines.credit_plan import SEATS_MAX, CreditPlan
 from credits_engine.engines.plan_versions import PlanVersion
-from credits_engine.engines.plans import SEATS_MAX, Catalogue, CreditPlan, UnknownPlanError
+from credits_engine.engines.plans import Catalogue, UnknownPlanError
 from credits_engine.engines.rollovers import Rollover, Rollovers
 from credits_engine.store.tables import JOURNAL, USERS
 

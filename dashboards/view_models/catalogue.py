@@ -14,9 +14,9 @@ from credits_engine.billing.store import prices as price_store
 from credits_engine.engines import pack_prices
 from credits_engine.engines.added_kinds import AddedKind
 from credits_engine.engines.amounts import Limit
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.pack_prices import PackPrice
 from credits_engine.engines.plan_versions import PlanVersion
-from credits_engine.engines.plans import CreditPlan
 from credits_engine.engines.rollovers import Rollovers
 from credits_engine.store import plan_versions
 from credits_engine.store.plan_versions import Author

@@ -14,8 +14,8 @@ from credits_engine.billing import prices
 from credits_engine.billing.prices import Difference
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.engines.amounts import Limit
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import calendar_month
-from credits_engine.engines.plans import CreditPlan
 from credits_engine.store import plan_versions
 from dashboards.problem_sentences import problem_sentence
 

@@ -14,10 +14,10 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.engines.plans import ANALYSIS
 from tests.applications import application
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import assert_accessible, shoot
+from tests.credit_kinds import ANALYSIS
 from tests.credits_engine.conftest import Consumer
 from tests.serving import serving
 

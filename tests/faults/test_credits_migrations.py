@@ -17,11 +17,11 @@ from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.store.accounts import lock_account
 from credits_engine.engines.amounts import Amounts
-from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
 from credits_engine.store import retirement
+from tests.credit_kinds import ROAST
 from tests.credits_engine.conftest import Consumer, consumer
 from tests.faults.ledger import assert_whole
 from tests.faults.next_version import upgrade_to_next_version

@@ -23,10 +23,11 @@ from credits_engine.administration import top_ups, usage_rollup
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.cli import register
 from credits_engine.engines.amounts import KINDS, Amounts, Kind, Limits
+from credits_engine.engines.credit_plan import CreditKind
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.pack_prices import find_offer
 from credits_engine.engines.periods import calendar_month
-from credits_engine.engines.plans import CATALOGUE, CatalogueError, CreditKind, register_kind
+from credits_engine.engines.plans import CATALOGUE, CatalogueError, register_kind
 from credits_engine.engines.receipts import Receipt
 from credits_engine.migration.aa_test import run_aa_test
 from credits_engine.operations.consumption import Operation

@@ -9,8 +9,9 @@ from credits_engine.billing.entitlements.history import History
 from credits_engine.billing.entitlements.moved_anchors import counted_from, opened_at
 from credits_engine.billing.entitlements.prices import highest, rank
 from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
-from credits_engine.engines.plans import Catalogue, CreditPlan
+from credits_engine.engines.plans import Catalogue
 
 Merged = Mapping[str, datetime]
 """The customers that came with an account that was merged into the user's, and when."""

@@ -20,8 +20,9 @@ from credits_engine.billing.facts import (
     Snapshot,
     Status,
 )
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Catalogue, CreditPlan
+from credits_engine.engines.plans import Catalogue
 
 INSTANT = timedelta(microseconds=1)
 

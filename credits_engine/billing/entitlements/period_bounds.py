@@ -12,8 +12,9 @@ from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.sync_run import CLOCK, SyncRun
 from credits_engine.billing.store import accounts
 from credits_engine.engines.amounts import NOTHING
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
-from credits_engine.engines.plans import CreditPlan, UnknownPlanError
+from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import rollovers
 from credits_engine.store import books

@@ -2,8 +2,9 @@
 
 from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.facts import Item, Snapshot, Status
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
+from credits_engine.engines.plans import Catalogue, UnknownPlanError, UnknownPriceError
 
 FREE = "free"
 

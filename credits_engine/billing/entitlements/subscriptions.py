@@ -12,8 +12,9 @@ from credits_engine.billing.entitlements.history import History, order
 from credits_engine.billing.entitlements.prices import FREE, find_plan, highest, plan_of, service_period
 from credits_engine.billing.entitlements.unpaid import Refusal, refusal
 from credits_engine.billing.facts import TERMINAL, Snapshot, Source, Status
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period, billing_period
-from credits_engine.engines.plans import Catalogue, CreditPlan
+from credits_engine.engines.plans import Catalogue
 
 INSTANT = timedelta(microseconds=1)
 SHORT = timedelta(days=27)

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from credits_engine.billing.entitlements.changes import Merged
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store import journal
 

@@ -15,8 +15,9 @@ from credits_engine.billing.facts import (
     PauseBehavior,
     Status,
 )
+from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Catalogue, CreditPlan
+from credits_engine.engines.plans import Catalogue
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from control_plane.platform.models import ErasureRow
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.amounts import Amounts
-from credits_engine.engines.plans import ROAST
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, Operation
 from credits_engine.store.tables import JOURNAL, PACK_ENTRIES, PACKS
+from tests.credit_kinds import ROAST
 from tests.credits_engine.conftest import Consumer, consumer
 from tests.faults.ledger import assert_whole
 

@@ -15,12 +15,12 @@ from credits_engine.administration.top_ups import Purchase, TopUp
 from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.packs import Allocation
-from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import replayed
 from credits_engine.expiry_jobs import sweep_packs
 from credits_engine.operations.consumption import KeyConflictError
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import packs
+from tests.credit_kinds import ROAST
 from tests.credits_engine.api.test_administration import Admin, admin, found
 from tests.credits_engine.api.test_operations import Service
 from tests.credits_engine.conftest import Consumer

@@ -16,11 +16,11 @@ from credits_engine.administration import corrections
 from credits_engine.engines import switch_preview, v2
 from credits_engine.engines.amounts import KINDS, Amounts, Kind, Limits
 from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
-from credits_engine.engines.plans import ROAST
 from credits_engine.engines.switch_preview import ENGINES
 from credits_engine.migration.aa_test import run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.operations.consumption import Engines
+from tests.credit_kinds import ROAST
 from tests.credits_engine.administration.test_top_ups import buy
 from tests.credits_engine.api.test_administration import Admin, admin, found
 from tests.credits_engine.conftest import Consumer

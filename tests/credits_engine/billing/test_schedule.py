@@ -31,7 +31,8 @@ from credits_engine.billing.stripe_api.client import (
     connect,
 )
 from credits_engine.engines.amounts import Limits
-from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
+from credits_engine.engines.credit_plan import CreditPlan
+from credits_engine.engines.plans import CATALOGUE, Catalogue
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Billing

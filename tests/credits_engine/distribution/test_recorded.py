@@ -22,9 +22,9 @@ from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.distribution.statements import Reach, judge
 from credits_engine.distribution.tables import DISTRIBUTED
-from credits_engine.engines.plans import ROAST
 from credits_engine.operations import reservations
 from flags.store import UserAttributes, upsert_users
+from tests.credit_kinds import ROAST
 from tests.credits_engine import organisation
 from tests.installation import Installation
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from credits_engine.engines.added_kinds import AddedKind, added_kind_errors, with_kinds
 from credits_engine.engines.amounts import KINDS
-from credits_engine.engines.plans import CATALOGUE, CreditKind
+from credits_engine.engines.credit_plan import CreditKind
+from credits_engine.engines.plans import CATALOGUE
 
 START = datetime(2027, 3, 10, tzinfo=UTC)
 PLANS = frozenset(plan.name for plan in CATALOGUE.built_in)

@@ -6,14 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credits_engine.engines.amounts import Limits
-from credits_engine.engines.plans import (
-    CATALOGUE,
-    Catalogue,
-    CatalogueError,
-    CreditPlan,
-    UnknownPlanError,
-    UnknownPriceError,
-)
+from credits_engine.engines.credit_plan import CreditPlan
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CatalogueError, UnknownPlanError, UnknownPriceError
 
 FREE = CATALOGUE.plan("free")
 

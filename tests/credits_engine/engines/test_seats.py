@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine.engines.plans import CATALOGUE, SEATS_MAX, Catalogue, CreditPlan, UnknownPlanError
+from credits_engine.engines.credit_plan import SEATS_MAX, CreditPlan
+from credits_engine.engines.plans import CATALOGUE, Catalogue, UnknownPlanError
 
 TEAM = replace(CATALOGUE.built_in[2], name="team", title="Team", aliases=("crew",), price_keys=(), per_seat=True)
 PLANS = Catalogue((*CATALOGUE.built_in[:3], TEAM, *CATALOGUE.built_in[3:]))

@@ -14,12 +14,12 @@ from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Book, Decision, Outcome, Request
-from credits_engine.engines.plans import ANALYSIS
 from credits_engine.engines.receipts import EntryType, replayed
 from credits_engine.operations.consumption import EnginePolicy, Engines, Operation
 from credits_engine.operations.reservations import commit, reserve
 from credits_engine.store.reservations import ReservationState
 from tests.applications import application
+from tests.credit_kinds import ANALYSIS
 from tests.credits_engine.conftest import LEGACY_SERVES, Consumer
 
 

@@ -23,7 +23,6 @@ from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
-from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import Receipt, from_columns
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import Operation
@@ -31,6 +30,7 @@ from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import accounts, retirement, stored_procedures
 from credits_engine.store.tables import BILLING, USERS
 from flags.store import Effect, put_override
+from tests.credit_kinds import ROAST
 from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.random_operations import RandomUser, move

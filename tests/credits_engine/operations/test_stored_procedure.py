@@ -16,13 +16,14 @@ from control_plane.platform.observability import signals
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
-from credits_engine.engines.plans import ANALYSIS, UnknownPlanError
+from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import EnginePolicy, KeyConflictError, Operation, UnknownUserError
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import BILLING
 from flags.store import Effect, put_override
+from tests.credit_kinds import ANALYSIS
 from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.examples import NOW
 from tests.statements import noted

@@ -20,13 +20,13 @@ from credits_engine.administration.corrections import Adjustment, CorrectionRefu
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
 from credits_engine.engines.decisions import EngineName, Outcome
-from credits_engine.engines.plans import ANALYSIS, ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.expiry_jobs import sweep, sweep_packs
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.reservations import DEFAULT_TTL, FinalizedDifferentlyError
 from credits_engine.reconciliation.journal import reconcile
+from tests.credit_kinds import ANALYSIS, ROAST
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES, Consumer
 from tests.credits_engine.operations.test_random_life import USERS, Life, examples
 

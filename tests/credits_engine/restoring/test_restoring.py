@@ -19,7 +19,6 @@ from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.engines.plans import ROAST
 from credits_engine.erasure.service import erase
 from credits_engine.migration import backup
 from credits_engine.migration.backup import CopyError
@@ -31,6 +30,7 @@ from flags import store
 from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from flags.store import UserAttributes
 from tests.applications import application
+from tests.credit_kinds import ROAST
 from tests.credits_engine.conftest import Consumer
 from tests.credits_engine.restoring.conftest import Restore, put_back
 from tests.faults.ledger import assert_whole

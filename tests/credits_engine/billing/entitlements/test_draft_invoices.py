@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from credits_engine.engines.plans import GRACE
+from credits_engine.engines.credit_plan import GRACE
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stories import stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, Subscription

@@ -15,11 +15,12 @@ from credits_engine.billing.entitlements.purchases import to_take_back
 from credits_engine.billing.facts import PackPaid
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.pack_prices import YEAR, PackPrice, PackPrices, offers, pack_price_errors
-from credits_engine.engines.plans import CATALOGUE, ROAST, CatalogueError
+from credits_engine.engines.plans import CATALOGUE, CatalogueError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import PACKS
+from tests.credit_kinds import ROAST
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stripe_objects import Json
 from tests.credits_engine.billing.virtual_collection import dispute

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from credits_engine.billing.entitlements.changes import Entitlement
-from credits_engine.engines.plans import GRACE
+from credits_engine.engines.credit_plan import GRACE
 from tests.credits_engine.billing.stories import stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, seconds
 from tests.credits_engine.billing.virtual_collection import (

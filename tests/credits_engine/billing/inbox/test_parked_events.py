@@ -6,7 +6,8 @@ import pytest
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList
 from credits_engine.billing.models import EVENTS
-from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
+from credits_engine.engines.credit_plan import CreditPlan
+from credits_engine.engines.plans import CATALOGUE, Catalogue
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.guard_counts import failures
 from tests.credits_engine.billing.stories import a_subscriber
