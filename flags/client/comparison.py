@@ -14,7 +14,7 @@ from control_plane.cohort_names import checked
 from control_plane.experiments.observation import Observation
 from flags.client.reporter import Reporter
 from flags.client.shadow_tasks import AsyncShadow, ShadowTasks
-from flags.client.shadows import Shadow, ShadowThreads
+from flags.client.shadow_threads import Shadow, ShadowThreads
 
 Decision = TypeVar("Decision")
 

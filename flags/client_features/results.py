@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from flags.client_features.answer_tags import AnswerTags
 from flags.client_features.feature_set import FeatureSet
-from flags.client_features.repeated_questions import AnswerTags
 from flags.evaluation.contexts import Context
 from flags.evaluation.evaluator import EvaluationContext, Reason, evaluate
 from flags.evaluation.fast_evaluator import FastEvaluator, fast_evaluator

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from flags.client_features import repeated_questions
-from flags.client_features.repeated_questions import AnswerTags
+from flags.client_features import answer_tags
+from flags.client_features.answer_tags import AnswerTags
 from flags.evaluation.contexts import Context
 
 ANN = Context(user_id="ann", session_id="made up", remote_address="10.1.2.3", properties={"plan": "pro"})
@@ -61,7 +61,7 @@ def test_where_the_time_counts_it_is_asked_anew(features: list[Any], segments: l
 
 
 def test_no_more_are_kept_than_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeated_questions, "TAGS_MAX", 3)
+    monkeypatch.setattr(answer_tags, "TAGS_MAX", 3)
     tags = AnswerTags([], [])
     for number in range(5):
         tags.add(b"%d" % number, f"tag {number}")
@@ -74,5 +74,5 @@ def test_a_long_question_takes_no_more_room_than_a_short_one() -> None:
     tags = AnswerTags([], [])
     named = Context(user_id="ann", properties={"x" * 1_000_000: "\ud800"})
     keys = [tags.key(context, has_session=False) for context in (ANN, named)]
-    assert [len(key or b"") for key in keys] == [repeated_questions.KEY_BYTES] * 2
+    assert [len(key or b"") for key in keys] == [answer_tags.KEY_BYTES] * 2
     assert keys[0] != keys[1]
