@@ -18,7 +18,7 @@ ABOVE = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
 
 
 def alert_check(_session: Session, rollout: Rollout, argument: str, _now: datetime) -> CheckResult:
-    """Passed where each alert in `argument`, with commas between, watches this flag."""
+    """Check that each alert in `argument`, separated by commas, watches this flag."""
     known = {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}
     missing = [name for name in argument.split(",") if alert_name(name, rollout.flag) not in known]
     if missing:
@@ -27,7 +27,7 @@ def alert_check(_session: Session, rollout: Rollout, argument: str, _now: dateti
 
 
 def below_check(session: Session, rollout: Rollout, argument: str, _now: datetime) -> CheckResult:
-    """Passed where the alerts in `argument`, or all that are judged, are below their thresholds in this attempt."""
+    """Check that the alerts in `argument`, or all that are judged, are below their thresholds in this attempt."""
     found = {each.alert: each for each in store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)}
     named = [alert_name(name, rollout.flag) for name in argument.split(",")] if argument else []
     wanted = named or [name for name, each in found.items() if _counts(each)]
@@ -45,7 +45,7 @@ def below_check(session: Session, rollout: Rollout, argument: str, _now: datetim
 
 
 def drill_check(session: Session, _rollout: Rollout, argument: str, now: datetime) -> CheckResult:
-    """Passed where the last drill of the guard did, and is at most `argument` days old."""
+    """Check that the last drill of the guard passed, at most `argument` days ago."""
     last, days = next(iter(drills.latest(session, limit=1)), None), int(argument or 30)
     if last is None or now - last.at > timedelta(days=days):
         return unknown(f"No drill of the guard in {days} days; `rollout guard drill` runs one.")
@@ -55,7 +55,7 @@ def drill_check(session: Session, _rollout: Rollout, argument: str, now: datetim
 
 
 def target_check(_session: Session, rollout: Rollout, _argument: str, _now: datetime) -> CheckResult:
-    """Passed where NOTIFY_URLS names somebody; whether Alertmanager tells people can't be seen from here."""
+    """Check that NOTIFY_URLS names somebody; whether Alertmanager tells people can't be seen from here."""
     if mistakes := targets.plan_reasons(rollout.plan):
         return failed(" ".join(reason.sentence for reason in mistakes))
     found = [label for _, label in targets.targets(rollout.plan.notify)]

@@ -274,7 +274,7 @@ def _shares(acting: list[Rule]) -> dict[str, float]:
 
 
 def fingerprint(rules: Iterable[Rule]) -> str:
-    """Of the whole set: changes when any alert's question, or the set itself, changes."""
+    """Return a digest of the rule set, which changes with any alert's question or with the set."""
     return sha256(" ".join(sorted(rule.fingerprint for rule in rules)).encode()).hexdigest()[:16]
 
 

@@ -25,7 +25,7 @@ BY_ACCOUNT = (
 
 @dataclass(frozen=True, slots=True)
 class ErrorsNeeded:
-    """Of `total` outcomes since the attempt began, how many must be bad to hold and to roll back; None for never."""
+    """How many of `total` outcomes since the attempt began must be bad to hold and to roll back; None for never."""
 
     total: int
     hold: int | None

@@ -13,7 +13,7 @@ STUCK = (State.PARKED, State.DEAD)
 
 
 def webhooks_check(session: Session, _rollout: Rollout, argument: str, now: datetime) -> CheckResult:
-    """Passed where events of Stripe were applied within `argument` days and none is stuck."""
+    """Check that events of Stripe were applied within `argument` days and none is stuck."""
     days = int(argument or 7)
     counts = inbox_queries.unfinished(session, now).counts
     if stuck := sum(counts[state.value] for state in STUCK):

@@ -11,7 +11,7 @@ from credits_engine.load_test.runner import SUBJECT
 
 
 def load_test_check(session: Session, _rollout: Rollout, argument: str, now: datetime) -> CheckResult:
-    """Passed where the last load test did, and is at most `argument` days old."""
+    """Check that the last load test passed, at most `argument` days ago."""
     days = int(argument or 30)
     last = next(iter(audit.latest(session, subject=SUBJECT, limit=1)), None)
     if last is None or now - last.at > timedelta(days=days):

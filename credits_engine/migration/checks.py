@@ -22,7 +22,7 @@ LONG = timedelta(hours=1)
 
 
 def books_check(session: Session, _rollout: Rollout, _argument: str, now: datetime) -> CheckResult:
-    """Passed where the last comparison with the journal found no difference."""
+    """Check that the last comparison with the journal found no difference."""
     last = check_results.latest_run(session)
     if last is None or now - last.at > BOOKS_AGE:
         return unknown("The books were not compared with the journal for a day; see that a server runs.")
@@ -32,7 +32,7 @@ def books_check(session: Session, _rollout: Rollout, _argument: str, now: dateti
 
 
 def functions_check(session: Session, _rollout: Rollout, _argument: str, _now: datetime) -> CheckResult:
-    """Passed where PostgreSQL has the functions; on SQLite the application does their work."""
+    """Check that PostgreSQL has the functions; on SQLite the application does their work."""
     if not is_postgresql(session):
         return passed("SQLite has no functions; the application does their work.")
     query = text("SELECT proname FROM pg_proc WHERE proname = ANY(:names) AND pg_function_is_visible(oid)")
@@ -44,7 +44,7 @@ def functions_check(session: Session, _rollout: Rollout, _argument: str, _now: d
 
 
 def restore_test_check(session: Session, _rollout: Rollout, argument: str, now: datetime) -> CheckResult:
-    """Passed where the last restore test did, and is at most `argument` days old."""
+    """Check that the last restore test passed, at most `argument` days ago."""
     days = int(argument or 30)
     last = next(iter(audit.latest(session, subject=RESTORE_TEST_SUBJECT, limit=1)), None)
     if last is None or now - last.at > timedelta(days=days):
@@ -55,7 +55,7 @@ def restore_test_check(session: Session, _rollout: Rollout, argument: str, now: 
 
 
 def everybody_check(session: Session, rollout: Rollout, _argument: str, now: datetime) -> CheckResult:
-    """Passed where v2 serves everyone in production and each known user has a running period."""
+    """Check that v2 serves everyone in production and each known user has a running period."""
     if exposure(rollout, PRODUCTION).everyone_percentage < 100:
         return failed("v2 does not serve everybody yet.")
     page = period_openings.without_period(session, after="", now=now, page=PAGE)
@@ -69,7 +69,7 @@ def everybody_check(session: Session, rollout: Rollout, _argument: str, now: dat
 
 
 def retirement_check(session: Session, _rollout: Rollout, _argument: str, now: datetime) -> CheckResult:
-    """Passed where legacy could be retired but for the backup and the full comparison that retiring itself asks for."""
+    """Check that legacy could be retired but for the backup and the full comparison that retiring itself asks for."""
     missing = [check.detail for check in retirement.quick_checks(session, now) if not check.passed]
     if missing:
         return failed(" ".join(missing))

@@ -58,7 +58,7 @@ NEIGHBOURS_OF = select(
 
 
 def without_period(session: Session, *, after: str, now: datetime, page: int) -> Page:
-    """Of the next `page` users after this one, those without a running period, in the directory's order."""
+    """Return those of the next `page` users after this one without a running period, in the directory's order."""
     rows = execute_core(session, NEXT_USERS, {"after": after, "now": now, "page": page}).all()
     missing = tuple(row.user_id for row in rows if not _runs(row, now))
     return Page(missing, rows[-1].user_id if len(rows) == page else "")

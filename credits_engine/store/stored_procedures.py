@@ -28,7 +28,7 @@ FIGURES = {
 
 
 class ShortResult(NamedTuple):
-    """Of an operation that both engines allowed, what its caller can't know; as the function writes it, in its order.
+    """What the caller of an operation that both engines allowed can't know, in the order of the function.
 
     `legacy_outcome` is None where legacy is retired and was not asked. What was used is before this operation.
     """

@@ -86,7 +86,7 @@ def countable(counted: Mapping[str, int], failures: Mapping[str, int]) -> dict[s
 
 
 class Admitted(NamedTuple):
-    """Of the failures of a series: how many count, how many are excess, and how many accounts failed in the hour."""
+    """How many failures of a series count, how many are excess, and how many accounts failed in the hour."""
 
     series: Series
     counting: int

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flags.client import comparison, shadows
+from flags.client import comparison, shadow_threads
 from flags.client.comparison import CANDIDATE, CONTROL, Comparison, Comparisons
 from tests.flags.client.conftest import LIMIT_SECONDS, Results
 
@@ -135,24 +135,24 @@ def test_a_shadow_that_hangs_delays_nobody_is_given_up_and_is_replaced(
         return 1
 
     # More than there are threads, so that answers of others afterwards prove that new threads took over.
-    for _ in range(shadows.THREADS + 1):
+    for _ in range(shadow_threads.THREADS + 1):
         assert comparisons.run("F", Comparison(lambda: 1, hangs), candidate_serves=False, key="ann") == 1
     comparisons._shadows.wait()
     comparisons._shadows.wait()
     assert [result[CANDIDATE] for result in results] == [
         {"outcome": "failed", "durationUs": LIMIT_SECONDS * 1_000_000}
-    ] * (shadows.THREADS + 1)
+    ] * (shadow_threads.THREADS + 1)
     comparisons.run("F", Comparison(lambda: 1, lambda: 1), candidate_serves=False, key="ann")
     comparisons._shadows.wait()
     assert results[-1]["equal"] is True
     released.set()
-    assert len(results) == shadows.THREADS + 2, "what ends too late is reported once"
+    assert len(results) == shadow_threads.THREADS + 2, "what ends too late is reported once"
 
 
 def test_beyond_what_may_wait_shadows_are_skipped_and_every_caller_is_answered(
     monkeypatch: pytest.MonkeyPatch, results: Results
 ) -> None:
-    monkeypatch.setattr(shadows, "WAITING_MAX", 3)
+    monkeypatch.setattr(shadow_threads, "WAITING_MAX", 3)
     comparisons, released = Comparisons("http://127.0.0.1:9", "-", 30), threading.Event()
     sides: Comparison[int] = Comparison(lambda: 1, lambda: released.wait() and 1)
     for _ in range(20):
@@ -161,7 +161,7 @@ def test_beyond_what_may_wait_shadows_are_skipped_and_every_caller_is_answered(
     comparisons.close()
     outcomes = [result[CANDIDATE]["outcome"] for result in results]
     assert len(outcomes) == 20
-    assert outcomes.count("skipped") >= 20 - 3 - shadows.THREADS - 1
+    assert outcomes.count("skipped") >= 20 - 3 - shadow_threads.THREADS - 1
     assert "answered" in outcomes
 
 
