@@ -64,7 +64,7 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
     if calls is None or operation.type is not EntryType.CONSUME or operation.member:
         return None
     try:
-        found = calls.ask(_params(operation, now, policy))
+        found = calls.run(_params(operation, now, policy))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
             if not is_transient(error):

@@ -85,38 +85,38 @@ ANSWER_MANY = CompiledStatement(
 )
 
 
-def call(question: ProcedureParams) -> ShortResult | JournalResult:
+def call(params: ProcedureParams) -> ShortResult | JournalResult:
     """Call the function and commit. Raises DBAPIError with the function's own SQLSTATE."""
-    return read(json.loads(ANSWER.fetch_value(list(map(_text, question)))))
+    return read(json.loads(ANSWER.fetch_value(list(map(_text, params)))))
 
 
-def try_call(session: Session, question: ProcedureParams) -> None:
+def try_call(session: Session, params: ProcedureParams) -> None:
     """Call the function in a transaction that goes on. Raises DBAPIError with the function's own SQLSTATE."""
-    values = {name: _text(value) for name, value in question._asdict().items()}
+    values = {name: _text(value) for name, value in params._asdict().items()}
     execute_core(session, OF_SESSION, {name: value and value.decode() for name, value in values.items()})
 
 
-def call_many(questions: Sequence[ProcedureParams]) -> Sequence[ShortResult | None]:
+def call_many(batch: Sequence[ProcedureParams]) -> Sequence[ShortResult | None]:
     """Answer what has a short answer, all in one transaction, and commit; None for what is to be asked alone.
 
-    The questions are of one server: in the environment and with the environment switch of the first.
+    All are of one server: in the environment and with the environment switch of the first.
     """
-    first, occurrences = questions[0], Counter[str]()
+    first, occurrences = batch[0], Counter[str]()
     turns = []
-    for question in questions:
-        occurrences[question.user_id] += 1
-        turns.append(occurrences[question.user_id])
+    for params in batch:
+        occurrences[params.user_id] += 1
+        turns.append(occurrences[params.user_id])
     columns: tuple[Sequence[object], ...] = (
-        [question.user_id for question in questions],
-        [question.key for question in questions],
-        [question.amounts for question in questions],
-        [question.actor for question in questions],
-        [question.now for question in questions],
-        [question.bucket for question in questions],
+        [params.user_id for params in batch],
+        [params.key for params in batch],
+        [params.amounts for params in batch],
+        [params.actor for params in batch],
+        [params.now for params in batch],
+        [params.bucket for params in batch],
         turns,
     )
     texts = [*map(_array, columns), _text(first.environment), _text(first.environment_switch)]
-    answers: list[ShortResult | None] = [None] * len(questions)
+    answers: list[ShortResult | None] = [None] * len(batch)
     for place, *answer in json.loads(ANSWER_MANY.fetch_value(texts)):
         answers[place] = _short(answer)
     return answers

@@ -46,8 +46,8 @@ NUMBERS = count()
 class StatementHooks:
     """Callbacks with the duration of a statement in seconds, and its text or its error."""
 
-    answered: Callable[[float, str], None]
-    failed: Callable[[float, Exception], None]
+    on_success: Callable[[float, str], None]
+    on_error: Callable[[float, Exception], None]
 
 
 HOOKS = AppState[StatementHooks]("statement_hooks")
@@ -244,12 +244,12 @@ def _execute(
             holder.invalidate(error)
             db.engine.dispose()  # the others are as old, and were lost with it
         failure = _failure(error, sql, is_lost=is_lost)
-        HOOKS.get().failed(perf_counter() - started, failure)
+        HOOKS.get().on_error(perf_counter() - started, failure)
         raise failure from error
     except (KeyboardInterrupt, SystemExit):
         holder.invalidate()  # with an answer on its way that nobody waits for
         raise
-    HOOKS.get().answered(perf_counter() - started, sql)
+    HOOKS.get().on_success(perf_counter() - started, sql)
     return result
 
 

@@ -122,7 +122,7 @@ def recorded(app: Flask) -> Iterator[set[str]]:
         seen.add(statement)
 
     event.listen(db.engine, "before_cursor_execute", see)
-    fastpath.HOOKS.set(app, replace(hooks, answered=lambda _seconds, statement: seen.add(statement)))
+    fastpath.HOOKS.set(app, replace(hooks, on_success=lambda _seconds, statement: seen.add(statement)))
     try:
         yield seen
     finally:

@@ -127,9 +127,9 @@ def test_a_connection_that_is_lost_with_many_answers_costs_none_and_doubles_none
         _Waiter(params_of(user, "k1")) for user in ("ada", "bob")
     ]
     batch[1].woken.acquire()
-    calls._ask_together(batch)
-    assert [each.answer for each in batch] == [None, None]
-    answers = [calls.ask(each.question) for each in batch]
+    calls._commit_batch(batch)
+    assert [each.result for each in batch] == [None, None]
+    answers = [calls.run(each.request) for each in batch]
     assert [isinstance(each, JournalResult) and each.replayed for each in answers] == [where == "after"] * 2
     assert (used(consumers, "ada"), used(consumers, "bob")) == ((2, 2, 2), (2, 2, 2))
 

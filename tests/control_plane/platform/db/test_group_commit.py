@@ -1,4 +1,4 @@
-"""Requests that share a transaction: each gets its own answer or its own error, and the turn never gets lost."""
+"""Requests that share a transaction: each gets its own answer or its own error, and the lead never gets lost."""
 
 import threading
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ class Database:
         self.door = threading.Event()
         self._fails, self._leaves_open, self._lost = fails, leaves_open, lost
 
-    def ask_one(self, number: int) -> str:
+    def run_one(self, number: int) -> str:
         assert self.door.wait(PATIENCE_SECONDS)
         self.alone.append(number)
         if number in self._fails:
             raise ValueError(number)
         return str(number)
 
-    def ask_many(self, numbers: Sequence[int]) -> Sequence[str | None]:
+    def run_batch(self, numbers: Sequence[int]) -> Sequence[str | None]:
         self.together.append(list(numbers))
         if self._lost or set(numbers) & set(self._fails):
             raise self._lost or OSError("The connection is lost.")
@@ -46,7 +46,7 @@ def ask_at_once(groups: Groups, database: Database, count: int) -> dict[int, obj
 
     def ask(number: int) -> None:
         try:
-            seen[number] = groups.ask(number)
+            seen[number] = groups.run(number)
         except (ValueError, SystemExit) as error:
             seen[number] = error.args
 
@@ -62,19 +62,19 @@ def ask_at_once(groups: Groups, database: Database, count: int) -> dict[int, obj
 
 
 def are_queued(groups: Groups, number: int) -> bool:
-    """Return whether so many wait while the first turn lasts."""
-    return len(groups._waiters) == number and groups._turns == 1
+    """Return whether so many wait while the first one leads."""
+    return len(groups._waiters) == number and groups._leaders == 1
 
 
 def groups_of(database: Database, **options: Any) -> Groups:
-    return GroupCommit(database.ask_one, database.ask_many, **{"max_wait_seconds": PATIENCE_SECONDS, **options})
+    return GroupCommit(database.run_one, database.run_batch, **{"max_wait_seconds": PATIENCE_SECONDS, **options})
 
 
 def test_whoever_finds_nobody_asks_alone_and_at_once() -> None:
     database = Database()
     database.door.set()
     groups = groups_of(database)
-    assert [groups.ask(number) for number in (1, 2, 3)] == ["1", "2", "3"]
+    assert [groups.run(number) for number in (1, 2, 3)] == ["1", "2", "3"]
     assert (database.alone, database.together) == ([1, 2, 3], [])
 
 
@@ -95,15 +95,15 @@ def test_what_is_left_open_is_asked_alone() -> None:
 def test_whoever_has_waited_too_long_goes_ahead_with_those_behind() -> None:
     database, all_wait = Database(), threading.Event()
     groups = groups_of(database, max_wait_seconds=0)
-    go_ahead = groups._go_ahead
+    go_ahead = groups._lead_beside
 
     def go_ahead_when_all_wait(waiter: Any) -> None:
         assert all_wait.wait(PATIENCE_SECONDS)
         go_ahead(waiter)
 
-    groups._go_ahead = go_ahead_when_all_wait  # type: ignore[method-assign]
+    groups._lead_beside = go_ahead_when_all_wait  # type: ignore[method-assign]
     seen = list[str]()
-    threads = [threading.Thread(target=lambda number=number: seen.append(groups.ask(number))) for number in range(4)]
+    threads = [threading.Thread(target=lambda number=number: seen.append(groups.run(number))) for number in range(4)]
     for number, thread in enumerate(threads):
         thread.start()
         wait_until(partial(are_queued, groups, number))
@@ -111,10 +111,10 @@ def test_whoever_has_waited_too_long_goes_ahead_with_those_behind() -> None:
     wait_until(lambda: len(seen) == 3)
     (batch,) = database.together  # led by whichever went first
     assert (sorted(batch), database.alone, sorted(seen)) == ([1, 2, 3], [], ["1", "2", "3"])
-    wait_until(lambda: groups._turns == 1)  # the first is still under way, alone
+    wait_until(lambda: groups._leaders == 1)  # the first is still under way, alone
     database.door.set()
     threads[0].join(PATIENCE_SECONDS)
-    assert (sorted(seen), groups._turns) == (["0", "1", "2", "3"], 0)
+    assert (sorted(seen), groups._leaders) == (["0", "1", "2", "3"], 0)
 
 
 @given(st.sets(st.integers(0, 11)), st.sets(st.integers(0, 11)), st.booleans(), st.integers(1, 12), st.integers(1, 5))
@@ -125,7 +125,7 @@ def test_each_meets_its_own_error_alone(
     groups = groups_of(database, max_size=max_size)
     seen = ask_at_once(groups, database, count)
     assert seen == {number: (number,) if number in fails else str(number) for number in range(count)}
-    assert (len(groups._waiters), groups._turns) == (0, 0)
+    assert (len(groups._waiters), groups._leaders) == (0, 0)
 
 
 @pytest.mark.parametrize(("lost", "has_traceback"), [(OSError(), True), (OperationalError("", None, OSError()), False)])
@@ -140,14 +140,14 @@ def test_an_outage_takes_one_line_of_the_log_and_a_defect_its_traceback(
 
 def test_a_thread_that_is_stopped_leaves_the_others_their_answers() -> None:
     class Stopped(Database):
-        def ask_many(self, numbers: Sequence[int]) -> Sequence[str | None]:
+        def run_batch(self, numbers: Sequence[int]) -> Sequence[str | None]:
             raise SystemExit(f"stopped at {numbers}")
 
     database = Stopped()
     groups = groups_of(database)
     seen = ask_at_once(groups, database, 4)
     assert seen == {0: "0", 1: ("stopped at [1, 2, 3]",), 2: "2", 3: "3"}
-    assert not groups._turns
+    assert not groups._leaders
 
 
 @pytest.mark.parametrize("max_wait_seconds", [0.0, 0.0005, 0.05])
@@ -158,7 +158,7 @@ def test_in_a_crowd_nobody_is_forgotten(max_wait_seconds: float) -> None:
     wrong = list[int]()
 
     def ask(first: int) -> None:
-        wrong.extend(number for number in range(first, 4000, 16) if groups.ask(number) != str(number))
+        wrong.extend(number for number in range(first, 4000, 16) if groups.run(number) != str(number))
 
     threads = [threading.Thread(target=ask, args=[first]) for first in range(16)]
     for thread in threads:
@@ -166,7 +166,7 @@ def test_in_a_crowd_nobody_is_forgotten(max_wait_seconds: float) -> None:
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert not any(thread.is_alive() for thread in threads)
-    assert (wrong, len(groups._waiters), groups._turns) == ([], 0, 0)
+    assert (wrong, len(groups._waiters), groups._leaders) == ([], 0, 0)
 
 
 @pytest.mark.parametrize("is_in_turn", [False, True])
@@ -178,11 +178,11 @@ def test_whoever_is_interrupted_while_waiting_keeps_no_turn(is_in_turn: bool) ->
 
     def ask(number: int) -> None:
         try:
-            seen[number] = groups.ask(number)
+            seen[number] = groups.run(number)
         except KeyboardInterrupt:
             seen[number] = "interrupted"
 
-    go_ahead = groups._go_ahead
+    go_ahead = groups._lead_beside
 
     def interrupted(waiter: Any) -> None:
         is_impatient.set()
@@ -191,10 +191,10 @@ def test_whoever_is_interrupted_while_waiting_keeps_no_turn(is_in_turn: bool) ->
             go_ahead(waiter)
         raise KeyboardInterrupt
 
-    groups._go_ahead = interrupted  # type: ignore[method-assign]
+    groups._lead_beside = interrupted  # type: ignore[method-assign]
     threads = [threading.Thread(target=ask, args=[number]) for number in range(3)]
     threads[0].start()
-    wait_until(lambda: groups._turns == 1)
+    wait_until(lambda: groups._leaders == 1)
     threads[1].start()
     assert is_impatient.wait(PATIENCE_SECONDS)
     groups._max_wait_seconds = PATIENCE_SECONDS
@@ -205,4 +205,4 @@ def test_whoever_is_interrupted_while_waiting_keeps_no_turn(is_in_turn: bool) ->
     database.door.set()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
-    assert (seen, groups._turns, len(groups._waiters)) == ({0: "0", 1: "interrupted", 2: "2"}, 0, 0)
+    assert (seen, groups._leaders, len(groups._waiters)) == ({0: "0", 1: "interrupted", 2: "2"}, 0, 0)
