@@ -128,6 +128,7 @@ def add_outcomes(history: BurstHistory, counts: Counts, horizon: int = HORIZON, 
             history.left - inside_total if inside_total < ends_after or counts.bad else 0,
             0 if inside_bad else history.quiet + inside_total,
         )
+    # The good outcomes lie evenly before, between and after the failures: so many come before the first of them.
     first = (total - bad) // (bad + 1) + 1
     after_first = total - first
     return BurstHistory(

@@ -73,6 +73,7 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
         # What the function did is undone with its error, so `consume` begins from the same state.
         if error.orig.sqlstate in PYTHON_ONLY:
             return None
+        # Ends: seats that the function knows by now are written a second time by nobody.
         if error.orig.sqlstate == UNKNOWN_PLAN and _write_seats(operation.user_id):
             return call(operation, now=now, policy=policy)
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
