@@ -23,8 +23,8 @@ from alerts.analysis.cohorts import update as update_cohorts
 from alerts.analysis.environments import applicable, with_environments
 from alerts.analysis.evidence import Evidence
 from alerts.analysis.incident import incident_sentence, is_incident
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.drill.flag import FLAG as DRILL
@@ -179,9 +179,9 @@ def _weigh_cohorts(
 
 def _inputs(
     rule: Rule, memory: AlertMemory, counters: Counters, budget: ErrorBudget, *, exposed: bool, now: datetime
-) -> VerdictInputs:
+) -> JudgeInputs:
     window = counters.in_window(rule, now)
-    return VerdictInputs(
+    return JudgeInputs(
         exposed=exposed,
         window=window.of(rule),
         gap_seconds=memory.data_gap.seconds,

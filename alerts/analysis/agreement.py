@@ -10,8 +10,8 @@ from datetime import datetime
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohort_verdicts import with_cohort
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import ErrorBudget, Rule
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status, Verdict, judge
 
 ACTING = (Status.HOLD, Status.ROLLBACK)
@@ -24,7 +24,7 @@ class Case:
 
     rule: Rule
     evidence: Evidence
-    inputs: VerdictInputs
+    inputs: JudgeInputs
     budget: ErrorBudget
     previous: Verdict | None
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohorts import CohortFinding, cohort_text
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, Rule
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import GRAVITY, Concern, Status, Verdict
 from control_plane.signal_counts import Counts
 
@@ -23,7 +23,7 @@ ACTED = (Status.HOLD, Status.ROLLBACK)
 
 
 def with_cohort(
-    verdict: Verdict, rule: Rule, inputs: VerdictInputs, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
+    verdict: Verdict, rule: Rule, inputs: JudgeInputs, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
 ) -> Verdict:
     """Return `verdict`, or what the cohort at fault makes of it; where that explains a breach of all it is named."""
     finding = inputs.cohort
@@ -87,7 +87,7 @@ def cohort_sentence(rule: Rule, finding: CohortFinding) -> str:
 def _concern(
     rule: Rule,
     finding: CohortFinding,
-    inputs: VerdictInputs,
+    inputs: JudgeInputs,
     breached_since: datetime | None,
     *,
     previous: Verdict | None,
@@ -108,7 +108,7 @@ def _concern(
 
 
 def _breach(
-    rule: Rule, finding: CohortFinding, inputs: VerdictInputs, breached_since: datetime, now: datetime
+    rule: Rule, finding: CohortFinding, inputs: JudgeInputs, breached_since: datetime, now: datetime
 ) -> Concern:
     control, candidate = rule.names.control, rule.names.candidate
     if finding.attribution is not Attribution.CANDIDATE_ONLY:

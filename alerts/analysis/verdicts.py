@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import ALARMING_LOG_E, Attribution, attribute
 from alerts.analysis.evidence import Evidence, chance_sentence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Per, Rule, rule_test
 from alerts.analysis.sequential_test import log_start
-from alerts.analysis.verdict_inputs import VerdictInputs
 from control_plane.signal_counts import Counts
 
 RELEASE_LOG_E = log(3)
@@ -121,13 +121,7 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    rule: Rule,
-    evidence: Evidence,
-    inputs: VerdictInputs,
-    *,
-    budget: ErrorBudget,
-    previous: Verdict | None,
-    now: datetime,
+    rule: Rule, evidence: Evidence, inputs: JudgeInputs, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
 ) -> Verdict:
     """Return the verdict on `rule`, the gravest concern's; `previous` is the attempt's of the tick before, if any."""
     served_breached = budget.is_reached_by(inputs.served)
@@ -201,7 +195,7 @@ def _gravity(concern: Concern) -> int:
 
 def _breach(
     rule: Rule,
-    inputs: VerdictInputs,
+    inputs: JudgeInputs,
     attribution: Attribution,
     breached_since: datetime | None,
     now: datetime,
@@ -225,7 +219,7 @@ def _breach(
 
 
 def _attribution(
-    rule: Rule, evidence: Evidence, inputs: VerdictInputs, breached: Verdict | None, *, faulted: bool
+    rule: Rule, evidence: Evidence, inputs: JudgeInputs, breached: Verdict | None, *, faulted: bool
 ) -> Attribution:
     """Name the engine at fault; `breached` is the verdict of the tick before, of a breach that may go on."""
     strongest = max(evidence, inputs.served, key=lambda each: each.log_e)
@@ -237,7 +231,7 @@ def _attribution(
     return inputs.known_elsewhere or (_of_breach(rule, inputs, breached) if breached else found)
 
 
-def _of_breach(rule: Rule, inputs: VerdictInputs, previous: Verdict) -> Attribution:
+def _of_breach(rule: Rule, inputs: JudgeInputs, previous: Verdict) -> Attribution:
     """Name the engine at fault for a breach that outlasts the failures that made it, while no others alarm.
 
     Whose fault those were is whose fault it is: a window in which hardly anybody came, or nothing failed, excuses
@@ -247,7 +241,7 @@ def _of_breach(rule: Rule, inputs: VerdictInputs, previous: Verdict) -> Attribut
     return previous.attribution if goes_on else Attribution.UNKNOWN
 
 
-def _control_faults(rule: Rule, inputs: VerdictInputs) -> Concern | None:
+def _control_faults(rule: Rule, inputs: JudgeInputs) -> Concern | None:
     """Return the control's own defects where they are as alarming as the candidate's would be."""
     if log_start(rule_test(rule), inputs.control_faults) < CONTROL_LOG_E:
         return None
@@ -257,7 +251,7 @@ def _control_faults(rule: Rule, inputs: VerdictInputs) -> Concern | None:
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
 
 
-def _data_gap(rule: Rule, inputs: VerdictInputs) -> Concern | None:
+def _data_gap(rule: Rule, inputs: JudgeInputs) -> Concern | None:
     windows = inputs.gap_seconds / rule.window_seconds
     if windows < 1 or rule.no_data is NoData.IGNORE:
         return None
@@ -278,7 +272,7 @@ def _held(rule: Rule, previous: Verdict | None, calm_since: datetime | None, now
     return (Status.HOLD, sentence) if was_held and not is_calm else None
 
 
-def _window(rule: Rule, inputs: VerdictInputs) -> Concern:
+def _window(rule: Rule, inputs: JudgeInputs) -> Concern:
     if inputs.window.total == 0:
         return Status.INSUFFICIENT, f"Nothing happened in the last {duration_text(rule.window_seconds)}."
     if inputs.window.rate > rule.threshold:
@@ -286,7 +280,7 @@ def _window(rule: Rule, inputs: VerdictInputs) -> Concern:
     return Status.OK, "Fine."
 
 
-def _limited(rule: Rule, inputs: VerdictInputs, status: Status, cause: str) -> Concern:
+def _limited(rule: Rule, inputs: JudgeInputs, status: Status, cause: str) -> Concern:
     """Return no more than the alert's action allows, and no rollback of what nobody is exposed to."""
     match rule.action, status:
         case Action.NOTIFY, Status.HOLD | Status.ROLLBACK | Status.BLIND:

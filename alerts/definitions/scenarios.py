@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from alerts.analysis import quantities
 from alerts.analysis.attribution import Pairs
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import ErrorBudget, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status, Verdict, judge
 from control_plane.signal_counts import Counts
 
@@ -116,7 +116,7 @@ def _evaluate(state: _AlertRun, each: Step, budget: ErrorBudget) -> _AlertRun:
     window = [one for at, one in increments if at > each.at - rule.window_seconds]
     bad, total = sum(one.bad for one in window), sum(one.total for one in window)
     counts = Counts(bad, max(bad, total) if rule.by_account else total)
-    inputs = VerdictInputs(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
+    inputs = JudgeInputs(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
     verdict = judge(rule, evidence, inputs, budget=budget, previous=state.verdict, now=now)
     return replace(state, evidence=evidence, verdict=verdict, seen=increments)
 

@@ -74,7 +74,7 @@ def countable(counted: Mapping[str, int], failures: Mapping[str, int]) -> dict[s
     """Return how many of each account's further failures count, where `counted` count already."""
     total, mine, taken = sum(counted.values()), Counter(counted), Counter[str]()
     waiting = dict(failures)
-    # One failure of each account a round: more of one alone would hold the others to a share that rises with theirs.
+    # One failure of each account a round, so that all of them rise together and the order of the names decides nothing.
     while admitted := [name for name in waiting if mine[name] * SHARE_OF_ONE <= total]:
         for name in admitted:
             if mine[name] * SHARE_OF_ONE > total:

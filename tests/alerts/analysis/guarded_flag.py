@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from alerts.analysis.attribution import NO_ARMS, Pairs
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions.parser import parse
 from control_plane.signal_counts import Counts
@@ -42,7 +42,7 @@ class GuardedFlag:
         self.at += timedelta(seconds=seconds)
         self.evidence = step(rule_test(self.rule), self.evidence, Counts(bad, total), at=self.at)
         self.served = step(rule_test(self.rule), self.served, self.served_counts, at=self.at)
-        inputs = VerdictInputs(
+        inputs = JudgeInputs(
             self.exposed,
             Counts(bad, total),
             gap_seconds=gap_seconds,

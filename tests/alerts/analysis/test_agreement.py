@@ -4,9 +4,9 @@ from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution, Pairs
 from alerts.analysis.cohorts import CohortFinding
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status
 from alerts.definitions import parser
 from control_plane.cohort_names import Cohort
@@ -22,7 +22,7 @@ SERVED = Arms(Counts(12, 20))
 
 def case(rule: Rule, pairs: Pairs | None = None, arms: Arms = SERVED) -> Case:
     evidence = step(rule_test(rule), Evidence(), Counts(12, 20), at=START)
-    return Case(rule, evidence, VerdictInputs(True, Counts(12, 20), pairs=pairs, arms=arms), BUDGET, None)
+    return Case(rule, evidence, JudgeInputs(True, Counts(12, 20), pairs=pairs, arms=arms), BUDGET, None)
 
 
 def test_an_alert_that_knows_nothing_says_what_the_engines_own_count_knows() -> None:
@@ -48,7 +48,7 @@ def test_while_both_engines_fail_no_part_of_the_traffic_rolls_back() -> None:
         lingers=True,
     )
     quiet = step(rule_test(SERVING), Evidence(), Counts(0, 400), at=START)
-    plus = Case(SERVING, quiet, VerdictInputs(True, Counts(12, 14), cohort=finding), BUDGET, None)
+    plus = Case(SERVING, quiet, JudgeInputs(True, Counts(12, 14), cohort=finding), BUDGET, None)
     (alone,) = judge_together([plus], START)
     assert (alone.status, alone.attribution) == (Status.ROLLBACK, Attribution.CANDIDATE_ONLY)
     _, held = judge_together([case(FAILURE, BOTH), plus], START)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from alerts.analysis.cohort_verdicts import with_cohort
 from alerts.analysis.cohorts import CohortCounts, CohortMemory, most_certain, update
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import Action, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions import parser
 from control_plane.cohort_names import Cohort
@@ -69,7 +69,7 @@ class WatchedCohorts:
         self.evidence = step(rule_test(self.rule), self.evidence, Counts(bad, total), at=self.at)
         self.weigh()
         cohort = most_certain(self.rule, self.memories, self.budget, self.evidence.counts)
-        inputs = VerdictInputs(self.exposed, Counts(bad, total), cohort=cohort)
+        inputs = JudgeInputs(self.exposed, Counts(bad, total), cohort=cohort)
         found = judge(self.rule, self.evidence, inputs, budget=self.budget, previous=self.verdict, now=self.at)
         self.verdict = with_cohort(found, self.rule, inputs, budget=self.budget, previous=self.verdict, now=self.at)
         return self.verdict

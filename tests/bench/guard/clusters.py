@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from alerts.analysis.bursts import BurstHistory, Bursts, RunHistory, add_outcomes, learn
-from alerts.analysis.verdict_inputs import VerdictInputs
+from alerts.analysis.judge_inputs import JudgeInputs
 from control_plane.signal_counts import Counts
 from tests.bench.guard import peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS
@@ -116,7 +116,7 @@ def _history(
     return seen, runs
 
 
-def _watch(guard: Guard, watched: SimulatedAlert, bad: np.ndarray, inputs: VerdictInputs) -> None:
+def _watch(guard: Guard, watched: SimulatedAlert, bad: np.ndarray, inputs: JudgeInputs) -> None:
     for requests, counts in _increments(bad):
         guard.see(START + timedelta(minutes=requests / watched.per_minute), counts, inputs)
         if guard.finished:

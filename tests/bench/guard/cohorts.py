@@ -12,9 +12,9 @@ import numpy as np
 from alerts.analysis.agreement import Case
 from alerts.analysis.cohorts import CohortCounts, CohortMemory, cohort_text, most_certain, update
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import Action, error_budgets, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.cohort_names import FAILED_BEFORE, Cohort
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
@@ -172,7 +172,7 @@ class AlertWithCohorts:
         self.evidence = step(rule_test(ALERT), self.evidence, whole, at=at)
         self.memories = update(ALERT, self.memories, self.counts, at=at, burst_size=1.0, begins=False)
         cohort = most_certain(ALERT, self.memories, BUDGET, self.evidence.counts)
-        inputs = VerdictInputs(exposed=True, window=whole, cohort=cohort)
+        inputs = JudgeInputs(exposed=True, window=whole, cohort=cohort)
         self.verdict = Case(ALERT, self.evidence, inputs, BUDGET, self.verdict).judge(at)
         return self.verdict
 

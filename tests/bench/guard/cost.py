@@ -8,9 +8,9 @@ from timeit import repeat
 from alerts.analysis import bursts
 from alerts.analysis.bursts import Bursts
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import ErrorBudget, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import judge
 from alerts.definitions import parser
 from control_plane.signal_counts import Counts
@@ -27,7 +27,7 @@ def section() -> Section:
     rule = parser.parse(ONE_ALERT)[0]
     bet = rule_test(rule)
     evidence = step(bet, Evidence(), Counts(1, 50), at=START)
-    inputs = VerdictInputs(exposed=True, window=Counts(1, 50))
+    inputs = JudgeInputs(exposed=True, window=Counts(1, 50))
     verdict = judge(rule, evidence, inputs, budget=BUDGET, previous=None, now=START)
     counts, later, next_window = Counts(0, 3), START + timedelta(seconds=1), START + timedelta(seconds=300)
 

@@ -13,16 +13,16 @@ import numpy as np
 from alerts.analysis.attribution import Pairs
 from alerts.analysis.bursts import Bursts, Increment, weigh
 from alerts.analysis.evidence import Evidence
+from alerts.analysis.judge_inputs import JudgeInputs
 from alerts.analysis.rules import HOLD_TIMES, ErrorBudget, Rule
 from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import discordant_test, step
-from alerts.analysis.verdict_inputs import VerdictInputs
 from alerts.analysis.verdicts import Status, judge
 from control_plane.signal_counts import Counts
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-EXPOSED = VerdictInputs(exposed=True, window=Counts())
+EXPOSED = JudgeInputs(exposed=True, window=Counts())
 FAULT_DAYS = 1.0
 LOOK_EVERY = 10
 
@@ -60,7 +60,7 @@ class Guard:
         # These figures are of the alert alone: one that can't tell the engines apart would hold until others blame v2.
         self.rule = replace(self.rule, metric=replace(self.rule.metric, engine_unknown=False))
 
-    def see(self, at: datetime, counts: Counts, inputs: VerdictInputs = EXPOSED) -> None:
+    def see(self, at: datetime, counts: Counts, inputs: JudgeInputs = EXPOSED) -> None:
         """Count, weigh and judge."""
         self.requests += counts.total
         self.evidence, self.bursts = weigh(
@@ -186,7 +186,7 @@ def compared(
             if v2_failed != legacy_failed:
                 discordant = step(bet, discordant, Counts(int(v2_failed), 1), at=at)
             pairs = recent.pairs(discordant) if attributed else None
-            guard.see(at, Counts(int(v2_failed), requests), VerdictInputs(exposed=True, window=Counts(), pairs=pairs))
+            guard.see(at, Counts(int(v2_failed), requests), JudgeInputs(exposed=True, window=Counts(), pairs=pairs))
             if guard.finished:
                 break
     return [guard.fired.get(index, inf) for index in range(len(watched.alphas))]

@@ -1,4 +1,4 @@
-"""What a verdict rests on beside the evidence. Pure."""
+"""What `judge` goes by beside the evidence. Pure."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from control_plane.signal_counts import Counts
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictInputs:
+class JudgeInputs:
     """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
 
     exposed: bool
