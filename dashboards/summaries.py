@@ -36,7 +36,7 @@ from dashboards.filters import (
 )
 from dashboards.gate_sentences import gate_sentence
 from dashboards.incident_sentences import incident_sentence
-from dashboards.language import SOURCE, gettext, language, ngettext, pgettext
+from dashboards.language import N_, SOURCE, gettext, language, ngettext, pgettext
 from dashboards.latch_sentences import environments_sentence, serves_sentence
 from dashboards.side_names import localized_names
 from dashboards.stored_sentences import localized_text
@@ -167,7 +167,8 @@ def status_sentence(
         case RolloutState.HELD:
             if rollout.held_by_guard:
                 return gettext("Held by the guard at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
-            return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
+            until_resumed = N_("Held at %(reach)s for %(span)s, until somebody resumes it: %(why)s")
+            return gettext(until_resumed, reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
             ended = ago(rollout.state_changed_at, now)
             serves = serves_sentence(rollout, names)

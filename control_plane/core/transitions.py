@@ -161,7 +161,7 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
     if rollout.state is not RolloutState.HELD:
         reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state.replace('_', ' ')}, not held."))
     elif by_guard and not rollout.held_by_guard:
-        reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
+        reasons.append(Reason("HELD_BY_PERSON", "Only a person resumes this rollout."))
     if reasons:
         return Refusal(Action.RESUME, tuple(reasons))
     state = RolloutState.RUNNING if rollout.completed_at is None else RolloutState.COMPLETE

@@ -196,16 +196,14 @@ def step_back(session: Session, flag: str, change: ChangeContext, *, expected_ve
     return apply(session, decision, change)
 
 
-def hold(session: Session, flag: str, change: ChangeContext, *, lasting: bool = False) -> Decision:
-    """Stop advancing. With evidence it is the guard that holds and releases again, unless the hold is `lasting`."""
-    by_guard = change.evidence is not None and not lasting
+def hold(session: Session, flag: str, change: ChangeContext, *, by_guard: bool = False) -> Decision:
+    """Stop advancing: until a person resumes, or with `by_guard` until the guard does."""
     decision = transitions.decide_hold(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
     return apply(session, decision, change)
 
 
-def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
-    """End a hold; with evidence it is the guard that ends its own."""
-    by_guard = change.evidence is not None
+def resume(session: Session, flag: str, change: ChangeContext, *, by_guard: bool = False) -> Decision:
+    """End a hold; the guard ends only its own."""
     decision = transitions.decide_resume(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
     return apply(session, decision, change)
 

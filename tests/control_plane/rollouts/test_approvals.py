@@ -144,8 +144,8 @@ def test_approvals_are_void_once_the_step_or_the_plan_changes(session: Session, 
 def test_a_hold_that_ends_leaves_them_in_force(session: Session, now: datetime) -> None:
     approve(session, "ruth", now)
     approve(session, "tom", now)
-    rollouts.hold(session, FLAG, ChangeContext(now, "guard", "Blind.", {}))
-    rollouts.resume(session, FLAG, ChangeContext(now, "guard", "Sees.", {}))
+    rollouts.hold(session, FLAG, ChangeContext(now, "guard", "Blind."), by_guard=True)
+    rollouts.resume(session, FLAG, ChangeContext(now, "guard", "Sees."), by_guard=True)
     assert isinstance(advance(session, "paula", now), Transition)
 
 
