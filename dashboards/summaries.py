@@ -8,7 +8,6 @@ from alerts.analysis.verdicts import Verdict
 from control_plane.audiences.base import AudienceKind
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
-from control_plane.core.lateness import days_late
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -228,7 +227,7 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime], n
         entered_at=entered_at,
         lasted=_left_at(rollout, index, entered, now) - entered_at if entered_at else None,
         planned_start=phase.planned_start,
-        days_late=days_late(phase, entered_at or now) if entered_at or state == "upcoming" else 0,
+        days_late=phase.days_late(entered_at or now) if entered_at or state == "upcoming" else 0,
     )
 
 

@@ -18,7 +18,8 @@ from control_plane.core.phases import (
 )
 
 LOSES_USERS = "STEP_LOSES_USERS"
-"""The code of a refusal that a person may confirm away."""
+RETURN_GAINS_USERS = "RETURN_GAINS_USERS"
+"""The codes of refusals that a person may confirm away."""
 
 
 class Action(StrEnum):
@@ -43,6 +44,9 @@ class Reason:
 
     code: str
     sentence: str
+
+
+LOST_RACE = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
 
 
 @dataclass(frozen=True, slots=True)
