@@ -10,12 +10,10 @@ from enum import StrEnum
 
 from pydantic import ConfigDict
 
-from control_plane.core.value_types import LONGEST_DAYS, Duration
+from control_plane.core.value_types import CLOCK_SKEW, LONGEST_DAYS, Duration
 
 NAME_MAX, TITLE_MAX, CHECK_MAX = 100, 200, 500
 AFTER_COMPLETE_MAX = timedelta(days=LONGEST_DAYS)
-CLOCK_SKEW = timedelta(minutes=1)
-"""The leader's clock may be ahead of the one that reads the result."""
 
 
 class ItemStatus(StrEnum):

@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 from control_plane.core.calendars import Calendar
 from control_plane.core.phase_gates import HttpCheck
 from control_plane.core.phases import Rollout
-
-CLOCK_SKEW = timedelta(minutes=1)
-"""How far in the future a time may lie that another process noted."""
+from control_plane.core.value_types import CLOCK_SKEW
 
 
 class GateStatus(StrEnum):

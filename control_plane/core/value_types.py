@@ -35,6 +35,8 @@ def _is_number(value: object) -> bool:
     return True
 
 
+CLOCK_SKEW = timedelta(minutes=1)
+"""How far in the future a time may lie that another process noted."""
 LONGEST_DAYS = 3650
 """The longest time of a plan: a longer one is a typing error."""
 WholeNumber = StrictInt

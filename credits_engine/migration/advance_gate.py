@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
+from control_plane.core.value_types import CLOCK_SKEW
 from control_plane.platform.settings import current
 from control_plane.rollout_names import flag_of
 from credits_engine.engines.advance_check import gate_result
@@ -21,8 +22,6 @@ from flags.evaluation.monotonicity import is_superset_of
 GATE = "migration"
 FRESH = timedelta(hours=3)
 """The leader examines every hour: a result that is older than this says that it doesn't any more."""
-CLOCK_SKEW = timedelta(minutes=1)
-"""The leader's clock may be ahead of the one that reads the result."""
 
 
 def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
