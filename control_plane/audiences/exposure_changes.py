@@ -1,4 +1,4 @@
-"""Whom one exposure admits and another does not, cohort by cohort, as sentences. Pure."""
+"""Whom one exposure admits and another does not, part by part, as sentences. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class ExposureChange:
         return f"{self.name}: from {self.larger} to {self.smaller}."
 
 
-def cohorts_between(
+def changes_between(
     smaller: Exposure, larger: Exposure, *, cutover_of_smaller: datetime, cutover_of_larger: datetime
 ) -> Iterator[ExposureChange]:
-    """Name each cohort of which `larger` admits somebody whom `smaller` does not; buckets are the same in both."""
+    """Name each part of the users of which `larger` admits some more than `smaller`; buckets are the same in both."""
     # A whole environment has more than everybody who is named: it has the anonymous too.
     if smaller.environment or (smaller.everyone_percentage >= EVERYBODY and not larger.environment):
         return

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from control_plane.audiences.exposure import Exposure
-from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.audiences.exposure_changes import changes_between
 from control_plane.core.phase_gates import Approvals
 from control_plane.core.phases import LOWEST, Phase, Plan, Position, Rollout, environments_of, exposures
 
@@ -73,7 +73,7 @@ def _same_reach(before: Plan, after: Plan) -> Mapping[Position, Position | None]
             pairs.append(pair)
 
     def admits(old: Exposure, new: Exposure) -> bool:
-        added = cohorts_between(
+        added = changes_between(
             old, new, cutover_of_smaller=before.new_signups_after, cutover_of_larger=after.new_signups_after
         )
         return next(iter(added), None) is None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.audiences.exposure_changes import changes_between
 from control_plane.core.phase_gates import Schedule
 from control_plane.core.phases import (
     LOWEST,
@@ -67,13 +67,13 @@ def gains_by_rearming(before: Rollout, after: Rollout) -> Iterator[str]:
 
 
 def _gains(before: Rollout, after: Rollout, environment: str, smaller: Exposure, larger: Exposure) -> Iterator[str]:
-    cohorts = cohorts_between(
+    changes = changes_between(
         smaller,
         larger,
         cutover_of_smaller=before.plan.new_signups_after,
         cutover_of_larger=after.plan.new_signups_after,
     )
-    return (f"{environment}, {cohort.gained}" for cohort in cohorts)
+    return (f"{environment}, {change.gained}" for change in changes)
 
 
 def overdue_times(before: Rollout, after: Rollout, now: datetime) -> Iterator[Reason]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.audiences.exposure import Exposure
-from control_plane.audiences.exposure_changes import ExposureChange, cohorts_between
+from control_plane.audiences.exposure_changes import ExposureChange, changes_between
 from control_plane.core.phases import Rollout, environments_of, exposure
 from control_plane.plans.previews import EnvironmentChange
 from flags import store
@@ -43,7 +43,7 @@ def _pair(session: Session, before: Rollout | None, after: Rollout, environment:
 
 
 def _between(smaller: RolloutFlag, larger: RolloutFlag) -> Iterator[ExposureChange]:
-    return cohorts_between(
+    return changes_between(
         smaller.exposure,
         larger.exposure,
         cutover_of_smaller=smaller.new_signups_after,

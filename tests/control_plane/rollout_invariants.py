@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.audiences.exposure_changes import changes_between
 from control_plane.change_context import ChangeContext
 from control_plane.core import rollbacks
 from control_plane.core.approval_gate import ApprovalSubject
@@ -108,9 +108,9 @@ class RolloutInvariants(RuleBasedStateMachine):
 
     def _gained(self, before: Rollout, after: Rollout) -> list[str]:
         return [
-            cohort.gained
+            change.gained
             for environment in environments_of(before.plan, after.plan)
-            for cohort in cohorts_between(
+            for change in changes_between(
                 exposure(before, environment),
                 exposure(after, environment),
                 cutover_of_smaller=before.plan.new_signups_after,
