@@ -1,4 +1,4 @@
-"""Say who gains and who loses a flag between two states of its rollout: cohorts, and users of the directory."""
+"""Say who gains and who loses a flag between two states of its rollout: parts of the exposure, and users of the directory."""
 
 from collections import Counter
 from collections.abc import Iterator
