@@ -1,4 +1,4 @@
-"""Say who gains and who loses a flag between two states of its rollout: parts of the exposure, and users of the directory."""
+"""Say who gains and who loses a flag between two states of its rollout: parts of an exposure, and known users."""
 
 from collections import Counter
 from collections.abc import Iterator
