@@ -8,7 +8,7 @@ from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from credits_engine.billing import prices, serializers
+from credits_engine.billing import price_administration, serializers
 from credits_engine.billing.inbox import commands, merges
 from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
@@ -166,7 +166,7 @@ def dismiss_view(finding_id: int) -> ResponseReturnValue:
 def prices_view() -> ResponseReturnValue:
     """Return the prices that were added, as YAML."""
     with read_only() as session:
-        return jsonify({"prices": prices.exported(session)})
+        return jsonify({"prices": price_administration.exported(session)})
 
 
 @bp.post("/prices/preview")
@@ -176,7 +176,9 @@ def prices_preview_view() -> ResponseReturnValue:
     body = PricesRequest.model_validate(request.get_json())
     try:
         with read_only() as session:
-            found = prices.difference(session, prices.parsed(body.prices), clock.now(), gateway=STRIPE_GATEWAY.get())
+            found = price_administration.difference(
+                session, price_administration.parsed(body.prices), clock.now(), gateway=STRIPE_GATEWAY.get()
+            )
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later.") from error
     return jsonify(serializers.prices_difference(found))
@@ -189,7 +191,7 @@ def prices_apply_view() -> ResponseReturnValue:
     body = PricesRequest.model_validate(request.get_json())
     with transaction() as session:
         change = ChangeContext(clock.now(), actor(), body.reason)
-        found = prices.apply(session, prices.parsed(body.prices), change)
+        found = price_administration.apply(session, price_administration.parsed(body.prices), change)
     return jsonify(serializers.prices_difference(found))
 
 

@@ -3,8 +3,8 @@
 import click
 
 from credits_engine.administration.document_commands import DocumentCommands
-from credits_engine.billing import prices, serializers
-from credits_engine.billing.prices import Difference
+from credits_engine.billing import price_administration, serializers
+from credits_engine.billing.price_administration import Difference
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, BreakerOpenError, StripeUnavailableError
 
 
@@ -27,11 +27,13 @@ def _lines(found: Difference) -> list[str]:
 
 
 DocumentCommands(
-    export=prices.exported,
-    difference=lambda session, source, now: prices.difference(
-        session, prices.parsed(source), now, gateway=STRIPE_GATEWAY.get()
+    export=price_administration.exported,
+    difference=lambda session, source, now: price_administration.difference(
+        session, price_administration.parsed(source), now, gateway=STRIPE_GATEWAY.get()
     ),
-    apply=lambda session, source, change: prices.apply(session, prices.parsed(source), change),
+    apply=lambda session, source, change: price_administration.apply(
+        session, price_administration.parsed(source), change
+    ),
     as_json=serializers.prices_difference,
     as_lines=_lines,
     unavailable=(StripeUnavailableError, BreakerOpenError),

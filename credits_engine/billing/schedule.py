@@ -12,13 +12,13 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
-from credits_engine.billing import api, customer_api, metrics, prices
+from credits_engine.billing import api, customer_api, metrics, price_administration
 from credits_engine.billing.auto_top_ups import api as auto_top_up_api
 from credits_engine.billing.auto_top_ups import change_limit
 from credits_engine.billing.auto_top_ups.job import AutoTopUps
 from credits_engine.billing.entitlements import period_sweep
+from credits_engine.billing.entitlements.plan_of_prices import check_prices, is_mapped
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList, catalogue
-from credits_engine.billing.entitlements.prices import check_prices, is_mapped
 from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.handler import PAYMENT, PRICE, STRIPE
 from credits_engine.billing.inbox.worker import StripeLookup, Worker, without_lookup
@@ -113,7 +113,7 @@ def check(now: datetime) -> None:
 
 def reload_prices(now: datetime) -> None:
     """Bring this process up to the prices that were added, and let the events go on that waited for them."""
-    if prices.reload(now):
+    if price_administration.reload(now):
         release_priced(now)
 
 

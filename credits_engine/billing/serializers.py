@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane.platform import json_provider
-from credits_engine.billing import prices
-from credits_engine.billing.prices import Difference
+from credits_engine.billing import price_administration
+from credits_engine.billing.price_administration import Difference
 from credits_engine.billing.reconciliation.comparison import Discrepancy
 from credits_engine.billing.reconciliation.corrections import Correction
 from credits_engine.billing.store import accounts, findings, inbox_queries
@@ -126,7 +126,7 @@ def findings_page(session: Session, *, limit: int) -> Document:
 def prices_difference(found: Difference) -> Document:
     """Serialize what applying prices does."""
     return {
-        "added": [prices.document_of(each) for each in found.added],
+        "added": [price_administration.document_of(each) for each in found.added],
         "missing": list(found.missing),
         "waiting": dict(found.waiting),
         "notAtStripe": list(found.not_at_stripe),

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from credits_engine.administration import plan_catalogue
-from credits_engine.billing import prices
+from credits_engine.billing import price_administration
 from credits_engine.billing.entitlements.price_list import AddedPrice
-from credits_engine.billing.prices import StripeCheck
+from credits_engine.billing.price_administration import StripeCheck
 from credits_engine.billing.store import prices as price_store
 from credits_engine.engines import pack_prices
 from credits_engine.engines.added_kinds import AddedKind
@@ -85,7 +85,7 @@ def read(session: Session, now: datetime, *, check: StripeCheck | None = None, p
         _kinds(session, now),
         list(pack_prices.offers()),
         added,
-        {"plans": plan_catalogue.exported(session), "prices": prices.exported(session)},
+        {"plans": plan_catalogue.exported(session), "prices": price_administration.exported(session)},
         check,
         problem,
     )
@@ -125,7 +125,10 @@ def _kinds(session: Session, now: datetime) -> list[tuple[AddedKind, Author, str
 
 def _prices(session: Session, now: datetime) -> list[PriceView]:
     authors = {row.price: Author(row.added_by, row.added_at) for row in price_store.every(session)}
-    return [PriceView(each, authors[each.price], _state(each.starts_at, now)) for each in prices.known(session)]
+    return [
+        PriceView(each, authors[each.price], _state(each.starts_at, now))
+        for each in price_administration.known(session)
+    ]
 
 
 def _state(starts_at: datetime, now: datetime, in_force: datetime | None = None) -> str:

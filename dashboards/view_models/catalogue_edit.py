@@ -10,8 +10,8 @@ from control_plane.plans import yaml_text
 from control_plane.platform.problems import Problem
 from credits_engine.administration import catalogue_document, plan_catalogue
 from credits_engine.administration.plan_catalogue import CatalogueDifference
-from credits_engine.billing import prices
-from credits_engine.billing.prices import Difference
+from credits_engine.billing import price_administration
+from credits_engine.billing.price_administration import Difference
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.engines.amounts import Limit
 from credits_engine.engines.credit_plan import CreditPlan
@@ -63,11 +63,11 @@ def preview(session: Session, document: str, text: str, now: datetime, gateway: 
 
 
 def _with_prices(session: Session, screen: CatalogueEdit, gateway: StripeGateway | None) -> CatalogueEdit:
-    wanted = prices.parsed(screen.text)
+    wanted = price_administration.parsed(screen.text)
     try:
-        return replace(screen, prices=prices.difference(session, wanted, screen.now, gateway=gateway))
+        return replace(screen, prices=price_administration.difference(session, wanted, screen.now, gateway=gateway))
     except (StripeUnavailableError, BreakerOpenError) as error:
-        return replace(screen, prices=prices.difference(session, wanted, screen.now), problem=str(error))
+        return replace(screen, prices=price_administration.difference(session, wanted, screen.now), problem=str(error))
 
 
 def _kind_entry(session: Session, now: datetime) -> dict[str, object]:

@@ -9,9 +9,9 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem, require_reason
 from credits_engine.administration import catalogue_document, plan_catalogue
-from credits_engine.billing import prices
+from credits_engine.billing import price_administration
 from credits_engine.billing.api import stripe_gateway
-from credits_engine.billing.prices import StripeCheck
+from credits_engine.billing.price_administration import StripeCheck
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, BreakerOpenError, StripeUnavailableError
 from dashboards.language import gettext, ngettext
 from dashboards.problem_sentences import problem_sentence, unchanged
@@ -67,7 +67,7 @@ def _apply(document: str, text: str, reason: str) -> int:
     change = ChangeContext(clock.now(), authorization.actor(), reason)
     with transaction() as session:
         if document == "prices":
-            return len(prices.apply(session, prices.parsed(text), change).added)
+            return len(price_administration.apply(session, price_administration.parsed(text), change).added)
         found = plan_catalogue.apply(session, catalogue_document.parsed(text), change)
     return len(found.added) + len(found.kinds)
 
@@ -100,7 +100,7 @@ def _preview(document: str, text: str) -> CatalogueEdit:
 
 def _compared_with_stripe() -> tuple[StripeCheck | None, str]:
     try:
-        return prices.compare_with_stripe(stripe_gateway()), ""
+        return price_administration.compare_with_stripe(stripe_gateway()), ""
     except Problem as problem:
         return None, problem_sentence(problem)
     except (StripeUnavailableError, BreakerOpenError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 ROUTES_ELSEWHERE: Mapping[str, str] = {
     "billing.apply_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
     "billing.dismiss_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
-    "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
+    "billing.prices_apply_view": "tests/credits_engine/billing/test_price_administration.py",
     **dict.fromkeys(
         ("billing_auto_top_ups.put_view", "billing_auto_top_ups.delete_view"),
         "tests/credits_engine/billing/auto_top_ups/test_api.py",
@@ -121,7 +121,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     "credits remediation approve": "tests/credits_engine/remediation/test_remediation.py",
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
-    "billing prices apply": "tests/credits_engine/billing/test_prices.py",
+    "billing prices apply": "tests/credits_engine/billing/test_price_administration.py",
     "credits members add": "tests/credits_engine/administration/test_organisations.py",
     "credits members remove": "tests/credits_engine/administration/test_organisations.py",
     "credits catalogue apply": "tests/journeys/test_plan_by_data.py",

@@ -14,7 +14,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import SETTINGS
 from credits_engine.administration import plan_catalogue
-from credits_engine.billing import prices, schedule
+from credits_engine.billing import price_administration, schedule
 from credits_engine.engines.amounts import KINDS, Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.plans import CATALOGUE
@@ -165,7 +165,7 @@ def test_a_weekly_and_a_quarterly_price_grant_a_months_credits_once_a_month(
 ) -> None:
     now = apply(run)
     with transaction() as session:
-        prices.apply(session, prices.parsed(PRICES), ChangeContext(now, "a", "b"))
+        price_administration.apply(session, price_administration.parsed(PRICES), ChangeContext(now, "a", "b"))
     schedule.reload_prices(datetime.now(UTC))
     stripe = VirtualStripe(now=now)
     subscription = stripe.checkout("ada", price)
@@ -190,8 +190,10 @@ def test_a_weekly_and_a_quarterly_price_grant_a_months_credits_once_a_month(
 def test_the_days_of_grace_are_the_plans(app: Flask, run: Run) -> None:
     now = apply(run)
     with transaction() as session:
-        prices.apply(
-            session, prices.parsed("prices: [{price: team_monthly, plan: team}]"), ChangeContext(now, "a", "b")
+        price_administration.apply(
+            session,
+            price_administration.parsed("prices: [{price: team_monthly, plan: team}]"),
+            ChangeContext(now, "a", "b"),
         )
     schedule.reload_prices(datetime.now(UTC))
     stripe = VirtualStripe(now=now)

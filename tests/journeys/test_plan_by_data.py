@@ -12,7 +12,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import plan_catalogue
-from credits_engine.billing import prices, schedule
+from credits_engine.billing import price_administration, schedule
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.periods import calendar_month
@@ -77,8 +77,10 @@ def test_a_plan_that_no_release_knew_is_sold_granted_and_enforced(app: Flask, ru
     now = datetime.now(UTC)
     plan_catalogue.reload(now)
     with transaction() as session:
-        prices.apply(
-            session, prices.parsed("prices: [{price: team_monthly, plan: team}]"), ChangeContext(now, "a", "b")
+        price_administration.apply(
+            session,
+            price_administration.parsed("prices: [{price: team_monthly, plan: team}]"),
+            ChangeContext(now, "a", "b"),
         )
     schedule.reload_prices(datetime.now(UTC))
     stripe = VirtualStripe(now=now)

@@ -11,7 +11,7 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from credits_engine.administration import catalogue_document, plan_catalogue
-from credits_engine.billing import prices, schedule
+from credits_engine.billing import price_administration, schedule
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
@@ -51,7 +51,9 @@ def installed(app: Flask) -> Iterator[None]:
         installation.publish()
         plan_catalogue.reload(NOW)
         with transaction() as session:
-            prices.apply(session, prices.parsed("prices: [{price: team_monthly, plan: team}]"), CHANGE)
+            price_administration.apply(
+                session, price_administration.parsed("prices: [{price: team_monthly, plan: team}]"), CHANGE
+            )
         schedule.reload_prices(datetime.now(UTC))
         yield
     vars(CATALOGUE).update(catalogue)

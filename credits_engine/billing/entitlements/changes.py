@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from credits_engine.billing.entitlements.history import History
 from credits_engine.billing.entitlements.moved_anchors import counted_from, opened_at
-from credits_engine.billing.entitlements.prices import highest, rank
+from credits_engine.billing.entitlements.plan_of_prices import highest, rank
 from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
 from credits_engine.engines.credit_plan import CreditPlan
 from credits_engine.engines.periods import Period, PeriodRow, billing_period

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from credits_engine.billing.entitlements.prices import bought, find_plan, service_period
+from credits_engine.billing.entitlements.plan_of_prices import bought, find_plan, service_period
 from credits_engine.billing.facts import (
     FAILING,
     GOOD,

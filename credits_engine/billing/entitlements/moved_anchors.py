@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from credits_engine.billing.entitlements.history import History, order
-from credits_engine.billing.entitlements.prices import service_period
+from credits_engine.billing.entitlements.plan_of_prices import service_period
 from credits_engine.billing.entitlements.subscriptions import SHORT, anchor_of, paid_coverages
 from credits_engine.billing.facts import InvoicePaid, Status
 from credits_engine.engines.periods import Period, billing_period

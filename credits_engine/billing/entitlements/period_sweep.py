@@ -12,7 +12,7 @@ import structlog
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import sync
-from credits_engine.billing.entitlements.prices import NOT_IN_CATALOGUE
+from credits_engine.billing.entitlements.plan_of_prices import NOT_IN_CATALOGUE
 from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.store import accounts
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError

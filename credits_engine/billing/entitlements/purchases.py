@@ -15,8 +15,8 @@ from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements.given_back import charges_given_back, credited_by_notes, share_of_pack
+from credits_engine.billing.entitlements.plan_of_prices import UnmappedPriceError
 from credits_engine.billing.entitlements.price_list import find_offer
-from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import dispute_policy
 from credits_engine.billing.facts import CreditNote, Dispute, Fact, PackPaid, Refund, RefundFailed
 from credits_engine.billing.store import facts

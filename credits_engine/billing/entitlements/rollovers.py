@@ -13,8 +13,8 @@ from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.billing.entitlements.changes import Merged
 from credits_engine.billing.entitlements.history import History, histories
+from credits_engine.billing.entitlements.plan_of_prices import FREE, find_plan
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import FREE, find_plan
 from credits_engine.billing.entitlements.subscriptions import paid_coverages
 from credits_engine.billing.entitlements.sync_run import ACTOR, CLOCK, SyncRun
 from credits_engine.billing.store import accounts, facts, merges

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from credits_engine.billing.entitlements.coverage import Coverage, coverages
 from credits_engine.billing.entitlements.history import History, order
-from credits_engine.billing.entitlements.prices import FREE, find_plan, highest, plan_of, service_period
+from credits_engine.billing.entitlements.plan_of_prices import FREE, find_plan, highest, plan_of, service_period
 from credits_engine.billing.entitlements.unpaid import Refusal, refusal
 from credits_engine.billing.facts import TERMINAL, Snapshot, Source, Status
 from credits_engine.engines.credit_plan import CreditPlan

@@ -22,8 +22,8 @@ from credits_engine.billing.entitlements.changes import (
 )
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
+from credits_engine.billing.entitlements.plan_of_prices import FREE, NOT_IN_CATALOGUE, UnmappedPriceError
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE, UnmappedPriceError
 from credits_engine.billing.entitlements.sync_run import CLOCK, MERGED, SyncRun
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts

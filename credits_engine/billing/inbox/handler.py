@@ -11,8 +11,8 @@ from control_plane.platform import settings
 from control_plane.platform.auth import erasures
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
+from credits_engine.billing.entitlements.plan_of_prices import UnmappedPriceError
 from credits_engine.billing.entitlements.price_list import find_offer
-from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import SyncState, sync_user
 from credits_engine.billing.facts import (
     Dispute,

@@ -11,8 +11,8 @@ from control_plane.platform.problems import Problem
 from credits_engine.administration import pack_transfers
 from credits_engine.billing.entitlements import plan_transfers, purchases, rollovers
 from credits_engine.billing.entitlements.history import histories
+from credits_engine.billing.entitlements.plan_of_prices import FREE, NOT_IN_CATALOGUE
 from credits_engine.billing.entitlements.plan_transfers import CurrentPlan
-from credits_engine.billing.entitlements.prices import FREE, NOT_IN_CATALOGUE
 from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.entitlements.sync_run import MERGED
 from credits_engine.billing.store import accounts, auto_top_ups, facts, inbox, inbox_queries, merges

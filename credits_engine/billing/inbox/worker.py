@@ -16,8 +16,8 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.history import History, histories
+from credits_engine.billing.entitlements.plan_of_prices import UnmappedPriceError
 from credits_engine.billing.entitlements.price_list import find_offer
-from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
 from credits_engine.billing.inbox import handler
 from credits_engine.billing.inbox.handler import LinkConflictError, LostClaimError

@@ -13,8 +13,13 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
 from credits_engine.billing.entitlements.history import histories
+from credits_engine.billing.entitlements.plan_of_prices import (
+    NOT_IN_CATALOGUE,
+    UnmappedPriceError,
+    is_mapped,
+    service_period,
+)
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import NOT_IN_CATALOGUE, UnmappedPriceError, is_mapped, service_period
 from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts

@@ -10,7 +10,7 @@ from sqlalchemy import delete, update
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import cli_support
-from credits_engine.billing import prices
+from credits_engine.billing import price_administration
 from credits_engine.billing.cli import billing_group
 from credits_engine.billing.entitlements import period_sweep
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList, catalogue
@@ -46,8 +46,10 @@ def take_out_plus() -> None:
 
 def sell_quarterly(billing: Billing) -> None:
     with transaction() as session:
-        prices.apply(session, prices.parsed(QUARTERLY), ChangeContext(billing.now, "alice", "A new offer."))
-    prices.reload(billing.now)
+        price_administration.apply(
+            session, price_administration.parsed(QUARTERLY), ChangeContext(billing.now, "alice", "A new offer.")
+        )
+    price_administration.reload(billing.now)
 
 
 def stop_selling(billing: Billing) -> None:
@@ -139,10 +141,12 @@ def test_what_rolls_over_from_a_price_that_is_gone_holds_up_nobody_else(billing:
 def test_a_stored_price_whose_plan_is_gone_buys_nothing(billing: Billing, without_plus: None) -> None:
     billing.now = START
     with transaction() as session:
-        document = prices.parsed("prices: [{price: plus_quarterly, plan: plus}, {price: pro_quarterly, plan: pro}]")
-        prices.apply(session, document, ChangeContext(START, "alice", "New offers."))
+        document = price_administration.parsed(
+            "prices: [{price: plus_quarterly, plan: plus}, {price: pro_quarterly, plan: pro}]"
+        )
+        price_administration.apply(session, document, ChangeContext(START, "alice", "New offers."))
     take_out_plus()
-    prices.reload(START)
+    price_administration.reload(START)
     assert catalogue().has_price("pro_quarterly")
     assert not catalogue().has_price("plus_quarterly")
     stripe = VirtualStripe()

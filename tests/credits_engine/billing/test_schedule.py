@@ -15,7 +15,7 @@ from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.runtime import jobs
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements import period_sweep
-from credits_engine.billing.entitlements.prices import PlanWithoutPriceError, check_prices
+from credits_engine.billing.entitlements.plan_of_prices import PlanWithoutPriceError, check_prices
 from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.webhook import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.inbox.worker import Worker

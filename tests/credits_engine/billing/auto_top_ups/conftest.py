@@ -10,7 +10,7 @@ import pytest
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing import prices
+from credits_engine.billing import price_administration
 from credits_engine.billing.auto_top_ups import orders
 from credits_engine.billing.auto_top_ups.job import AutoTopUps
 from credits_engine.billing.models import TOP_UP_ORDERS
@@ -93,8 +93,8 @@ class PackBuyer:
 def buyer(billing: Billing) -> Iterator[PackBuyer]:
     """An account that has not asked for any of the one pack on sale."""
     with transaction() as session:
-        prices.apply(session, prices.parsed(SOLD), ChangeContext(START, "alice", "A pack."))
-    prices.reload(START)
+        price_administration.apply(session, price_administration.parsed(SOLD), ChangeContext(START, "alice", "A pack."))
+    price_administration.reload(START)
     stripe = VirtualStripe()
     stripe.checkout("ada", "starter_monthly")
     with fake_api.serving(stripe) as api:

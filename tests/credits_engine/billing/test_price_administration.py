@@ -14,7 +14,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
-from credits_engine.billing import prices, schedule
+from credits_engine.billing import price_administration, schedule
 from credits_engine.billing.cli import billing_group
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.store.tables import PACKS
@@ -48,9 +48,11 @@ def run(billing: Billing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ru
     return run
 
 
-def apply(billing: Billing, text: str) -> prices.Difference:
+def apply(billing: Billing, text: str) -> price_administration.Difference:
     with transaction() as session:
-        return prices.apply(session, prices.parsed(text), ChangeContext(billing.now, "alice", "A new offer."))
+        return price_administration.apply(
+            session, price_administration.parsed(text), ChangeContext(billing.now, "alice", "A new offer.")
+        )
 
 
 def test_a_new_price_of_a_plan_lets_those_go_on_who_bought_it(billing: Billing) -> None:
@@ -59,14 +61,14 @@ def test_a_new_price_of_a_plan_lets_those_go_on_who_bought_it(billing: Billing) 
     billing.process(stripe.events, at=START)
     assert "parked" in billing.states().values()
     with read_only() as session:
-        found = prices.difference(session, prices.parsed(QUARTERLY), billing.now)
+        found = price_administration.difference(session, price_administration.parsed(QUARTERLY), billing.now)
     assert found.waiting["pro_quarterly"] >= 1
     apply(billing, QUARTERLY)
     schedule.reload_prices(billing.now)
     billing.work(at=START + HOUR)
     assert billing.user("ada") == ("pro", START)
     assert set(billing.states().values()) <= {"applied", "superseded"}
-    assert not prices.reload(billing.now), "nothing has changed since"
+    assert not price_administration.reload(billing.now), "nothing has changed since"
 
 
 def test_a_new_pack_is_granted_for_as_long_as_it_says(billing: Billing) -> None:
@@ -99,12 +101,12 @@ def test_applying_again_changes_nothing_and_the_export_says_the_same(billing: Bi
     assert len(apply(billing, QUARTERLY).added) == 1
     apply(billing, PACK)
     with read_only() as session:
-        text = prices.exported(session)
+        text = price_administration.exported(session)
     again = apply(billing, text)
     assert (again.added, again.missing) == ((), ())
     assert apply(billing, PACK).missing == ("pro_quarterly",)
     with read_only() as session:
-        assert prices.exported(session) == text
+        assert price_administration.exported(session) == text
         entries = [each.subject for each in audit.every(session) if each.action == "billing.price"]
     assert entries == ["stripe:pro_quarterly", "stripe:pack_roast_500"]
 
@@ -113,7 +115,7 @@ def test_a_price_that_somebody_else_adds_meanwhile_is_refused_in_words(
     billing: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply(billing, QUARTERLY)
-    monkeypatch.setattr(prices, "known", lambda _: [])
+    monkeypatch.setattr(price_administration, "known", lambda _: [])
     with pytest.raises(Problem) as refusal:
         apply(billing, QUARTERLY.replace("plan: pro", "plan: plus"))
     assert (refusal.value.status, refusal.value.code) == (409, "PRICE_ADDED")
@@ -150,7 +152,7 @@ def test_what_is_wrong_is_named_and_nothing_is_added(billing: Billing, text: str
     assert refusal.value.status == 422
     assert WRONG[text] in refusal.value.detail
     with read_only() as session:
-        assert len(prices.known(session)) == 1
+        assert len(price_administration.known(session)) == 1
 
 
 def test_a_file_is_compared_with_what_stripe_sells_and_applied(billing: Billing, run: Run) -> None:

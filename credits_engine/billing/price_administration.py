@@ -16,8 +16,8 @@ from control_plane.platform.problems import Problem
 from credits_engine.administration import documents
 from credits_engine.administration.documents import Start, start_of
 from credits_engine.billing.entitlements import price_list
+from credits_engine.billing.entitlements.plan_of_prices import is_mapped
 from credits_engine.billing.entitlements.price_list import PRICE_LIST, AddedPrice, catalogue
-from credits_engine.billing.entitlements.prices import is_mapped
 from credits_engine.billing.inbox.handler import PRICE
 from credits_engine.billing.store import inbox, prices
 from credits_engine.billing.stripe_api.client import StripeGateway, price_names
