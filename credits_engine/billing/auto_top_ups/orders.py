@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_commit, read_only, transaction
+from control_plane.platform.settings import current
 from credits_engine.billing.auto_top_ups import payment
-from credits_engine.billing.auto_top_ups.notice import notify_product
-from credits_engine.billing.auto_top_ups.returned_money import is_money_returned
+from credits_engine.billing.auto_top_ups.order_conditions import blocked_reason, is_money_returned, short_period
 from credits_engine.billing.auto_top_ups.rules import (
     LEASE,
     OPEN,
@@ -30,16 +30,20 @@ from credits_engine.billing.auto_top_ups.rules import (
     order_key,
     pause_after,
 )
-from credits_engine.billing.auto_top_ups.shortage import blocked_reason, short_period
 from credits_engine.billing.entitlements.customers import paying_customer
+from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.facts import PackPaid
 from credits_engine.billing.store import auto_top_ups as store
 from credits_engine.billing.store import facts
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
+from credits_engine.operations import account_books
+from credits_engine.operations.routing import flag_lookup
+from credits_engine.store import accounts, usage_webhooks
 from credits_engine.store.tables import ResultRow
 
 ACTOR = "billing"
 ACTION = "billing.auto_top_up"
+STOPPED = "credits.auto_top_up_stopped"
 PAGE = 200
 AT_ONCE = 5
 STOPS = frozenset({OrderState.DECLINED, OrderState.FAILED})
@@ -222,5 +226,26 @@ def _stop(session: Session, user_id: str, now: datetime, *, set_before: datetime
         audit.record(session, change, action=ACTION, subject=f"user:{user_id}", after={"stopped": reason})
         row = store.find(session, user_id)
         if row is not None:
-            notify_product(session, wanted_of(row), now)
+            _notify_product(session, wanted_of(row), now)
         log.warning("auto_top_up.stopped", user=user_id, reason=reason)
+
+
+def _notify_product(session: Session, wanted: AutoTopUp, now: datetime) -> bool:
+    """Tell the product that an account is not topped up any more; returns whether that is in its outbox."""
+    offer, found = find_offer(wanted.price), accounts.find(session, wanted.user_id)
+    if not current().usage_webhook_url or offer is None or found is None:
+        return False
+    engine = flag_lookup(session, now)(found[0]).engine
+    book = account_books.read_books(session, found[0], now).of(engine)
+    row = {
+        "user_id": wanted.user_id,
+        "event": STOPPED,
+        "kind": offer.kind,
+        "percent": 0,
+        "since": now,
+        "engine": engine.value,
+        "used": book.used[offer.kind],
+        "granted": book.limits[offer.kind] or 0,
+        "occurred_at": now,
+    }
+    return usage_webhooks.add(session, row, now=now)

@@ -11,9 +11,9 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from credits_engine.administration import corrections
 from credits_engine.billing.auto_top_ups import orders
+from credits_engine.billing.auto_top_ups.order_conditions import short_period
 from credits_engine.billing.auto_top_ups.payment import PAID_WITHIN
 from credits_engine.billing.auto_top_ups.rules import GIVE_UP_AFTER, AutoTopUp
-from credits_engine.billing.auto_top_ups.shortage import short_period
 from credits_engine.billing.store import auto_top_ups as store
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.engines.periods import Period

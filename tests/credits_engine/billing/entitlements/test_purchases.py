@@ -114,7 +114,7 @@ def test_an_unknown_pack_waits_until_it_is_on_sale(
     assert states(billing) == {"parked"}
     (event,) = stripe.events
     assert billing.event(event["id"])["waiting_for"] == "price:pack_roast_7"
-    for module in (purchases, prices):
+    for module in (purchases, plan_of_prices):
         sold = PackPrices((PackPrice("pack_roast_7", ROAST, 7, YEAR),), CATALOGUE)
         monkeypatch.setattr(module, "find_offer", sold.find)
     schedule.release_priced(START + HOUR)
