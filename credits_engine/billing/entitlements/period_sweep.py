@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 def sync_due(now: datetime) -> int:
-    """Settle the users for whom something has fallen due, each in a transaction of their own; returns how many."""
+    """Sync the users for whom something has fallen due, each in a transaction of their own; returns how many."""
     with read_only() as session:
         users = accounts.due(session, now=now, most=DUE_MAX)
     for user_id in users:
@@ -46,7 +46,7 @@ def sync_due(now: datetime) -> int:
 
 
 def check_limits(now: datetime) -> list[str]:
-    """Tell the guard which subscribers have the limits of a lower plan than theirs; settling should have raised them.
+    """Tell the guard which subscribers have the limits of a lower plan than theirs; a sync should have raised them.
 
     Higher ones are no mistake: a downgrade waits for the next period.
     """

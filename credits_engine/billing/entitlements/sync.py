@@ -108,7 +108,7 @@ def sync_account(session: Session, account: Account, *, now: datetime) -> Accoun
         with session.connection().begin_nested():
             sync_user(session, account.user_id, now=now)
     except NOT_IN_CATALOGUE as error:
-        log.warning("billing.settling_postponed", user=account.user_id, reason=str(error))
+        log.warning("billing.sync_postponed", user=account.user_id, reason=str(error))
         return account
     return directory.refreshed(session, account)
 

@@ -1,4 +1,4 @@
-"""One event of Stripe applied: its facts are stored and everything that follows from them is settled, or nothing is."""
+"""One event of Stripe applied: its facts are stored and the user is synced with them, or nothing is done."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -77,9 +77,9 @@ def packs_sold(event: Json) -> tuple[PackPaid, ...]:
 def handle(
     session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None = None
 ) -> Outcome:
-    """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
+    """Store the facts, sync the user they are about and finish the event, in the caller's transaction.
 
-    `fetched` are facts that settle a doubt about this event; None where nobody could be asked.
+    `fetched` are facts that resolve a doubt about this event; None where nobody could be asked.
     Raises LinkConflictError, UnmappedPriceError and LostClaimError; then nothing may be committed.
     """
     outcome = _handle(session, claim, stated, now=now, fetched=fetched)

@@ -38,7 +38,7 @@ BATCH = 20
 
 Clock = Callable[[], datetime]
 Lookup = Callable[[Claim, Sequence[Fact]], Sequence[Fact] | None]
-"""Facts that settle a doubt about an event, asked for before its transaction; None where nobody can be asked."""
+"""Facts that resolve a doubt about an event, asked for before its transaction; None where nobody can be asked."""
 
 log = structlog.get_logger()
 
@@ -174,12 +174,12 @@ def _described(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StripeLookup:
-    """Settles doubts by asking. A doubt that can't be settled now is left to the events, which decide without it."""
+    """Resolves doubts by asking. A doubt that can't be resolved now is left to the events, which decide without it."""
 
     gateway: StripeGateway
 
     def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
-        """Return the facts that settle what this event leaves open; a thin event can't do without."""
+        """Return the facts that resolve what this event leaves open; a thin event can't do without."""
         thin = thin_event(claim)
         if thin is not None:
             return follow(self.gateway, thin)

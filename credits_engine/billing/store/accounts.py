@@ -288,6 +288,6 @@ DIFFERING = (
 
 
 def differing_from_plan(session: Session, *, now: datetime, since: datetime) -> list[tuple[str, str, str]]:
-    """Return subscribers with their plan and that whose limits they have, where these differ; settled by `since`."""
+    """Return subscribers with their plan and that whose limits they have, where these differ; synced by `since`."""
     found = execute_core(session, DIFFERING, {"now": now, "since": since})
     return [(row.user_id, row.plan, row.limited_as) for row in found]
