@@ -52,7 +52,7 @@ WEBHOOKS = Table(
     Index("ix_usage_webhook_pending", "next_try_at", sqlite_where=PENDING, postgresql_where=PENDING),
 )
 """What the product is to be told, once each. `since` is the period of a threshold, and the hour of a refusal."""
-MARK = Table(
+CHECKPOINT = Table(
     "usage_webhook_mark",
     Base.metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
@@ -75,16 +75,18 @@ def next_rows(session: Session) -> list[ResultRow]:
 
     The first call begins at the end of the journal: what happened before anybody was to be told is not told.
     """
-    mark = session.execute(select(MARK).with_for_update()).one_or_none()
-    if mark is None:
+    checkpoint = session.execute(select(CHECKPOINT).with_for_update()).one_or_none()
+    if checkpoint is None:
         newest = session.scalar(select(func.coalesce(func.max(JOURNAL.c.id), 0)))
-        session.execute(insert(MARK).values(id=1, journal_id=newest, pending_id=newest, pending_until=0))
+        session.execute(insert(CHECKPOINT).values(id=1, journal_id=newest, pending_id=newest, pending_until=0))
         return []
-    moved = running_totals.advance_checkpoint(session, mark)
+    moved = running_totals.advance_checkpoint(session, checkpoint)
     values = {"journal_id": moved["reached"], "pending_id": moved["pending"], "pending_until": moved["until"]}
-    session.execute(update(MARK).values(**values))
+    session.execute(update(CHECKPOINT).values(**values))
     query = select(JOURNAL).where(
-        JOURNAL.c.id > mark.journal_id, JOURNAL.c.id <= moved["reached"], JOURNAL.c.type.in_(("consume", "reserve"))
+        JOURNAL.c.id > checkpoint.journal_id,
+        JOURNAL.c.id <= moved["reached"],
+        JOURNAL.c.type.in_(("consume", "reserve")),
     )
     return list(session.execute(query.order_by(JOURNAL.c.id)))
 
