@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from control_plane.platform.db.database import transaction
 from credits_engine.billing import schedule
-from credits_engine.billing.entitlements import purchases
+from credits_engine.billing.entitlements import plan_of_prices, purchases
 from credits_engine.billing.entitlements.given_back import CreditedByNotes, GivenBack, share_of_pack
 from credits_engine.billing.entitlements.purchases import to_take_back
 from credits_engine.billing.facts import PackPaid
