@@ -28,6 +28,7 @@ from credits_engine.billing.stripe_api.json_fields import (
     required_id,
     required_object,
     span,
+    text_or_none,
     value_at,
 )
 from credits_engine.engines.periods import Period
@@ -49,6 +50,7 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
             is_partial=_is_partial(invoice),
             amount_paid=integer_or_none(invoice.get("amount_paid")),
             credited_of_others=_credited_of_others(invoice),
+            currency=text_or_none(invoice.get("currency")),
             **common,
         )
 
