@@ -104,12 +104,23 @@ def _charges_for(
     period: Period,
     catalogue: Catalogue,
 ) -> bool:
-    """Return whether the invoice is for this plan in this period; one that names no plan is for its period's."""
+    """Return whether the invoice is for this plan in this period; one that names no plan is for its period's.
+
+    The invoice of the period itself is for whichever plan there is in it, unless another one pays for the period: or
+    whoever did not pay would have another plan for nothing by changing to it.
+    """
+    is_of_period = invoice.period is not None and invoice.period.start == period.start
     charged = [line for line in invoice.lines if line.amount > 0]
     named = [(line, found) for line in charged if (found := plan_of_line(line, history.payments.keys, catalogue))]
-    if not named:
-        return invoice.period is not None and invoice.period.start == period.start
+    if not named or (is_of_period and not _is_paid(period, history)):
+        return is_of_period
     return any(found.name == plan.name and period.start <= line.period.start < period.end for line, found in named)
+
+
+def _is_paid(period: Period, history: History) -> bool:
+    """Return whether an invoice of the period was paid, and not lost in a dispute since."""
+    of_period = (each for each in history.paid if each.period and each.period.start == period.start)
+    return any(each.invoice_id not in history.payments.lost for each in of_period)
 
 
 def failing_since(history: History) -> datetime | None:

@@ -38,6 +38,11 @@ class Charge:
     cents: int = 0
     returned: list[tuple[datetime, int]] = field(default_factory=list)
 
+    def is_unpaid(self, now: datetime) -> bool:
+        """Return whether its money went back, or nobody is expected to pay it any more."""
+        is_failed = self.failed_at + GRACE <= now or self.given_up_at <= now
+        return self.lost_at <= now or (is_failed and self.paid_at > now)
+
     def paid_until(self, now: datetime, *, extra_cents: int) -> datetime:
         """To when the money pays that is not given back by `now`; a cut of a cent may fall either way."""
         returned = max((cents for at, cents in self.returned if at <= now), default=0)
@@ -106,13 +111,11 @@ class PaidService(VirtualStripe):
         return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
 
     def _is_refused(self, plan: str, now: datetime) -> bool:
-        """Return whether the last invoice for just this cannot be expected to be paid any more."""
+        """Return whether the last invoice for just this, or that of the period, can't be expected to be paid any more."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
-        for each in reversed(self.charges):
-            if each.plan == plan and begun <= each.start <= now < each.end:
-                is_failed = each.failed_at + GRACE <= now or each.given_up_at <= now
-                return each.lost_at <= now or (is_failed and each.paid_at > now)
-        return False
+        of_plan = [each for each in self.charges if each.plan == plan and begun <= each.start <= now < each.end]
+        of_period = [each for each in self.charges if each.opens_period and each.start == begun]
+        return any(each.is_unpaid(now) for each in (*of_plan[-1:], *of_period[-1:]))
 
     # The hooks: each says in one line what has just happened.
 

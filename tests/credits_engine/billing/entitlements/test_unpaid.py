@@ -125,6 +125,46 @@ def test_a_renewal_that_is_voided_is_granted_no_longer_though_stripe_calls_it_ac
     assert granted(stripe, stripe.now) == "pro"
 
 
+@pytest.mark.parametrize("price", ["plus_monthly", "starter_monthly"])
+@pytest.mark.parametrize("kind", ["voided", "marked_uncollectible"])
+def test_another_plan_is_not_had_for_nothing_in_a_period_that_nobody_paid(
+    stripe: VirtualStripe, price: str, kind: str
+) -> None:
+    subscription = stripe.checkout("ada", "pro_monthly")
+    subscription.card_works = False
+    stripe.pass_time(SECOND_MONTH + DAY)
+    give_up(stripe, subscription, kind)
+    stripe.now += MINUTE
+    stripe._change(subscription, price=price)
+    assert granted(stripe, stripe.now) == "refused"
+    subscription.card_works = True
+    stripe.pass_time(THIRD_MONTH + DAY)
+    assert granted(stripe, stripe.now) == price.removesuffix("_monthly")
+
+
+def test_a_payment_that_was_lost_pays_for_no_other_plan_either(stripe: VirtualStripe) -> None:
+    subscription = stripe.checkout("ada", "pro_monthly")
+    stripe.pass_time(START + DAY)
+    assert subscription.last_invoice
+    dispute(stripe, subscription.last_invoice, "lost", stripe.now)
+    stripe.now += MINUTE
+    stripe._change(subscription, price="plus_monthly")
+    assert granted(stripe, stripe.now) == "refused"
+
+
+def test_an_invoice_that_was_written_anew_refuses_no_upgrade(stripe: VirtualStripe) -> None:
+    """As with a revision: the first is voided, and the second one paid."""
+    subscription = stripe.checkout("ada", "pro_monthly")
+    subscription.card_works = False
+    stripe.pass_time(SECOND_MONTH + DAY)
+    give_up(stripe, subscription)
+    subscription.card_works = True
+    stripe._bill(subscription, "subscription_cycle")
+    stripe.now += MINUTE
+    stripe._change(subscription, price="plus_monthly")
+    assert granted(stripe, stripe.now) == "plus"
+
+
 def test_a_recovery_is_believed_though_its_payment_was_not_told(stripe: VirtualStripe) -> None:
     subscription = stripe.checkout("ada", "pro_monthly")
     subscription.card_works = False
