@@ -66,7 +66,7 @@ class Payments:
 
 @dataclass(frozen=True, slots=True)
 class _Charge:
-    """A line of a paid invoice, the plan it is for, and the share of the invoice that was not given back."""
+    """A line of a paid invoice, the plan it is for, and the share of it that was paid and not given back."""
 
     invoice_id: str
     line: InvoiceLine
@@ -93,18 +93,36 @@ def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalog
 
 def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
     charged: dict[str, list[_Charge]] = {}
+    unpaid = _unpaid_periods(granting, payments, catalogue)
     for invoice in payments.paid:
         lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines if line.amount]
         known = [(line, plan) for line, plan in lines if plan]
+        share = payments.paid_share_of(invoice) * _share_in_money([line for line, _ in known], unpaid)
         for line, plan in known:
-            charged.setdefault(plan.name, []).append(
-                _Charge(invoice.invoice_id, line, plan, payments.paid_share_of(invoice))
-            )
+            charged.setdefault(plan.name, []).append(_Charge(invoice.invoice_id, line, plan, share))
         if not known and (inferred := _inferred(invoice, granting, payments, catalogue)):
             yield inferred
     waiting = _credited_by_items(payments, catalogue)
     for name, charges in charged.items():
         yield from _charged(charges, waiting.get(name))
+
+
+def _unpaid_periods(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> list[Period]:
+    """Return the service periods that nobody paid, each to where the next one begins."""
+    dated = [period for each in granting if (period := service_period(each, catalogue))]
+    starts, unpaid = sorted({each.start for each in dated}), _unpaid(granting, payments)
+    found = (_within_its_period(each, starts) for each in dated if each.start in unpaid)
+    return [each for each in found if each]
+
+
+def _share_in_money(lines: Sequence[InvoiceLine], unpaid: Sequence[Period]) -> Fraction:
+    """Return the share of what an invoice charges that is not paid by a credit for time that nobody paid.
+
+    Stripe credits the rest of a plan also where its own invoice is still open: or one more seat would pay for all.
+    """
+    charged = sum(line.amount for line in lines if line.amount > 0)
+    owed = sum(-line.amount for line in lines if line.amount < 0 and any(line.period.start in each for each in unpaid))
+    return max(Fraction(0), 1 - Fraction(owed, charged)) if charged else Fraction(1)
 
 
 def _charged(charges: Sequence[_Charge], waiting: datetime | None) -> Iterator[Coverage]:

@@ -92,9 +92,16 @@ def _voiding(history: History, period: Period) -> Iterator[Refusal]:
 
 
 def _has_recovered(history: History, failed: InvoiceFailed) -> bool:
-    """Return whether Stripe took the subscription back into good standing after this failure."""
-    since = [each.status for each in history.snapshots if each.at >= failed.at]
-    return history.newest.status in GOOD and any(status in FAILING for status in since)
+    """Return whether Stripe took the subscription back into good standing after this failure, and as it was made good.
+
+    Stripe does so too for another invoice that is paid meanwhile, such as one of a further seat.
+    """
+    since = [each for each in history.snapshots if each.at >= failed.at]
+    failing = [each.at for each in since if each.status in FAILING]
+    good = [each.at for each in since if each.status in GOOD and failing and each.at >= max(failing)]
+    if history.newest.status not in GOOD or not good:
+        return False
+    return not any(failed.at <= each.at <= min(good) for each in history.paid)
 
 
 def _charges_for(

@@ -142,6 +142,25 @@ def test_another_plan_is_not_had_for_nothing_in_a_period_that_nobody_paid(
     assert granted(stripe, stripe.now) == price.removesuffix("_monthly")
 
 
+def test_what_was_never_paid_is_credited_for_nothing(stripe: VirtualStripe) -> None:
+    """A sixth seat in the days of grace: Stripe credits five that nobody paid, and calls the subscription active."""
+    subscription = stripe.checkout("ada", "pro_yearly")
+    subscription.card_works = False
+    stripe.pass_time(subscription.end + DAY)
+    renewal, line = subscription.open_invoice, stripe._objects.line(subscription, start=stripe.now, proration=True)
+    lines = [{**line, "amount": -25_000}, {**line, "amount": 30_000}]
+    stripe._settle(subscription, stripe._objects.invoice(subscription, "subscription_update", lines))
+    stripe._change(subscription, status="active")
+    a_sixth = (subscription.end - stripe.now) / 6
+    bought_at, subscription.open_invoice = stripe.now, renewal
+    assert granted(stripe, bought_at + a_sixth - DAY) == "pro"
+    assert granted(stripe, bought_at + a_sixth + DAY) == "refused"
+    stripe.now += 30 * DAY
+    stripe.pay_open_invoice(subscription)
+    stripe.cancel(subscription, at_once=True)
+    assert granted(stripe, subscription.end - DAY) == "pro", "now all of it is paid"
+
+
 def test_a_payment_that_was_lost_pays_for_no_other_plan_either(stripe: VirtualStripe) -> None:
     subscription = stripe.checkout("ada", "pro_monthly")
     stripe.pass_time(START + DAY)
