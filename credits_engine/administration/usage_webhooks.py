@@ -111,8 +111,9 @@ def post(address: str, body: bytes, headers: Mapping[str, str]) -> int:
     import requests  # noqa: PLC0415 - heavy, and only who has set an address sends
 
     # The answer's body is never read: a time limit counts anew with each byte, so one could be sent for ever.
-    options = {"timeout": SEND_SECONDS, "allow_redirects": False, "stream": True}
-    with requests.post(address, data=body, headers=headers, **options) as response:
+    with requests.post(
+        address, data=body, headers=headers, timeout=SEND_SECONDS, allow_redirects=False, stream=True
+    ) as response:
         return response.status_code
 
 

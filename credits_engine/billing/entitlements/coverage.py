@@ -95,12 +95,14 @@ def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue
     charged: dict[str, list[_Charge]] = {}
     unpaid = _unpaid_periods(granting, payments, catalogue)
     for invoice in payments.paid:
-        lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines if line.amount]
-        known = [(line, plan) for line, plan in lines if plan]
+        lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines]
+        # A line over nothing, as for a trial, names its plan and pays for nothing.
+        known = [(line, plan) for line, plan in lines if plan and line.amount]
         share = payments.paid_share_of(invoice) * _share_in_money([line for line, _ in known], unpaid)
         for line, plan in known:
             charged.setdefault(plan.name, []).append(_Charge(invoice.invoice_id, line, plan, share))
-        if not known and (inferred := _inferred(invoice, granting, payments, catalogue)):
+        is_named = any(plan for _, plan in lines)
+        if not is_named and (inferred := _inferred(invoice, granting, payments, catalogue)):
             yield inferred
     waiting = _credited_by_items(payments, catalogue)
     for name, charges in charged.items():
@@ -210,11 +212,11 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
 
 
 def _is_free(invoice: InvoicePaid) -> bool:
-    """Return whether the invoice asks for nothing, as for a trial.
+    """Return whether the invoice asks for nothing but what is paid once, as for a trial.
 
     One with a coupon for all of it names what it is worth.
     """
-    return invoice.total == 0 and bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
+    return bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
 
 
 def _unpaid(granting: list[Snapshot], payments: Payments) -> set[datetime]:
