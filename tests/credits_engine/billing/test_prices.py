@@ -9,13 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
 
+from control_plane.app import create_app
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
+from control_plane.platform.settings import Settings
 from credits_engine.billing import prices, schedule
 from credits_engine.billing.cli import billing_group
+from credits_engine.billing.entitlements.price_list import catalogue
+from credits_engine.billing.entitlements.prices import is_mapped
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.store.tables import PACKS
 from tests import people
@@ -93,6 +97,16 @@ def test_a_price_counts_from_its_start_on(billing: Billing) -> None:
     schedule.reload_prices(starts)
     billing.work(at=starts)
     assert billing.user("ada")[0] == "pro"
+
+
+def test_a_process_that_has_just_begun_knows_the_prices(billing: Billing, settings: Settings) -> None:
+    """A command runs without any schedule, and judges what was bought with them."""
+    apply(billing, QUARTERLY)
+    apply(billing, PACK)
+    with create_app(settings).app_context():
+        known = [is_mapped(price, catalogue()) for price in ("pro_quarterly", "pack_roast_500")]
+        db.engine.dispose()
+    assert known == [True, True]
 
 
 def test_applying_again_changes_nothing_and_the_export_says_the_same(billing: Billing) -> None:
