@@ -161,10 +161,12 @@ def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, da
 def _credited(charges: Iterable[_Charge]) -> list[datetime]:
     """Return from when on the rest of a plan was credited; where the same invoice charges it anew, it was only changed.
 
-    Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan.
+    Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan. Where
+    all of the invoice was given back, so was what the credit had bought, and the rest is paid as before.
     """
-    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in charges}
-    for each in charges:
+    kept = [each for each in charges if each.paid_share]
+    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in kept}
+    for each in kept:
         if each.line.amount > 0:
             named[each.invoice_id, each.line.period.start] = False
     return [start for (_, start), is_credited in named.items() if is_credited]
