@@ -94,11 +94,11 @@ def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalog
 def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
     charged: dict[str, list[_Charge]] = {}
     unpaid = _unpaid_periods(granting, payments, catalogue)
-    for invoice in payments.paid:
+    for invoice in sorted(payments.paid, key=lambda each: (each.at, each.invoice_id)):
         lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines]
         # A line over nothing, as for a trial, names its plan and pays for nothing.
         known = [(line, plan) for line, plan in lines if plan and line.amount]
-        share = payments.paid_share_of(invoice) * _share_in_money([line for line, _ in known], unpaid)
+        share = payments.paid_share_of(invoice) * _share_in_money(known, charged, unpaid)
         for line, plan in known:
             charged.setdefault(plan.name, []).append(_Charge(invoice.invoice_id, line, plan, share))
         is_named = any(plan for _, plan in lines)
@@ -117,14 +117,28 @@ def _unpaid_periods(granting: list[Snapshot], payments: Payments, catalogue: Cat
     return [each for each in found if each]
 
 
-def _share_in_money(lines: Sequence[InvoiceLine], unpaid: Sequence[Period]) -> Fraction:
+def _share_in_money(
+    lines: Sequence[tuple[InvoiceLine, CreditPlan]], earlier: Mapping[str, list[_Charge]], unpaid: Sequence[Period]
+) -> Fraction:
     """Return the share of what an invoice charges that is not paid by a credit for time that nobody paid.
 
     Stripe credits the rest of a plan also where its own invoice is still open: or one more seat would pay for all.
     """
-    charged = sum(line.amount for line in lines if line.amount > 0)
-    owed = sum(-line.amount for line in lines if line.amount < 0 and any(line.period.start in each for each in unpaid))
-    return max(Fraction(0), 1 - Fraction(owed, charged)) if charged else Fraction(1)
+    charged = sum(line.amount for line, _ in lines if line.amount > 0)
+    owed = sum(
+        -line.amount * (1 - _paid_share(earlier.get(plan.name, ()), line.period.start, unpaid))
+        for line, plan in lines
+        if line.amount < 0
+    )
+    return max(Fraction(0), 1 - Fraction(owed) / charged) if charged else Fraction(1)
+
+
+def _paid_share(charges: Iterable[_Charge], at: datetime, unpaid: Sequence[Period]) -> Fraction:
+    """Return which share of a plan was paid that is credited from `at` on."""
+    paid = [each.paid_share for each in charges if each.line.amount > 0 and at in each.line.period]
+    if paid:
+        return paid[-1]
+    return Fraction(0) if any(at in each for each in unpaid) else Fraction(1)
 
 
 def _charged(charges: Sequence[_Charge], waiting: datetime | None) -> Iterator[Coverage]:

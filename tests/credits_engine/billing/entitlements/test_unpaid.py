@@ -161,6 +161,21 @@ def test_what_was_never_paid_is_credited_for_nothing(stripe: VirtualStripe) -> N
     assert granted(stripe, subscription.end - DAY) == "pro", "now all of it is paid"
 
 
+def test_what_was_paid_for_an_upgrade_is_credited_though_the_period_was_not_paid(stripe: VirtualStripe) -> None:
+    subscription = stripe.checkout("ada", "starter_yearly")
+    subscription.card_works = False
+    stripe.pass_time(subscription.end + DAY)
+    for price, credit, charge in (("plus_yearly", 10_000, 110_000), ("pro_yearly", 110_000, 32_000)):
+        before = stripe._objects.line(subscription, start=stripe.now, proration=True)
+        stripe._change(subscription, price=price)
+        after = stripe._objects.line(subscription, start=stripe.now, proration=True)
+        lines = [{**before, "amount": -credit}, {**after, "amount": charge}]
+        stripe._settle(subscription, stripe._objects.invoice(subscription, "subscription_update", lines))
+        stripe.now += HOUR
+    stripe.cancel(subscription, at_once=True)
+    assert granted(stripe, stripe.now + 200 * DAY) == "pro"
+
+
 def test_a_payment_that_was_lost_pays_for_no_other_plan_either(stripe: VirtualStripe) -> None:
     subscription = stripe.checkout("ada", "pro_monthly")
     stripe.pass_time(START + DAY)
