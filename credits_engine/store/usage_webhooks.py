@@ -51,7 +51,7 @@ WEBHOOKS = Table(
     UniqueConstraint("user_id", "event", "kind", "percent", "since", "granted"),
     Index("ix_usage_webhook_pending", "next_try_at", sqlite_where=PENDING, postgresql_where=PENDING),
 )
-"""What the product is to be told, once for each limit. `since` is the period of a threshold, and the hour of a refusal."""
+"""What the product is told, once for each limit. `since` is the period of a threshold, and the hour of a refusal."""
 MARK = Table(
     "usage_webhook_mark",
     Base.metadata,

@@ -1,4 +1,4 @@
-"""A threshold is told once for each limit: after an upgrade within a period, the new limit has thresholds of its own."""
+"""A threshold is told once for each limit: after an upgrade within a period, the new one has thresholds of its own."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -178,9 +178,9 @@ def _credited(charges: Iterable[_Charge]) -> list[datetime]:
     Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan. Where
     all of the invoice was given back, so was what the credit had bought, and the rest is paid as before.
     """
-    kept = [each for each in charges if each.paid_share]
-    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in kept}
-    for each in kept:
+    paid = [each for each in charges if each.paid_share]
+    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in paid}
+    for each in paid:
         if each.line.amount > 0:
             named[each.invoice_id, each.line.period.start] = False
     return [start for (_, start), is_credited in named.items() if is_credited]

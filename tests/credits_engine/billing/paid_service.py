@@ -111,7 +111,7 @@ class PaidService(VirtualStripe):
         return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
 
     def _is_refused(self, plan: str, now: datetime) -> bool:
-        """Return whether the last invoice for just this, or that of the period, can't be expected to be paid any more."""
+        """Return whether nobody is expected to pay the last invoice for just this any more, or that of the period."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
         of_plan = [each for each in self.charges if each.plan == plan and begun <= each.start <= now < each.end]
         of_period = [each for each in self.charges if each.opens_period and each.start == begun]

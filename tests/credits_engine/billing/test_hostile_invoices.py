@@ -177,7 +177,7 @@ def test_fewer_seats_are_still_the_plan(stripe: VirtualStripe, is_waiting: bool)
 
 
 def test_the_tiers_of_a_price_are_one_purchase(stripe: VirtualStripe) -> None:
-    """Five for nothing with a flat fee, and three more: Stripe writes a line for each, a flat fee without a quantity."""
+    """Five for nothing with a flat fee, and three more: Stripe writes a line for each, the fee has no quantity."""
     stripe.checkout("ada", "pro_monthly")
     invoice = next(each for each in stripe.events if each["type"] == "invoice.paid")
     (line,) = invoice["data"]["object"]["lines"]["data"]

@@ -163,21 +163,6 @@ def test_what_was_credited_again_does_not_stay(stripe: VirtualStripe) -> None:
     assert plan(stripe) == "starter"
 
 
-def test_an_upgrade_that_was_refunded_leaves_the_year_that_it_was_paid_with(stripe: VirtualStripe) -> None:
-    subscription = stripe.checkout("ada", "starter_yearly")
-    stripe.pass_time(START + 30 * DAY)
-    credit = {**stripe._objects.line(subscription, start=stripe.now, proration=True), "amount": -9_900}
-    stripe._change(subscription, price="plus_yearly")
-    charge = {**stripe._objects.line(subscription, start=stripe.now, proration=True), "amount": 109_900}
-    stripe._settle(subscription, stripe._objects.invoice(subscription, "subscription_update", [credit, charge]))
-    stripe.now += DAY
-    stripe.refund(subscription)
-    stripe._change(subscription, price="starter_yearly")
-    stripe.now += 60 * DAY
-    stripe.cancel(subscription)
-    assert at(stripe, START + 300 * DAY).plan.name == "starter"
-
-
 def test_a_plan_is_held_when_only_its_quantity_was_changed(stripe: VirtualStripe) -> None:
     subscription = stripe.checkout("ada", "pro_monthly")
     stripe.pass_time(START + DAY)
