@@ -92,6 +92,8 @@ def work(worker: Worker, now: datetime) -> None:
     with read_only() as session:
         is_idle = not inbox.has_due(session, now)
     if not is_idle:
+        # What an invoice sold once is judged by the prices when its event is applied, and never again.
+        reload_prices(now)
         worker.work(until=now + SHIFT)
 
 

@@ -113,8 +113,9 @@ class PaidService(VirtualStripe):
     def _is_refused(self, plan: str, now: datetime) -> bool:
         """Return whether nobody is expected to pay the last invoice for just this any more, or that of the period."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
-        of_plan = [each for each in self.charges if each.plan == plan and begun <= each.start <= now < each.end]
-        of_period = [each for each in self.charges if each.opens_period and each.start == begun]
+        running = [each for each in self.charges if begun <= each.start <= now < each.end]
+        of_plan = [each for each in running if each.plan == plan]
+        of_period = [each for each in running if each.opens_period]
         return any(each.is_unpaid(now) for each in (*of_plan[-1:], *of_period[-1:]))
 
     # The hooks: each says in one line what has just happened.

@@ -20,13 +20,14 @@ from credits_engine.billing import prices, schedule
 from credits_engine.billing.cli import billing_group
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import is_mapped
+from credits_engine.billing.inbox.worker import Worker
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.store.tables import PACKS
 from tests import people
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
-from tests.credits_engine.billing.virtual_sales import sell
+from tests.credits_engine.billing.virtual_sales import invoices_of, one_off_line, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 Run = Callable[..., Result]
@@ -81,6 +82,16 @@ def test_a_new_pack_is_granted_for_as_long_as_it_says(billing: Billing) -> None:
     billing.process(stripe.events, at=START)
     (row,) = billing.rows(PACKS)
     assert (row["kind"], row["remaining"], row["expires_at"]) == ("roast", 500, START + timedelta(days=30))
+
+
+def test_a_pack_that_was_just_added_is_granted_from_an_invoice_that_comes_at_once(billing: Billing) -> None:
+    stripe = VirtualStripe(now=billing.now)
+    stripe.checkout("ada", "pro_monthly")
+    invoices_of(stripe)[0]["lines"]["data"].append(one_off_line(stripe, 1, "pack_roast_500"))
+    apply(billing, PACK)
+    billing.deliver(*stripe.events)
+    schedule.work(Worker("worker", lambda: billing.now), billing.now)
+    assert [(row["kind"], row["amount"]) for row in billing.rows(PACKS)] == [("roast", 500)]
 
 
 def test_a_price_counts_from_its_start_on(billing: Billing) -> None:
