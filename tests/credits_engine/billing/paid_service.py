@@ -37,6 +37,8 @@ class Charge:
     traded_in_at: datetime = FAR
     cents: int = 0
     returned: list[tuple[datetime, int]] = field(default_factory=list)
+    is_trial: bool = False
+    """Whether it ends with the subscription."""
 
     def is_unpaid(self, now: datetime) -> bool:
         """Return whether its money went back, or nobody is expected to pay it any more."""
@@ -77,9 +79,11 @@ class PaidService(VirtualStripe):
         if any(start <= now < end for start, end in self.disputes):
             return 0
         allowed = [PLANS.index(each.plan) for each in self._paid(now, extra_cents=0)]
-        allowed += [PLANS.index(each.plan) for each in self.charges if each.given_for_nothing_at <= now < each.end]
+        stays = now < self._leaves_at(now)
+        given = [each for each in self.charges if each.given_for_nothing_at <= now < each.end]
+        allowed += [PLANS.index(each.plan) for each in given if stays or not each.is_trial]
         plan = [plan for at, plan in self.asked if at <= now][-1]
-        if now < self._leaves_at(now) and not self._is_refused(plan, now):
+        if stays and not self._is_refused(plan, now):
             allowed.append(PLANS.index(plan))
         return max(allowed, default=0)
 
@@ -185,9 +189,12 @@ def _begun(choose: random.Random, stripe: PaidService, price: str) -> Subscripti
     if choose.random() < 0.8:
         return stripe.checkout("ada", price)
     held = stripe.try_out("ada", price)
-    trial = Charge("trial", price.partition("_")[0], stripe.now, held.end, opens_period=True)
+    trial = Charge("trial", price.partition("_")[0], stripe.now, held.end, opens_period=True, is_trial=True)
     trial.given_for_nothing_at = stripe.now
     stripe.charges.append(trial)
+    # Stripe tells of its invoice over nothing as of one that was paid.
+    line = {**stripe._objects.line(held, start=stripe.now, proration=False), "amount": 0}
+    VirtualStripe._settle(stripe, held, stripe._objects.invoice(held, "subscription_create", [line]))
     return held
 
 
