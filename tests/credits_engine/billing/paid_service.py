@@ -6,51 +6,16 @@ is asked for while its payment is still to be expected: for five days after it f
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from credits_engine.engines.periods import Period
+from tests.credits_engine.billing.charges import FAR, Charge, Credit
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.virtual_collection import dispute, give_up, pause, unpause
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
-GRACE = timedelta(days=5)
 PLANS = ("free", "starter", "pro", "plus")
 PRICES = ("starter_monthly", "pro_monthly", "plus_monthly", "pro_yearly")
-FAR = START.replace(year=9000)
-
-
-@dataclass
-class Charge:
-    """One line of an invoice: so much for a plan from `start` to `end`."""
-
-    invoice: str
-    plan: str
-    start: datetime
-    end: datetime
-    opens_period: bool
-    paid_at: datetime = FAR
-    given_for_nothing_at: datetime = FAR
-    failed_at: datetime = FAR
-    given_up_at: datetime = FAR
-    lost_at: datetime = FAR
-    traded_in_at: datetime = FAR
-    cents: int = 0
-    returned: list[tuple[datetime, int]] = field(default_factory=list)
-    is_trial: bool = False
-    """Whether it ends with the subscription."""
-
-    def is_unpaid(self, now: datetime) -> bool:
-        """Return whether its money went back, or nobody is expected to pay it any more."""
-        is_failed = self.failed_at + GRACE <= now or self.given_up_at <= now
-        return self.lost_at <= now or (is_failed and self.paid_at > now)
-
-    def paid_until(self, now: datetime, *, extra_cents: int) -> datetime:
-        """To when the money pays that is not given back by `now`; a cut of a cent may fall either way."""
-        returned = max((cents for at, cents in self.returned if at <= now), default=0)
-        share = 1 - min(1.0, (returned + extra_cents) / self.cents) if returned else 1.0
-        until = self.start + (self.end - self.start) * share
-        return min(until, self.traded_in_at if self.traded_in_at <= now else FAR)
 
 
 class PaidService(VirtualStripe):
@@ -139,9 +104,28 @@ class PaidService(VirtualStripe):
         plan = subscription.price.partition("_")[0]
         start = self.now if proration else subscription.start
         charge = Charge(invoice["id"], plan, start, subscription.end, opens_period=not proration)
+        charge.asked_cents = invoice["total"]
+        if proration:
+            self._credit_former(subscription, invoice, charge)
         charge.cents = invoice["total"] = 0 if self.has_coupon else invoice["total"]
         self.charges.append(charge)
         return invoice
+
+    def _credit_former(self, subscription: Subscription, invoice: Json, charge: Charge) -> None:
+        """Credit the rest of the plan before, as Stripe does whether or not anybody paid it."""
+        former = self.asked[-2][1]
+        of = [each for each in self.charges if each.plan == former and each.start <= self.now < each.end]
+        if not of or former == charge.plan:
+            return
+        price = subscription.price
+        subscription.price = f"{former}_{price.partition('_')[2]}"
+        line = self._objects.line(subscription, start=self.now, proration=True)
+        subscription.price = price
+        invoice["lines"]["data"].insert(0, {**line, "amount": -line["amount"]})
+        invoice["total"] -= line["amount"]
+        charge.credit = Credit(charge, of, self.now.replace(microsecond=0), line["amount"])
+        for each in of:
+            each.credited.append(charge.credit)
 
     def _settle(self, subscription: Subscription, invoice: Json) -> None:
         super()._settle(subscription, invoice)
@@ -263,7 +247,7 @@ def _flip(stripe: PaidService, held: Subscription, other: str) -> None:
 
 
 def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
-    if held.last_invoice is None or not held.last_invoice["total"]:
+    if held.last_invoice is None or held.last_invoice["total"] <= 0:
         return
     charge, cents = stripe.charge(held.last_invoice), int(held.last_invoice["amount_paid"] * share)
     if cents > max((before for _, before in charge.returned), default=0):
@@ -274,7 +258,7 @@ def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
 def _dispute(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     """Opened, and decided two days later."""
     invoice = held.last_invoice
-    if invoice is None or not invoice["total"] or invoice["id"] in stripe.disputed:
+    if invoice is None or invoice["total"] <= 0 or invoice["id"] in stripe.disputed:
         return
     stripe.disputed.add(invoice["id"])
     opened_at = stripe.now
