@@ -16,11 +16,11 @@ from alerts.notifications import messages, outbox
 from alerts.overrides import store
 from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
-from control_plane.change_context import ChangeContext
-from control_plane.core.gates.approvals import shared_access_sentence
+from control_plane.change_context import ChangeContext, trimmed
+from control_plane.core.approval_gate import shared_access_sentence
 from control_plane.platform.auth import audit
 from control_plane.platform.identity_types import Role
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import approvals
 
@@ -59,7 +59,7 @@ def grant(
         return _ask(session, request, attempt=rollout.attempt, now=now, actor=actor)
     store.end(session, request.flag, request.alert, now=now, actor=actor)
     until = now + timedelta(minutes=request.minutes)
-    granted = Override(request.flag, request.alert, rollout.attempt, actor, request.reason.strip(), now, until)
+    granted = Override(request.flag, request.alert, rollout.attempt, actor, trimmed(request.reason), now, until)
     store.add(session, granted)
     after = {
         "alert": request.alert,
@@ -84,7 +84,7 @@ def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str, r
 
 def _ask(session: Session, request: OverrideRequest, *, attempt: int, now: datetime, actor: str) -> PendingOverride:
     """Put the wish where a second owner finds it."""
-    pending = PendingOverride(request.flag, request.alert, actor, request.reason.strip(), now + ASKED_FOR)
+    pending = PendingOverride(request.flag, request.alert, actor, trimmed(request.reason), now + ASKED_FOR)
     after = {"alert": request.alert, "attempt": attempt, "minutes": request.minutes, "until": pending.until.isoformat()}
     _publish(session, store.ASKED, request.flag, ChangeContext(now, actor, pending.reason), after=after)
     message = messages.of_request(
@@ -125,8 +125,7 @@ def _check(rule: Rule, request: OverrideRequest) -> None:
         raise Problem(409, "TRIPWIRE", sentence)
     if not 1 <= request.minutes <= LONGEST.total_seconds() // 60:
         raise Problem(422, "INVALID_DURATION", f"An override lasts 1 to 60 minutes, not {request.minutes}.")
-    if not request.reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(request.reason)
 
 
 def _publish(session: Session, action: str, flag: str, change: ChangeContext, *, after: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from control_plane.checklists.store import SignatureKey
 from control_plane.core.checklist import ChecklistState, ItemState, ItemStatus, Signature
 from control_plane.core.phases import Rollout
 from control_plane.platform.auth import audit
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from control_plane.rollouts import store as rollout_store
 
 LINKS = ("https://", "http://")
@@ -36,7 +36,7 @@ def sign(session: Session, rollout: Rollout, address: ItemAddress, change: Chang
         )
     if found.item.check and found.status is ItemStatus.TICKED and not found.signature:
         raise Problem(409, "TICKED_BY_CHECK", f"{found.item.title} is ticked by itself: {found.sentence}")
-    note, link = change.reason.strip(), link.strip()
+    note, link = change.reason, link.strip()
     if not note and not link:
         raise Problem(422, "NOTE_REQUIRED", "Say in a note what was done, or give a link to it.")
     if link and not link.startswith(LINKS):
@@ -56,8 +56,7 @@ def withdraw(session: Session, rollout: Rollout, address: ItemAddress, change: C
     state, found = _find(session, rollout, address, change)
     if found.signature is None:
         raise Problem(409, "NOT_SIGNED", f"Nobody has signed {found.item.title!r}.")
-    if not change.reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(change.reason)
     key = progress.signature_key(rollout, state.checklist, state.phase, address.item)
     remove(session, rollout, key, found.signature, change)
 

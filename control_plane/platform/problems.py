@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response as AnyResponse
 
+from control_plane.change_context import trimmed
 from control_plane.platform import json_provider
 from control_plane.platform.db import errors
 from control_plane.platform.json_provider import MalformedJSON
@@ -55,6 +56,12 @@ class Problem(Exception):  # noqa: N818 - named after the document it becomes
         """Return the problem document; an extra member never replaces a standard one."""
         standard = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
         return {**self.members, **standard, "code": self.code, "request_id": request_id}
+
+
+def require_reason(reason: str) -> None:
+    """Raise Problem where a change says nothing about why."""
+    if not trimmed(reason):
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
 
 
 def init_app(app: Flask) -> None:

@@ -6,8 +6,7 @@ from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
-from control_plane.core import listing
-from control_plane.core.gates.approvals import Approval
+from control_plane.core.approval_gate import Approval, ApprovalSubject
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.platform import clock
 from control_plane.platform.auth import audit
@@ -18,9 +17,8 @@ from control_plane.platform.identity_types import PRODUCTION
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
-from control_plane.rollouts import approvals, archive, move_job, service, store
+from control_plane.rollouts import approvals, archive, listing, move_job, service, store
 from control_plane.rollouts.answers import detail, gate_documents, listed, move_document, refused
-from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.rollouts.phase_dates import phase_dates
 from control_plane.rollouts.requests import (
@@ -35,6 +33,7 @@ from control_plane.rollouts.requests import (
 from control_plane.rollouts.segments import segment_notices
 
 ENTRIES_MAX = 500
+FORM = "application/x-www-form-urlencoded"
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 
@@ -44,7 +43,7 @@ bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 @openapi_doc(query=listing.PARAMETERS)
 def index() -> ResponseReturnValue:
     """List rollouts by flag, those that are archived only where asked for."""
-    wanted = listing.Query.model_validate(request.args.to_dict())
+    wanted = listing.RolloutQuery.model_validate(request.args.to_dict())
     now = clock.now()
     with read_only() as session:
         page, cursor = listing.page(store.load_all(session), wanted, now)
@@ -129,7 +128,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
 
     FLAG@ENVIRONMENT is rolled back alone, and with `everywhere` the whole flag.
     """
-    body = RollbackRequest.model_validate(request.get_json() if request.data else {})
+    body = RollbackRequest.model_validate(_rollback_fields())
     if body.everywhere and environment_of(flag):
         require_role_on("operator", flag_of(flag), [PRODUCTION])
     with transaction() as session:
@@ -259,6 +258,14 @@ def _approval(each: Approval, of: ApprovalSubject) -> dict[str, object]:
 
 def _body() -> Request:
     return Request.model_validate(request.get_json() if request.data else {})
+
+
+def _rollback_fields() -> object:
+    """Return the fields of a rollback, in JSON of any stated type or as a form: `curl -d` sends either as a form."""
+    if request.mimetype != FORM:
+        return request.get_json(force=True) if request.get_data() else {}
+    fields = request.get_json(force=True, silent=True)
+    return fields if isinstance(fields, dict) else request.form.to_dict()
 
 
 def _unknown(error: service.UnknownRolloutError) -> ResponseReturnValue:

@@ -54,8 +54,9 @@ def move(session: Session, flag: str, now: datetime, *, clocks_apart: timedelta 
     if not found.is_due:
         return None
     # The gates are asked once more by the advance itself, which also refuses what users would lose by it.
-    change = ChangeContext(now, ACTOR, "By the plan's schedule.")
-    approval = _approval(session, rollout)
+    given = {each.actor: each.reason for each in approvals.given(session, rollout)}
+    change = ChangeContext(now, ACTOR, "By the plan's schedule.", service.approved_by(given))
+    approval = " ".join(f"Approved by {actor}: {reason}" for actor, reason in given.items())
     return service.advance(session, flag, change, expected_version=rollout.version, approval=approval)
 
 
@@ -64,8 +65,8 @@ def planned_move(
 ) -> NextMove:
     """Say what the plan wants of the rollout now, and why it waits."""
     gates = service.gates(session, rollout, now, asker=ACTOR) if _moves_by_itself(rollout) else []
-    approval = _approval(session, rollout)
-    return next_move(rollout, gates, now=now, clocks_apart=clocks_apart, is_approved=bool(approval))
+    is_approved = bool(approvals.given(session, rollout))
+    return next_move(rollout, gates, now=now, clocks_apart=clocks_apart, is_approved=is_approved)
 
 
 def clocks_apart(session: Session) -> timedelta:
@@ -76,12 +77,6 @@ def clocks_apart(session: Session) -> timedelta:
 def init_app(app: Flask) -> None:
     """Put the moves on the leader's schedule."""
     jobs.run_on_leader(app, LOOK_SECONDS, "move-rollouts", _move)
-
-
-def _approval(session: Session, rollout: Rollout) -> str:
-    """Name everybody who approves the step, with their reasons; empty where nobody does."""
-    given = approvals.given(session, rollout)
-    return " ".join(f"Approved by {each.actor}: {each.reason}" for each in given)
 
 
 def _move(now: datetime, _term: int) -> None:

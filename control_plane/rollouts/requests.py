@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from control_plane.rollouts.approvals import ApprovalSubject
+from control_plane.core.approval_gate import ApprovalSubject
 
 REASON_CHARACTERS = 2000
 
@@ -43,8 +43,10 @@ class AdvanceRequest(Request):
     confirmLosing: bool = False  # noqa: N815 - the JSON name
 
 
-class RollbackRequest(Request):
-    """The body of a rollback. A reason that is too long is cut: nobody measures it before they switch off."""
+class RollbackRequest(BaseModel):
+    """The body of a rollback, which nobody writes with care: no version, no field too many and no length refuses it."""
+
+    model_config = ConfigDict(extra="ignore")
 
     reason: Annotated[str, BeforeValidator(_cut)] = ""
     everywhere: bool = False

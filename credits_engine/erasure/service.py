@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit, audit_redaction, erasures
 from control_plane.platform.db.database import after_commit, read_only, transaction
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from control_plane.platform.redaction import Redaction, redaction
 from control_plane.platform.runtime import change_feed
 from credits_engine.erasure import person_data
@@ -107,8 +107,7 @@ def _rename(
 
 
 def _check_request(user_id: str, reason: str, also: Sequence[str]) -> None:
-    if not reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(reason)
     if redaction([user_id, *also], "").text(reason) != reason:
         raise Problem(422, "REASON_NAMES_PERSON", "The reason names the person; it is kept, so write it without.")
     if short := next((name for name in also if len(name.strip()) < NAME_LENGTH), None):

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.change_context import ChangeContext
+from control_plane.change_context import ChangeContext, trimmed
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
@@ -49,15 +49,15 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
     Raises UnknownReportError, and ApprovalRefused where no reason is given.
     """
     report = find_report(session, flag, attempt)
-    if not reason.strip():
+    if not trimmed(reason):
         raise ApprovalRefused("Say why: a reason is required.")
     if report.state is not ReportState.PREPARED:
         return report
-    if store.approve(session, report.id, now=now, actor=actor, reason=reason.strip()):
+    if store.approve(session, report.id, now=now, actor=actor, reason=trimmed(reason)):
         accounts, compensation = store.count_by_state(session, report.id)[ItemState.PROPOSED]
         audit.record(
             session,
-            ChangeContext(now, actor, reason.strip()),
+            ChangeContext(now, actor, reason),
             action="credits.approve_corrections",
             subject=f"rollout:{flag}",
             before={"attempt": attempt, "state": ReportState.PREPARED},

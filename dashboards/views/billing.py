@@ -7,7 +7,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
 from credits_engine.billing.reconciliation import corrections
@@ -57,7 +57,7 @@ def close_finding(finding_id: int) -> ResponseReturnValue:
     reason = request.form.get("reason", "").strip()[:REASON_CHARACTERS]
     change = ChangeContext(clock.now(), authorization.actor(), reason)
     try:
-        _require(reason)
+        require_reason(reason)
         if request.form.get("order") == "dismiss":
             done = corrections.dismiss(finding_id, change)
         else:
@@ -90,7 +90,7 @@ def replay_event(event_id: str) -> ResponseReturnValue:
     """Apply an event once more; a refusal keeps what was written."""
     reason, now = request.form.get("reason", "").strip()[:REASON_CHARACTERS], clock.now()
     try:
-        _require(reason)
+        require_reason(reason)
         with transaction() as session:
             commands.replay(session, event_id, now=now, actor=authorization.actor(), reason=reason)
     except Problem as problem:
@@ -98,8 +98,3 @@ def replay_event(event_id: str) -> ResponseReturnValue:
         return _event_page(event_id), problem.status
     flash(gettext("It is applied once more within seconds."), "success")
     return redirect(url_for("pages.billing_event", event_id=event_id), 303)
-
-
-def _require(reason: str) -> None:
-    if not reason:
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")

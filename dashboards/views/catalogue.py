@@ -7,7 +7,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from credits_engine.administration import catalogue_document, plan_catalogue
 from credits_engine.billing import prices
 from credits_engine.billing.api import stripe_gateway
@@ -73,8 +73,7 @@ def _apply(document: str, text: str, reason: str) -> int:
 
 
 def _require(text: str, reason: str) -> None:
-    if not reason:
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(reason)
     if len(reason) > REASON_MAX:
         raise Problem(422, "REASON_TOO_LONG", f"The reason is longer than {REASON_MAX:,} characters.")
     if len(text) > TEXT_MAX:

@@ -12,7 +12,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Action
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import Problem, require_reason
 from control_plane.platform.runtime import change_feed, jobs
 from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import RolloutChanged
@@ -42,7 +42,6 @@ def put_override(
     """
     _check_flag(session, flag)
     _check(user_id, change.reason, expires_at, now=change.now)
-    change = replace(change, reason=change.reason.strip())
     before = store.find_override(session, flag, user_id, effect)
     if effect is Effect.DENY and before is None:
         _check_room(session, flag, change.now)
@@ -56,11 +55,11 @@ def put_override(
 def remove_override(session: Session, flag: str, user_id: str, effect: Effect, change: ChangeContext) -> bool:
     """End an override; False when there was none."""
     _check_flag(session, flag)
-    _check_reason(change.reason)
+    require_reason(change.reason)
     before = store.find_override(session, flag, user_id, effect)
     if before is None or not store.delete_override(session, flag, user_id, effect):
         return False
-    _publish(session, "remove", before, None, replace(change, reason=change.reason.strip()))
+    _publish(session, "remove", before, None, change)
     return True
 
 
@@ -129,7 +128,7 @@ def _sweep(now: datetime, _term: int) -> None:
 def _check(user_id: str, reason: str, expires_at: datetime | None, *, now: datetime) -> None:
     if refused := refused_user_id(user_id):
         raise Problem(422, "INVALID_USER_ID", refused)
-    _check_reason(reason)
+    require_reason(reason)
     if expires_at is not None and expires_at <= now:
         detail = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
         raise Problem(422, "INVALID_EXPIRY", detail)
@@ -144,11 +143,6 @@ def _check_room(session: Session, flag: str, now: datetime) -> None:
             "attribute that the plan asks for, hold the rollout, or end overrides that are needed no more."
         )
         raise Problem(409, "TOO_MANY_KEPT_OUT", detail)
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
 
 
 def _publish(

@@ -290,5 +290,5 @@ def _require_an_admin(session: Session, person: Person) -> None:
 def _audit(
     session: Session, verb: str, person: Person, *, now: datetime, actor: str, reason: str = "", **changed: Any
 ) -> None:
-    subject, change = f"person:{person.username}", ChangeContext(now, actor, reason.strip())
+    subject, change = f"person:{person.username}", ChangeContext(now, actor, reason)
     audit.record(session, change, action=f"person.{verb}", subject=subject, **changed)

@@ -18,7 +18,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit_head, audit_redaction
 from control_plane.platform.auth.audit_head import End
 from control_plane.platform.models import AuditEntry
-from control_plane.platform.problems import Problem
+from control_plane.platform.problems import require_reason
 from control_plane.platform.runtime.change_feed import lock_commit_order
 
 GENESIS = "0" * 64
@@ -142,14 +142,13 @@ def follow(
 
 def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     """Seal the trail as it is, and say in it who decided so and what was wrong. Raises Problem without a reason."""
-    if not reason.strip():
-        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    require_reason(reason)
     lock_commit_order(session)
     found = verify(session)
     count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
     audit_head.replace_seal(session, End(count, *_newest(session)))
     after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
-    record(session, ChangeContext(now, actor, reason.strip()), action="audit.seal", subject="audit", after=after)
+    record(session, ChangeContext(now, actor, reason), action="audit.seal", subject="audit", after=after)
 
 
 def every(session: Session, *, after: int = 0) -> Iterator[AuditEntry]:

@@ -97,7 +97,7 @@ def remove(session: Session, person: Person, *, now: datetime, actor: str, reaso
     if not person.has_device:
         raise Problem(409, "NO_SECOND_FACTOR", f"{person.username} has no second factor with codes.")
     account_store.set_second_factor(session, person.id, None)
-    _audit(session, "remove", person, ChangeContext(now, actor, reason.strip()))
+    _audit(session, "remove", person, ChangeContext(now, actor, reason))
 
 
 def reset(session: Session, person: Person, *, now: datetime, actor: str, reason: str = "") -> None:
@@ -111,7 +111,7 @@ def reset(session: Session, person: Person, *, now: datetime, actor: str, reason
     account_store.set_second_factor(session, person.id, None)
     account_store.set_passkeys(session, person.id, [])
     account_store.change_person(session, person.id)
-    _audit(session, "remove", person, ChangeContext(now, actor, reason.strip()))
+    _audit(session, "remove", person, ChangeContext(now, actor, reason))
 
 
 def _step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None:

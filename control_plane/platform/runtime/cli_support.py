@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.change_context import CONSOLE
+from control_plane.change_context import CONSOLE, trimmed
 from control_plane.platform import clock
 from control_plane.platform.db import errors, lock_holders
 from control_plane.platform.db.database import db, transaction
@@ -45,7 +45,7 @@ def reason_option(text: str = "Why; kept in the audit trail.") -> Callable[[Deco
 
 
 def _reason(_context: click.Context, _option: click.Parameter, reason: str) -> str:
-    if not reason.strip():
+    if not trimmed(reason):
         raise click.UsageError("Say why: a reason is required.")
     return reason
 

@@ -91,7 +91,7 @@ def test_a_refusal_lists_its_reasons(sign_in: SignIn) -> None:
 
 
 def test_a_rollback_waits_for_no_shorter_reason(sign_in: SignIn) -> None:
-    answer = post(sign_in("olga"), "rollback", {"reason": "Why. " * 1_000})
+    answer = post(sign_in("olga"), "rollback", {"reason": "W" * 5_000})
     assert (answer.status_code, answer.get_json()["state"]) == (200, "rolled_back")
     assert len(answer.get_json()["state_reason"]) == 2_000
 
@@ -114,7 +114,33 @@ def test_a_rollback_leaves_development_and_staging_the_flag_unless_it_is_asked_n
     )
     found = [(answer.get_json()["latch"], answer.get_json()["version"]) for answer in (first, again, wide, narrow)]
     assert found == [("production", 2), ("production", 2), ("everywhere", 3), ("everywhere", 3)]
-    assert post(olga, "rollback", {"reason": "Why.", "everywhere": "yes"}).status_code == 422
+    assert post(olga, "rollback", {"reason": "Why.", "everywhere": "perhaps"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ('{"reason": "Double charges.", "everywhere": "yes", "expectedVersion": "1", "why": 1}', "application/json"),
+        ('{"reason": "Double charges.", "everywhere": true}', "application/x-www-form-urlencoded"),
+        ("reason=Double+charges.&everywhere=true", "application/x-www-form-urlencoded"),
+        ('{"reason": "Double charges.", "everywhere": true}', "text/plain"),
+        ('{"reason": "Double charges.", "everywhere": true}', ""),
+    ],
+)
+def test_a_rollback_is_taken_in_every_form_that_somebody_in_a_hurry_sends(
+    sign_in: SignIn, body: str, content_type: str
+) -> None:
+    answer = sign_in("olga").post(f"/api/rollouts/{FLAG}/rollback", data=body, content_type=content_type)
+    found = answer.get_json()
+    assert (found["state"], found["latch"], found["state_reason"]) == ("rolled_back", "everywhere", "Double charges.")
+
+
+def test_a_rollback_whose_body_cannot_be_read_says_what_is_wrong(sign_in: SignIn) -> None:
+    url = f"/api/rollouts/{FLAG}/rollback"
+    broken = sign_in("olga").post(url, data='{"reason": ', content_type="application/json")
+    assert (broken.status_code, broken.get_json()["code"]) == (400, "MALFORMED_JSON")
+    empty = sign_in("olga").post(url)
+    assert (empty.status_code, empty.get_json()["code"]) == (422, "REASON_REQUIRED")
 
 
 def test_an_unknown_flag_is_a_404_that_names_it(sign_in: SignIn) -> None:

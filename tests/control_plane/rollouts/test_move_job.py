@@ -100,6 +100,10 @@ def test_a_named_person_lets_a_move_pass_what_cannot_tell_and_nothing_that_is_cl
         status[0] = GateStatus.UNKNOWN
         (moved,) = move_job.move_all(now + timedelta(minutes=1))
         assert moved.reason == "Approved by alice: Seen by hand."
+        with read_only() as session:
+            sealed = audit.latest(session, action="rollout.advance")[0]
+        assert sealed.actor == "schedule"
+        assert (sealed.after or {})["evidence"]["approved_by"] == [{"actor": "alice", "reason": "Seen by hand."}]
         assert move_job.move_all(now + timedelta(minutes=2)) == []  # it was for that step alone
 
 

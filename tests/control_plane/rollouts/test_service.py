@@ -159,7 +159,8 @@ def test_an_approval_is_kept_with_who_gave_it(app: Flask, now: datetime) -> None
         with read_only() as session:
             after = audit.latest(session)[0].after
             assert after is not None
-            assert after["evidence"]["approved_by"] == {"actor": "alice", "reason": "The beta is small; seen by hand."}
+            given = {"actor": "alice", "reason": "The beta is small; seen by hand."}
+            assert after["evidence"]["approved_by"] == [given]
 
 
 def test_rearming_asks_only_the_gates_that_guard_it(app: Flask, now: datetime) -> None:
