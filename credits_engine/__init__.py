@@ -34,9 +34,10 @@ def init_app(app: Flask) -> None:
     execution.init_app(app)
     account_books.ACCOUNT_SYNC.set(app, sync_account)
     api.init_app(app)
+    # Before the prices, which may buy plans that are data too.
+    plan_catalogue.init_app(app)
     schedule.init_app(app)
     app.register_blueprint(card.bp)
-    plan_catalogue.init_app(app)
     organisations.init_app(app)
     expiry_jobs.init_app(app)
     scheduled.init_app(app)

@@ -27,7 +27,7 @@ class CreditMember(Base):
 
 
 class MemberEntry(Base):
-    """How much a journal row took for a member, or gave back; written with that row and never changed."""
+    """How much a journal row took for a member, or gave back, and the period of the account in which that counts."""
 
     __tablename__ = "credit_member_entry"
     __table_args__ = (

@@ -110,7 +110,11 @@ def post(address: str, body: bytes, headers: Mapping[str, str]) -> int:
     """Send a body; what the address redirects to gets nothing of ours."""
     import requests  # noqa: PLC0415 - heavy, and only who has set an address sends
 
-    return requests.post(address, data=body, headers=headers, timeout=SEND_SECONDS, allow_redirects=False).status_code
+    # The answer's body is never read: a time limit counts anew with each byte, so one could be sent for ever.
+    with requests.post(
+        address, data=body, headers=headers, timeout=SEND_SECONDS, allow_redirects=False, stream=True
+    ) as response:
+        return response.status_code
 
 
 def pause_after(attempts: int) -> timedelta:

@@ -153,6 +153,8 @@ class InvoicePaid:
     """The money that came; the rest was paid by a balance, or never asked for."""
     credited_of_others: int = 0
     """What its lines credit for the rest of other subscriptions."""
+    currency: str | None = None
+    """The currency of its amounts; None in facts of before it was read."""
 
 
 @dataclass(frozen=True, slots=True)

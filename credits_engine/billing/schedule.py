@@ -2,10 +2,12 @@
 
 import socket
 import uuid
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import clock, settings
 from control_plane.platform.db.database import read_only, transaction
@@ -49,6 +51,9 @@ def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
     PRICE_LIST.set(app, PriceList())
+    with suppress(SQLAlchemyError), app.app_context():
+        # Commands run without a schedule. Where the database is away, that does it as soon as it is back.
+        price_administration.reload(clock.now())
     key = settings.current().stripe_api_key
     gateway = client.connect(key, base_url=settings.current().stripe_api_url or None) if key else None
     deliveries = webhook.InboxWriter(webhook.write)
@@ -87,6 +92,8 @@ def work(worker: Worker, now: datetime) -> None:
     with read_only() as session:
         is_idle = not inbox.has_due(session, now)
     if not is_idle:
+        # What an invoice sold once is judged by the prices when its event is applied, and never again.
+        reload_prices(now)
         worker.work(until=now + SHIFT)
 
 

@@ -87,6 +87,12 @@ def add_entry(session: Session, journal_id: int, member: Membership, period_star
     session.execute(insert(ENTRIES).values(**row, period_start=period_start, amounts=amounts))
 
 
+def move_entries(session: Session, account_id: str, period_start: datetime, *, to: datetime) -> None:
+    """Let what members used of a period of an account count in the one that begins at `to`."""
+    of_period = ENTRIES.c.account_user_id == account_id, ENTRIES.c.period_start == period_start
+    session.execute(update(ENTRIES).where(*of_period).values(period_start=to))
+
+
 def give_back(session: Session, account_id: str, journal_id: int, *, of: int, amounts: Amounts) -> None:
     """Add what was given back of an operation of an account, for whichever member it was of."""
     taken = ENTRIES.c.account_user_id == account_id, ENTRIES.c.journal_id == of

@@ -48,10 +48,10 @@ WEBHOOKS = Table(
     Column("finished_at", UtcDateTime),
     Column("error", Text),
     PrimaryKeyConstraint("user_id", "id"),
-    UniqueConstraint("user_id", "event", "kind", "percent", "since"),
+    UniqueConstraint("user_id", "event", "kind", "percent", "since", "granted"),
     Index("ix_usage_webhook_pending", "next_try_at", sqlite_where=PENDING, postgresql_where=PENDING),
 )
-"""What the product is to be told, once each. `since` is the period of a threshold, and the hour of a refusal."""
+"""What the product is told, once for each limit. `since` is the period of a threshold, and the hour of a refusal."""
 CHECKPOINT = Table(
     "usage_webhook_mark",
     Base.metadata,

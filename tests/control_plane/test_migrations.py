@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import event, inspect, text
+from sqlalchemy import event, inspect, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import SchemaItem
 
@@ -27,6 +27,7 @@ from control_plane.platform.db.database import Base, db
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store as rollout_store
+from credits_engine.store import usage_webhooks
 from flags.store import UserAttributes, upsert_users, user
 from tests import people
 
@@ -101,6 +102,18 @@ def test_a_token_held_to_a_project_opens_nothing_for_a_version_that_knows_none(a
             ended = connection.execute(text("SELECT name FROM api_token WHERE revoked_at IS NOT NULL"))
             assert list(ended.scalars()) == ["shop's"]
         migrations.upgrade()
+
+
+def test_going_back_leaves_the_first_of_what_a_user_was_told_of_one_period(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        with database.transaction() as session:
+            for granted in (100, 1_000):
+                told = {"user_id": "ada", "event": "e", "kind": "roast", "percent": 80, "since": now, "engine": "v2"}
+                usage_webhooks.add(session, {**told, "used": 80, "granted": granted, "occurred_at": now}, now=now)
+        migrations.downgrade("0084")
+        migrations.upgrade()
+        with database.read_only() as session:
+            assert list(session.scalars(select(usage_webhooks.WEBHOOKS.c.granted))) == [100]
 
 
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:

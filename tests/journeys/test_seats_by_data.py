@@ -129,6 +129,25 @@ def test_flipping_seats_for_a_minute_grants_nothing_for_long(app: Flask) -> None
     assert [name for *_, name in team.billing.periods("acme")][-1] == "team:2"
 
 
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_seats_of_a_price_with_tiers_are_granted_as_far_as_they_are_paid(app: Flask, is_paid: bool) -> None:
+    team = TeamSubscription(app, GENERATIONS[-1], 8)
+    team.stripe.now += 31 * DAY
+    start = team.stripe.begin_period(team.subscription)
+    line = team.stripe._objects.line(team.subscription, start=start, proration=False)
+    tiers = [{**line, "quantity": quantity, "amount": cents} for quantity, cents in ((5, 0), (0, 4_900), (3, 3_000))]
+    invoice = team.stripe._objects.invoice(team.subscription, "subscription_cycle", tiers)
+    if is_paid:
+        team.stripe._settle(team.subscription, invoice)
+        team.stripe.cancel(team.subscription, at_once=True)
+    else:
+        team.stripe._send("invoice.voided", {**invoice, "status": "void"})
+    team.stripe.now += DAY
+    team.process()
+    assert team.billing.user("acme")[0] == "team:8"
+    assert (team.billing.account("acme")["blocked"] is None) == is_paid
+
+
 def test_seats_that_were_given_by_hand_count_as_well(app: Flask) -> None:
     Installation(app).users(UserAttributes("eve", "team:4", NOW - 90 * DAY), UserAttributes("bob", "pro:4", NOW))
     receipt = take("eve", "k1", NOW, analysis=40)

@@ -108,10 +108,17 @@ def _paid(gateway: StripeGateway, order: Order, invoice: Json, price: Json, othe
     if invoice.get("status") == "open":
         before = spent([each for each in others if each.currency == order.currency and each.id != order.id])
         if order.amount_max is not None and before + (order.amount or 0) > order.amount_max:
-            sentence = f"It would cost {order.amount}; {before} of {order.amount_max} are spent in this period."
-            return replace(order, state=OrderState.VOIDING, ends_as=OrderState.ABOVE_MAX, reason=sentence)
+            return replace(
+                order, state=OrderState.VOIDING, ends_as=OrderState.ABOVE_MAX, reason=_above_max(order, before)
+            )
         invoice = _after_payment(gateway, order)
     return _of(_by_status(order, invoice), invoice)
+
+
+def _above_max(order: Order, spent_before: int) -> str:
+    currency = order.currency.upper() if order.currency else "its currency"
+    already = f"{spent_before} of {order.amount_max} are spent in this period"
+    return f"It would cost {order.amount}, and {already}, in the smallest unit of {currency}."
 
 
 def _after_payment(gateway: StripeGateway, order: Order) -> Json:

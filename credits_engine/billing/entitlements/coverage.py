@@ -67,7 +67,7 @@ class Payments:
 
 @dataclass(frozen=True, slots=True)
 class _Charge:
-    """A line of a paid invoice, the plan it is for, and the share of the invoice that was not given back."""
+    """A line of a paid invoice, the plan it is for, and the share of it that was paid and not given back."""
 
     invoice_id: str
     line: InvoiceLine
@@ -94,18 +94,52 @@ def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalog
 
 def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
     charged: dict[str, list[_Charge]] = {}
-    for invoice in payments.paid:
-        lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines if line.amount]
-        known = [(line, plan) for line, plan in lines if plan]
+    unpaid = _unpaid_periods(granting, payments, catalogue)
+    for invoice in sorted(payments.paid, key=lambda each: (each.at, each.invoice_id)):
+        lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines]
+        # A line over nothing, as for a trial, names its plan and pays for nothing.
+        known = [(line, plan) for line, plan in lines if plan and line.amount]
+        share = payments.paid_share_of(invoice) * _share_in_money(known, charged, unpaid)
         for line, plan in known:
-            charged.setdefault(plan.name, []).append(
-                _Charge(invoice.invoice_id, line, plan, payments.paid_share_of(invoice))
-            )
-        if not known and (inferred := _inferred(invoice, granting, payments, catalogue)):
+            charged.setdefault(plan.name, []).append(_Charge(invoice.invoice_id, line, plan, share))
+        is_named = any(plan for _, plan in lines)
+        if not is_named and (inferred := _inferred(invoice, granting, payments, catalogue)):
             yield inferred
     waiting = _credited_by_items(payments, catalogue)
     for name, charges in charged.items():
         yield from _charged(charges, waiting.get(name))
+
+
+def _unpaid_periods(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> list[Period]:
+    """Return the service periods that nobody paid, each to where the next one begins."""
+    dated = [period for each in granting if (period := service_period(each, catalogue))]
+    starts, unpaid = sorted({each.start for each in dated}), _unpaid(granting, payments)
+    found = (_within_its_period(each, starts) for each in dated if each.start in unpaid)
+    return [each for each in found if each]
+
+
+def _share_in_money(
+    lines: Sequence[tuple[InvoiceLine, CreditPlan]], earlier: Mapping[str, list[_Charge]], unpaid: Sequence[Period]
+) -> Fraction:
+    """Return the share of what an invoice charges that is not paid by a credit for time that nobody paid.
+
+    Stripe credits the rest of a plan also where its own invoice is still open: or one more seat would pay for all.
+    """
+    charged = sum(line.amount for line, _ in lines if line.amount > 0)
+    owed = sum(
+        -line.amount * (1 - _paid_share(earlier.get(plan.name, ()), line.period.start, unpaid))
+        for line, plan in lines
+        if line.amount < 0
+    )
+    return max(Fraction(0), 1 - Fraction(owed) / charged) if charged else Fraction(1)
+
+
+def _paid_share(charges: Iterable[_Charge], at: datetime, unpaid: Sequence[Period]) -> Fraction:
+    """Return which share of a plan was paid that is credited from `at` on."""
+    paid = [each.paid_share for each in charges if each.line.amount > 0 and at in each.line.period]
+    if paid:
+        return paid[-1]
+    return Fraction(0) if any(at in each for each in unpaid) else Fraction(1)
 
 
 def _charged(charges: Sequence[_Charge], waiting: datetime | None) -> Iterator[Coverage]:
@@ -142,10 +176,12 @@ def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, da
 def _credited(charges: Iterable[_Charge]) -> list[datetime]:
     """Return from when on the rest of a plan was credited; where the same invoice charges it anew, it was only changed.
 
-    Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan.
+    Fewer seats, or a cheaper price of the plan, are charged less than what was credited, and are still the plan. Where
+    all of the invoice was given back, so was what the credit had bought, and the rest is paid as before.
     """
-    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in charges}
-    for each in charges:
+    paid = [each for each in charges if each.paid_share]
+    named = {(each.invoice_id, each.line.period.start): each.line.amount < 0 for each in paid}
+    for each in paid:
         if each.line.amount > 0:
             named[each.invoice_id, each.line.period.start] = False
     return [start for (_, start), is_credited in named.items() if is_credited]
@@ -193,11 +229,11 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
 
 
 def _is_free(invoice: InvoicePaid) -> bool:
-    """Return whether the invoice asks for nothing, as for a trial.
+    """Return whether the invoice asks for nothing but what is paid once, as for a trial.
 
     One with a coupon for all of it names what it is worth.
     """
-    return invoice.total == 0 and bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
+    return bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
 
 
 def _unpaid(granting: list[Snapshot], payments: Payments) -> set[datetime]:

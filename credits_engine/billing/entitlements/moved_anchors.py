@@ -60,9 +60,12 @@ def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
     paid = [(invoice, history) for history in histories for invoice in history.paid]
     found: list[_Opening] = []
     earlier: list[InvoicePaid] = []
-    balances: dict[str, int] = {}
+    balances: dict[tuple[str, str | None], int] = {}
+    currencies = dict(sorted((each.customer_id, each.currency) for each, _ in paid if each.currency))
     for invoice, history in sorted(paid, key=lambda each: (each[0].at, each[0].invoice_id)):
-        period, balance = invoice.period, balances.get(invoice.customer_id, 0)
+        # A customer has a balance in each currency. Of an invoice whose currency was not read it is any of theirs.
+        balance_key = invoice.customer_id, invoice.currency or currencies.get(invoice.customer_id)
+        period, balance = invoice.period, balances.get(balance_key, 0)
         if period and period.start in anchors[history.subscription_id] and _is_new_money(invoice, balance):
             last = found[-1].period.start if found else None
             granted = (each.period for each in earlier if each.period and each.total > 0)
@@ -73,7 +76,7 @@ def _openings(known: Iterable[History], anchor: datetime) -> list[_Opening]:
             earlier.append(invoice)
         # An invoice below zero is put on the customer's balance, from which their next ones are paid.
         rest = max(0, balance - invoice.total) if invoice.total > 0 else balance + _credited(invoice)
-        balances[invoice.customer_id] = rest
+        balances[balance_key] = rest
     return found
 
 

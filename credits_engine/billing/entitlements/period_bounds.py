@@ -17,7 +17,7 @@ from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import rollovers
-from credits_engine.store import books
+from credits_engine.store import books, members
 
 log = structlog.get_logger()
 
@@ -80,6 +80,7 @@ def undo_opening(run: SyncRun, entitlement: Entitlement, known: Sequence[History
     period = Period(row.period.start, end)
     accounts.move_period(session, user_id, row.period, period)
     books.post_each(session, user_id, v2=(period, before.used), legacy=(period, NOTHING))
+    members.move_entries(session, user_id, before.period.start, to=period.start)
     reason = f"What was used since {before.period.start:%Y-%m-%dT%H:%M:%SZ} counts on: no new money opened a period."
     log.info("billing.opening_undone", user=user_id, stripe_event=run.cause, reason=reason)
     return [run.journal(EntryType.ADJUST, period, catalogue().plan(row.plan), reason, before.used)]

@@ -93,9 +93,16 @@ def _voiding(history: History, period: Period) -> Iterator[Refusal]:
 
 
 def _has_recovered(history: History, failed: InvoiceFailed) -> bool:
-    """Return whether Stripe took the subscription back into good standing after this failure."""
-    since = [each.status for each in history.snapshots if each.at >= failed.at]
-    return history.newest.status in GOOD and any(status in FAILING for status in since)
+    """Return whether Stripe took the subscription back into good standing after this failure, and as it was made good.
+
+    Stripe does so too for another invoice that is paid meanwhile, such as one of a further seat.
+    """
+    since = [each for each in history.snapshots if each.at >= failed.at]
+    failing = [each.at for each in since if each.status in FAILING]
+    good = [each.at for each in since if each.status in GOOD and failing and each.at >= max(failing)]
+    if history.newest.status not in GOOD or not good:
+        return False
+    return not any(failed.at <= each.at <= min(good) for each in history.paid)
 
 
 def _charges_for(
@@ -105,12 +112,23 @@ def _charges_for(
     period: Period,
     catalogue: Catalogue,
 ) -> bool:
-    """Return whether the invoice is for this plan in this period; one that names no plan is for its period's."""
+    """Return whether the invoice is for this plan in this period; one that names no plan is for its period's.
+
+    The invoice of the period itself is for whichever plan there is in it, unless another one pays for the period: or
+    whoever did not pay would have another plan for nothing by changing to it.
+    """
+    is_of_period = invoice.period is not None and invoice.period.start == period.start
     charged = [line for line in invoice.lines if line.amount > 0]
     named = [(line, found) for line in charged if (found := plan_of_line(line, history.payments.keys, catalogue))]
-    if not named:
-        return invoice.period is not None and invoice.period.start == period.start
+    if not named or (is_of_period and not _is_paid(period, history)):
+        return is_of_period
     return any(found.name == plan.name and period.start <= line.period.start < period.end for line, found in named)
+
+
+def _is_paid(period: Period, history: History) -> bool:
+    """Return whether an invoice of the period was paid, and not lost in a dispute since."""
+    of_period = (each for each in history.paid if each.period and each.period.start == period.start)
+    return any(each.invoice_id not in history.payments.lost for each in of_period)
 
 
 def failing_since(history: History) -> datetime | None:

@@ -21,7 +21,7 @@ from credits_engine.billing.entitlements.plan_of_prices import (
 )
 from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
-from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
+from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Item, Snapshot
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_api.client import StripeGateway, price_names
 
@@ -144,6 +144,7 @@ def _difference(ours: Snapshot | None, theirs: Snapshot) -> str:
             ("cancelled for", ours.cancel_at, theirs.cancel_at),
             ("ends with its period", ours.ends_with_period, theirs.ends_with_period),
             ("collection paused by", ours.pause and ours.pause.behavior, theirs.pause and theirs.pause.behavior),
+            ("collection paused until", ours.pause and ours.pause.resumes_at, theirs.pause and theirs.pause.resumes_at),
         )
         if our_value != their_value
     ]
@@ -151,7 +152,12 @@ def _difference(ours: Snapshot | None, theirs: Snapshot) -> str:
 
 
 def _prices(snapshot: Snapshot) -> str:
-    return ", ".join(sorted(item.lookup_key or item.price_id for item in snapshot.items))
+    return ", ".join(sorted(map(_price, snapshot.items)))
+
+
+def _price(item: Item) -> str:
+    name = item.lookup_key or item.price_id
+    return name if item.quantity == 1 else f"{item.quantity} {name}"
 
 
 def _period_end(snapshot: Snapshot) -> datetime | None:

@@ -1,6 +1,7 @@
 """Facts out of invoices and what settles them, of every API generation."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ from credits_engine.billing.stripe_api.json_fields import (
     required_id,
     required_object,
     span,
+    text_or_none,
     value_at,
 )
 from credits_engine.engines.periods import Period
@@ -49,6 +51,7 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
             is_partial=_is_partial(invoice),
             amount_paid=integer_or_none(invoice.get("amount_paid")),
             credited_of_others=_credited_of_others(invoice),
+            currency=text_or_none(invoice.get("currency")),
             **common,
         )
 
@@ -190,8 +193,20 @@ def _latest(lines: Iterable[Json]) -> Period | None:
 
 def _lines(invoice: Json) -> Iterator[InvoiceLine]:
     """Return the lines for prices of the subscription, prorations and credits too."""
-    prorations = [line for line in _of_its_subscription(invoice) if _is_proration(line)]
-    return _priced([*_own(invoice), *prorations])
+    yield from _with_tiers_added_up(_priced(_own(invoice)))
+    yield from _priced(line for line in _of_its_subscription(invoice) if _is_proration(line))
+
+
+def _with_tiers_added_up(lines: Iterable[InvoiceLine]) -> Iterator[InvoiceLine]:
+    """Return one line for each price and period: a price with tiers has one for each, and for each flat fee."""
+    found: dict[tuple[str, Period], InvoiceLine] = {}
+    for line in lines:
+        tier = found.get((line.price_id, line.period))
+        amount, quantity = (tier.amount, tier.quantity) if tier else (0, 0)
+        found[line.price_id, line.period] = replace(
+            line, amount=amount + line.amount, quantity=quantity + line.quantity
+        )
+    yield from found.values()
 
 
 def _priced(lines: Iterable[Json]) -> Iterator[InvoiceLine]:

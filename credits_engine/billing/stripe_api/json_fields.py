@@ -84,6 +84,11 @@ def integer_or_none(value: object) -> int | None:
     return value if type(value) is int else None
 
 
+def text_or_none(value: object) -> str | None:
+    """Return a text that says something; None for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
 def quantity_of(stated: Json) -> int:
     """Return the number of its price that something is for; what is metered has none and counts as one."""
     quantity = stated.get("quantity")

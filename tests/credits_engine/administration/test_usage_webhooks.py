@@ -3,7 +3,9 @@
 import base64
 import hmac
 import json
+import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -96,6 +98,18 @@ def test_thresholds_and_the_first_refusal_of_an_hour_are_told_once(
     assert product.told == [*told, ("credits.threshold", "ada", 100), ("credits.refused", "ada", None)]
 
 
+def test_after_an_upgrade_the_thresholds_of_the_new_limit_are_told(
+    consumer: Consumer, product: WebhookReceiver
+) -> None:
+    _pass_a_threshold(consumer, product)
+    consumer.user("ada", "starter")
+    for number, amount in enumerate((719, 1, 1)):
+        consumer.take("ada", f"u{number}", analysis=amount)
+    follow(consumer, product)
+    limits = [json.loads(body)["data"]["limit"] for _, body, _ in product.received]
+    assert (product.told, limits) == ([("credits.threshold", "ada", 80)] * 2, [100, 1000])
+
+
 def test_what_happened_before_the_address_was_set_is_not_told(consumer: Consumer, product: WebhookReceiver) -> None:
     consumer.user("ada")
     consumer.take("ada", "k0", analysis=100)
@@ -133,6 +147,16 @@ def test_what_is_not_taken_is_sent_again_later_and_given_up_in_the_end(
         assert store.by_state(session) == {"pending": 0, "delivered": 0, "dead": 1}
         error = session.scalar(select(WEBHOOKS.c.error))
     assert ADDRESS not in str(error)
+
+
+def test_a_receiver_that_never_ends_its_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        sent = pool.submit(service.post, address, b"{}", {})
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+            assert sent.result() == 200
 
 
 def test_of_two_leaders_one_delivers(consumer: Consumer, product: WebhookReceiver) -> None:

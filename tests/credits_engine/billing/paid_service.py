@@ -6,44 +6,16 @@ is asked for while its payment is still to be expected: for five days after it f
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from credits_engine.engines.periods import Period
+from tests.credits_engine.billing.charges import FAR, Charge, Credit
 from tests.credits_engine.billing.stripe_objects import Json, Subscription
 from tests.credits_engine.billing.virtual_collection import dispute, give_up, pause, unpause
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
-GRACE = timedelta(days=5)
 PLANS = ("free", "starter", "pro", "plus")
 PRICES = ("starter_monthly", "pro_monthly", "plus_monthly", "pro_yearly")
-FAR = START.replace(year=9000)
-
-
-@dataclass
-class Charge:
-    """One line of an invoice: so much for a plan from `start` to `end`."""
-
-    invoice: str
-    plan: str
-    start: datetime
-    end: datetime
-    opens_period: bool
-    paid_at: datetime = FAR
-    given_for_nothing_at: datetime = FAR
-    failed_at: datetime = FAR
-    given_up_at: datetime = FAR
-    lost_at: datetime = FAR
-    traded_in_at: datetime = FAR
-    cents: int = 0
-    returned: list[tuple[datetime, int]] = field(default_factory=list)
-
-    def paid_until(self, now: datetime, *, extra_cents: int) -> datetime:
-        """To when the money pays that is not given back by `now`; a cut of a cent may fall either way."""
-        returned = max((cents for at, cents in self.returned if at <= now), default=0)
-        share = 1 - min(1.0, (returned + extra_cents) / self.cents) if returned else 1.0
-        until = self.start + (self.end - self.start) * share
-        return min(until, self.traded_in_at if self.traded_in_at <= now else FAR)
 
 
 class PaidService(VirtualStripe):
@@ -72,9 +44,11 @@ class PaidService(VirtualStripe):
         if any(start <= now < end for start, end in self.disputes):
             return 0
         allowed = [PLANS.index(each.plan) for each in self._paid(now, extra_cents=0)]
-        allowed += [PLANS.index(each.plan) for each in self.charges if each.given_for_nothing_at <= now < each.end]
+        stays = now < self._leaves_at(now)
+        given = [each for each in self.charges if each.given_for_nothing_at <= now < each.end]
+        allowed += [PLANS.index(each.plan) for each in given if stays or not each.is_trial]
         plan = [plan for at, plan in self.asked if at <= now][-1]
-        if now < self._leaves_at(now) and not self._is_refused(plan, now):
+        if stays and not self._is_refused(plan, now):
             allowed.append(PLANS.index(plan))
         return max(allowed, default=0)
 
@@ -106,13 +80,12 @@ class PaidService(VirtualStripe):
         return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
 
     def _is_refused(self, plan: str, now: datetime) -> bool:
-        """Return whether the last invoice for just this cannot be expected to be paid any more."""
+        """Return whether nobody is expected to pay the last invoice for just this any more, or that of the period."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
-        for each in reversed(self.charges):
-            if each.plan == plan and begun <= each.start <= now < each.end:
-                is_failed = each.failed_at + GRACE <= now or each.given_up_at <= now
-                return each.lost_at <= now or (is_failed and each.paid_at > now)
-        return False
+        running = [each for each in self.charges if begun <= each.start <= now < each.end]
+        of_plan = [each for each in running if each.plan == plan]
+        of_period = [each for each in running if each.opens_period]
+        return any(each.is_unpaid(now) for each in (*of_plan[-1:], *of_period[-1:]))
 
     # The hooks: each says in one line what has just happened.
 
@@ -131,9 +104,28 @@ class PaidService(VirtualStripe):
         plan = subscription.price.partition("_")[0]
         start = self.now if proration else subscription.start
         charge = Charge(invoice["id"], plan, start, subscription.end, opens_period=not proration)
+        charge.asked_cents = invoice["total"]
+        if proration:
+            self._credit_former(subscription, invoice, charge)
         charge.cents = invoice["total"] = 0 if self.has_coupon else invoice["total"]
         self.charges.append(charge)
         return invoice
+
+    def _credit_former(self, subscription: Subscription, invoice: Json, charge: Charge) -> None:
+        """Credit the rest of the plan before, as Stripe does whether or not anybody paid it."""
+        former = self.asked[-2][1]
+        of = [each for each in self.charges if each.plan == former and each.start <= self.now < each.end]
+        if not of or former == charge.plan:
+            return
+        price = subscription.price
+        subscription.price = f"{former}_{price.partition('_')[2]}"
+        line = self._objects.line(subscription, start=self.now, proration=True)
+        subscription.price = price
+        invoice["lines"]["data"].insert(0, {**line, "amount": -line["amount"]})
+        invoice["total"] -= line["amount"]
+        charge.credit = Credit(charge, of, self.now.replace(microsecond=0), line["amount"])
+        for each in of:
+            each.credited.append(charge.credit)
 
     def _settle(self, subscription: Subscription, invoice: Json) -> None:
         super()._settle(subscription, invoice)
@@ -181,9 +173,12 @@ def _begun(choose: random.Random, stripe: PaidService, price: str) -> Subscripti
     if choose.random() < 0.8:
         return stripe.checkout("ada", price)
     held = stripe.try_out("ada", price)
-    trial = Charge("trial", price.partition("_")[0], stripe.now, held.end, opens_period=True)
+    trial = Charge("trial", price.partition("_")[0], stripe.now, held.end, opens_period=True, is_trial=True)
     trial.given_for_nothing_at = stripe.now
     stripe.charges.append(trial)
+    # Stripe tells of its invoice over nothing as of one that was paid.
+    line = {**stripe._objects.line(held, start=stripe.now, proration=False), "amount": 0}
+    VirtualStripe._settle(stripe, held, stripe._objects.invoice(held, "subscription_create", [line]))
     return held
 
 
@@ -252,7 +247,7 @@ def _flip(stripe: PaidService, held: Subscription, other: str) -> None:
 
 
 def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
-    if held.last_invoice is None or not held.last_invoice["total"]:
+    if held.last_invoice is None or held.last_invoice["total"] <= 0:
         return
     charge, cents = stripe.charge(held.last_invoice), int(held.last_invoice["amount_paid"] * share)
     if cents > max((before for _, before in charge.returned), default=0):
@@ -263,7 +258,7 @@ def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
 def _dispute(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
     """Opened, and decided two days later."""
     invoice = held.last_invoice
-    if invoice is None or not invoice["total"] or invoice["id"] in stripe.disputed:
+    if invoice is None or invoice["total"] <= 0 or invoice["id"] in stripe.disputed:
         return
     stripe.disputed.add(invoice["id"])
     opened_at = stripe.now

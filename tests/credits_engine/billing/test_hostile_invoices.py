@@ -6,12 +6,13 @@ from itertools import permutations
 
 import pytest
 
+from credits_engine.billing.facts import InvoicePaid
 from credits_engine.billing.inbox.worker import StripeLookup
 from credits_engine.billing.stripe_api.client import connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
-from tests.credits_engine.billing.stories import stands
+from tests.credits_engine.billing.stories import facts_of, stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, Subscription, seconds
 from tests.credits_engine.billing.virtual_collection import credit_note, dispute
 from tests.credits_engine.billing.virtual_sales import invoices_of, one_off_line
@@ -173,6 +174,21 @@ def test_fewer_seats_are_still_the_plan(stripe: VirtualStripe, is_waiting: bool)
     stripe.now += MINUTE
     stripe.cancel(subscription, at_once=True)
     assert plan(stripe, START + 20 * DAY) == "pro"
+
+
+def test_the_tiers_of_a_price_are_one_purchase(stripe: VirtualStripe) -> None:
+    """Five for nothing with a flat fee, and three more: Stripe writes a line for each, the fee has no quantity."""
+    stripe.checkout("ada", "pro_monthly")
+    invoice = next(each for each in stripe.events if each["type"] == "invoice.paid")
+    (line,) = invoice["data"]["object"]["lines"]["data"]
+    tiers = [(5, 0), (0, 4_900), (3, 3_000), (0, 0)]
+    invoice["data"]["object"]["lines"]["data"] = [
+        {**line, "id": f"il_{number}", "quantity": quantity, "amount": amount}
+        for number, (quantity, amount) in enumerate(tiers)
+    ]
+    (paid,) = facts_of([invoice])
+    assert isinstance(paid, InvoicePaid)
+    assert [(each.quantity, each.amount) for each in paid.lines] == [(8, 7_900)]
 
 
 def test_a_quantity_of_nothing_buys_nothing(billing: Billing, stripe: VirtualStripe) -> None:

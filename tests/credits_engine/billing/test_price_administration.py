@@ -9,20 +9,25 @@ import pytest
 from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
 
+from control_plane.app import create_app
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
+from control_plane.platform.settings import Settings
 from credits_engine.billing import price_administration, schedule
 from credits_engine.billing.cli import billing_group
+from credits_engine.billing.entitlements.plan_of_prices import is_mapped
+from credits_engine.billing.entitlements.price_list import catalogue
+from credits_engine.billing.inbox.worker import Worker
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.store.tables import PACKS
 from tests import people
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY
-from tests.credits_engine.billing.virtual_sales import sell
+from tests.credits_engine.billing.virtual_sales import invoices_of, one_off_line, sell
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 Run = Callable[..., Result]
@@ -81,6 +86,16 @@ def test_a_new_pack_is_granted_for_as_long_as_it_says(billing: Billing) -> None:
     assert (row["kind"], row["remaining"], row["expires_at"]) == ("roast", 500, START + timedelta(days=30))
 
 
+def test_a_pack_that_was_just_added_is_granted_from_an_invoice_that_comes_at_once(billing: Billing) -> None:
+    stripe = VirtualStripe(now=billing.now)
+    stripe.checkout("ada", "pro_monthly")
+    invoices_of(stripe)[0]["lines"]["data"].append(one_off_line(stripe, 1, "pack_roast_500"))
+    apply(billing, PACK)
+    billing.deliver(*stripe.events)
+    schedule.work(Worker("worker", lambda: billing.now), billing.now)
+    assert [(row["kind"], row["amount"]) for row in billing.rows(PACKS)] == [("roast", 500)]
+
+
 def test_a_price_counts_from_its_start_on(billing: Billing) -> None:
     starts = START + timedelta(days=3)
     apply(billing, f"prices: [{{price: pro_quarterly, plan: pro, starts: {starts:%Y-%m-%dT%H:%M:%SZ}}}]")
@@ -95,6 +110,16 @@ def test_a_price_counts_from_its_start_on(billing: Billing) -> None:
     schedule.reload_prices(starts)
     billing.work(at=starts)
     assert billing.user("ada")[0] == "pro"
+
+
+def test_a_process_that_has_just_begun_knows_the_prices(billing: Billing, settings: Settings) -> None:
+    """A command runs without any schedule, and judges what was bought with them."""
+    apply(billing, QUARTERLY)
+    apply(billing, PACK)
+    with create_app(settings).app_context():
+        known = [is_mapped(price, catalogue()) for price in ("pro_quarterly", "pack_roast_500")]
+        db.engine.dispose()
+    assert known == [True, True]
 
 
 def test_applying_again_changes_nothing_and_the_export_says_the_same(billing: Billing) -> None:

@@ -6,6 +6,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing.inbox import merges
 from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.memberships import Membership
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store import accounts
@@ -17,8 +18,10 @@ PRO, STARTER = Amounts(10_000, 1_000), Amounts(1_000, 10)
 V2_SERVES = FlagEvaluation(enabled=True, reason="test", revision=1)
 
 
-def take(billing: Billing, user_id: str, key: str, analysis: int = 0, roast: int = 0) -> bool:
-    operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
+def take(
+    billing: Billing, user_id: str, key: str, analysis: int = 0, roast: int = 0, *, member: Membership | None = None
+) -> bool:
+    operation = Operation(user_id, key, Amounts(analysis, roast), actor="test", member=member)
     with transaction() as session:
         return consume(session, operation, now=billing.now, evaluate=lambda _: V2_SERVES).granted
 

@@ -89,7 +89,9 @@ def test_no_more_money_is_spent_in_a_period_than_allowed(buyer: PackBuyer) -> No
     buyer.run(8)
     assert buyer.packs() == [100]
     assert [state for state, _ in buyer.orders()] == ["paid", "above_max"]
-    assert buyer.orders()[1][1] == "It would cost 1000; 1000 of 1500 are spent in this period."
+    assert buyer.orders()[1][1] == (
+        "It would cost 1000, and 1000 of 1500 are spent in this period, in the smallest unit of EUR."
+    )
     assert [each["status"] for each in buyer.api.invoicing.invoices.values()] == ["paid", "void"]
     assert buyer.wanted().stopped_at is None
 

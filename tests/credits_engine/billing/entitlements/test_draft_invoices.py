@@ -8,6 +8,7 @@ from credits_engine.engines.credit_plan import GRACE
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.stories import stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json, Subscription
+from tests.credits_engine.billing.virtual_sales import one_off_line
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -50,6 +51,19 @@ def test_whoever_leaves_before_the_end_of_a_trial_is_collected_has_not_bought_wh
     subscription = stripe.try_out("ada", "pro_yearly")
     stripe.begin_period(subscription)
     stripe.now += 30 * MINUTE
+    assert granted(stripe, stripe.now) == "pro"
+    stripe.cancel(subscription, at_once=True)
+    assert granted(stripe, stripe.now + MINUTE) == "free"
+
+
+@pytest.mark.parametrize("fee", [0, 4_900])
+def test_the_invoice_of_a_trial_pays_for_no_day_after_it_was_left(stripe: VirtualStripe, fee: int) -> None:
+    """Stripe sends one over nothing, or over a setup fee alone."""
+    subscription = stripe.try_out("ada", "pro_monthly")
+    lines = [{**stripe._objects.line(subscription, start=START, proration=False), "amount": 0}]
+    lines += [one_off_line(stripe, 1, amount=fee)] if fee else []
+    stripe._settle(subscription, stripe._objects.invoice(subscription, "subscription_create", lines))
+    stripe.now += DAY
     assert granted(stripe, stripe.now) == "pro"
     stripe.cancel(subscription, at_once=True)
     assert granted(stripe, stripe.now + MINUTE) == "free"

@@ -88,6 +88,20 @@ def test_what_one_customer_was_credited_pays_nothing_for_another_of_the_same_use
 
 
 @pytest.mark.parametrize(
+    ("credited_in", "paid_in", "opens"),
+    [("usd", "usd", False), (None, "usd", False), ("usd", None, False), ("jpy", "usd", True)],
+)
+def test_what_was_credited_in_one_currency_pays_no_invoice_in_another(
+    stripe: VirtualStripe, credited_in: str | None, paid_in: str | None, opens: bool
+) -> None:
+    come_again(stripe, customer="cus_ada")
+    *_, again = invoices = invoices_of(stripe)
+    for invoice in invoices:
+        invoice["currency"] = paid_in if invoice["id"] == again["id"] else credited_in
+    assert opened_at(stripe) == (stripe.now if opens else None)
+
+
+@pytest.mark.parametrize(
     ("act", "anchor"),
     [(come_again, START), (go_to_a_year_and_back, START + DAY), (move_the_anchor_for_nothing, START)],
 )

@@ -8,12 +8,13 @@ from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements.period_sweep import PeriodSweep
 from credits_engine.billing.store.inbox import State
 from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.memberships import Membership
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.guard_counts import tripped
-from tests.credits_engine.billing.stripe_objects import NEW, OLD, Json
+from tests.credits_engine.billing.stripe_objects import NEW, OLD, Json, Subscription
 from tests.credits_engine.billing.two_accounts import DAY, HOUR, PRO, V2_SERVES, spendable, take
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
@@ -30,6 +31,11 @@ def come_again(billing: Billing, stripe: VirtualStripe) -> list[Json]:
     held = stripe.checkout("ada", "pro_monthly")
     billing.process(stripe.events, at=START)
     assert take(billing, "ada", "k1", 9_000)
+    return leave_and_come_again(billing, stripe, held)
+
+
+def leave_and_come_again(billing: Billing, stripe: VirtualStripe, held: Subscription) -> list[Json]:
+    """Leave after a day with the rest credited, and subscribe anew; returns the events of the credit."""
     stripe.now, told = START + DAY, len(stripe.events)
     credit = {**stripe._objects.line(held, start=stripe.now, proration=True), "amount": -2_800}
     stripe._settle(held, stripe._objects.invoice(held, "subscription_update", [credit]))
@@ -68,6 +74,17 @@ def test_what_is_reserved_meanwhile_goes_back_where_it_was_taken(billing: Billin
         reservations.release(session, "ada", "k2", now=billing.now, actor="test", reason="It failed.")
     assert spendable(billing, "ada") == PRO - Amounts(9_000)
     assert_whole(billing.app)
+
+
+def test_a_members_limit_counts_on_as_well(billing: Billing, stripe: VirtualStripe) -> None:
+    eve = Membership("eve", "ada", START, {"analysis": 600})
+    held = stripe.checkout("ada", "pro_monthly")
+    billing.process(stripe.events, at=START)
+    assert take(billing, "ada", "k1", 600, member=eve)
+    credited = leave_and_come_again(billing, stripe, held)
+    assert take(billing, "ada", "k2", 100, member=eve), "so far a period has begun"
+    billing.process(credited, at=billing.now + HOUR)
+    assert not take(billing, "ada", "k3", 1, member=eve)
 
 
 def test_the_next_period_begins_where_it_would_have(billing: Billing, stripe: VirtualStripe) -> None:

@@ -14,6 +14,7 @@ from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.stripe_objects import Json
+from tests.credits_engine.billing.virtual_collection import pause
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY = timedelta(days=1)
@@ -81,6 +82,21 @@ def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
     with read_only() as session:
         trail = audit.latest(session, subject=f"stripe:{people[1].id}")
     assert [(entry.actor, entry.action) for entry in trail] == [("olga", "billing.reconcile")]
+
+
+def test_lost_seats_and_a_longer_pause_are_named(api: FakeApi, gateway: StripeGateway, billing: Billing) -> None:
+    held = api.stripe.checkout("ada", "pro_monthly")
+    pause(api.stripe, held, "void", START + DAY)
+    for event in api.stripe.events:
+        for item in event["data"]["object"].get("items", {}).get("data", ()):
+            item["quantity"] = 8
+    billing.process(api.stripe.events, at=START)
+    pause(api.stripe, held, "void", START + 2 * DAY)
+    (found,) = compared(gateway, billing)
+    assert found.sentence.startswith(
+        "Stripe has prices pro_monthly instead of 8 pro_monthly, "
+        f"collection paused until {START + 2 * DAY:%Y-%m-%dT%H:%M:%SZ} instead of {START + DAY:%Y-%m-%dT%H:%M:%SZ}, "
+    )
 
 
 def test_a_lost_payment_is_found_and_opens_the_period_it_paid_for(
