@@ -71,7 +71,9 @@ BELONGS_TO = {
         *("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
         *("pages.variances", "pages.operation", "pages.catalogue"),
         *("pages.edit_catalogue", "pages.change_catalogue"),
+        *("pages.members", "pages.put_member", "pages.remove_member", "pages.merge", "pages.merge_users"),
     ),
+    "pages.users": ("pages.users", "pages.erasures", "pages.erase_person"),
     "pages.system": ("pages.system", "pages.connections"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }

@@ -51,6 +51,11 @@ def every(session: Session) -> list[Erasure]:
     return list(session.scalars(select(Erasure).order_by(Erasure.id)))
 
 
+def latest(session: Session, *, limit: int) -> list[Erasure]:
+    """Return the last erasures, newest first."""
+    return list(session.scalars(select(Erasure).order_by(Erasure.id.desc()).limit(limit)))
+
+
 def current_name(session: Session, user_id: str) -> str:
     """Return the newest pseudonym of somebody who was erased, else the id itself."""
     query = select(Erasure.pseudonym).where(Erasure.digest.in_(digests(user_id))).order_by(Erasure.id.desc()).limit(1)

@@ -35,6 +35,15 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
         raise Problem(409, "NOT_IN_CATALOGUE", str(error)) from error
 
 
+def check(session: Session, user_id: str, into: str, now: datetime) -> list[str]:
+    """Return the customers that `merge` would move. Raises Problem where it would be refused; nothing is changed."""
+    customers = _checked_customers(session, user_id, into, now)
+    for name in (user_id, into):
+        _check_disputes(session, name, now)
+    _check_reservations(session, user_id)
+    return customers
+
+
 def _merge(session: Session, user_id: str, into: str, change: ChangeContext) -> list[str]:
     customers = _checked_customers(session, user_id, into, change.now)
     for customer_id in customers:
