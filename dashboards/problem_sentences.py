@@ -141,7 +141,9 @@ SENTENCES: Mapping[str, str] = {
     "PAYMENT_DISPUTED": N_("A payment of theirs is disputed; merge once that is won or lost."),
     "SAME_USER": N_("Nobody can be merged into themselves."),
     "ACCOUNT_IS_MEMBER": N_("This user spends from another account, and has none that others could spend from."),
-    "HAS_MEMBERS": N_("This user has members, so they can't become one, nor be merged into somebody; remove those first."),
+    "HAS_MEMBERS": N_(
+        "This user has members, so they can't become one, nor be merged into somebody; remove those first."
+    ),
     "INVALID_LIMIT": N_("A member's limit is a whole number; leave out what has none."),
     "NO_MEMBER": N_("This user is no member of an organisation any more."),
     "NO_SEAT_LEFT": N_("All seats of the account are taken; buy another one first."),

@@ -20,6 +20,7 @@ from credits_engine.engines.memberships import Membership
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from credits_engine.operations.members import MEMBERS
 from credits_engine.store import members
+from flags.evaluation.bucketing import refused_user_id
 
 RELOAD_SECONDS = 2.0
 LEAD = timedelta(seconds=10)
@@ -32,8 +33,11 @@ def add(
 ) -> Membership:
     """Let a user spend from an account, at most so much of each kind in a period; once more with other limits.
 
-    Raises Problem: 404 for an unknown account, 409 without a seat or for one who can't be a member, 422 for limits.
+    Raises Problem: 404 for an unknown account, 409 without a seat or for one who can't be a member, 422 for an id or
+    limits that can't be used.
     """
+    if refused := refused_user_id(user_id):
+        raise Problem(422, "INVALID_USER_ID", refused)
     _check_limits(limits)
     # Both rows are locked: of two who are added at once the second sees the first, so no seat is given twice and
     # nobody becomes a member while they get one.

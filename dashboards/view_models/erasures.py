@@ -6,11 +6,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform.auth import erasures
-from control_plane.platform.models import Erasure
 from credits_engine.erasure import service
 from credits_engine.erasure.person_data import Hindrance
 from credits_engine.erasure.service import OUTSIDE, Erased
+from credits_engine.migration import erasure_manifest
+from credits_engine.migration.erasure_manifest import Noted
 
 LATEST = 50
 
@@ -20,7 +20,7 @@ class ErasuresScreen:
     """The form as of `now`: empty, with what stands in the way of erasing a user, or with what was done."""
 
     now: datetime
-    latest: Sequence[Erasure]
+    latest: Sequence[Noted]
     user_id: str = ""
     hindrances: Sequence[Hindrance] | None = None
     """None before anybody has asked."""
@@ -43,6 +43,6 @@ def read(
     session: Session, now: datetime, *, user_id: str = "", mistake: str = "", done: Erased | None = None
 ) -> ErasuresScreen:
     """Return the screen; a user who is named is looked up. Raises Problem as `service.check` does."""
-    latest = erasures.latest(session, limit=LATEST)
+    latest = erasure_manifest.latest(session, limit=LATEST)
     hindrances = service.check(session, user_id, now) if user_id else None
     return ErasuresScreen(now, latest, user_id, hindrances, mistake, done)

@@ -63,7 +63,7 @@ BELONGS_TO = {
     "pages.rollouts": (
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
-        *("pages.flags", "pages.flag", "pages.definition", "pages.stale"),
+        *("pages.flags", "pages.flag", "pages.definition", "pages.stale", "pages.import_form", "pages.import_flags"),
         *("pages.segments", "pages.segment", "pages.segment_form", "pages.new_segment"),
         *("pages.new_segment_in", "pages.create_segment_in"),
     ),

@@ -49,9 +49,7 @@ def erase_person() -> ResponseReturnValue:
 def _erase(user_id: str) -> Erased:
     names = [name.strip() for name in request.form.get("also", "").splitlines() if name.strip()]
     reason = request.form.get("reason", "").strip()[:REASON_CHARACTERS]
-    return service.erase(
-        user_id, ChangeContext(clock.now(), authorization.actor(), reason), also=names[:NAMES_MAX]
-    )
+    return service.erase(user_id, ChangeContext(clock.now(), authorization.actor(), reason), also=names[:NAMES_MAX])
 
 
 def _is_known(user_id: str) -> bool:

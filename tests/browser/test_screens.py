@@ -23,6 +23,7 @@ SCREENS = {
     "flags": "/flags",
     "flag": "/flag/checkout",
     "flag-definition": "/flag/checkout/environments/production",
+    "import": "/flags/import",
     "segments": "/segments",
     "segment": "/segments/production/3",
     "segment-form": "/segments/production/3/edit",

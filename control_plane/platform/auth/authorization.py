@@ -58,7 +58,7 @@ R = TypeVar("R")
 
 def init_app(app: Flask) -> None:
     """Put the checks before every request and the headers on every answer."""
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
     authentication.init_app(app)
     rate_limit.init_app(app)
     app.before_request(_check_request)
