@@ -26,7 +26,9 @@ SignIn = Callable[[str], FlaskClient]
 def acme(app: Flask) -> None:
     """Two accounts on free, and two users who could be members of them."""
     with write_session(app) as session:
-        upsert_users(session, [UserAttributes(name, "free") for name in ("acme", "eve-and-sons", "ada", "bob")], now=NOW)
+        upsert_users(
+            session, [UserAttributes(name, "free") for name in ("acme", "eve-and-sons", "ada", "bob")], now=NOW
+        )
 
 
 def send(browser: FlaskClient, path: str = PAGE, **form: str) -> tuple[int, str]:
