@@ -14,6 +14,7 @@ from control_plane.strict_json import MalformedJSON
 from dashboards.filters import count
 from dashboards.language import gettext, ngettext
 from dashboards.mistakes import mistakes_of
+from dashboards.stored_sentences import localized_text
 from dashboards.view_models import flag_import as screens
 from dashboards.view_models.flag_import import ImportScreen
 from dashboards.views.blueprint import bp, may
@@ -84,7 +85,7 @@ def _parsed(text: str) -> object:
     try:
         return strict_json.loads(text)
     except MalformedJSON as malformed:
-        detail = gettext("This is no JSON: %(mistake)s.", mistake=str(malformed))
+        detail = gettext("The text is no JSON: %(error)s.", error=localized_text(str(malformed)))
         raise Problem(422, "MALFORMED_JSON", detail) from malformed
 
 

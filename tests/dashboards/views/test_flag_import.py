@@ -81,7 +81,7 @@ def test_replacing_names_what_would_go(app: Flask, sign_in: SignIn) -> None:
 @pytest.mark.parametrize(
     ("form", "why"),
     [
-        ({"text": "{"}, "This is no JSON: "),
+        ({"text": "{"}, "The text is no JSON: Expecting property name"),
         ({"text": "{}"}, "neither features nor segments"),
         ({"reason": ""}, "a reason is required"),
         ({"option": "all"}, "old"),
