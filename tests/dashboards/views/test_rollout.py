@@ -68,6 +68,8 @@ def test_it_says_how_many_known_users_have_the_flag_once_that_is_counted(
     assert "Known users 1 of 2 users, 50 %" in " ".join(
         page_text(browser.get(PAGE).get_data(as_text=True)).replace(NARROW, " ").split()
     )
+    asked = page_text(sign_in("alice").get(f"{PAGE}/rollback").text)
+    assert "1 of 2 known users have it now." in asked
 
 
 def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
