@@ -88,16 +88,16 @@ def of_change(details: ChangeDetails) -> Message | None:
 
 def of_override(flag: str, alert: str, *, actor: str, reason: str, expires_at: datetime, now: datetime) -> Message:
     """Return the message that an alert may notify only for a while."""
-    title = f"{alert} is overridden until {expires_at:%H:%M} UTC"
-    body = f"{actor} lets {alert} of {rollout_title(flag)} notify only until {expires_at:%Y-%m-%d %H:%M} UTC.\nReason: {reason}"
+    title, until = f"{alert} is overridden until {expires_at:%H:%M} UTC", f"{expires_at:%Y-%m-%d %H:%M} UTC"
+    body = f"{actor} lets {alert} of {rollout_title(flag)} notify only until {until}.\nReason: {reason}"
     return Message(f"override:{flag}:{alert}:{now.isoformat()}", "override", flag, title, body)
 
 
 def of_request(flag: str, alert: str, *, actor: str, reason: str, until: datetime, now: datetime) -> Message:
     """Return the message that an owner asks another one to let a critical alert notify only."""
     body = (
-        f"{actor} asks that {alert} of {rollout_title(flag)} notifies only for a while. The alert is critical, so another owner has "
-        f"to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
+        f"{actor} asks that {alert} of {rollout_title(flag)} notifies only for a while. The alert is critical, so "
+        f"another owner has to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
     )
     return Message(
         f"asked:{flag}:{alert}:{now.isoformat()}", "override", flag, f"{alert}: a second owner is needed", body
