@@ -1,4 +1,5 @@
-// What was written into a form that did not arrive because the session had ended: back after the next sign-in.
+// What was written into a form that did not arrive: back after the next sign-in where the session had ended, and by the
+// browser's own button where no server answered. Whatever page comes first after an answer forgets it.
 
 const KEY = "draft";
 const UNKEPT = new Set(["button", "file", "password", "submit"]);
@@ -9,7 +10,8 @@ if (new URLSearchParams(location.search).has("unsent")) {
   sessionStorage.setItem(KEY, JSON.stringify({ ...kept, lost: true }));
 } else if (!location.pathname.startsWith("/sign-in")) {
   sessionStorage.removeItem(KEY);
-  if (kept?.lost && kept.page === location.pathname) restore(kept);
+  const [{ type }] = performance.getEntriesByType("navigation");
+  if (kept?.page === location.pathname && (kept.lost || type === "back_forward")) restore(kept);
 }
 document.addEventListener("submit", keep);
 

@@ -57,6 +57,23 @@ def test_a_plan_of_many_lines_is_back_and_what_reached_the_server_is_not(open_pa
     expect(page.locator("main")).not_to_contain_text("What you had written is back")
 
 
+def test_where_no_server_answers_going_back_brings_it_back(
+    open_page: OpenPage, signed_in: Any, complaints: list[str]
+) -> None:
+    page = open_page(storage_state=signed_in)
+    page.route("**/hold", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    page.goto(ROLLOUT)
+    page.get_by_role("link", name="Hold…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(WHY)
+    dialog.get_by_role("button", name="Hold").click()
+    page.wait_for_url("chrome-error://**")
+    page.go_back()
+    expect(dialog.get_by_label("Reason")).to_have_value(WHY)
+    expect(dialog).to_contain_text("What you had written is back. Send it again.")
+    complaints.clear()
+
+
 def test_without_javascript_one_is_led_back_to_the_page_of_the_form(open_page: OpenPage, signed_in: Any) -> None:
     page = open_page(storage_state=signed_in, java_script_enabled=False)
     page.goto(f"{ROLLOUT}/hold")
