@@ -26,7 +26,6 @@ from alerts.sources import poller
 from control_plane import rollouts, support_bundle
 from control_plane.checklists.checks import register_check
 from control_plane.platform.settings import SETTINGS
-from control_plane.rollouts import gate_kinds
 
 
 def init_app(app: Flask) -> None:
@@ -56,7 +55,7 @@ def _register_with_rollouts() -> None:
     rollouts.register_gate("guardrails", gates.guardrails)
     rollouts.register_gate("safety", gates.safety)
     rollouts.register_gate("served", gates.served)
-    gate_kinds.register_last_run("drill", drills.last_run)
+    rollouts.register_last_run("drill", drills.last_run)
     rollouts.register_rearm_gate("firing", gates.firing)
     rollouts.register_rearm_gate("alertmanager", alertmanager.firing)
     rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)

@@ -38,7 +38,7 @@ def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) ->
         "credits_at_risk": blast.credits_at_risk,
     }
     reason = f"The blast radius of this step is used up: {' '.join(over)}"
-    return rollouts.hold(session, rollout.flag, ChangeContext(now, actor, reason, evidence=evidence), lasting=True)
+    return rollouts.hold(session, rollout.flag, ChangeContext(now, actor, reason, evidence=evidence))
 
 
 def _measured(session: Session, rollout: Rollout, now: datetime) -> BlastRadius:

@@ -243,17 +243,18 @@ def _act(
     if worst is None or rollout.latched:
         return None
     act: Callable[..., Decision]
+    reason = ""
     match worst.status:
         case Status.ROLLBACK:
             is_candidates = _are_candidates(verdicts, rules)
             act = partial(rollouts.answer_breach, attempt=rollout.attempt, is_candidates=is_candidates)
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
-            act = rollouts.hold
+            act = partial(rollouts.hold, by_guard=True)
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
-            act = rollouts.resume
+            act, reason = partial(rollouts.resume, by_guard=True), CALM
         case _:
             return None
-    reason = CALM if act is rollouts.resume else _reason(rollout, worst, verdicts, rules, now)
+    reason = reason or _reason(rollout, worst, verdicts, rules, now)
     evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
     return act(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence))
 

@@ -60,7 +60,7 @@ def enforce(session: Session, rollout: Rollout, split: SampleRatio, *, now: date
         f"Exposure is not what the plan says: {split.inside:,} of {split.total:,} users were let in ({observed:.1%}), "
         f"the step asks for {split.share:.0%}."
     )
-    return rollouts.hold(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence=evidence), lasting=True)
+    return rollouts.hold(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence=evidence))
 
 
 def check(now: datetime) -> None:

@@ -10,6 +10,7 @@ from control_plane.audit import api as audit_api
 from control_plane.checklists import application as checklists
 from control_plane.people import api as people_api
 from control_plane.plans import api as plans_api
+from control_plane.plans import schemas as plan_schemas
 from control_plane.platform import problems
 from control_plane.platform.auth import accounts, audit_anchors, audit_check, authorization, oidc, sign_in_failures
 from control_plane.platform.db import database, pooler
@@ -43,6 +44,19 @@ PLATFORM = (
     pooler,
 )
 """What stands below every package, each part after those that it needs."""
+ROLLOUTS = (
+    api,
+    plans_api,
+    http_checks,
+    move_job,
+    audit_api,
+    people_api,
+    schemas,
+    plan_schemas,
+    schema_check,
+    checklists,
+)
+"""Rollouts and what belongs to them."""
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
 """Composed by name and imported late: nothing below knows what stands above it."""
 PAGES = "dashboards"
@@ -66,15 +80,8 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         part.init_app(app)
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)
-        api.init_app(app)
-        plans_api.init_app(app)
-        http_checks.init_app(app)
-        move_job.init_app(app)
-        audit_api.init_app(app)
-        people_api.init_app(app)
-        schemas.init_app(app)
-        schema_check.init_app(app)
-        checklists.init_app(app)
+        for part in ROLLOUTS:
+            part.init_app(app)
         for name in PACKAGES:
             if has_pages or name != PAGES:
                 import_module(name).init_app(app)

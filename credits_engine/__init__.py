@@ -7,7 +7,7 @@ from control_plane.checklists.checks import register_check
 from control_plane.core.phases import FLAG
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
-from control_plane.rollouts import blast_radius, gate_kinds, sample_ratio
+from control_plane.rollouts import blast_radius, sample_ratio
 from credits_engine import expiry_jobs
 from credits_engine.administration import organisations, plan_catalogue, usage_rollup, usage_webhooks
 from credits_engine.api import card, schemas
@@ -60,7 +60,7 @@ def init_app(app: Flask) -> None:
 def _register_with_rollouts() -> None:
     """Register all that a rollout asks the credits: before an advance, and of what v2 has served."""
     rollouts.register_gate(advance_gate.GATE, advance_gate.gate)
-    gate_kinds.register_last_run("restore_test", restore_test.last_run)
+    rollouts.register_last_run("restore_test", restore_test.last_run)
     blast_radius.register_impact_query(FLAG, guard_queries.impact)
     blast_radius.register_compensation_query(FLAG, queries.compensation_due)
     sample_ratio.register_ratio_query(guard_queries.sample_ratio)

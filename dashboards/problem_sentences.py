@@ -112,7 +112,7 @@ SENTENCES: Mapping[str, str] = {
         "This version has no content to restore: the flag was removed, or it is older than the trail."
     ),
     "FLAG_VERSION_NOT_FOUND": N_("The trail has no such version of the flag."),
-    "HELD_BY_PERSON": N_("A person holds this rollout; only a person resumes it."),
+    "HELD_BY_PERSON": N_("Only a person resumes this rollout."),
     "INCOMPLETE_BODY": N_("The form arrived only in part; send it again."),
     "INVALID_CHARACTER": N_("The address holds a character that can't be used."),
     "INVALID_EXPIRY": N_("The end can't be used; it lies in the future."),

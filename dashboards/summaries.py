@@ -8,7 +8,6 @@ from alerts.analysis.verdicts import Verdict
 from control_plane.audiences.base import AudienceKind
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
-from control_plane.core.lateness import days_late
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -36,7 +35,7 @@ from dashboards.filters import (
 )
 from dashboards.gate_sentences import gate_sentence
 from dashboards.incident_sentences import incident_sentence
-from dashboards.language import SOURCE, gettext, language, ngettext, pgettext
+from dashboards.language import N_, SOURCE, gettext, language, ngettext, pgettext
 from dashboards.latch_sentences import environments_sentence, serves_sentence
 from dashboards.side_names import localized_names
 from dashboards.stored_sentences import localized_text
@@ -167,7 +166,8 @@ def status_sentence(
         case RolloutState.HELD:
             if rollout.held_by_guard:
                 return gettext("Held by the guard at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
-            return gettext("Held by a person at %(reach)s for %(span)s: %(why)s", reach=here, span=lasted, why=why)
+            until_resumed = N_("Held at %(reach)s for %(span)s, until somebody resumes it: %(why)s")
+            return gettext(until_resumed, reach=here, span=lasted, why=why)
         case RolloutState.ROLLED_BACK:
             ended = ago(rollout.state_changed_at, now)
             serves = serves_sentence(rollout, names)
@@ -227,7 +227,7 @@ def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime], n
         entered_at=entered_at,
         lasted=_left_at(rollout, index, entered, now) - entered_at if entered_at else None,
         planned_start=phase.planned_start,
-        days_late=days_late(phase, entered_at or now) if entered_at or state == "upcoming" else 0,
+        days_late=phase.days_late(entered_at or now) if entered_at or state == "upcoming" else 0,
     )
 
 

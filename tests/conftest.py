@@ -26,6 +26,8 @@ from tests.applications import application
 ROOT = Path(__file__).parents[1]
 DIALECTS = ("sqlite", "postgresql")
 A_DAY_SECONDS = 24 * 3600.0
+COLLECT_AFTER = 50_000
+"""Objects; Python's own 700 make a test a twentieth longer."""
 SLOWEST_FIRST = ("browser", "clients", "journeys", "faults", "properties")
 """Folders whose files take longest: one that began last would be waited for by everybody else."""
 
@@ -57,9 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what is loaded by now, as it stays until the end."""
+    """Let the garbage collector pass over what is loaded by now, as it stays until the end, and look rarely."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 10, 10)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

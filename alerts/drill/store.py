@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.models import GuardDrill
-from control_plane.core.gates.recency import LastRun
+from control_plane.core.gates import LastRun
 
 
 def add(

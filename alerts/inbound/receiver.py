@@ -138,7 +138,5 @@ def _hold_incomplete(session: Session, notification: Notification, receiver: Rec
 
 def _hold(session: Session, flag: str, receiver: Receiver, *, reason: str, evidence: Evidence) -> None:
     _retry_on_conflict(
-        lambda: rollouts.hold(
-            session, flag, ChangeContext(receiver.now, receiver.actor, reason, evidence=evidence), lasting=True
-        )
+        lambda: rollouts.hold(session, flag, ChangeContext(receiver.now, receiver.actor, reason, evidence=evidence))
     )

@@ -17,7 +17,7 @@ from alerts.overrides import store
 from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext, trimmed
-from control_plane.core.gates.approvals import shared_access_sentence
+from control_plane.core.approval_gate import shared_access_sentence
 from control_plane.platform.auth import audit
 from control_plane.platform.identity_types import Role
 from control_plane.platform.problems import Problem, require_reason

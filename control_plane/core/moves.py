@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from control_plane.core.gates.result import GateResult, GateStatus
+from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Schedule
 from control_plane.core.phases import Rollout, RolloutState
 

@@ -5,7 +5,7 @@ Pure values, no clock and no I/O. `transitions.py` decides how one rollout becom
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from typing import Annotated
 
@@ -81,6 +81,12 @@ class Phase:
     """Whether a named person may pass a gate that can't tell yet."""
     on_breach: OnBreach = OnBreach.ROLL_BACK
     """What the guard does first about a breach that is the candidate's."""
+
+    def days_late(self, begun: datetime) -> int:
+        """Return how many whole days after its planned start it begins at `begun`; 0 where none is planned."""
+        if self.planned_start is None:
+            return 0
+        return max(0, (begun - datetime.combine(self.planned_start, time(), UTC)).days)
 
 
 @dataclass(frozen=True, slots=True)

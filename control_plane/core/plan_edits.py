@@ -22,7 +22,7 @@ from control_plane.core.phases import (
 )
 from control_plane.core.transitions import Action, Decision, Loss, Reason, Refusal, Transition, needs_reason, stale
 
-GAINS_USERS = "PLAN_GAINS_USERS"
+PLAN_GAINS_USERS = "PLAN_GAINS_USERS"
 TIME_OVER = "PLAN_TIME_OVER"
 
 
@@ -106,10 +106,10 @@ def decide_edit(
         reasons.append(Reason("ARCHIVED", f"{before.flag} is archived; revive it first."))
     if not objections and (gained := list(gains(before, after))):
         sentence = "The edit would let users in without an advance, so put that into a later step."
-        reasons.append(Reason(GAINS_USERS, f"{sentence} {' '.join(gained)}"))
+        reasons.append(Reason(PLAN_GAINS_USERS, f"{sentence} {' '.join(gained)}"))
     elif not objections and (gained := list(gains_by_rearming(before, after))):
         sentence = "A new attempt would begin with more users than now; keep the lowest step, and put that after it."
-        reasons.append(Reason(GAINS_USERS, f"{sentence} {' '.join(gained)}"))
+        reasons.append(Reason(PLAN_GAINS_USERS, f"{sentence} {' '.join(gained)}"))
     if unconfirmed:
         reasons.append(unconfirmed.reason)
     return Refusal(Action.EDIT_PLAN, tuple(reasons)) if reasons else Transition(Action.EDIT_PLAN, before, after, reason)

@@ -18,7 +18,8 @@ from control_plane.core.phases import (
 )
 
 LOSES_USERS = "STEP_LOSES_USERS"
-"""The code of a refusal that a person may confirm away."""
+RETURN_GAINS_USERS = "RETURN_GAINS_USERS"
+"""The codes of refusals that a person may confirm away."""
 
 
 class Action(StrEnum):
@@ -43,6 +44,9 @@ class Reason:
 
     code: str
     sentence: str
+
+
+LOST_RACE = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
     if rollout.state is not RolloutState.HELD:
         reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state.replace('_', ' ')}, not held."))
     elif by_guard and not rollout.held_by_guard:
-        reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
+        reasons.append(Reason("HELD_BY_PERSON", "Only a person resumes this rollout."))
     if reasons:
         return Refusal(Action.RESUME, tuple(reasons))
     state = RolloutState.RUNNING if rollout.completed_at is None else RolloutState.COMPLETE

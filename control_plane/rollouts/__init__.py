@@ -1,8 +1,14 @@
 """Rollouts as they are stored, changed and told: `from control_plane import rollouts` gives the use cases."""
 
-from control_plane.rollouts.rearm_gates import REARM_GATES, rearm_gates, register_rearm_gate
-from control_plane.rollouts.service import (
+from control_plane.rollouts.gate_registry import (
     ADVANCE_GATES,
+    REARM_GATES,
+    rearm_gates,
+    register_gate,
+    register_last_run,
+    register_rearm_gate,
+)
+from control_plane.rollouts.service import (
     TOPIC,
     RolloutChanged,
     UnknownRolloutError,
@@ -17,7 +23,6 @@ from control_plane.rollouts.service import (
     plan_objections,
     rearm,
     register_audit_context,
-    register_gate,
     register_plan_check,
     resume,
     reuse_reasons,
@@ -45,6 +50,7 @@ __all__ = [
     "rearm_gates",
     "register_audit_context",
     "register_gate",
+    "register_last_run",
     "register_plan_check",
     "register_rearm_gate",
     "resume",

@@ -6,8 +6,7 @@ from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
-from control_plane.core import listing
-from control_plane.core.gates.approvals import Approval
+from control_plane.core.approval_gate import Approval, ApprovalSubject
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.platform import clock
 from control_plane.platform.auth import audit
@@ -18,9 +17,8 @@ from control_plane.platform.identity_types import PRODUCTION
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
-from control_plane.rollouts import approvals, archive, move_job, service, store
+from control_plane.rollouts import approvals, archive, listing, move_job, service, store
 from control_plane.rollouts.answers import detail, gate_documents, listed, move_document, refused
-from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.environment_variable import variable_notice
 from control_plane.rollouts.phase_dates import phase_dates
 from control_plane.rollouts.requests import (
@@ -45,7 +43,7 @@ bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 @openapi_doc(query=listing.PARAMETERS)
 def index() -> ResponseReturnValue:
     """List rollouts by flag, those that are archived only where asked for."""
-    wanted = listing.Query.model_validate(request.args.to_dict())
+    wanted = listing.RolloutQuery.model_validate(request.args.to_dict())
     now = clock.now()
     with read_only() as session:
         page, cursor = listing.page(store.load_all(session), wanted, now)

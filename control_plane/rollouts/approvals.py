@@ -6,47 +6,35 @@ An approval holds for one plan and one entry into a step. Any move and any edit 
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import chain
 
-from sqlalchemy import ColumnElement, delete, inspect, or_, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_gate import (
+    Approval,
+    ApprovalSubject,
+    Principal,
+    approvals_gate,
+    shared_access_sentence,
+)
 from control_plane.core.approval_paths import given_up, opened_with_fewer, strongest, weaker_phases
-from control_plane.core.gates.approvals import Approval, Principal, approvals_gate, shared_access_sentence
-from control_plane.core.gates.result import GateResult, GateStatus
+from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Approvals
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Reason, stale
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.auth.access_changes import access_givers
-from control_plane.platform.db.database import dialect_insert
 from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem, require_reason
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of
-from control_plane.rollouts import store
-from control_plane.rollouts.models import AnyApprovalRow, ApprovalRow, PlanApprovalRow
+from control_plane.rollouts import approval_store, store
 from control_plane.rollouts.publication import TOPIC
 
 OWNERS = Approvals()
 """Who may let a step that moves by itself pass gates that can't tell, where the plan asks for nobody else."""
-
-
-class ApprovalSubject(StrEnum):
-    """What is approved."""
-
-    STEP = "step"
-    PLAN = "plan"
-    """That the plan may be changed to ask for fewer approvals, or be deleted."""
-
-
-ROWS: dict[ApprovalSubject, type[AnyApprovalRow]] = {
-    ApprovalSubject.STEP: ApprovalRow,
-    ApprovalSubject.PLAN: PlanApprovalRow,
-}
 
 
 def approve(
@@ -63,7 +51,7 @@ def approve(
         raise Problem(409, outdated[0].code, outdated[0].sentence)
     check_approver(session, rollout, change.actor, change.now, role=role, subject=subject)
     require_reason(change.reason)
-    if _add(session, rollout, change, role, subject):
+    if approval_store.add(session, rollout, change, role, subject):
         after = {"phase": rollout.phase.name, "percentage": rollout.percentage, "plan_version": rollout.plan_version}
         action = "rollout.approve" if subject is ApprovalSubject.STEP else "rollout.approve_plan"
         audit.record(session, change, action=action, subject=f"rollout:{rollout.flag}", after=after)
@@ -91,19 +79,12 @@ def withdraw(
 ) -> list[Approval]:
     """Take one's own approval back, as long as it holds; returns who approves it then. Raises Problem."""
     require_reason(change.reason)
-    row_type = ROWS[subject]
-    own = (*_holding(rollout, row_type), row_type.actor == change.actor)
-    if not session.scalars(delete(row_type).where(*own).returning(row_type.actor)).all():
+    if not approval_store.remove(session, rollout, subject, change.actor):
         raise Problem(409, "NO_OWN_APPROVAL", f"{change.actor} approves nothing here that could be taken back.")
     after = {"of": subject.value, "phase": rollout.phase.name, "plan_version": rollout.plan_version}
     audit.record(session, change, action="rollout.withdraw_approval", subject=f"rollout:{rollout.flag}", after=after)
     change_feed.publish(session, TOPIC, rollout.flag, now=change.now)
     return given(session, rollout, subject)
-
-
-def end_plan_approvals(session: Session, flag: str) -> None:
-    """Let no approval of a change of the plan of `flag` count any more."""
-    session.execute(delete(PlanApprovalRow).where(PlanApprovalRow.flag == flag))
 
 
 def role_in_plan(role: Role | None) -> str:
@@ -123,11 +104,9 @@ def needed(rollout: Rollout, subject: ApprovalSubject) -> Approvals | None:
 
 def given(session: Session, rollout: Rollout, subject: ApprovalSubject = ApprovalSubject.STEP) -> list[Approval]:
     """Return the approvals that hold for the rollout as it stands."""
-    row_type = ROWS[subject]
-    query = select(row_type).where(*_holding(rollout, row_type))
     found = [
         Approval(_in_step(session, rollout, row.actor, row.at), row.role, row.reason, row.at)
-        for row in session.scalars(query.order_by(row_type.at))
+        for row in approval_store.load(session, rollout, subject)
     ]
     if not found:
         return []
@@ -138,19 +117,6 @@ def given(session: Session, rollout: Rollout, subject: ApprovalSubject = Approva
         for each in found
         if each.actor not in revoked and all(_still_has(roles, name, each.role) for name in each.by.people)
     ]
-
-
-def _holding(rollout: Rollout, row_type: type[AnyApprovalRow]) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of an approval that holds for the rollout as it stands.
-
-    What was approved before a rollback, or before a restore, was approved of something else.
-    """
-    return (
-        row_type.flag == rollout.flag,
-        row_type.plan_version == rollout.plan_version,
-        row_type.entered_at == rollout.entered_at,
-        *([row_type.at >= rollout.state_changed_at] if rollout.latched else []),
-    )
 
 
 def principal(session: Session, actor: str, *, at: datetime, since: datetime | None = None) -> Principal:
@@ -270,23 +236,3 @@ def _unneeded(rollout: Rollout, subject: ApprovalSubject) -> Problem:
         return Problem(409, "NO_NEXT_STEP", detail)
     where = "any phase" if subject is ApprovalSubject.PLAN else "this phase"
     return Problem(409, "NO_APPROVAL_NEEDED", f"The plan of {rollout.flag} asks for no approval in {where}.")
-
-
-def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str, subject: ApprovalSubject) -> bool:
-    row_type = ROWS[subject]
-    row = {
-        "flag": rollout.flag,
-        "plan_version": rollout.plan_version,
-        "entered_at": rollout.entered_at,
-        "actor": change.actor,
-        "role": role,
-        "reason": change.reason,
-        "at": change.now,
-    }
-    insert = dialect_insert(session, row_type).values(row)
-    renewed = {name: insert.excluded[name] for name in ("role", "reason", "at")}
-    # Whoever has another role by now, or approved before a rollback, approves anew; nobody does twice.
-    is_void = or_(row_type.role != insert.excluded.role, row_type.at < rollout.state_changed_at)
-    key = [column.name for column in inspect(row_type).primary_key]
-    statement = insert.on_conflict_do_update(index_elements=key, set_=renewed, where=is_void)
-    return session.scalar(statement.returning(row_type.actor)) is not None

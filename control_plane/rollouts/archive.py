@@ -7,10 +7,12 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.latch import environments_on
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.core.rollbacks import cool_down_ends
 from control_plane.core.transitions import (
     LOSES_USERS,
+    LOST_RACE,
     Action,
     Decision,
     Reason,
@@ -54,7 +56,7 @@ def archive(
     elif before.state is RolloutState.COMPLETE and not confirm_losing:
         sentence = f"Everybody whom the plan of {flag} reaches has it, and would lose it. Confirm that you want that."
         reasons.append(Reason(LOSES_USERS, sentence))
-    elif not confirm_losing and (places := _still_on(before)):
+    elif not confirm_losing and (places := environments_on(before)):
         sentence = f"{flag} is still on in {' and '.join(places)}, which would lose it. Confirm that you want that."
         reasons.append(Reason(LOSES_USERS, sentence))
     if not confirm_losing and (exposing := [each for each in others if not each.latched]):
@@ -63,11 +65,6 @@ def archive(
     if reasons:
         return Refusal(Action.ARCHIVE, tuple(reasons))
     return _apply_each(session, Action.ARCHIVE, [before, *others], _archived, change)
-
-
-def _still_on(rollout: Rollout) -> list[str]:
-    """Return the environments that a rollback in production alone has spared."""
-    return [each for each in PRE_PRODUCTION if rollout.latched and not exposure(rollout, each).empty]
 
 
 def _archived(rollout: Rollout, change: ChangeContext) -> Rollout:
@@ -154,7 +151,7 @@ def delete(
     # First changed, then removed: whoever else changes it at this moment is refused or refuses this.
     after = replace(before, version=before.version + 1)
     if not store.compare_and_set(session, after, expected_version=before.version):
-        return Refusal(Action.DELETE, (environments.LOST_RACE,))
+        return Refusal(Action.DELETE, (LOST_RACE,))
     _remove(session, before, after, change, {} if was_complete else {COOL_DOWN_ENDS: _cool_down(before)})
     for each in others:
         _remove(session, each, replace(each, version=each.version + 1), change, {COOL_DOWN_ENDS: _cool_down(each)})

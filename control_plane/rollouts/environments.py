@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.approval_paths import given_up
-from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.gates.calendar import calendar_gate
+from control_plane.core.gates import GateResult, GateStatus, calendar_gate
 from control_plane.core.phases import LOWEST, PRE_PRODUCTION, Rollout
 from control_plane.core.plan_edits import gains
 from control_plane.core.rollbacks import cool_down_ends, decide_rollback
 from control_plane.core.transitions import (
+    LOST_RACE,
+    RETURN_GAINS_USERS,
     Action,
     Decision,
     Loss,
@@ -29,15 +30,10 @@ from control_plane.core.transitions import (
     stale,
 )
 from control_plane.rollout_names import environment_of, flag_of, rollout_title
-from control_plane.rollouts import approvals, losses, store
+from control_plane.rollouts import approval_store, approvals, losses, store
 from control_plane.rollouts.deleted import COOL_DOWN_ENDS
+from control_plane.rollouts.gate_registry import rearm_gates
 from control_plane.rollouts.publication import apply, publish
-from control_plane.rollouts.rearm_gates import rearm_gates
-
-GAINS_USERS = "RETURN_GAINS_USERS"
-"""The code of a refusal that a person may confirm away."""
-
-LOST_RACE = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
 
 
 def takeover_reasons(session: Session, made: Rollout, change: ChangeContext) -> list[Reason]:
@@ -66,7 +62,7 @@ def renew_whole(session: Session, name: str) -> bool:
     Approvals of a change of its plan are for one change, and that was it.
     """
     whole = store.load(session, flag_of(name))
-    approvals.end_plan_approvals(session, flag_of(name))
+    approval_store.end_plan_approvals(session, flag_of(name))
     return whole is not None and store.compare_and_set(
         session, replace(whole, version=whole.version + 1), expected_version=whole.version
     )
@@ -188,7 +184,7 @@ def _gain_reasons(
     yield from closed_reasons(_return_gates(session, before, whole, change.now))
     if not confirmed:
         sentence = f"Without {rollout_title(before.flag)}, users gain the flag: {' '.join(gained)}"
-        yield Reason(GAINS_USERS, f"{sentence} Confirm that users gain it if you want that.")
+        yield Reason(RETURN_GAINS_USERS, f"{sentence} Confirm that users gain it if you want that.")
 
 
 def _return_gates(session: Session, before: Rollout, whole: Rollout, now: datetime) -> Iterator[GateResult]:

@@ -3,16 +3,15 @@
 import click
 
 from control_plane.change_context import ChangeContext
-from control_plane.core import listing
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.lifecycle import Stage
-from control_plane.core.listing import ListedState
 from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.identity_types import Role
 from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option, reason_option
-from control_plane.rollouts import answers, approvals, archive, service, store
-from control_plane.rollouts.approvals import ApprovalSubject
+from control_plane.rollouts import answers, approvals, archive, listing, service, store
 from control_plane.rollouts.cli_options import change_rollout, confirm_losing_option, flag_option, line
+from control_plane.rollouts.listing import ListedState
 
 
 @click.command("list")
@@ -26,7 +25,7 @@ from control_plane.rollouts.cli_options import change_rollout, confirm_losing_op
 @in_application
 def list_command(*, tag: str, state: str | None, stage: str | None, q: str, as_json: bool) -> None:
     """List the rollouts, archived ones only by `--state archived` or `--stage retired`."""
-    wanted = listing.Query(
+    wanted = listing.RolloutQuery(
         tag=tag, state=ListedState(state) if state else None, stage=Stage(stage) if stage else None, q=q
     )
     now = clock.now()

@@ -14,27 +14,18 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request
 
 from flask import Flask
-from sqlalchemy.orm import Session
 
-from control_plane.core.gates.http_check import CheckResult
-from control_plane.core.phase_gates import HttpCheck
+from control_plane.core.gates import HttpCheckResult
 from control_plane.core.phases import RolloutState
-from control_plane.platform.db.database import dialect_insert, read_only, transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.no_redirects import NOT_FOLLOWED, is_redirect, open_url
 from control_plane.platform.runtime import jobs
 from control_plane.rollouts import store
-from control_plane.rollouts.models import HttpCheckRow
 
 POLL_SECONDS = 30.0
 TIMEOUT_SECONDS = 5.0
 Question = tuple[str, int]
 """An address and the status that it should answer with."""
-
-
-def latest(session: Session, check: HttpCheck) -> CheckResult | None:
-    """Return what the address of a check answered last; None before it was asked."""
-    row = session.get(HttpCheckRow, (check.url, check.status), populate_existing=True)
-    return CheckResult(row.passed, row.sentence, row.at) if row else None
 
 
 def poll(now: datetime) -> None:
@@ -51,9 +42,7 @@ def poll(now: datetime) -> None:
     answers = ask_all(wanted)
     with transaction() as session:
         for (url, status), (passed, sentence) in answers.items():
-            row = {"url": url, "status": status, "passed": passed, "sentence": sentence, "at": now}
-            statement = dialect_insert(session, HttpCheckRow).values(row)
-            session.execute(statement.on_conflict_do_update(index_elements=["url", "status"], set_=row))
+            store.put_http_check(session, url, status, HttpCheckResult(passed, sentence, now))
 
 
 def ask_all(wanted: Iterable[Question]) -> dict[Question, tuple[bool, str]]:

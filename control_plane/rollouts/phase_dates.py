@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from control_plane.core.lateness import days_late
 from control_plane.core.phases import Phase, Rollout
 from control_plane.platform.auth.audit import Entry
 
@@ -30,5 +29,5 @@ def _dates(phase: Phase, entered_at: datetime | None, now: datetime) -> dict[str
         "name": phase.name,
         "planned_start": phase.planned_start.isoformat() if phase.planned_start else None,
         "entered_at": entered_at.isoformat() if entered_at else None,
-        "days_late": days_late(phase, entered_at or now),
+        "days_late": phase.days_late(entered_at or now),
     }

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext, Evidence
 from control_plane.core.phases import Rollout
-from control_plane.core.transitions import Action, Decision, Reason, Refusal
+from control_plane.core.transitions import LOST_RACE, Action, Decision, Refusal
 from control_plane.platform.auth import audit
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed
@@ -81,8 +81,7 @@ def apply(session: Session, decision: Decision, change: ChangeContext) -> Decisi
     before, after = decision.before, decision.after
     if not store.compare_and_set(session, after, expected_version=before.version):
         # Losing a race is a normal outcome: somebody else changed the rollout while we decided.
-        lost = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
-        return Refusal(decision.action, (lost,))
+        return Refusal(decision.action, (LOST_RACE,))
     publish(session, decision.action, before, after, replace(change, reason=decision.reason))
     return decision
 

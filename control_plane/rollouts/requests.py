@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from control_plane.rollouts.approvals import ApprovalSubject
+from control_plane.core.approval_gate import ApprovalSubject
 
 REASON_CHARACTERS = 2000
 

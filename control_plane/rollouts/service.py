@@ -11,17 +11,17 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext, Evidence
 from control_plane.core import rollbacks, transitions
-from control_plane.core.breaches import decide_breach
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
 from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION, Plan, Rollout, new_rollout
 from control_plane.core.plan_errors import plan_errors
-from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition
+from control_plane.core.rollbacks import decide_breach
+from control_plane.core.transitions import LOST_RACE, Action, Decision, Reason, Refusal, Transition
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import current
 from control_plane.rollout_names import environment_of, flag_of, name_errors
 from control_plane.rollouts import environments, losses, store
 from control_plane.rollouts.deleted import beyond_deleted, cooling_down, was_rolled_back
-from control_plane.rollouts.gate_kinds import plan_gates
+from control_plane.rollouts.gate_registry import ADVANCE_GATES, plan_gates, rearm_gates
 from control_plane.rollouts.publication import (
     TOPIC,
     RolloutChanged,
@@ -32,7 +32,6 @@ from control_plane.rollouts.publication import (
     register_audit_context,
     summary,
 )
-from control_plane.rollouts.rearm_gates import Gate, rearm_gates
 
 __all__ = [
     "TOPIC",
@@ -47,7 +46,6 @@ __all__ = [
     "plan",
     "rearm",
     "register_audit_context",
-    "register_gate",
     "register_plan_check",
     "resume",
     "reuse_reasons",
@@ -60,7 +58,6 @@ PlanCheck = Callable[[Session, str, Plan], list[Reason]]
 """Reasons against a new plan for a flag; registered by the packages above through `register_plan_check`."""
 
 
-ADVANCE_GATES = AppState[dict[str, Gate]]("advance_gates", dict)
 PLAN_CHECKS = AppState[dict[str, PlanCheck]]("plan_checks", dict)
 
 
@@ -69,11 +66,6 @@ class UnknownRolloutError(LookupError):
 
     def __init__(self, flag: str) -> None:
         super().__init__(f"There is no rollout of {flag!r}; `rollout plan` makes one.")
-
-
-def register_gate(name: str, gate: Gate) -> None:
-    """Let `gate` have a say in every advance."""
-    ADVANCE_GATES.get()[name] = gate
 
 
 def register_plan_check(name: str, check: PlanCheck) -> None:
@@ -117,7 +109,7 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
     if is_of_one and not environments.renew_whole(session, flag):
-        return Refusal(Action.PLAN, (environments.LOST_RACE,))
+        return Refusal(Action.PLAN, (LOST_RACE,))
     store.add(session, rollout)
     store.add_plan_version(session, rollout, change)
     publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
@@ -173,9 +165,7 @@ def advance(
     decision = transitions.decide_advance(
         rollout, results, now=change.now, expected_version=expected_version, approval=approval, unconfirmed=unconfirmed
     )
-    evidence: dict[str, object] = {
-        gate.name: {"status": gate.status, "reason": gate.reason, **gate.evidence} for gate in results
-    }
+    evidence = dict[str, object]({each.name: each.document for each in results})
     if approval and any(gate.status is GateStatus.UNKNOWN for gate in results):
         evidence |= change.evidence or approved_by({change.actor: approval})
     if loss:
@@ -196,16 +186,14 @@ def step_back(session: Session, flag: str, change: ChangeContext, *, expected_ve
     return apply(session, decision, change)
 
 
-def hold(session: Session, flag: str, change: ChangeContext, *, lasting: bool = False) -> Decision:
-    """Stop advancing. With evidence it is the guard that holds and releases again, unless the hold is `lasting`."""
-    by_guard = change.evidence is not None and not lasting
+def hold(session: Session, flag: str, change: ChangeContext, *, by_guard: bool = False) -> Decision:
+    """Stop advancing: until a person resumes, or with `by_guard` until the guard does."""
     decision = transitions.decide_hold(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
     return apply(session, decision, change)
 
 
-def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
-    """End a hold; with evidence it is the guard that ends its own."""
-    by_guard = change.evidence is not None
+def resume(session: Session, flag: str, change: ChangeContext, *, by_guard: bool = False) -> Decision:
+    """End a hold; the guard ends only its own."""
     decision = transitions.decide_resume(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
     return apply(session, decision, change)
 

@@ -13,10 +13,12 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.core.gates import HttpCheckResult
+from control_plane.core.phase_gates import HttpCheck
 from control_plane.core.phases import Plan, Position, Rollout, RolloutState, position_after
-from control_plane.platform.db.database import execute_core, rowcount_of
+from control_plane.platform.db.database import dialect_insert, execute_core, rowcount_of
 from control_plane.rollout_names import SEPARATOR, flag_of, rollout_name
-from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow, RolloutRow
+from control_plane.rollouts.models import ApprovalRow, HttpCheckRow, PlanApprovalRow, PlanVersionRow, RolloutRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,19 @@ def delete(session: Session, flag: str) -> None:
     """Remove a rollout with its plans and approvals."""
     for row in (ApprovalRow, PlanApprovalRow, PlanVersionRow, RolloutRow):
         session.execute(sql_delete(row).where(row.flag == flag))
+
+
+def http_check_result(session: Session, check: HttpCheck) -> HttpCheckResult | None:
+    """Return what the address of a check answered last; None before it was asked."""
+    row = session.get(HttpCheckRow, (check.url, check.status), populate_existing=True)
+    return HttpCheckResult(row.passed, row.sentence, row.at) if row else None
+
+
+def put_http_check(session: Session, url: str, status: int, found: HttpCheckResult) -> None:
+    """Keep what an address answered, in place of the answer before."""
+    row = {"url": url, "status": status, "passed": found.passed, "sentence": found.sentence, "at": found.at}
+    statement = dialect_insert(session, HttpCheckRow).values(row)
+    session.execute(statement.on_conflict_do_update(index_elements=["url", "status"], set_=row))
 
 
 def plan_from_json(value: object) -> Plan:

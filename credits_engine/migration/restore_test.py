@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.gates.recency import LastRun
+from control_plane.core.gates import LastRun
 from control_plane.platform.auth import audit
 from control_plane.platform.db import errors
 from control_plane.platform.db.database import db, read_only, transaction

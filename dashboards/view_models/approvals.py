@@ -7,12 +7,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.core.approval_gate import Approval, ApprovalSubject
 from control_plane.core.gates import GateResult
-from control_plane.core.gates.approvals import Approval
 from control_plane.core.phases import Rollout
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals
-from control_plane.rollouts.approvals import ApprovalSubject
 from dashboards import summaries
 from dashboards.problem_sentences import problem_sentence
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from alerts.overrides.store import Override
 from control_plane import rollouts
 from control_plane.core import rollbacks
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.moves import next_move
@@ -20,7 +21,6 @@ from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.rollout_names import flag_of
 from control_plane.rollouts import approvals, store
-from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.segments import segment_notices
 from dashboards import archive_actions, guardrails, summaries
 from dashboards.audience_sentences import segment_sentence

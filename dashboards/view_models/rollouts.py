@@ -12,15 +12,14 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.drill import flag as drill
 from control_plane import rollouts
-from control_plane.core import listing
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.lifecycle import Stage, stage
-from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit
 from control_plane.rollout_names import flag_of
-from control_plane.rollouts import store
+from control_plane.rollouts import listing, store
+from control_plane.rollouts.listing import RolloutQuery
 from dashboards import summaries
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, welcome
@@ -84,7 +83,7 @@ class RolloutsScreen:
     guard: GuardView
     lines: tuple[RolloutLine, ...]
     rows: tuple[RolloutRow, ...]
-    wanted: Query
+    wanted: RolloutQuery
     page: int
     pages: int
     total: int
@@ -98,10 +97,10 @@ class RolloutsScreen:
 
 
 def read(
-    session: Session, wanted: Query | None = None, *, page: int = 1, now: datetime, lease_seconds: float
+    session: Session, wanted: RolloutQuery | None = None, *, page: int = 1, now: datetime, lease_seconds: float
 ) -> RolloutsScreen:
     """Return the list, the urgent first."""
-    wanted = wanted or Query()
+    wanted = wanted or RolloutQuery()
     everything = [each for each in store.load_all(session) if not drill.is_over(each)]
     found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)

@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.phases import Rollout
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals
-from control_plane.rollouts.approvals import ApprovalSubject
 from dashboards.language import gettext
 from dashboards.problem_sentences import unchanged
 from dashboards.view_models import approvals as screens

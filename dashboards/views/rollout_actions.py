@@ -8,15 +8,14 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.transitions import LOSES_USERS, Decision
+from control_plane.core.transitions import LOSES_USERS, RETURN_GAINS_USERS, Decision
 from control_plane.platform.auth import authorization
 from control_plane.platform.identity_types import PRODUCTION
 from control_plane.rollout_names import environment_of, flag_of
 from control_plane.rollouts import archive
-from control_plane.rollouts.environments import GAINS_USERS
 from dashboards.language import N_
 
-CONFIRMED_BY = {LOSES_USERS: "confirm_losing", GAINS_USERS: "confirm_gaining"}
+CONFIRMED_BY = {LOSES_USERS: "confirm_losing", RETURN_GAINS_USERS: "confirm_gaining"}
 """Refusals that a person may confirm away, with the field by which the form does it."""
 
 
@@ -75,7 +74,7 @@ def _delete(session: Session, flag: str, change: ChangeContext) -> Decision:
         change,
         expected_version=_version(),
         confirm_losing=_is_confirmed(LOSES_USERS),
-        confirm_gaining=_is_confirmed(GAINS_USERS),
+        confirm_gaining=_is_confirmed(RETURN_GAINS_USERS),
     )
 
 

@@ -7,10 +7,10 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.core.lifecycle import Stage
-from control_plane.core.listing import ListedState, Query
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
+from control_plane.rollouts.listing import ListedState, RolloutQuery
 from dashboards import sse
 from dashboards.fragments import Fragments, rollouts_fragments
 from dashboards.view_models import rollouts as screens
@@ -34,21 +34,21 @@ def live_rollouts() -> ResponseReturnValue:
     return sse.stream(partial(_regions, _wanted(), _page()), reader_language)
 
 
-def _regions(wanted: Query, page: int, now: datetime) -> Fragments:
+def _regions(wanted: RolloutQuery, page: int, now: datetime) -> Fragments:
     return rollouts_fragments(_screen(wanted, page, now))
 
 
-def _screen(wanted: Query, page: int, now: datetime) -> RolloutsScreen:
+def _screen(wanted: RolloutQuery, page: int, now: datetime) -> RolloutsScreen:
     lease_seconds = settings.current().guard_lease_seconds
     with read_only() as session:
         return screens.read(session, wanted, page=page, now=now, lease_seconds=lease_seconds)
 
 
-def _wanted() -> Query:
+def _wanted() -> RolloutQuery:
     query = request.args
     state = ListedState(query["state"]) if query.get("state") in tuple(ListedState) else None
     stage = Stage(query["stage"]) if query.get("stage") in tuple(Stage) else None
-    return Query(q=query.get("q", "")[:200], tag=query.get("tag", "")[:100], state=state, stage=stage)
+    return RolloutQuery(q=query.get("q", "")[:200], tag=query.get("tag", "")[:100], state=state, stage=stage)
 
 
 def _page() -> int:

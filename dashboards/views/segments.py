@@ -168,7 +168,7 @@ def _number(environment: str, number: int | None) -> int:
 
 def _preview(environment: str, number: int, wanted: SegmentEdit) -> PreviewView:
     with read_only() as session:
-        wire = read_segment(session, number, {"name": wanted.name, "constraints": wanted.constraints})
+        wire = read_segment(number, {"name": wanted.name, "constraints": wanted.constraints})
         return screens.read_preview(session, environment, wire, clock.now())
 
 

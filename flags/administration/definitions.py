@@ -5,11 +5,11 @@ Everything passes the canonicaliser, so that no two engines read what we serve d
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -47,10 +47,11 @@ def create_flag(
     """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
     if store.definitions_of(session, name):
         raise _exists(name)
+    refuse_planned(session, [name], change.now)
     made, first = {}, first_versions(session, [name])
     for environment, enabled in environments.items():
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
-        taken = canonical({"features": [raw]}, session)
+        taken = canonical({"features": [raw]})
         check_room(session, environment, taken.features)
         # Of two who make it at the same moment the second must not replace what the first made.
         if not store.add_definition(
@@ -107,14 +108,13 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
     return [{"field": each.field, "message": each.sentence} for each in found]
 
 
-def canonical(raw: object, session: Session) -> Definitions:
+def canonical(raw: object) -> Definitions:
     """Return a flag or a segment as SDKs are given it; raises Problem with every field for which it is not taken."""
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
         mistakes = [replace(each, field=within(each.field)) for each in taken.mistakes]
         sentences = " ".join(f"{each.field}: {each.sentence}" for each in mistakes)
         raise Problem(400, "INVALID_DEFINITION", f"It can't be taken. {sentences}"[:1000], errors=findings(mistakes))
-    refuse_planned(session, [wire["name"] for wire in taken.features])
     return taken
 
 
@@ -216,7 +216,7 @@ def under_rollout(name: str) -> Problem:
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
-def refuse_planned(session: Session, names: Collection[str]) -> None:
+def refuse_planned(session: Session, names: Collection[str], now: datetime) -> None:
     """Raise Problem where one of these is under a rollout, or was until it was rolled back and deleted just now.
 
     Asked again once the change is announced: changes are announced one after the other, so a plan that was made at the
@@ -225,7 +225,7 @@ def refuse_planned(session: Session, names: Collection[str]) -> None:
     planned = set(rollout_store.names(session))
     if found := sorted(planned.intersection(names)):
         raise under_rollout(found[0])
-    for reason in cooling_down(session, names, clock.now()).values():
+    for reason in cooling_down(session, names, now).values():
         raise Problem(409, reason.code, reason.sentence)
 
 
@@ -242,4 +242,4 @@ def publish(
     audit.record(session, change, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
     change_feed.publish(session, FLAG, name, now=change.now)
     if after:
-        refuse_planned(session, [name])
+        refuse_planned(session, [name], change.now)

@@ -53,7 +53,7 @@ def edit_definition(
     if (before.version if before else 0) != version:
         raise _conflict(f"{name} in {environment}", version, before.version if before else 0)
     base: Wire = before.feature if before else _elsewhere(found)
-    taken = canonical({"features": [{**base, **fields}]}, session)
+    taken = canonical({"features": [{**base, **fields}]})
     _refuse_moving(taken, confirm_moving=confirm_moving)
     (wire,) = taken.features
     check_dependencies(session, environment, taken.features)
@@ -103,7 +103,7 @@ def edit_flag(
     before: dict[str, object] = {}
     after: dict[str, object] = {}
     for environment, stored in found.items():
-        (wire,) = canonical({"features": [{**stored.feature, **fields}]}, session).features
+        (wire,) = canonical({"features": [{**stored.feature, **fields}]}).features
         if wire != stored.feature and not store.replace_definition(
             session, environment, wire, expected_version=stored.version, actor=change.actor, now=change.now
         ):

@@ -18,6 +18,7 @@ from flags.administration.definitions import (
     check_room,
     first_versions,
     publish,
+    refuse_planned,
 )
 from flags.unleash.compiler import Wire
 
@@ -61,11 +62,12 @@ def restore(session: Session, name: str, entry: int, change: ChangeContext) -> S
     if not found.state:
         detail = f"Version {entry} of {name!r} has no content to restore: it was removed, or is older than the trail."
         raise Problem(409, "FLAG_VERSION_EMPTY", detail)
+    refuse_planned(session, [name], change.now)
     before, after, read = store.definitions_of(session, name, lock=True), {}, {}
     first = first_versions(session, [name])
     for environment, wire in found.state.items():
         # Read anew: what was right then may name a segment that is gone by now.
-        taken = canonical({"features": [wire], "segments": store.segments(session, environment)}, session)
+        taken = canonical({"features": [wire], "segments": store.segments(session, environment)})
         check_dependencies(session, environment, taken.features)
         check_room(session, environment, taken.features)
         store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now, first=first)

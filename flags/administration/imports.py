@@ -80,7 +80,7 @@ def import_definitions(
     ]
     audit.record_each(session, change, [entry, *changes])
     change_feed.publish(session, FLAG, environment, now=change.now)
-    refuse_planned(session, [wire["name"] for wire in taken.features])
+    refuse_planned(session, [wire["name"] for wire in taken.features], change.now)
     add_placeholders(session, environment, taken)
     return taken
 

@@ -106,7 +106,7 @@ def edit_segment(
 ) -> None:
     """Change a segment, or add one with version 0. One that plans name keeps its name."""
     check_environment(environment)
-    wire = read_segment(session, number, fields)
+    wire = read_segment(number, fields)
     before = {each["id"]: each for each in store.segments(session, environment)}.get(number)
     # Where one of this number was removed, whoever saw that one must not change this: no version of it was as high as
     # the entry of its removal, for each has an entry.
@@ -119,9 +119,9 @@ def edit_segment(
         _check_plans(session, environment, before["name"])
 
 
-def read_segment(session: Session, number: int, fields: Mapping[str, object]) -> Wire:
+def read_segment(number: int, fields: Mapping[str, object]) -> Wire:
     """Return a segment as SDKs are given it; raises Problem with every field for which it is not taken."""
-    (wire,) = canonical({"segments": [{"id": number, **fields}]}, session).segments
+    (wire,) = canonical({"segments": [{"id": number, **fields}]}).segments
     return wire
 
 

@@ -19,11 +19,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from control_plane.checklists.guide import guide_plan
-from control_plane.core import listing
 from control_plane.core.phases import Position, new_rollout, positions
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import Settings
-from control_plane.rollouts import answers, store
+from control_plane.rollouts import answers, listing, store
 from dashboards.view_models import rollouts as screens
 from tests import postgres
 from tests.applications import application
@@ -51,7 +50,7 @@ Reading = Callable[[Session, datetime], object]
 
 def read_api(session: Session, now: datetime) -> object:
     """Read what `GET /api/rollouts` answers with."""
-    found, _ = listing.page(store.load_all(session), listing.Query(), now)
+    found, _ = listing.page(store.load_all(session), listing.RolloutQuery(), now)
     return [answers.listed(each, now) for each in found]
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.phases import Plan, Rollout
 from control_plane.core.transitions import Decision, Transition
 from control_plane.rollouts import archive, store
-from control_plane.rollouts.approvals import ApprovalSubject
 from control_plane.rollouts.models import ApprovalRow, PlanApprovalRow, PlanVersionRow
 from tests.control_plane.plans_at_random import HOUR, PLANS
 from tests.control_plane.rollout_invariants import PEOPLE, RolloutInvariants

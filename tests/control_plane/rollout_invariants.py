@@ -14,6 +14,7 @@ from control_plane import rollouts
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
 from control_plane.core import rollbacks
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.gates import GateStatus
 from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, environments_of, exposure, positions
 from control_plane.core.rollbacks import cool_down_ends
@@ -22,7 +23,6 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, store
-from control_plane.rollouts.approvals import ApprovalSubject
 from tests.control_plane.plans_at_random import START
 
 NUMBERS = count(1)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, OnBreach, Schedule
 from control_plane.core.phases import Phase, Plan, Rollout
@@ -29,7 +30,6 @@ from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollouts import move_job, store
-from control_plane.rollouts.approvals import ApprovalSubject
 from tests.applications import application
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
 from tests.control_plane.rollout_endings import RolloutEndings

@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, LOWEST, Plan, Position, Rollout, RolloutState, positions
@@ -57,10 +55,11 @@ def test_open_gates_let_it_advance() -> None:
     assert status(rollout(), SERVED).endswith("Every gate is open: the rollout may advance.")
 
 
-@pytest.mark.parametrize(("by_guard", "holder"), [(True, "the guard"), (False, "a person")])
-def test_a_held_rollout_tells_who_holds_it_and_why(by_guard: bool, holder: str) -> None:
-    held = rollout(state=RolloutState.HELD, held_by_guard=by_guard)
-    assert status(held) == f"Held by {holder} at 25 % of new signups for 23 h: Errors rose."
+def test_a_held_rollout_tells_why_and_who_ends_it() -> None:
+    passing = rollout(state=RolloutState.HELD, held_by_guard=True)
+    assert status(passing) == "Held by the guard at 25 % of new signups for 23 h: Errors rose."
+    other = rollout(state=RolloutState.HELD, held_by_guard=False)
+    assert status(other) == "Held at 25 % of new signups for 23 h, until somebody resumes it: Errors rose."
 
 
 def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:

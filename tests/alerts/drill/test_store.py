@@ -11,7 +11,7 @@ from control_plane.core.gates import GateStatus
 from control_plane.core.phase_gates import PhaseGates
 from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.rollouts.gate_kinds import plan_gates
+from control_plane.rollouts.gate_registry import plan_gates
 
 
 def test_a_plan_that_asks_for_a_drill_reads_the_last_one_that_passed(app: Flask, now: datetime) -> None:

@@ -25,7 +25,7 @@ from control_plane.core.phases import (
     new_rollout,
     positions,
 )
-from control_plane.core.plan_edits import GAINS_USERS, decide_edit, overdue_times, with_plan
+from control_plane.core.plan_edits import PLAN_GAINS_USERS, decide_edit, overdue_times, with_plan
 from control_plane.core.transitions import Refusal, Transition
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import RolloutFlag
@@ -69,7 +69,7 @@ def test_no_edit_exposes_anybody(seed: int, where: float, state: RolloutState, k
     rollout = at(everywhere[int(where * len(everywhere))], old, state=state)
     decision = edited(rollout, new)
     if isinstance(decision, Refusal):
-        assert {reason.code for reason in decision.reasons} == {GAINS_USERS}
+        assert {reason.code for reason in decision.reasons} == {PLAN_GAINS_USERS}
         return
     assert decision.after.attempt == rollout.attempt
     for environment in environments_of(old, new):
@@ -83,7 +83,7 @@ def test_no_edit_lets_a_new_attempt_begin_with_everyone(position: Position, stat
     rollout = at(position, state=state)
     decision = edited(rollout, replace(GUIDE, phases=GUIDE.phases[-1:]))
     assert isinstance(decision, Refusal)
-    assert {reason.code for reason in decision.reasons} == {GAINS_USERS}
+    assert {reason.code for reason in decision.reasons} == {PLAN_GAINS_USERS}
 
 
 @given(seed=st.integers(0, 10**9), where=st.floats(0, 0.999), state=st.sampled_from(RolloutState))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.phase_gates import AdvanceMode, Approvals, ApproverRole, PhaseGates
 from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.core.transitions import Decision, Refusal, Transition
@@ -19,7 +20,6 @@ from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, archive, move_job
-from control_plane.rollouts.approvals import ApprovalSubject
 from flags.administration.definitions import create_flag
 
 FLAG = "SEARCH"
@@ -144,8 +144,8 @@ def test_approvals_are_void_once_the_step_or_the_plan_changes(session: Session, 
 def test_a_hold_that_ends_leaves_them_in_force(session: Session, now: datetime) -> None:
     approve(session, "ruth", now)
     approve(session, "tom", now)
-    rollouts.hold(session, FLAG, ChangeContext(now, "guard", "Blind.", {}))
-    rollouts.resume(session, FLAG, ChangeContext(now, "guard", "Sees.", {}))
+    rollouts.hold(session, FLAG, ChangeContext(now, "guard", "Blind."), by_guard=True)
+    rollouts.resume(session, FLAG, ChangeContext(now, "guard", "Sees."), by_guard=True)
     assert isinstance(advance(session, "paula", now), Transition)
 
 

@@ -36,7 +36,7 @@ def held(change: ChangeContext) -> None:
 
 
 def held_by_guard(change: ChangeContext) -> None:
-    assert isinstance(do(rollouts.hold, FLAG, replace(change, evidence={})), Transition)
+    assert isinstance(do(rollouts.hold, FLAG, change, by_guard=True), Transition)
 
 
 def rolled_back(change: ChangeContext) -> None:

@@ -12,11 +12,10 @@ from control_plane.core.calendars import Calendar, Freeze
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import Approvals, PhaseGates
 from control_plane.core.phases import Exposure, Plan
-from control_plane.core.transitions import Transition
+from control_plane.core.transitions import RETURN_GAINS_USERS, Transition
 from control_plane.plans import administration
 from control_plane.platform.db.database import read_only
 from control_plane.rollouts import archive, store
-from control_plane.rollouts.environments import GAINS_USERS
 from tests.control_plane.rollouts.rings import FLAG, STAGING, codes, do, find, has, made, phase, plan_of, served
 
 pytestmark = pytest.mark.usefixtures("ringed")
@@ -36,7 +35,7 @@ def test_given_back_it_takes_the_flag_from_nobody_unconfirmed(now: datetime, cha
 
 def test_given_back_it_gives_the_flag_to_nobody_unconfirmed(now: datetime, change: ChangeContext) -> None:
     made(STAGING, now, change, 40, 100)
-    assert codes(do(archive.delete, STAGING, change, expected_version=1)) == {GAINS_USERS}
+    assert codes(do(archive.delete, STAGING, change, expected_version=1)) == {RETURN_GAINS_USERS}
     assert isinstance(do(archive.delete, STAGING, change, expected_version=1, confirm_gaining=True), Transition)
     assert served("staging") == Exposure(environment=True)
     assert made(STAGING, now, change, 100).version == 3, "an old form changes nothing of the next one of that name"

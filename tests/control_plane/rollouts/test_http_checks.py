@@ -17,7 +17,7 @@ from control_plane.core.phase_gates import HttpCheck, PhaseGates
 from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import http_checks
-from control_plane.rollouts.gate_kinds import plan_gates
+from control_plane.rollouts.gate_registry import plan_gates
 
 FLAG = "SEARCH"
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
 from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.core.transitions import Refusal, Transition
@@ -17,7 +18,6 @@ from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import approvals
-from control_plane.rollouts.approvals import ApprovalSubject
 
 TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
 DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from flask import Flask
 
-from control_plane.core.gates.recency import LastRun
+from control_plane.core.gates import LastRun
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.migration import restore_test
 from credits_engine.migration.restore_test import Step

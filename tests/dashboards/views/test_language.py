@@ -214,7 +214,7 @@ def test_what_people_write_stands_in_a_spanish_sentence_as_it_was_written(
     app: Flask, reading_spanish: FlaskClient, planned: Rollout, hostile: str
 ) -> None:
     with write_session(app) as session:
-        rollouts.hold(session, FLAG, ChangeContext(clock.now(), hostile, hostile), lasting=True)
+        rollouts.hold(session, FLAG, ChangeContext(clock.now(), hostile, hostile))
     asked = [
         *("/", f"/rollouts/{FLAG}", f"/rollouts/{FLAG}/rollback", "/audit", "/system"),
         *(f"{path}={quote(hostile)}" for path in ("/?q", "/explain?user", "/credits?user", "/users?q", "/audit?actor")),

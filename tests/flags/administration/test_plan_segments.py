@@ -40,7 +40,7 @@ def found(app: Flask) -> list[Segment]:
 def test_the_conditions_of_a_segment_are_those_of_a_plan(app: Flask, now: datetime) -> None:
     with app.app_context(), transaction() as session:
         put(session, now, "some", SOME)
-        wire = read_segment(session, 1, {"name": "some", "constraints": SOME})
+        wire = read_segment(1, {"name": "some", "constraints": SOME})
     (segment,) = found(app)
     assert segment == Segment(
         HERE,

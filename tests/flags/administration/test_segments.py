@@ -73,7 +73,7 @@ def use(session: Session, now: datetime, name: str = "look") -> None:
 
 def changes(app: Flask, now: datetime, constraints: list[dict[str, Any]]) -> list[FlagChange]:
     with app.app_context(), read_only() as session:
-        wire = read_segment(session, 3, {"name": "others", "constraints": constraints})
+        wire = read_segment(3, {"name": "others", "constraints": constraints})
         return segment_changes(session, SNAPSHOTS.get(), HERE, wire, now)
 
 

@@ -89,6 +89,10 @@ def test_a_body_in_gzip_is_read(call: Call, path: str, kind: str, body: Any, sta
 def test_what_can_not_be_unpacked_is_refused(call: Call, body: bytes, encoding: str, status: int) -> None:
     answer = post(call, "/api/client/metrics", body, "client", encoding)
     assert (answer.status_code, answer.get_json()["name"]) == (status, "BadDataError")
+    for path, key in (("/ofrep/v1/evaluate/flags/SEARCH", "SEARCH"), ("/ofrep/v1/evaluate/flags", None)):
+        answer = post(call, path, body, "client", encoding)
+        found = answer.get_json()
+        assert (answer.status_code, found.get("key"), found["errorCode"]) == (status, key, "PARSE_ERROR")
 
 
 def test_a_body_that_is_packed_at_another_address_is_as_it_was(call: Call) -> None:

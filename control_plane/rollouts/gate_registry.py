@@ -1,17 +1,14 @@
-"""The kinds of gate that a plan may ask for: each reads the plan of a phase and answers with a result for each wish."""
+"""The gates of an advance, and of a new attempt: those that plans ask for, and those that other packages register."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.core.gates.calendar import calendar_gate
-from control_plane.core.gates.http_check import http_check_gate
-from control_plane.core.gates.recency import LastRun, recency_gate
-from control_plane.core.gates.result import GateResult
+from control_plane.core.gates import GateResult, LastRun, calendar_gate, http_check_gate, recency_gate
 from control_plane.core.phases import LOWEST, Rollout
 from control_plane.platform.extensions import AppState
-from control_plane.rollouts import approvals, http_checks
+from control_plane.rollouts import approvals, store
 
 GateKind = Callable[[Session, Rollout, datetime, str], Iterable[GateResult]]
 """Answers for the plan of the present phase, given the present and who asks for the advance."""
@@ -19,7 +16,22 @@ GateKind = Callable[[Session, Rollout, datetime, str], Iterable[GateResult]]
 LastRunQuery = Callable[[Session], LastRun | None]
 """The last run of something such as a drill; None where none is recorded."""
 
+Gate = Callable[[Session, Rollout, datetime], GateResult]
+"""Answers whether a rollout may go on; registered by the packages above."""
+
+ADVANCE_GATES = AppState[dict[str, Gate]]("advance_gates", dict)
+REARM_GATES = AppState[dict[str, Gate]]("rearm_gates", dict)
 LAST_RUNS = AppState[dict[str, LastRunQuery]]("last_runs", dict)
+
+
+def register_gate(name: str, gate: Gate) -> None:
+    """Let `gate` have a say in every advance."""
+    ADVANCE_GATES.get()[name] = gate
+
+
+def register_rearm_gate(name: str, gate: Gate) -> None:
+    """Let `gate` have a say in re-arming, and in whatever else lets users in after a rollback."""
+    REARM_GATES.get()[name] = gate
 
 
 def register_last_run(name: str, query: LastRunQuery) -> None:
@@ -27,20 +39,16 @@ def register_last_run(name: str, query: LastRunQuery) -> None:
     LAST_RUNS.get()[name] = query
 
 
-def register_gate_kind(name: str, kind: GateKind) -> None:
-    """Let `kind` answer for what plans ask; call it inside an application context."""
-    GATE_KINDS.get()[name] = kind
-
-
 def plan_gates(session: Session, rollout: Rollout, now: datetime, asker: str = "") -> list[GateResult]:
     """Evaluate every gate that the plan asks for in the present phase."""
-    return [result for kind in GATE_KINDS.get().values() for result in kind(session, rollout, now, asker)]
+    return [result for kind in GATE_KINDS for result in kind(session, rollout, now, asker)]
 
 
-def calendar_of_lowest(rollout: Rollout, now: datetime) -> Iterator[GateResult]:
-    """Yield what the calendar of the lowest step says, where it has one: a new attempt lets users in there."""
-    if calendar := rollout.plan.phases[LOWEST.phase].gates.calendar:
-        yield calendar_gate(calendar, now)
+def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
+    """Evaluate every gate of re-arming: the calendar of the lowest step, where users come in, and those registered."""
+    calendar = rollout.plan.phases[LOWEST.phase].gates.calendar
+    first = [calendar_gate(calendar, now)] if calendar else []
+    return [*first, *(gate(session, rollout, now) for gate in REARM_GATES.get().values())]
 
 
 def _calendar(_session: Session, rollout: Rollout, now: datetime, _asker: str) -> Iterator[GateResult]:
@@ -66,10 +74,7 @@ def _recency(session: Session, rollout: Rollout, now: datetime, _asker: str) -> 
 
 def _http_checks(session: Session, rollout: Rollout, now: datetime, _asker: str) -> Iterator[GateResult]:
     for check in rollout.phase.gates.http_checks:
-        yield http_check_gate(check, http_checks.latest(session, check), now)
+        yield http_check_gate(check, store.http_check_result(session, check), now)
 
 
-GATE_KINDS = AppState[dict[str, GateKind]](
-    "gate_kinds",
-    lambda: {"calendar": _calendar, "approvals": _approvals, "recency": _recency, "http_checks": _http_checks},
-)
+GATE_KINDS: tuple[GateKind, ...] = (_calendar, _approvals, _recency, _http_checks)

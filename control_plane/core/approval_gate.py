@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from control_plane.change_context import CONSOLE
-from control_plane.core.gates.result import GateResult, GateStatus
+from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import Approvals
+
+
+class ApprovalSubject(StrEnum):
+    """What is approved."""
+
+    STEP = "step"
+    PLAN = "plan"
+    """That the plan may be changed to ask for fewer approvals, or be deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class ListedState(StrEnum):
     ARCHIVED = "archived"
 
 
-class Query(BaseModel):
+class RolloutQuery(BaseModel):
     """Which rollouts, and from where on."""
 
     model_config = ConfigDict(extra="forbid")
@@ -43,7 +43,7 @@ class Query(BaseModel):
     cursor: str = Field(default="", max_length=200)
 
 
-def page(rollouts: Sequence[Rollout], wanted: Query, now: datetime) -> tuple[list[Rollout], str | None]:
+def page(rollouts: Sequence[Rollout], wanted: RolloutQuery, now: datetime) -> tuple[list[Rollout], str | None]:
     """Return one page by name, and the cursor of the next; None after the last."""
     found = sorted((each for each in rollouts if _matches(each, wanted, now)), key=lambda rollout: rollout.flag)
     rest = [each for each in found if each.flag > wanted.cursor]
@@ -51,7 +51,7 @@ def page(rollouts: Sequence[Rollout], wanted: Query, now: datetime) -> tuple[lis
     return chosen, chosen[-1].flag if len(rest) > len(chosen) else None
 
 
-def _matches(rollout: Rollout, wanted: Query, now: datetime) -> bool:
+def _matches(rollout: Rollout, wanted: RolloutQuery, now: datetime) -> bool:
     plan, text = rollout.plan, wanted.q.casefold()
     state = ListedState.ARCHIVED if rollout.archived else ListedState(rollout.state.value)
     if state is not (wanted.state or state) or (rollout.archived and wanted.state is None and wanted.stage is None):
