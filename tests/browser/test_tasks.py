@@ -229,3 +229,15 @@ def test_w_erasing_a_person(visit: Visit) -> None:
     alice.button("Erase for ever")
     alice.expect("What is left for you to do:")
     assert alice.clicks == 4
+
+
+def test_x_whether_two_users_can_be_merged(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Credits")
+    alice.link("Stripe's events")
+    alice.link("Merge two users")
+    alice.fill("This user ends", "u-403")
+    alice.fill("This user goes on", "u-404")
+    alice.button("Compare")
+    alice.expect(re.compile("so nothing can move"))
+    assert alice.clicks == 4
