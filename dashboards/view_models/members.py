@@ -66,7 +66,7 @@ def read(session: Session, account_id: str, *, after: str, now: datetime) -> Mem
         account,
         _members(session, account, now),
         organisations.seats(account.plan),
-        own.account_id if own and (own.ends_at is None or own.ends_at > now) else None,
+        own.account_id if own and not own.has_ended(now) else None,
     )
 
 

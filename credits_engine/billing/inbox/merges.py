@@ -119,7 +119,7 @@ def _checked_customers(session: Session, user_id: str, into: str, now: datetime)
 
 def _check_members(session: Session, user_id: str, into: str, now: datetime) -> None:
     found = members.find(session, into)
-    if found and (found.ends_at is None or found.ends_at > now):
+    if found and not found.has_ended(now):
         # What they pay for would lie in an account of their own, from which they don't spend.
         sentence = f"User {into[:80]!r} spends from {found.account_id[:80]!r}; remove them there first."
         raise Problem(409, "IS_MEMBER", sentence)

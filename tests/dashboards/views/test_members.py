@@ -101,6 +101,9 @@ def test_whoever_is_a_member_has_none(app: Flask, sign_in: SignIn) -> None:
         join("ada")
     page = page_text(sign_in("alice").get(f"{PAGE}?account=ada").text)
     assert "It can have no members ada is a member of acme" in page
+    page = sign_in("alice").get("/credits?user=ada").text
+    assert "ada is a member of acme" in page_text(page)
+    assert 'href="/credits?user=acme"' in page
     assert "No such account" in page_text(sign_in("alice").get(f"{PAGE}?account=eve").text)
 
 
