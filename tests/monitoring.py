@@ -50,6 +50,7 @@ def prometheus(
     manager["static_configs"] = [{"targets": [alertmanager_url.removeprefix("http://")]}]
     (job,) = configuration["scrape_configs"]
     job["authorization"]["credentials_file"] = _secret(folder, token)
+    del job["dns_sd_configs"]
     job["static_configs"] = [{"targets": list(servers)}]
     address = f"127.0.0.1:{free_port()}"
     options = [f"--storage.tsdb.path={folder / 'prometheus'}", f"--web.listen-address={address}"]

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ START_SECONDS = 20
 
 
 SHIPPED = Path(__file__).parents[1] / "deploy/pgbouncer.ini"
+ROLE = SHIPPED.with_name("pgbouncer-role.sql")
+"""What gives a role the limits that a pooler does not pass on."""
 SHIPPED_SERVER = "rollout = host=127.0.0.1 port=5432 dbname=rollout"
 
 
@@ -42,7 +44,7 @@ def pgbouncer(url: str, **settings: str) -> Iterator[str]:
         ini = Path(folder) / "pgbouncer.ini"
         ini.write_text("\n".join(lines))
         there = direct.set(port=port, password=None).render_as_string(hide_password=False)
-        with _running(ini, there):
+        with _running([path_of("pgbouncer"), "-q", ini], ini.parent, there):
             yield there
 
 
@@ -77,8 +79,30 @@ def shipped_pgbouncer(url: str) -> Iterator[ShippedPooler]:
             text = text.replace(shipped, here)
         ini.write_text(text)
         there = direct.set(port=port).render_as_string(hide_password=False)
-        with _running(ini, there) as process:
+        with _running([path_of("pgbouncer"), "-q", ini], ini.parent, there) as process:
             yield ShippedPooler(there, ini, process)
+
+
+@contextmanager
+def composed_pgbouncer(url: str, script: str) -> Iterator[str]:
+    """Yield the URL of a PgBouncer that the script of `compose.yaml` starts, its host, port and folders replaced."""
+    direct, port = make_url(url), free_port()
+    with TemporaryDirectory() as folder:
+        shipped = SHIPPED.read_text().replace("port=5432", f"port={direct.port}").replace("6432", f"{port}")
+        (Path(folder) / "shipped.ini").write_text(shipped)
+        program = f"echo unix_socket_dir = >>{folder}/pgbouncer.ini\nexec {path_of('pgbouncer')} -q"
+        for composed, here in (
+            ("$$", "$"),
+            ("host=postgres", "host=127.0.0.1"),
+            ("/tmp/", f"{folder}/"),  # noqa: S108 - the image's own
+            ("/etc/pgbouncer/", f"{folder}/"),
+            ("exec pgbouncer", program),
+        ):
+            assert composed in script
+            script = script.replace(composed, here)
+        there = direct.set(port=port).render_as_string(hide_password=False)
+        with _running(["sh", "-euc", script], Path(folder), there, POSTGRES_PASSWORD=str(direct.password)):
+            yield there
 
 
 def _place(url: str) -> str:
@@ -87,15 +111,18 @@ def _place(url: str) -> str:
 
 
 @contextmanager
-def _running(ini: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: Sequence[str | Path], folder: Path, url: str, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run it as nobody, since it refuses to run as root."""
     nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if nobody else {}
     if nobody:
-        for path in (ini.parent, *ini.parent.iterdir()):
+        for path in (folder, *folder.iterdir()):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        [path_of("pgbouncer"), "-q", ini],
+        command,
+        env={**os.environ, **environment},
         stderr=subprocess.DEVNULL,
         preexec_fn=dies_with_us(signal.SIGKILL),  # noqa: PLW1509 - no thread of ours forks at this moment
         **user,  # type: ignore[call-overload]

@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import psycopg
 import pytest
 import yaml
 from click.testing import CliRunner
+from sqlalchemy import make_url
 
 from alerts.cli import alerts_group
+from control_plane.platform.db import pooler
+from control_plane.platform.settings import Settings
+from tests import postgres
+from tests.applications import application
+from tests.pgbouncer import composed_pgbouncer
 from tests.serving import serving
 from tests.wheels import PRODUCT, ROOT, build, install
 
@@ -45,6 +52,24 @@ def test_the_image_finds_out_by_itself_that_it_is_ill() -> None:
     program = json.loads(check[1])[-1]
     compile(program, "healthcheck", "exec")
     assert "/healthz" in program
+
+
+def test_the_servers_of_compose_are_let_in_by_its_pooler_with_the_limits_of_their_role(tmp_path: Path) -> None:
+    (_, _, script) = _compose()["services"]["pgbouncer"]["command"]
+    with postgres.running() as server:
+        with psycopg.connect(server, autocommit=True) as owner:
+            owner.execute("CREATE ROLE rollout LOGIN SUPERUSER PASSWORD 'unguessable'")
+            owner.execute("CREATE DATABASE rollout OWNER rollout")
+        direct = make_url(server).set(username="rollout", password="unguessable", database="rollout")
+        url = direct.render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as rollout:
+            rollout.execute((DEPLOY / "pgbouncer-role.sql").read_bytes())
+        with composed_pgbouncer(url, script) as pooled:
+            settings = Settings(
+                pooled, database_direct_url=url, instance_dir=tmp_path, secret_key="-", background=False
+            )
+            with application(settings) as app, app.app_context():
+                pooler.require_usable_connections()
 
 
 def test_the_image_can_back_up_the_postgresql_of_compose() -> None:

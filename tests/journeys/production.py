@@ -5,7 +5,6 @@ All with the files that are shipped, only addresses and the place of certificate
 
 import json
 import os
-import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +20,12 @@ from sqlalchemy import URL, make_url
 
 from tests.faults.replication import ReplicatedServers, replicated
 from tests.nginx import SERVER, Proxy, nginx
-from tests.pgbouncer import SHIPPED, ShippedPooler, shipped_pgbouncer
+from tests.pgbouncer import ROLE, ShippedPooler, shipped_pgbouncer
 from tests.processes import free_port
 from tests.serving import SECRET_KEY, Served, serving
 
 DATABASE = "rollout"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
-ROLE_STATEMENTS = re.compile(r"^;\s+(ALTER ROLE .*;)$", re.MULTILINE)
-"""What the head of the shipped file asks for."""
 
 
 @dataclass
@@ -144,13 +141,12 @@ def production(folder: Path, program: Path) -> Iterator[Production]:
 
 
 def _prepare(pair: ReplicatedServers, password: str) -> None:
-    """Make the role, with the limits that the shipped file of the pooler names, and its empty database."""
-    statements = ROLE_STATEMENTS.findall(SHIPPED.read_text())
-    assert len(statements) == 3
+    """Make the role, with the limits that it needs behind the pooler, and its empty database."""
     with psycopg.connect(pair.primary.url, autocommit=True) as owner:
         owner.execute(sql.SQL("CREATE ROLE rollout LOGIN PASSWORD {}").format(password))
-        for statement in statements:
-            owner.execute(statement)
+        owner.execute("SET ROLE rollout")
+        owner.execute(ROLE.read_bytes())
+        owner.execute("RESET ROLE")
         owner.execute("CREATE DATABASE rollout OWNER rollout")
 
 
