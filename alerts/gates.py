@@ -10,6 +10,7 @@ from alerts.alert_states import still_good
 from alerts.analysis.environments import alerts_of_production, applicable
 from alerts.analysis.evidence import LN_10, Evidence
 from alerts.analysis.no_data import DataGap
+from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Rule
 from alerts.analysis.safety_evidence import SafetyEvidence, safety_evidence
 from alerts.analysis.verdicts import RELEASE_LOG_E, Status, Verdict, bad_of
@@ -45,7 +46,9 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     evidence = {name: {"bad": counts.bad, "total": counts.total} for name, counts in windows.items()}
     if over:
         sentences = [
-            f"{rule.name}: {bad_of(windows[rule.name], rule.per)} were bad in its last window." for rule in over
+            f"{rule.name}: still over its threshold, {bad_of(windows[rule.name], rule.per)} were bad in the last "
+            f"{duration_text(rule.window_seconds)}."
+            for rule in over
         ]
         return GateResult("firing", GateStatus.CLOSED, " ".join(sentences), evidence)
     return GateResult("firing", GateStatus.OPEN, "No alert fires now.", evidence)

@@ -32,7 +32,7 @@ def loads_storable(source: str | bytes) -> tuple[object, Sequence[str]]:
     except RecursionError as error:
         raise MalformedJSON("it is nested too deeply") from error
     except json.JSONDecodeError as error:
-        raise MalformedJSON(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise MalformedJSON(f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}") from error
     except ValueError as error:
         raise MalformedJSON(str(error)) from error
     return value, dropped

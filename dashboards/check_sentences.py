@@ -1,4 +1,4 @@
-"""What the checks of checklists found, as templates. Pure."""
+"""What the checks of checklists and of readiness found, as templates. Pure."""
 
 from dashboards.language import N_
 
@@ -41,4 +41,18 @@ SENTENCES = (
     N_("%(stuck)s events of Stripe are stuck; `rollout billing events` lists them."),
     N_("No event of Stripe was applied in %(days)s days."),
     N_("%(count)s events of Stripe were applied in %(days)s days, and none is stuck."),
+    # readiness
+    N_("busy: %(mistake)s"),
+    N_("failed; the log says why"),
+    N_("The database answers, but hardly a connection to it is free."),
+    N_("The database has not answered for %(seconds)s seconds."),
+    N_("The database takes no changes (%(mistake)s)."),
+    N_("it does not answer"),
+    N_("every connection to it is taken"),
+    N_("its disk is full"),
+    N_("it is read only"),
+    N_("a lock is held by somebody else"),
+    N_("it can't be reached"),
+    N_("%(count)s of %(threads)s threads answer requests; more of them wait."),
+    N_("This process is about to stop."),
 )

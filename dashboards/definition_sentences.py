@@ -84,4 +84,14 @@ SENTENCES = (
     N_("A parenthesis is not closed."),
     N_("A parenthesis is closed that was not opened."),
     N_("The pattern ends too early."),
+    # text that is no JSON
+    N_("Expecting value at line %(line)s, column %(column)s"),
+    N_("Expecting property name enclosed in double quotes at line %(line)s, column %(column)s"),
+    N_("Expecting %(character)s delimiter at line %(line)s, column %(column)s"),
+    N_("Invalid control character at line %(line)s, column %(column)s"),
+    N_("Unterminated string starting at line %(line)s, column %(column)s"),
+    N_("Invalid %(escape)s escape at line %(line)s, column %(column)s"),
+    N_("Extra data at line %(line)s, column %(column)s"),
+    N_("byte %(place)s isn't UTF-8"),
+    N_("it is nested too deeply"),
 )

@@ -220,6 +220,7 @@ NOUNS: Mapping[str, tuple[str, str]] = {
     "more known user": NN_("%(count)s more known user", "%(count)s more known users"),
     "operation": NN_("%(count)s operation", "%(count)s operations"),
     "period": NN_("%(count)s period", "%(count)s periods"),
+    "place": NN_("%(count)s place", "%(count)s places"),
     "rollout": NN_("%(count)s rollout", "%(count)s rollouts"),
     "segment": NN_("%(count)s segment", "%(count)s segments"),
     "time": NN_("%(count)s time", "%(count)s times"),

@@ -68,6 +68,10 @@ WRITTEN = (
     N_("%(wanted)s asked for, %(used)s of %(limit)s used this calendar month; the pool refills at %(at)s."),
     N_("%(credits)s were left unused at %(at)s and can be spent until %(until)s."),
     *check_sentences.SENTENCES,
+    # what an erasure leaves to people
+    N_("What Stripe holds: delete the customer there."),
+    N_("Exports and archives that were taken out, and logs: they are yours to remove."),
+    N_("Backups that exist: the manifest beside them erases the person again after a restore."),
     # flags whose time is over
     N_("No SDK reported it in %(span)s."),
     N_("Complete for %(span)s: take its switch out of the code, then archive it."),

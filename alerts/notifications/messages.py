@@ -89,8 +89,8 @@ def change_message(details: ChangeDetails) -> Message | None:
 
 def override_message(flag: str, alert: str, *, actor: str, reason: str, expires_at: datetime, now: datetime) -> Message:
     """Return the message that an alert may notify only for a while."""
-    title = f"{alert} is overridden until {expires_at:%H:%M} UTC"
-    body = f"{actor} lets {alert} of {flag} notify only until {expires_at:%Y-%m-%d %H:%M} UTC.\nReason: {reason}"
+    title, until = f"{alert} is overridden until {expires_at:%H:%M} UTC", f"{expires_at:%Y-%m-%d %H:%M} UTC"
+    body = f"{actor} lets {alert} of {rollout_title(flag)} notify only until {until}.\nReason: {reason}"
     return Message(f"override:{flag}:{alert}:{now.isoformat()}", "override", flag, title, body)
 
 
@@ -99,8 +99,8 @@ def override_request_message(
 ) -> Message:
     """Return the message that an owner asks another one to let a critical alert notify only."""
     body = (
-        f"{actor} asks that {alert} of {flag} notifies only for a while. The alert is critical, so another owner has "
-        f"to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
+        f"{actor} asks that {alert} of {rollout_title(flag)} notifies only for a while. The alert is critical, so "
+        f"another owner has to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
     )
     return Message(
         f"asked:{flag}:{alert}:{now.isoformat()}", "override", flag, f"{alert}: a second owner is needed", body
@@ -111,7 +111,7 @@ def no_data_message(flag: str, attempt: int, alert: str, *, since: datetime) -> 
     """Return the message that users are exposed and an alert has had nothing to judge by."""
     title = f"{alert} has nothing to judge by"
     body = (
-        f"{flag} exposes users, but {alert} has counted nothing since {since:%Y-%m-%d %H:%M} UTC.\n"
+        f"{rollout_title(flag)} exposes users, but {alert} has counted nothing since {since:%Y-%m-%d %H:%M} UTC.\n"
         "Without traffic that is as it should be. If there is traffic, what it measures is not reported."
     )
     return Message(f"quiet:{flag}:{attempt}:{alert}:{since.isoformat()}", "quiet", flag, title, body)
@@ -122,9 +122,8 @@ def concern_message(flag: str, attempt: int, verdict: Verdict, sentence: str) ->
     reason = verdict.reason if verdict.cohort else f"{sentence} {verdict.reason}"
     key = f"concern:{flag}:{attempt}:{verdict.alert}:{verdict.at:%Y%m%d%H}"
     title = f"{verdict.alert}: {sentence}"
-    return Message(
-        key, "concern", flag, title, f"{verdict.at:%Y-%m-%d %H:%M:%S} UTC, {verdict.alert} of {flag}: {reason}"
-    )
+    body = f"{verdict.at:%Y-%m-%d %H:%M:%S} UTC, {verdict.alert} of {rollout_title(flag)}: {reason}"
+    return Message(key, "concern", flag, title, body)
 
 
 def undelivered_message(notification_id: int, flag: str, title: str, *, label: str) -> Message:

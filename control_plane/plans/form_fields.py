@@ -18,6 +18,8 @@ DURATION = TypeAdapter(timedelta)
 UNITS = (("d", 86_400, "P{}D"), ("h", 3600, "PT{}H"), ("min", 60, "PT{}M"), ("s", 1, "PT{}S"))
 """By symbols that are the same in every language; English words are read as well."""
 DURATION_TEXT = re.compile(r"(\d{1,6})\s*(d|h|min|s|day|hour|minute|second)s?", re.IGNORECASE)
+DURATION_TEXTS = re.compile(rf"(?:{DURATION_TEXT.pattern}\s*)+", re.IGNORECASE)
+"""A length in several units, as pages write one: `1 d 18 h`."""
 CONSTRAINT_TEXT = re.compile(rf"(\S+) +(not +)?({'|'.join(Operator)})(?: +(.*))?", re.IGNORECASE)
 AT_TIMES = "at_times"
 
@@ -141,11 +143,19 @@ def _read_day(value: object) -> str | None:
 
 
 def _duration(written: str) -> str:
-    found = DURATION_TEXT.fullmatch(written.strip())
-    if found is None:
+    if not DURATION_TEXTS.fullmatch(written.strip()):
         return written
-    iso = next(iso for unit, _length, iso in UNITS if unit[0] == found[2][0].lower())
-    return iso.format(int(found[1]))
+    parts = [(int(number), *_unit(name)) for number, name in DURATION_TEXT.findall(written)]
+    if len(parts) == 1:
+        number, _length, iso = parts[0]
+        return iso.format(number)
+    seconds = sum(number * length for number, length, _iso in parts)
+    length, iso = next((length, iso) for _name, length, iso in UNITS if seconds % length == 0)
+    return iso.format(seconds // length)
+
+
+def _unit(name: str) -> tuple[int, str]:
+    return next((length, iso) for symbol, length, iso in UNITS if symbol[0] == name[0].lower())
 
 
 def _read_constraints(value: object) -> str | None:

@@ -20,6 +20,7 @@ from credits_engine.engines.memberships import Membership
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from credits_engine.operations.members import MEMBERS
 from credits_engine.store import members
+from flags.evaluation.bucketing import refused_user_id
 
 RELOAD_SECONDS = 2.0
 LEAD = timedelta(seconds=10)
@@ -32,8 +33,11 @@ def add(
 ) -> Membership:
     """Let a user spend from an account, at most so much of each kind in a period; once more with other limits.
 
-    Raises Problem: 404 for an unknown account, 409 without a seat or for one who can't be a member, 422 for limits.
+    Raises Problem: 404 for an unknown account, 409 without a seat or for one who can't be a member, 422 for an id or
+    limits that can't be used.
     """
+    if refused := refused_user_id(user_id):
+        raise Problem(422, "INVALID_USER_ID", refused)
     _check_limits(limits)
     # Both rows are locked: of two who are added at once the second sees the first, so no seat is given twice and
     # nobody becomes a member while they get one.
@@ -41,7 +45,7 @@ def add(
     if plan is None:
         raise Problem(404, "UNKNOWN_USER", f"Account {account_id[:80]!r} is not in the directory; add it first.")
     before = members.find(session, user_id)
-    is_member = before is not None and (before.ends_at is None or before.ends_at > change.now)
+    is_member = before is not None and not before.has_ended(change.now)
     _check_place(session, user_id, account_id, before if is_member else None, change.now)
     if not is_member:
         _check_seats(session, account_id, plan, change.now)
@@ -109,7 +113,7 @@ def _check_place(session: Session, user_id: str, account_id: str, before: Member
     account = members.find(session, account_id)
     if user_id == account_id:
         raise Problem(409, "OWN_ACCOUNT", "Nobody is a member of their own account.")
-    if account is not None and (account.ends_at is None or account.ends_at > now):
+    if account is not None and not account.has_ended(now):
         raise Problem(409, "ACCOUNT_IS_MEMBER", f"{account_id[:80]!r} is a member of an organisation, and has none.")
     if members.of_account(session, user_id, now):
         raise Problem(409, "HAS_MEMBERS", f"{user_id[:80]!r} has members, so it can't be one.")

@@ -31,7 +31,11 @@ class Membership:
 
     def is_in_force(self, now: datetime) -> bool:
         """Return whether the member's operations are the account's at `now`."""
-        return self.starts_at <= now and (self.ends_at is None or now < self.ends_at)
+        return self.starts_at <= now and not self.has_ended(now)
+
+    def has_ended(self, now: datetime) -> bool:
+        """Return whether it is over at `now`; one that has yet to begin is not."""
+        return self.ends_at is not None and self.ends_at <= now
 
     def earlier(self) -> Iterator["Membership"]:
         """Yield the membership of each account that they were a member of, the last one first."""

@@ -96,7 +96,7 @@ def hindrances(
 def _memberships(session: Session, user_id: str, now: datetime) -> Iterator[Hindrance]:
     """Yield what would let somebody go on spending under a name that is gone."""
     member = members.find(session, user_id)
-    if member and (member.ends_at is None or member.ends_at > now):
+    if member and not member.has_ended(now):
         sentence = f"They spend from {member.account_id}; remove them there first, and try again in ten seconds."
         yield Hindrance("IS_MEMBER", sentence)
     if members.of_account(session, user_id, now):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
@@ -12,7 +13,9 @@ from control_plane.platform.db.database import after_commit, read_only, transact
 from control_plane.platform.problems import Problem, require_reason
 from control_plane.platform.redaction import Redaction, redaction
 from control_plane.platform.runtime import change_feed
+from credits_engine.billing.store import accounts
 from credits_engine.erasure import person_data
+from credits_engine.erasure.person_data import Hindrance
 from credits_engine.migration import erasure_manifest
 from credits_engine.migration.erasure_manifest import Noted
 from flags import store as flags
@@ -35,6 +38,17 @@ class Erased:
     pseudonym: str
     rows: dict[str, int] = field(default_factory=dict)
     still_named: list[str] = field(default_factory=list)
+
+
+def check(session: Session, user_id: str, now: datetime) -> list[Hindrance]:
+    """Return what stands in the way of erasing a user at this moment; nothing is changed.
+
+    Raises Problem: 404 for somebody unknown, 409 for a pseudonym.
+    """
+    _refuse_pseudonym(user_id)
+    if not person_data.is_known(session, user_id):
+        raise _unknown(user_id)
+    return list(person_data.hindrances(session, user_id, accounts.customers_of(session, user_id), [user_id], now))
 
 
 def erase(user_id: str, change: ChangeContext, *, also: Sequence[str] = ()) -> Erased:
@@ -78,7 +92,7 @@ def erase_again(session: Session, noted: Sequence[Noted], change: ChangeContext)
 def _erase(session: Session, user_id: str, change: ChangeContext, also: Sequence[str]) -> Erased:
     customers = person_data.lock(session, user_id)
     if not person_data.is_known(session, user_id):
-        raise Problem(404, "USER_NOT_FOUND", f"Nothing here is about user {user_id[:80]!r}.")
+        raise _unknown(user_id)
     if found := next(person_data.hindrances(session, user_id, customers, [user_id, *also], change.now), None):
         raise Problem(409, found.code, found.sentence)
     pseudonym = erasures.add(session, user_id, change)
@@ -112,5 +126,13 @@ def _check_request(user_id: str, reason: str, also: Sequence[str]) -> None:
         raise Problem(422, "REASON_NAMES_PERSON", "The reason names the person; it is kept, so write it without.")
     if short := next((name for name in also if len(name.strip()) < NAME_LENGTH), None):
         raise Problem(422, "NAME_TOO_SHORT", f"{short!r} is too short to be searched for; write 3 characters or more.")
+    _refuse_pseudonym(user_id)
+
+
+def _refuse_pseudonym(user_id: str) -> None:
     if user_id.startswith(erasures.PREFIX):
         raise Problem(409, "ERASED_ALREADY", "This is the pseudonym of somebody who was erased.")
+
+
+def _unknown(user_id: str) -> Problem:
+    return Problem(404, "USER_NOT_FOUND", f"Nothing here is about user {user_id[:80]!r}.")

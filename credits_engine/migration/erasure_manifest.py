@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform import private_files
 from control_plane.platform.auth import erasures
 from control_plane.platform.db.database import read_only
+from control_plane.platform.models import ErasureRow
 from control_plane.platform.settings import current
 
 FILE_NAME = "erasures.jsonl"
@@ -41,7 +42,12 @@ class Noted:
 
 def of_database(session: Session) -> list[Noted]:
     """Return the erasures that a database knows of."""
-    return [Noted(row.digest, row.pseudonym, row.erased_at, row.actor, row.reason) for row in erasures.every(session)]
+    return [_of_row(row) for row in erasures.every(session)]
+
+
+def latest(session: Session, *, limit: int) -> list[Noted]:
+    """Return the last erasures that a database knows of, newest first."""
+    return [_of_row(row) for row in erasures.latest(session, limit=limit)]
 
 
 def read(folder: Path) -> list[Noted]:
@@ -83,6 +89,10 @@ def save_all() -> None:
         except (OSError, ValueError) as error:
             # The database knows as well, and the next backup writes it again.
             log.exception("erasure.manifest_failed", folder=str(folder), cause=str(error))
+
+
+def _of_row(row: ErasureRow) -> Noted:
+    return Noted(row.digest, row.pseudonym, row.erased_at, row.actor, row.reason)
 
 
 def _noted(line: dict[str, Any]) -> Noted:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Select, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
@@ -41,8 +41,15 @@ def every(session: Session) -> tuple[Membership, ...]:
 
 def of_account(session: Session, account_id: str, now: datetime) -> tuple[Membership, ...]:
     """Return who is or will be a member of an account."""
-    query = select(MEMBERS).where(OF_ACCOUNT, or_(MEMBERS.c.ends_at.is_(None), MEMBERS.c.ends_at > now))
+    query = select(MEMBERS).where(OF_ACCOUNT, _not_ended(now))
     return tuple(_read(row) for row in session.execute(query.order_by(MEMBERS.c.user_id), {"account_id": account_id}))
+
+
+def organisations(session: Session, now: datetime, *, after: str, limit: int) -> tuple[tuple[str, int], ...]:
+    """Return the accounts behind `after` that have members, by their name, and how many each has."""
+    account_id = MEMBERS.c.account_user_id
+    query = select(account_id, func.count()).where(account_id > after, _not_ended(now)).group_by(account_id)
+    return tuple((name, size) for name, size in session.execute(query.order_by(account_id).limit(limit)))
 
 
 def find(session: Session, user_id: str) -> Membership | None:
@@ -100,6 +107,10 @@ def give_back(session: Session, account_id: str, journal_id: int, *, of: int, am
     if found is not None:
         row = {"account_user_id": found.account_user_id, "user_id": found.user_id, "period_start": found.period_start}
         session.execute(insert(ENTRIES).values(**row, journal_id=journal_id, amounts=-amounts))
+
+
+def _not_ended(now: datetime) -> ColumnElement[bool]:
+    return or_(MEMBERS.c.ends_at.is_(None), MEMBERS.c.ends_at > now)
 
 
 def _read(row: ResultRow) -> Membership:

@@ -37,7 +37,7 @@ class FieldChange:
     was_set: bool
     """Whether there was anything before."""
     is_path: bool
-    """Whether the name is a path into a document, such as `plan.phases.1.soak`, and no label."""
+    """Whether the name is a path into a document, such as `plan.phases.beta.soak`, and no label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,14 @@ def _content(_name: str, value: object) -> str:
 
 
 def _children(value: object) -> Mapping[str, object]:
+    """Return the parts of a value: those of a list by their names where all have one of their own, else by number."""
     if isinstance(value, Mapping):
         return value
-    return {str(place): each for place, each in enumerate(value, start=1)} if isinstance(value, list) else {}
+    if not isinstance(value, list):
+        return {}
+    names = [each["name"] for each in value if isinstance(each, Mapping) and isinstance(each.get("name"), str)]
+    is_named = len(set(names)) == len(value)
+    return dict(zip(names if is_named else map(str, range(1, len(value) + 1)), value, strict=True))
 
 
 def _format(name: str, value: object) -> str:

@@ -13,7 +13,7 @@ from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
 from credits_engine.operations.routing import flag_lookup
-from credits_engine.store import accounts, journal
+from credits_engine.store import accounts, journal, members
 from credits_engine.store.accounts import Account
 from credits_engine.store.journal import Filters
 from dashboards.language import gettext
@@ -98,6 +98,8 @@ class CreditsScreen:
     older: int | None
     packs: tuple[Pack, ...] = ()
     """Credits besides the plan, bought or rolled over."""
+    spends_from: str | None = None
+    """The account that this user's operations are taken from, where it is not their own."""
 
 
 def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
@@ -116,7 +118,11 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
     books, packs, problem = _books(session, account, routed.engine, now)
     page = journal.entries(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
     entries = tuple(map(operation_view, page.rows))
-    return CreditsScreen(now, user_id, account, books, routed.reason, problem, entries, page.next_before, packs)
+    member = members.find(session, user_id)
+    spends_from = member.account_id if member and not member.has_ended(now) else None
+    return CreditsScreen(
+        *(now, user_id, account, books, routed.reason, problem, entries, page.next_before, packs, spends_from)
+    )
 
 
 def _books(

@@ -33,6 +33,8 @@ class ExplainScreen:
     answer: dict[str, object] | None
     attributes: str = ""
     mistake: str = ""
+    phase: str = field(default="", kw_only=True)
+    """The title of the phase that let the user in; empty where none did."""
     query: str = field(default="", kw_only=True)
     """The same question for `GET /api/flags/<flag>/explain`."""
 
@@ -99,8 +101,15 @@ def read(
     if flag and user_id and not mistake:
         explain = explainer(session, SNAPSHOTS.get(), flag, environment=environment, now=now, sentences=OF_THE_PAGE)
         answer = explain(user_id, assumed)
+    phase = _phase_title(session, answer) if answer and answer["phase"] else ""
     query = _query(user_id, environment, assumed)
-    return ExplainScreen(now, flags, flag, user_id, environment, answer, attributes, mistake, query=query)
+    return ExplainScreen(now, flags, flag, user_id, environment, answer, attributes, mistake, phase=phase, query=query)
+
+
+def _phase_title(session: Session, answer: Mapping[str, object]) -> str:
+    rollout = store.load(session, str(answer["rollout"]))
+    phases = rollout.plan.phases if rollout else ()
+    return next((each.title for each in phases if each.name == answer["phase"]), str(answer["phase"]))
 
 
 def _query(user_id: str, environment: str, attributes: Mapping[str, str]) -> str:

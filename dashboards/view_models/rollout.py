@@ -164,6 +164,11 @@ class RolloutScreen:
         return _with(self.gates, GateStatus.CLOSED)
 
     @property
+    def changed_lately(self) -> bool:
+        """Return whether the exposure changed within the time of which traffic is observed."""
+        return self.now - _changed_at(self.rollout) < OBSERVED
+
+    @property
     def unknown(self) -> tuple[GateResult, ...]:
         return _with(self.gates, GateStatus.UNKNOWN)
 
@@ -252,12 +257,16 @@ def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[Eng
     return engine_counts(_recent(minutes, now), migration) if migration else ()
 
 
+def _changed_at(rollout: Rollout) -> datetime:
+    return max(rollout.entered_at, rollout.state_changed_at)
+
+
 def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> float | None:
     migration = migration_of(rollout.flag)
     if migration is None:
         return None
     # The minute of the change also holds answers from before it.
-    changed = int(max(rollout.entered_at, rollout.state_changed_at).timestamp()) // 60
+    changed = int(_changed_at(rollout).timestamp()) // 60
     first = max(changed + 1, int((now - OBSERVED).timestamp()) // 60)
     since = [(key, count) for key, count in minutes if key[1] >= first]
     return served_share(engine_counts(since, migration))

@@ -8,6 +8,7 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from alerts.definitions import rules_file
+from control_plane.platform.http import health
 from control_plane.platform.runtime import change_feed, jobs, leases
 from control_plane.platform.runtime.change_feed import PublishedChange
 from control_plane.platform.runtime.leases import LeaseState
@@ -48,7 +49,8 @@ class SystemScreen:
 
     @property
     def ready(self) -> bool:
-        return all(answer == "ok" for answer in self.checks.values())
+        """Return whether no check keeps requests away from this process."""
+        return health.is_passed(*self.checks.values())
 
     @property
     def leads(self) -> bool:

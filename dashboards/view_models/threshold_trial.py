@@ -1,8 +1,9 @@
 """Another threshold for an alert, tried on what was counted in the last days; the file stays what its owners wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -15,13 +16,14 @@ from alerts.analysis.rules import Action, ErrorBudget, Rule
 from alerts.analysis.verdicts import Verdict, bad_of
 from control_plane.platform.observability import signal_points
 from control_plane.signal_counts import Counts
-from dashboards.filters import moment
+from dashboards.filters import NARROW, moment, share, span
 from dashboards.language import N_, gettext
 from dashboards.stored_sentences import localized_value
 
 PERIOD = timedelta(days=7)
 STEP_MINUTES = 5
 HIGHEST = 0.5
+T = TypeVar("T")
 HOUR_SECONDS, LONGEST_SECONDS = 3600, 86_400
 
 
@@ -61,9 +63,9 @@ def read(
     """Return what `wanted` would have done beside what is in force; None for an alert that has no rate to choose."""
     if rule.tripwire or rule.compare is Compare.DISCORDANT:
         return None
-    slower_than = rule.threshold_text if rule.slow_ms is not None else ""
+    slower_than = _limit(rule) if rule.slow_ms is not None else ""
     window = duration_text(max(rule.window_seconds, STEP_MINUTES * 60))
-    filled = Wanted(wanted.threshold or _share_text(rule), wanted.window or window)
+    filled = Wanted(_plainly(wanted.threshold) or _share_text(rule), _plainly(wanted.window) or window)
     if not wanted.threshold:
         return Trial(filled, slower_than)
     try:
@@ -78,16 +80,32 @@ def read(
 
 def _rule(rule: Rule, wanted: Wanted) -> Rule:
     """Return the alert as it is wanted. Raises ValueError with what was expected."""
-    threshold = quantities.parse_threshold(wanted.threshold)
-    if threshold.unit is not Unit.RATIO or not 0 < threshold.amount <= HIGHEST:
+    threshold = _read(quantities.parse_threshold, wanted.threshold)
+    if threshold is None or threshold.unit is not Unit.RATIO or not 0 < threshold.amount <= HIGHEST:
         raise ValueError(gettext("The threshold is a share above 0%% and up to 50%%, such as 0.5%%."))
-    seconds = float(quantities.parse_duration(wanted.window))
+    seconds = float(_read(quantities.parse_duration, wanted.window) or 0)
     if not STEP_MINUTES * 60 <= seconds <= LONGEST_SECONDS:
-        raise ValueError(gettext("The window is %(minutes)sm to 24h here, such as 10m.", minutes=STEP_MINUTES))
+        raise ValueError(gettext("The window is %(minutes)s min to 24 h here, such as 10 min.", minutes=STEP_MINUTES))
     if rule.by_account and seconds % HOUR_SECONDS:
-        raise ValueError(gettext("A user counts once an hour, so the window is a number of hours, such as 1h."))
+        raise ValueError(gettext("A user counts once an hour, so the window is a number of hours, such as 1 h."))
     text = rule.threshold_text if rule.slow_ms is not None else wanted.threshold
     return replace(rule, threshold=float(threshold.amount), threshold_text=text, window_seconds=seconds)
+
+
+def _plainly(text: str) -> str:
+    """Return a figure as `alerts.yaml` has it of one as the pages write it: `0,5 %` is 0.5%, `10 min` 10m."""
+    return "".join(text.split()).replace("min", "m").replace(",", ".")
+
+
+def _read(parse: Callable[[str], T], text: str) -> T | None:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def _limit(rule: Rule) -> str:
+    return f"{rule.slow_ms:g}{NARROW}ms"
 
 
 def _share_text(rule: Rule) -> str:
@@ -109,13 +127,13 @@ def _history(session: Session, rule: Rule, now: datetime) -> list[tuple[datetime
 
 
 def _label(rule: Rule) -> str:
-    window = duration_text(rule.window_seconds)
+    threshold, window = share(rule.threshold), span(rule.window_seconds)
     if rule.slow_ms is None:
-        return gettext("%(threshold)s in %(window)s", threshold=rule.threshold_text, window=window)
+        return gettext("%(threshold)s in %(window)s", threshold=threshold, window=window)
     return gettext(
         "%(share)s slower than %(limit)s in %(window)s",
-        share=_share_text(rule),
-        limit=rule.threshold_text,
+        share=threshold,
+        limit=_limit(rule),
         window=window,
     )
 

@@ -2,16 +2,15 @@
 
 import re
 import shlex
-from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, request
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
 
 from alerts.overrides.store import Override
 from control_plane.platform import clock
 from control_plane.platform.auth import authorization
+from control_plane.platform.auth.page_addresses import referring_page
 from control_plane.platform.db.database import read_only
 from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.problems import Problem
@@ -63,7 +62,7 @@ BELONGS_TO = {
     "pages.rollouts": (
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
-        *("pages.flags", "pages.flag", "pages.definition", "pages.stale"),
+        *("pages.flags", "pages.flag", "pages.definition", "pages.stale", "pages.import_form", "pages.import_flags"),
         *("pages.segments", "pages.segment", "pages.segment_form", "pages.new_segment"),
         *("pages.new_segment_in", "pages.create_segment_in"),
     ),
@@ -71,7 +70,9 @@ BELONGS_TO = {
         *("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
         *("pages.variances", "pages.operation", "pages.catalogue"),
         *("pages.edit_catalogue", "pages.change_catalogue"),
+        *("pages.members", "pages.put_member", "pages.remove_member", "pages.merge", "pages.merge_users"),
     ),
+    "pages.users": ("pages.users", "pages.erasures", "pages.erase_person"),
     "pages.system": ("pages.system", "pages.connections"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
@@ -207,12 +208,7 @@ def page_address() -> str:
     """Return where the page can be had again; for one that answers a refused form, that is where the form stood."""
     if request.method == "GET":
         return request.full_path if request.query_string else request.path
-    before = urlsplit(request.referrer or "")
-    try:
-        current_app.url_map.bind("").match(before.path, method="GET")
-    except HTTPException:
-        return "/"
-    return f"{before.path}?{before.query}" if before.query else before.path
+    return referring_page()
 
 
 def silenced_count() -> tuple[Override, ...]:

@@ -77,7 +77,9 @@ def _fields(text: str) -> dict[str, object]:
     try:
         found = loads(text)
     except MalformedJSON as error:
-        raise Problem(422, "MALFORMED_JSON", gettext("The text is no JSON: %(error)s.", error=error)) from error
+        raise Problem(
+            422, "MALFORMED_JSON", gettext("The text is no JSON: %(error)s.", error=localized_text(str(error)))
+        ) from error
     if not isinstance(found, dict):
         raise Problem(
             422, "MALFORMED_JSON", gettext("An object with %(fields)s is needed.", fields=", ".join(DECIDING))

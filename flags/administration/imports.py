@@ -58,11 +58,7 @@ def import_definitions(
 
     What was repaired and what was refused is in the answer. Raises Problem where nothing is taken.
     """
-    raw, archived = without_archived(raw)
-    raw, exported = _read(session, environment, raw)
-    taken = _acceptable(session, environment, raw, exported, options)
-    left_out = tuple(Issue(name, "It is archived, so it is left out.", name=name) for name in archived)
-    taken = replace(taken, repairs=(*left_out, *taken.repairs))
+    raw, exported, taken = _examine(session, environment, raw, options)
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if options.replace:
         names, numbers = {wire["name"] for wire in taken.features}, {wire["id"] for wire in taken.segments}
@@ -89,6 +85,14 @@ def import_definitions(
     return taken
 
 
+def preview_import(session: Session, environment: str, raw: object, options: ImportOptions) -> Definitions:
+    """Return what `import_definitions` would take and refuse; nothing is changed. Raises Problem as it does."""
+    _, _, taken = _examine(session, environment, raw, options)
+    if not options.replace:
+        check_room(session, environment, taken.features)
+    return taken
+
+
 def repairs(found: Iterable[Issue]) -> list[dict[str, str]]:
     """Return repairs as JSON, each with the flag or the segment that it is about."""
     issues = list(found)
@@ -98,6 +102,17 @@ def repairs(found: Iterable[Issue]) -> list[dict[str, str]]:
 def refusals(found: Iterable[Refusal]) -> list[dict[str, str]]:
     """Return refusals as JSON, an entry for each reason."""
     return [{"flag": each.name, **reason} for each in found for reason in findings(each.mistakes)]
+
+
+def _examine(
+    session: Session, environment: str, raw: object, options: ImportOptions
+) -> tuple[object, ExportedFlags, Definitions]:
+    """Return the document as client features, what an export says besides, and what of it can be taken."""
+    raw, archived = without_archived(raw)
+    raw, exported = _read(session, environment, raw)
+    taken = _acceptable(session, environment, raw, exported, options)
+    left_out = tuple(Issue(name, "It is archived, so it is left out.", name=name) for name in archived)
+    return raw, exported, replace(taken, repairs=(*left_out, *taken.repairs))
 
 
 def _read(session: Session, environment: str, raw: object) -> tuple[object, ExportedFlags]:

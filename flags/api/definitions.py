@@ -132,7 +132,7 @@ def import_view(environment: str) -> ResponseReturnValue:
                 confirm_moving=_bool_parameter("confirmMoving"),
             ),
         )
-        _check_tags(session, before=tags)
+        check_tags(session, before=tags)
     return jsonify(
         {
             "features": len(taken.features),
@@ -163,7 +163,7 @@ def _switch(flag: str, environment: str, reason: str, *, enabled: bool) -> Respo
     return jsonify({"name": flag, "environment": environment, "enabled": enabled})
 
 
-def _check_tags(session: Session, before: Mapping[str, tuple[store.Tag, ...]]) -> None:
+def check_tags(session: Session, before: Mapping[str, tuple[store.Tag, ...]]) -> None:
     """Undo an import by this refusal where it changed the tags of a flag that the caller may not change everywhere."""
     after = store.tags(session)
     for name in before.keys() | after.keys():

@@ -15,6 +15,8 @@ from tests.browser.example_rollouts import PLAIN_FLAG, STRIPE_EVENT, USER
 from tests.browser.pages import sign_in
 from tests.browser.visitor import Visitor
 
+IMPORTED = '{"version": 1, "features": [{"name": "till", "enabled": true, "strategies": [{"name": "default"}]}]}'
+
 
 @pytest.fixture(scope="module")
 def base_url(examples_url: str) -> str:
@@ -187,4 +189,55 @@ def test_t_switching_a_flag_without_a_rollout(visit: Visit) -> None:
     alice.fill("Switch on in staging: why?", "Ready to test.")
     alice.button("Switch on")
     alice.expect("Switched on in staging.")
+    assert alice.clicks == 4
+
+
+def test_u_flags_from_another_installation(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Flags without a rollout")
+    alice.link("Import flags")
+    alice.fill("Or paste it here", IMPORTED)
+    alice.button("Preview")
+    alice.expect("What it would do in production")
+    alice.fill("Reason", "From Unleash.")
+    alice.button("Import")
+    alice.expect("1 flag was imported into production.")
+    assert alice.clicks == 4
+
+
+def test_v_who_spends_from_an_account(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Credits")
+    alice.link("Members")
+    alice.fill("Account", "u-400")
+    alice.button("Show its members")
+    alice.fill("User id", "u-401")
+    alice.fill("Reason", "Hired.")
+    alice.button("Add the member")
+    alice.expect("From ten seconds on, u-401 spends from this account.")
+    assert alice.clicks == 4
+
+
+def test_w_erasing_a_person(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Users")
+    alice.link("Erase a person")
+    alice.fill("User id", "u-402")
+    alice.button("Look them up")
+    alice.fill("Reason", "Asked by letter.")
+    alice.fill("The user id once more", "u-402")
+    alice.button("Erase for ever")
+    alice.expect("What is left for you to do:")
+    assert alice.clicks == 4
+
+
+def test_x_whether_two_users_can_be_merged(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Credits")
+    alice.link("Stripe's events")
+    alice.link("Merge two users")
+    alice.fill("This user ends", "u-403")
+    alice.fill("This user goes on", "u-404")
+    alice.button("Compare")
+    alice.expect(re.compile("so nothing can move"))
     assert alice.clicks == 4

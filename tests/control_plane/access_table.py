@@ -53,6 +53,9 @@ admin     pages.add_person pages.add_token pages.ask_lock pages.change_grants pa
 admin     pages.lock_out pages.people pages.renew_password pages.revoke_token pages.unlock people.change people.create
 admin     pages.reset_second_factor people.reset_second_factor
 admin     people.index people.lock people.renew_password people.show people.sign_out tokens.create tokens.index
+owner     pages.import_flags pages.import_form
+owner     pages.members pages.merge pages.merge_users pages.put_member pages.remove_member
+admin     pages.erase_person pages.erasures
 admin     erasures.erase_view erasures.index_view tokens.revoke
 """
 """The least role for each route that people and admin tokens open."""

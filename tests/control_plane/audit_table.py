@@ -12,6 +12,10 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         "tests/credits_engine/billing/auto_top_ups/test_api.py",
     ),
     "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
+    "pages.erase_person": "tests/dashboards/views/test_erasures.py",
+    "pages.import_flags": "tests/dashboards/views/test_flag_import.py",
+    "pages.merge_users": "tests/dashboards/views/test_merges.py",
+    **dict.fromkeys(("pages.put_member", "pages.remove_member"), "tests/dashboards/views/test_members.py"),
     "pages.close_finding": "tests/dashboards/views/test_billing.py",
     "pages.change_catalogue": "tests/dashboards/views/test_catalogue.py",
     **dict.fromkeys(

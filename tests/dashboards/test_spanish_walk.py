@@ -70,8 +70,8 @@ NOT_OF_OURS = re.compile(r"[\w.-]*[\d_@/-][\w.@/-]*|\w+(?:\[\d+\])?\.[\w.\[\]]+|
 """Identifiers, addresses, flags and what is quoted."""
 DATA = frozenset(
     {
-        *("active", "app", "beta", "blue", "checkout", "custom", "development", "everyone", "legacy", "older", "red"),
-        *("rollout", "search", "service", "staging", "u"),
+        *("active", "app", "beta", "blue", "checkout", "custom", "development", "everyone", "free", "legacy", "older"),
+        *("red", "rollout", "search", "service", "staging", "u"),
     }
 )
 """Words of ours in English that somebody has as a name: of a flag, an environment, a phase, a colour."""

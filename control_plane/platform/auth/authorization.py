@@ -21,6 +21,7 @@ from control_plane.platform.auth.authentication import (
     sign_out,
 )
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
+from control_plane.platform.auth.page_addresses import local_path, referring_page
 from control_plane.platform.current_request import environ
 from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType, role_on
@@ -28,8 +29,8 @@ from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
 from control_plane.rollout_names import environment_of, flag_of
 
-__all__ = ["change_own_password", "check_code", "check_password", "confirm", "sign_in", "sign_out"]
-"""What views import from here although it is `authentication`'s own."""
+__all__ = ["change_own_password", "check_code", "check_password", "confirm", "local_path", "sign_in", "sign_out"]
+"""What views import from here although it is another module's own."""
 
 SIGN_IN_PATH = "/sign-in"
 BODY_BYTES_MAX = 1024 * 1024
@@ -58,7 +59,7 @@ R = TypeVar("R")
 
 def init_app(app: Flask) -> None:
     """Put the checks before every request and the headers on every answer."""
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
     authentication.init_app(app)
     rate_limit.init_app(app)
     app.before_request(_check_request)
@@ -132,13 +133,6 @@ def token() -> Token:
     if not isinstance(caller, Principal) or caller.token is None:
         raise LookupError("No token opened this view; put require_token over it.")
     return caller.token
-
-
-def local_path(target: str | None) -> str:
-    """Return the page to show after signing in: `target` if it is a path of this site, else the front page."""
-    if not target or not target.isprintable() or not target.startswith("/") or target[1:2] in ("/", "\\"):
-        return "/"
-    return target
 
 
 def _check_request() -> None:
@@ -291,8 +285,9 @@ def _refuse_as_unleash(status: int, message: str) -> Never:
 
 
 def _to_sign_in() -> AnyResponse:
-    """Ask to sign in, and lead back to the page that was asked for; a form that was sent is lost and not sent again."""
+    """Ask to sign in, and lead back to the page that was asked for, or where the form stood; that is not sent again."""
     if request.method not in SAFE_METHODS:
-        return redirect(SIGN_IN_PATH, 303)
-    parameters = request.full_path.rstrip("?")
-    return redirect(f"{SIGN_IN_PATH}?{urlencode({'next': parameters})}", 303)
+        parameters = {"next": referring_page(), "unsent": "form"}
+    else:
+        parameters = {"next": request.full_path.rstrip("?")}
+    return redirect(f"{SIGN_IN_PATH}?{urlencode(parameters)}", 303)

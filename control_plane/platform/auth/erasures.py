@@ -51,6 +51,11 @@ def every(session: Session) -> list[ErasureRow]:
     return list(session.scalars(select(ErasureRow).order_by(ErasureRow.id)))
 
 
+def latest(session: Session, *, limit: int) -> list[ErasureRow]:
+    """Return the last erasures, newest first."""
+    return list(session.scalars(select(ErasureRow).order_by(ErasureRow.id.desc()).limit(limit)))
+
+
 def current_name(session: Session, user_id: str) -> str:
     """Return the newest pseudonym of somebody who was erased, else the id itself."""
     query = (

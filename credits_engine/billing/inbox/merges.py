@@ -35,6 +35,15 @@ def merge(session: Session, user_id: str, into: str, change: ChangeContext) -> l
         raise Problem(409, "NOT_IN_CATALOGUE", str(error)) from error
 
 
+def check(session: Session, user_id: str, into: str, now: datetime) -> list[str]:
+    """Return the customers that `merge` would move. Raises Problem where it would be refused; nothing is changed."""
+    customers = _checked_customers(session, user_id, into, now)
+    for name in (user_id, into):
+        _check_disputes(session, name, now)
+    _check_reservations(session, user_id)
+    return customers
+
+
 def _merge(session: Session, user_id: str, into: str, change: ChangeContext) -> list[str]:
     customers = _checked_customers(session, user_id, into, change.now)
     for customer_id in customers:
@@ -110,7 +119,7 @@ def _checked_customers(session: Session, user_id: str, into: str, now: datetime)
 
 def _check_members(session: Session, user_id: str, into: str, now: datetime) -> None:
     found = members.find(session, into)
-    if found and (found.ends_at is None or found.ends_at > now):
+    if found and not found.has_ended(now):
         # What they pay for would lie in an account of their own, from which they don't spend.
         sentence = f"User {into[:80]!r} spends from {found.account_id[:80]!r}; remove them there first."
         raise Problem(409, "IS_MEMBER", sentence)

@@ -93,7 +93,9 @@ def test_words_of_people_become_values_of_the_plan() -> None:
     assert document.parse(yaml).flag == "SEARCH"
 
 
-@pytest.mark.parametrize("written", ["36 h", "36h", "36 hours", "36\u202fh", "2160 min", "129600 s"])
+@pytest.mark.parametrize(
+    "written", ["36 h", "36h", "36 hours", "36\u202fh", "2160 min", "129600 s", "1 d 12 h", "1 day 12 hours", "1d12h"]
+)
 def test_a_length_of_time_is_written_with_a_symbol_or_a_word(written: str) -> None:
     plan = document.parse(changed(GOOD, soak=written)).plan
     assert plan.phases[0].soak.total_seconds() == 36 * 3600

@@ -177,6 +177,7 @@ def test_there_are_as_many_members_as_seats_however_many_ask_at_once(app: Flask)
     [
         ("ada", "nobody", {}, "UNKNOWN_USER"),
         ("acme", "acme", {}, "OWN_ACCOUNT"),
+        ("", "acme", {}, "INVALID_USER_ID"),
         ("eve", "ada", {}, "ACCOUNT_IS_MEMBER"),
         ("acme", "eve", {}, "HAS_MEMBERS"),
         ("ada", "eve", {}, "OTHER_ACCOUNT"),

@@ -42,7 +42,9 @@ def test_the_deciding_rule_is_marked_and_comes_last(explain_page: Callable[[str]
 
 
 def test_another_environment_has_another_answer(explain_page: Callable[[str], str]) -> None:
-    assert f"{FLAG} is on for u-1" in page_text(explain_page("user=u-1&environment=staging"))
+    page = page_text(explain_page("user=u-1&environment=staging"))
+    assert f"{FLAG} is on for u-1" in page
+    assert "Phase Development and staging Rollout" in page
 
 
 def test_flags_without_a_rollout_are_explained_by_their_parts(app: Flask, explain_page: Callable[[str], str]) -> None:

@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases
 from control_plane.rollouts import store
 from credits_engine.migration import advance_check_job
@@ -68,6 +70,17 @@ def test_it_says_how_many_known_users_have_the_flag_once_that_is_counted(
     assert "Known users 1 of 2 users, 50 %" in " ".join(
         page_text(browser.get(PAGE).get_data(as_text=True)).replace(NARROW, " ").split()
     )
+    asked = page_text(sign_in("alice").get(f"{PAGE}/rollback").text)
+    assert "1 of 2 known users have it now." in asked
+
+
+def test_traffic_that_ended_long_after_the_last_change_is_said_to_be_missing_now(
+    app: Flask, sign_in: SignIn, planned: Rollout
+) -> None:
+    with app.app_context():
+        signals.record(Sample("credit_consumption_failure", bad=False, engine="legacy"))
+        signals.flush(datetime.now(UTC) - timedelta(minutes=20))
+    assert "Observed no traffic in the last 5 min" in page_text(sign_in("victor").get(PAGE).text)
 
 
 def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollout) -> None:

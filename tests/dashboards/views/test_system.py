@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -34,6 +35,45 @@ def test_it_says_what_is_not_ready(app: Flask, sign_in: SignIn) -> None:
     page = page_text(sign_in("victor").get("/system").get_data(as_text=True))
     assert "Readiness Failing" in page
     assert "Stove The stove is cold." in page
+
+
+@pytest.mark.parametrize(
+    ("raised", "badge", "said"),
+    [
+        (
+            health.Busy("7 of 8 threads answer requests; more of them wait."),
+            ("Ready", "Listo"),
+            (
+                "busy: 7 of 8 threads answer requests; more of them wait.",
+                "ocupado: 7 de 8 hilos responden peticiones; hay más en espera.",
+            ),
+        ),
+        (
+            health.NotReady("The database takes no changes (its disk is full)."),
+            ("Failing", "Con fallos"),
+            (
+                "The database takes no changes (its disk is full).",
+                "La base de datos no acepta cambios (su disco está lleno).",
+            ),
+        ),
+        (RuntimeError(), ("Failing", "Con fallos"), ("failed; the log says why", "falló; el registro dice por qué")),
+    ],
+)
+def test_what_a_check_answers_is_told_in_the_language_of_the_page_and_what_is_busy_is_ready(
+    app: Flask, sign_in: SignIn, raised: Exception, badge: tuple[str, str], said: tuple[str, str]
+) -> None:
+    def ping() -> None:
+        raise raised
+
+    with app.app_context():
+        health.register("stove", ping)
+    victor = sign_in("victor")
+    page = page_text(victor.get("/system").text)
+    assert f"Readiness {badge[0]}" in page
+    assert f"Stove {said[0]}" in page
+    page = page_text(victor.get("/system", headers={"Accept-Language": "es"}).text)
+    assert f"Disponibilidad {badge[1]}" in page
+    assert said[1] in page
 
 
 def test_before_anything_ran_it_says_so(sign_in: SignIn) -> None:

@@ -53,9 +53,20 @@ def test_a_stranger_in_a_browser_is_sent_to_sign_in_and_back(client: FlaskClient
     assert response.location == "/sign-in?next=%2Fpage%3Fstep%3D2%26name%3Da%2526b"
 
 
-def test_a_form_of_a_stranger_is_not_repeated_after_signing_in(client: FlaskClient) -> None:
-    response = client.post("/page", headers=BROWSER)
-    assert (response.status_code, response.location) == (303, "/sign-in")
+@pytest.mark.parametrize(
+    ("referrer", "target"),
+    [
+        ("http://localhost/page?step=2", "%2Fpage%3Fstep%3D2"),
+        ("http://localhost/nowhere", "%2F"),
+        ("https://elsewhere.example/page", "%2Fpage"),
+        ("", "%2F"),
+    ],
+)
+def test_a_form_of_a_stranger_is_not_sent_again_and_leads_back_to_its_page(
+    client: FlaskClient, referrer: str, target: str
+) -> None:
+    response = client.post("/page", headers=BROWSER | {"Referer": referrer})
+    assert (response.status_code, response.location) == (303, f"/sign-in?next={target}&unsent=form")
 
 
 def test_a_stranger_at_the_api_gets_401(client: FlaskClient) -> None:
