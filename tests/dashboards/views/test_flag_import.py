@@ -9,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth import audit
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.identity_types import Grant, Person, Role
 from flags import store
 from flags.administration.definitions import create_flag
 from tests.credits_engine.organisation import NOW
@@ -111,3 +112,24 @@ def test_only_owners_may(app: Flask, sign_in: SignIn, name: str) -> None:
     assert f'href="{PAGE}"' not in browser.get("/flags").text
     assert send(browser)[0] == 403
     assert names(app) == ["search"]
+
+
+def test_an_owner_of_production_alone_imports_there_alone_and_leaves_tags_of_flags_elsewhere(
+    app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
+) -> None:
+    with write_session(app) as session:
+        grants = [Grant(Role.OWNER, environment="production")]
+        accounts.change_grants(session, cast["victor"].id, grants=grants, now=NOW, actor="tests")
+        create_flag(session, "till", {"staging": True}, ChangeContext(NOW, "tests", "Begin."))
+    victor = sign_in("victor")
+    assert send(victor, environment="staging")[0] == 403
+    tagged = {
+        "features": [{"name": "till"}],
+        "featureStrategies": [{"featureName": "till", "strategyName": "default"}],
+        "featureEnvironments": [{"featureName": "till", "environment": "production", "enabled": True}],
+        "featureTags": [{"featureName": "till", "tagType": "simple", "tagValue": "new"}],
+    }
+    assert send(victor, text=json.dumps(tagged))[0] == 422
+    assert names(app) == ["search"]
+    assert send(victor)[0] == 200
+    assert names(app) == ["checkout", "search"]
