@@ -38,15 +38,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     rules_file.RULES_FILE.set(app, rules)
     set_declared_migrations(lambda: rules_file.current().declared)
     start_checks.register(app, rules.require)
-    jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick, alone=True)
+    jobs.jobs_of(app).run_fenced(TICK_SECONDS, "guard", run_guard)
     jobs.run_on_leader(app, FORGET_SECONDS, "forget-slices", _forget)
 
 
-def _tick(now: datetime, term: int) -> None:
-    run_guard(now, term)
-
-
-def _forget(now: datetime, _term: int) -> None:
+def _forget(now: datetime) -> None:
     with transaction() as session:
         signal_points.forget_minutes(session, now)
     with transaction() as session:

@@ -75,7 +75,7 @@ def check(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule."""
-    jobs.run_on_leader(app, LOOK_SECONDS, "sample-ratio", lambda now, _term: check(now))
+    jobs.run_on_leader(app, LOOK_SECONDS, "sample-ratio", check)
 
 
 def _split(session: Session, rollout: Rollout, now: datetime) -> SampleRatio | None:

@@ -64,4 +64,4 @@ def _operations(session: Session, migration: Migration, began: datetime) -> int:
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule."""
-    jobs.run_on_leader(app, LOOK_SECONDS, "check-traffic", lambda now, _term: check(now))
+    jobs.run_on_leader(app, LOOK_SECONDS, "check-traffic", check)

@@ -43,13 +43,5 @@ def sweep_packs(now: datetime) -> int:
 
 def init_app(app: Flask) -> None:
     """Put the sweeping on the leader's schedule."""
-    jobs.run_on_leader(app, SWEEP_SECONDS, "expire-reservations", _sweep)
-    jobs.run_on_leader(app, PACKS_SECONDS, "expire-packs", _sweep_packs)
-
-
-def _sweep(now: datetime, _term: int) -> None:
-    sweep(now)
-
-
-def _sweep_packs(now: datetime, _term: int) -> None:
-    sweep_packs(now)
+    jobs.run_on_leader(app, SWEEP_SECONDS, "expire-reservations", sweep)
+    jobs.run_on_leader(app, PACKS_SECONDS, "expire-packs", sweep_packs)

@@ -68,7 +68,7 @@ def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, object]:
 
 def init_app(app: Flask) -> None:
     """Let the leader look after drills that were killed."""
-    jobs.run_on_leader(app, LOOK_SECONDS, "close-drill", lambda now, _term: close_abandoned(now))
+    jobs.run_on_leader(app, LOOK_SECONDS, "close-drill", close_abandoned)
 
 
 def _close(session: Session, attempt: int, *, now: datetime, actor: str, reason: str) -> None:

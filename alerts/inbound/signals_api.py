@@ -87,6 +87,6 @@ def _is_ours(name: str) -> bool:
     return any(name in migration.signals.all for migration in migrations())
 
 
-def _forget(now: datetime, _term: int) -> None:
+def _forget(now: datetime) -> None:
     with transaction() as session:
         store.forget_batches(session, before=now - REMEMBERED)

@@ -52,7 +52,7 @@ def deliver(now: datetime, send: Send = send) -> int:
 
 def init_app(app: Flask) -> None:
     """Put the delivery on the leader's schedule."""
-    jobs.run_on_leader(app, DELIVER_SECONDS, "deliver-notices", lambda now, _term: _run(now))
+    jobs.run_on_leader(app, DELIVER_SECONDS, "deliver-notices", _run)
 
 
 def pause_after(attempts: int) -> timedelta:

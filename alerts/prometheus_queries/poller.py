@@ -36,7 +36,7 @@ def poll(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the asking on the leader's schedule."""
-    jobs.run_on_leader(app, POLL_SECONDS, "poll-sources", lambda now, _term: poll(now))
+    jobs.run_on_leader(app, POLL_SECONDS, "poll-sources", poll)
 
 
 def _poll(rule: Rule, now: datetime) -> None:

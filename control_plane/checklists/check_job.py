@@ -37,7 +37,7 @@ def refresh(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the checks on the leader's schedule."""
-    jobs.run_on_leader(app, CHECK_SECONDS, "run-checks", lambda now, _term: refresh(now))
+    jobs.run_on_leader(app, CHECK_SECONDS, "run-checks", refresh)
 
 
 def _names(rollout: Rollout) -> list[str]:

@@ -68,7 +68,7 @@ def ask_all(wanted: Iterable[Question]) -> dict[Question, tuple[bool, str]]:
 
 def init_app(app: Flask) -> None:
     """Put the asking on the leader's schedule."""
-    jobs.run_on_leader(app, POLL_SECONDS, "poll-http-checks", lambda now, _term: poll(now))
+    jobs.run_on_leader(app, POLL_SECONDS, "poll-http-checks", poll)
 
 
 def _ask(url: str, status: int) -> tuple[bool, str]:

@@ -76,11 +76,7 @@ def clocks_apart(session: Session) -> timedelta:
 
 def init_app(app: Flask) -> None:
     """Put the moves on the leader's schedule."""
-    jobs.run_on_leader(app, LOOK_SECONDS, "move-rollouts", _move)
-
-
-def _move(now: datetime, _term: int) -> None:
-    move_all(now)
+    jobs.run_on_leader(app, LOOK_SECONDS, "move-rollouts", move_all)
 
 
 def _moves_by_itself(rollout: Rollout) -> bool:

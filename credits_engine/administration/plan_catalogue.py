@@ -140,7 +140,7 @@ def reload(now: datetime) -> None:
         CATALOGUE.replace_plans(plans)
 
 
-def write(now: datetime, _term: int) -> None:
+def write(now: datetime) -> None:
     """Bring the rows by which PostgreSQL's functions decide up to the plans in force."""
     with read_only() as session:
         # Where nothing was ever added the rows are what migrations made of them.

@@ -42,6 +42,6 @@ def init_app(app: Flask) -> None:
     jobs.run_on_leader(app, EVERY_SECONDS, "add-up-usage", _roll_up)
 
 
-def _roll_up(_now: datetime, _term: int) -> None:
+def _roll_up(_now: datetime) -> None:
     roll_up_usage()
     roll_up_accounts()

@@ -129,7 +129,7 @@ def init_app(app: Flask) -> None:
         jobs.run_on_leader(app, EVERY_SECONDS, "usage-webhooks", _run)
 
 
-def _run(now: datetime, _term: int) -> None:
+def _run(now: datetime) -> None:
     collect(now)
     deliver(now)
 

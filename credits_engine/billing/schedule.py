@@ -70,9 +70,7 @@ def init_app(app: Flask) -> None:
     lookup = StripeLookup(gateway) if gateway else without_lookup
     _put_on_schedule(app, Worker(name, clock.now, lookup, deliveries.give_way))
     if gateway is not None:
-        top_ups = AutoTopUps()
-        run = jobs.jobs_of(app).run_on_leader
-        run(TOP_UP_SECONDS, "billing-auto-top-ups", lambda now, _term: top_ups.tick(now))
+        jobs.run_on_leader(app, TOP_UP_SECONDS, "billing-auto-top-ups", AutoTopUps().tick)
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
@@ -80,11 +78,11 @@ def _put_on_schedule(app: Flask, worker: Worker) -> None:
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(PRICES_SECONDS, "billing-prices", reload_prices)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
-    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_periods(periods, now))
+    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now: sweep_periods(periods, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
     schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
-    schedule.run_on_leader(CHECK_LOOK_SECONDS, "billing-check", lambda now, _term: check(now))
-    schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
+    schedule.run_on_leader(CHECK_LOOK_SECONDS, "billing-check", check)
+    schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", tidy)
 
 
 def work(worker: Worker, now: datetime) -> None:
@@ -158,7 +156,7 @@ def check_breaker(_now: datetime) -> None:
         signals.record(Sample(BREAKER_OPEN, gateway.breaker.is_open))
 
 
-def check_backlog(now: datetime, _term: int) -> None:
+def check_backlog(now: datetime) -> None:
     """Tell the guard whether the oldest event that is still to be applied has waited too long.
 
     The lag of an event is counted at its end. One that never ends is seen here alone.

@@ -88,7 +88,7 @@ def examine(
 
 def init_app(app: Flask) -> None:
     """Give the leader its part in every advance."""
-    jobs.run_on_leader(app, CHECK_SECONDS, "examine-next-step", _refresh)
+    jobs.run_on_leader(app, CHECK_SECONDS, "examine-next-step", refresh)
 
 
 @dataclass(slots=True)
@@ -121,10 +121,6 @@ class _ImpactScan:
 def _page(after: str, now: datetime) -> list[DirectoryAccount]:
     with read_only() as session:
         return switch_preview.page(session, after, now=now, most=PAGE)
-
-
-def _refresh(now: datetime, _term: int) -> None:
-    refresh(now)
 
 
 def _is_due(session: Session, rollout: Rollout, now: datetime, every: timedelta) -> bool:

@@ -116,7 +116,7 @@ def collect() -> Iterator[Metric]:
 def init_app(app: Flask) -> None:
     """Put the backups on the leader's schedule and their age into each scrape."""
     start_checks.register(app, require_programs)
-    jobs.run_on_leader(app, LOOK_SECONDS, "back-up", lambda now, _term: check(now))
+    jobs.run_on_leader(app, LOOK_SECONDS, "back-up", check)
     telemetry.collect_at_scrape(app, collect)
 
 

@@ -26,7 +26,7 @@ LOOK_SECONDS = 300.0
 HOUR = timedelta(hours=1)
 
 
-def count(now: datetime, _term: int) -> None:
+def count(now: datetime) -> None:
     """Tell the guard, once for each full hour, how many of the active users moved too often within a period."""
     ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     if MOVES_COUNTED.get() == ended_at:

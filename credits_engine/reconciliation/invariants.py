@@ -82,7 +82,7 @@ def check_credits_at_risk(_now: datetime) -> None:
     signals.record(Sample(AT_RISK, bad=apart > most))
 
 
-def check_periods(_now: datetime, _term: int) -> None:
+def check_periods(_now: datetime) -> None:
     """Tell the guard whether anybody has two periods at once, and so two allowances."""
     with read_only() as session:
         found = migration.overlapping(session)
@@ -91,7 +91,7 @@ def check_periods(_now: datetime, _term: int) -> None:
     signals.record(Sample(OVERLAP, bad=bool(found)))
 
 
-def count_corrections(now: datetime, _term: int) -> None:
+def count_corrections(now: datetime) -> None:
     """Tell the guard, once for each full hour, how many of the users who were active somebody had to correct by hand.
 
     Of users and not of operations: whoever consumes a thousand times must not hide those who had reason to complain.
@@ -112,10 +112,6 @@ def init_app(app: Flask) -> None:
     telemetry.measure_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     telemetry.measure_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)
     telemetry.measure_statuses(app, "billing_delivery_failure", "stripe_webhook.receive", bad=OUR_FAULT)
-    jobs.run_on_leader(app, CHECK_SECONDS, "check-books", _check)
+    jobs.run_on_leader(app, CHECK_SECONDS, "check-books", check)
     jobs.run_on_leader(app, PERIODS_SECONDS, "check-periods", check_periods)
     jobs.run_on_leader(app, CORRECTED_SECONDS, "count-corrections", count_corrections)
-
-
-def _check(now: datetime, _term: int) -> None:
-    check(now)

@@ -63,9 +63,4 @@ def type_of(error: str) -> str:
 
 def init_app(app: Flask) -> None:
     """Put the look on the leader's schedule."""
-    new_types = NewErrorTypes()
-
-    def check(now: datetime, _term: int) -> None:
-        new_types.check(now)
-
-    jobs.run_on_leader(app, LOOK_SECONDS, "new-errors", check)
+    jobs.run_on_leader(app, LOOK_SECONDS, "new-errors", NewErrorTypes().check)

@@ -89,7 +89,7 @@ def collect() -> Iterator[Metric]:
         yield GaugeMetricFamily("rollout_credit_reconcile_age_seconds", "Since that comparison.", value=age)
 
 
-def _check_due(now: datetime, _term: int) -> None:
+def _check_due(now: datetime) -> None:
     with read_only() as session:
         cause = due(session, now)
     if cause:

@@ -22,6 +22,6 @@ def init_app(app: Flask) -> None:
     jobs.run_on_leader(app, LOOK_SECONDS, "report-rollback", _prepare_due)
 
 
-def _prepare_due(now: datetime, _term: int) -> None:
+def _prepare_due(now: datetime) -> None:
     preparation.prepare(now)
     approval.post_approved(now)

@@ -117,7 +117,7 @@ def to_json(override: StoredOverride) -> dict[str, Any]:
     }
 
 
-def _sweep(now: datetime, _term: int) -> None:
+def _sweep(now: datetime) -> None:
     with read_only() as session:
         has_ended = bool(store.expired_overrides(session, now))
     if has_ended:

@@ -73,4 +73,4 @@ def init_app(app: Flask) -> None:
     made = UsageReporter()
     REPORTER.set(app, made)
     jobs.jobs_of(app).run_on_all(WRITE_SECONDS, "write-flag-reports", made.write)
-    jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-flag-reports", lambda now, _term: sweep(now))
+    jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-flag-reports", sweep)

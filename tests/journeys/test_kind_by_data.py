@@ -136,7 +136,7 @@ def test_a_kind_that_begins_later_is_nobodys_until_then(run: Run) -> None:
     apply(run, document)
     assert [*KINDS] == ["analysis", "roast"]
     assert take("eve", "k1", datetime.now(UTC), analysis=1).served.limits in (Limits(100, 50), Limits(100, 10))
-    plan_catalogue.write(start, 0)
+    plan_catalogue.write(start)
     plan_catalogue.reload(start)
     assert [*KINDS] == ["analysis", "roast", "image"]
     assert take("eve", "k2", start, image=2).outcome is Outcome.ALLOWED

@@ -112,7 +112,7 @@ def test_running_periods_keep_their_limit_and_the_next_ones_have_the_new(app: Fl
     assert {same.served.limits, same.shadow.limits} == {Limits(100, 50), Limits(100, 10)}
     later = calendar_month(now).end + DAY
     plan_catalogue.reload(later)
-    plan_catalogue.write(later, 0)
+    plan_catalogue.write(later)
     after = take("bob", "k3", later, analysis=11)
     assert after.outcome is Outcome.DENIED_LIMIT
     assert after.served.limits == after.shadow.limits == Limits(10, 1)

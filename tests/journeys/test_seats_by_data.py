@@ -169,7 +169,7 @@ def test_another_limit_of_a_seat_counts_for_every_number_of_seats(app: Flask) ->
     with transaction() as session:
         plan_catalogue.apply(session, catalogue_document.parsed(document), CHANGE)
     plan_catalogue.reload(later)
-    plan_catalogue.write(later, 0)
+    plan_catalogue.write(later)
     team.stripe.pass_time(later)
     team.process()
     receipt = take("acme", "k1", later, analysis=21)

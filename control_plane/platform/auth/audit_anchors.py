@@ -112,7 +112,7 @@ def explained(session: Session, lost: Collection[End]) -> dict[End, str]:
 
 def init_app(app: Flask) -> None:
     """Let the leader note the end."""
-    jobs.run_on_leader(app, EXPORT_SECONDS, "export-audit-anchor", lambda now, _term: export(now))
+    jobs.run_on_leader(app, EXPORT_SECONDS, "export-audit-anchor", export)
 
 
 def _document(end: End, now: datetime) -> dict[str, object]:

@@ -67,4 +67,4 @@ def check_part(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Let the leader check."""
-    jobs.run_on_leader(app, CHECK_SECONDS, "check-audit", lambda now, _term: check_part(now))
+    jobs.run_on_leader(app, CHECK_SECONDS, "check-audit", check_part)

@@ -87,7 +87,7 @@ def record_failures(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Let the leader write the entries."""
-    jobs.run_on_leader(app, RECORD_SECONDS, "record-sign-in-failures", lambda now, _term: record_failures(now))
+    jobs.run_on_leader(app, RECORD_SECONDS, "record-sign-in-failures", record_failures)
 
 
 def _count(session: Session, limit: Limit, minute: int, now: datetime) -> None:

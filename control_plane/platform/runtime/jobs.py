@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Job = Callable[[datetime, int], None]
-"""Called with the present and the leader's fencing term, inside an application context."""
+Job = Callable[[datetime], object]
+"""Called with the present, inside an application context."""
+FencedJob = Callable[[datetime, int], object]
+"""The same, with the term of the leader, which is higher than that of every leader before."""
 
 
 class Jobs:
@@ -75,11 +77,15 @@ class Jobs:
     def leading(self) -> bool:
         return self._leading_term() is not None
 
-    def run_on_leader(self, seconds: float, name: str, job: Job, *, alone: bool = False) -> None:
-        """Run `job(now, term)` each `seconds` while this process leads; `alone` where it waits for no other job."""
-        self._add(seconds, name, partial(self._run, name, job), alone=alone)
+    def run_on_leader(self, seconds: float, name: str, job: Job) -> None:
+        """Run the job each `seconds` while this process leads."""
+        self._add(seconds, name, partial(self._run_leading, name, lambda now, _term: job(now)), alone=False)
 
-    def run_on_all(self, seconds: float, name: str, job: Callable[[datetime], None], *, alone: bool = False) -> None:
+    def run_fenced(self, seconds: float, name: str, job: FencedJob) -> None:
+        """Run the job each `seconds` while this process leads, waiting for no other job."""
+        self._add(seconds, name, partial(self._run_leading, name, job), alone=True)
+
+    def run_on_all(self, seconds: float, name: str, job: Job, *, alone: bool = False) -> None:
         """Run `job(now)` each `seconds` in every process; `alone` where it waits for no other job."""
         self._add(seconds, name, partial(self._call, name, job), alone=alone)
 
@@ -148,12 +154,12 @@ class Jobs:
             # Good outcomes of cohorts stay behind for some seconds, and may be the last that are counted here for long.
             buffer.counted.wait(buffer.cohorts.wait_seconds)
 
-    def _run(self, name: str, job: Job) -> None:
+    def _run_leading(self, name: str, job: FencedJob) -> None:
         term = self._leading_term()
         if term is not None:
             self._call(name, lambda now: job(now, term))
 
-    def _call(self, name: str, job: Callable[[datetime], None]) -> None:
+    def _call(self, name: str, job: Job) -> None:
         """Run the job; one that fails is logged and does not end the schedule."""
         with self._app.app_context():
             try:
@@ -203,9 +209,9 @@ def _started(rare: Iterable[Work]) -> "BackgroundScheduler":
 JOBS = AppState[Jobs]("jobs")
 
 
-def run_on_leader(app: Flask, seconds: float, name: str, job: Job, *, alone: bool = False) -> None:
-    """Register leader's work with the application; `alone` where it waits for no other job."""
-    jobs_of(app).run_on_leader(seconds, name, job, alone=alone)
+def run_on_leader(app: Flask, seconds: float, name: str, job: Job) -> None:
+    """Register leader's work with the application."""
+    jobs_of(app).run_on_leader(seconds, name, job)
 
 
 def jobs_of(app: Flask) -> Jobs:

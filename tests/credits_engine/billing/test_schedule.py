@@ -236,7 +236,7 @@ def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeA
 def check(billing: Billing, seconds: float) -> tuple[int, int]:
     """Return what a check so long after the start counts."""
     counted(billing, WAITING)
-    schedule.check_backlog(START + timedelta(seconds=seconds), 1)
+    schedule.check_backlog(START + timedelta(seconds=seconds))
     return counted(billing, WAITING)
 
 

@@ -40,7 +40,7 @@ def served(consumer: Consumer, user: str, *engines: bool) -> None:
 
 def counted(consumer: Consumer, hours: int) -> Counts:
     """Return the count once so many hours are over."""
-    engine_flapping.count(consumer.now.replace(minute=0) + hours * HOUR, 1)
+    engine_flapping.count(consumer.now.replace(minute=0) + hours * HOUR)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(SIGNAL), Counts(0, 0))
 

@@ -184,19 +184,19 @@ def test_a_percentage_says_nothing_while_attributes_take_more_from_one_side_of_i
 
 def test_two_periods_at_once_trip_a_wire_of_their_own(consumer: Consumer) -> None:
     consumer.take(consumer.user("ada"), "k1", analysis=2)
-    invariants.check_periods(consumer.now, 1)
+    invariants.check_periods(consumer.now)
     row = select(COUNTERS).where(COUNTERS.c.user_id == "ada")
     with transaction() as session:
         opened = dict(session.execute(row).mappings().one())
         session.execute(COUNTERS.insert().values(opened | {"period_start": consumer.now}))
-    invariants.check_periods(consumer.now, 1)
+    invariants.check_periods(consumer.now)
     signals.flush(consumer.now)
     with read_only() as session:
         assert signals.totals(session)[SeriesKey(invariants.OVERLAP)] == Counts(1, 2)
 
 
 def corrected(consumer: Consumer, at: datetime) -> Counts:
-    invariants.count_corrections(at, 1)
+    invariants.count_corrections(at)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(invariants.CORRECTED), Counts(0, 0))
 

@@ -27,7 +27,7 @@ SECONDS, NUMBER = 600.0, 12
 def test_jobs_of_one_interval_begin_apart_and_within_it(app: Flask) -> None:
     schedule, made_at = Jobs(app), time.monotonic()
     for number in range(NUMBER):
-        schedule.run_on_leader(SECONDS, f"job {number}", lambda _now, _term: None)
+        schedule.run_on_leader(SECONDS, f"job {number}", lambda _now: None)
     after = sorted(work.due - made_at for work in schedule._rare)
     apart = [later - earlier for earlier, later in zip(after, [*after[1:], after[0] + SECONDS], strict=True)]
     assert len(after) == NUMBER
@@ -128,11 +128,11 @@ def test_who_had_no_heartbeat_for_as_long_as_a_lease_leads_no_longer(
 ) -> None:
     found, runs = jobs_of(app), list[int]()
     found._call(LEAD, found._lead)
-    found._run("work", lambda _now, term: runs.append(term))
+    found._run_leading("work", lambda _now, term: runs.append(term))
     assert len(runs) == 1
     monkeypatch.setattr(found, "_leads_until", time.monotonic() - 0.001)
     assert not found.leading
-    found._run("work", lambda _now, term: runs.append(term))
+    found._run_leading("work", lambda _now, term: runs.append(term))
     assert len(runs) == 1, "somebody else may lead by now"
     found._call(LEAD, found._lead)
     assert found.leading
