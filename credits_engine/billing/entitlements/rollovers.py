@@ -92,6 +92,10 @@ def _payers(rolled: RolledOver, known: Sequence[History], merged: Merged) -> lis
 def _is_earned(session: Session, rolled: RolledOver, payers: Sequence[History]) -> bool:
     if rolled.is_given:
         return True
+    if rolled.subscription_id:
+        # A merge left it of a running period, whose plan may have been another one when it began: the rest counts.
+        rest = Period(rolled.pack.bought_at, rolled.period.end)
+        return is_paid_through(rolled.plan, rest, payers, catalogue())
     if rolled.is_merged or is_sold(rolled.plan, payers, catalogue()):
         return is_paid_through(rolled.plan, rolled.period, payers, catalogue())
     user_id = rolled.pack.user_id

@@ -18,9 +18,11 @@ from tests.credits_engine.billing.conftest import Billing
 from tests.credits_engine.billing.two_accounts import (
     DAY,
     HOUR,
+    PRO,
     V2_SERVES,
     merge,
     paid_for,
+    spendable,
     take,
     two_accounts,
 )
@@ -132,6 +134,18 @@ def test_a_merge_is_audited_and_refused_where_it_makes_no_sense(billing: Billing
         merge(billing, "ada", "old")
     with read_only() as session:
         assert [each.actor for each in audit.every(session) if each.action == "billing.merge"] == ["alice"]
+
+
+def test_what_was_paid_for_by_an_upgrade_in_its_period_is_not_lost_by_a_merge(billing: Billing) -> None:
+    stripe = VirtualStripe()
+    upgraded = stripe.checkout("ada", "starter_monthly")
+    stripe.checkout("old", "pro_monthly")
+    stripe.pass_time(START + 3 * DAY)
+    stripe.change_price(upgraded, "pro_monthly")
+    billing.process(stripe.events, at=START + 3 * DAY)
+    billing.now = START + 4 * DAY
+    merge(billing, "ada", "old")
+    assert spendable(billing, "old") == PRO + PRO
 
 
 def test_there_and_back_again_is_nothing_lost_and_nothing_twice(billing: Billing) -> None:
