@@ -25,7 +25,7 @@ from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import PendingOverride
 from control_plane import rollouts
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.migrations import SchemaError
 from control_plane.platform import clock
 from control_plane.platform.db import database

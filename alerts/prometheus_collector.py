@@ -16,7 +16,8 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
-from control_plane.core.phases import PRODUCTION, Rollout, exposure
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import Rollout, exposure
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals, telemetry

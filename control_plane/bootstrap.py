@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store

@@ -17,7 +17,7 @@ from control_plane import bootstrap, migrations, rollouts, support_bundle
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit.cli import audit_group
 from control_plane.checklists.cli import checklist_group
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.mcp_server.cli import mcp_command
 from control_plane.people.cli import token, user
 from control_plane.plans.cli import plan_group

@@ -4,8 +4,7 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.checklists.checks import register_check
-from control_plane.core.phases import FLAG
-from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.credits import CREDITS, FLAG
 from control_plane.experiments.registry import register_migration
 from control_plane.rollouts import blast_radius, sample_ratio
 from credits_engine import expiry_jobs

@@ -19,7 +19,7 @@ from flask import Response, json, make_response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.db.keyed_semaphore import KeyBusyError

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.audiences.base import KINDS
-from control_plane.core.phases import PRODUCTION, Phase, Rollout, exposure_at, position_after
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import Phase, Rollout, exposure_at, position_after
 from control_plane.rollout_names import environment_of
 from control_plane.rollouts import store as rollout_store
 from flags import store

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG, PRODUCTION, Rollout, exposure_at, phase_names
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import Rollout, exposure_at, phase_names
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SETTINGS, Settings
 from control_plane.rollout_names import environment_of, flag_of

@@ -9,7 +9,8 @@ from flask import Flask
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases

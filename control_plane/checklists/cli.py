@@ -9,7 +9,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists import api, progress, signatures
 from control_plane.checklists.signatures import ItemAddress
 from control_plane.core.checklist import ChecklistState, ItemState, ItemStatus
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option, reason_option

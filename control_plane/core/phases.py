@@ -11,17 +11,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict
 
-from control_plane.audiences.base import AudienceKind, audience_kind, known_audience
+from control_plane.audiences.base import audience_kind, known_audience
 from control_plane.audiences.constraint import Constraint
 from control_plane.audiences.exposure import PRODUCTION, Exposure
 from control_plane.core.checklist import Checklist
 from control_plane.core.phase_gates import NO_GATES, AdvanceMode, OnBreach, PhaseGates, Schedule
 from control_plane.core.value_types import Day, Duration, Instant, WholeNumber
 
-__all__ = ["PRODUCTION", "AudienceKind", "Exposure"]
-"""What other packages import from here although it is the audiences' own."""
-
-FLAG = "ENABLE_CREDITS_V2"
 PRE_PRODUCTION = ("development", "staging")
 
 
@@ -60,14 +56,14 @@ class Phase:
     soak: Duration
     environments: tuple[str, ...] = ()
     served_minimum: WholeNumber = 0
-    """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
+    """Answers of the candidate that the step must have served before it proves anything; 0 where none can be."""
     safety_risk: float | None = None
     """How likely a rate may be above its threshold, at most 20 %; None asks for anytime evidence of 95 %."""
     users_maximum: WholeNumber | None = None
-    """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
+    """Distinct users that the candidate may serve in one step before the guard holds; None for no such cap."""
     operations_maximum: WholeNumber | None = None
     credits_maximum: WholeNumber | None = None
-    """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
+    """Credits by which the candidate may charge differently in one step, over- and undercharged added up."""
     constraints: tuple[Constraint, ...] = ()
     """What a customer has to be, in a phase of attributes: every one of these."""
     segment: str = ""

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from control_plane.audiences.exposure import Exposure
 from control_plane.audiences.exposure_changes import changes_between
 from control_plane.core.phase_gates import Schedule
 from control_plane.core.phases import (
     LOWEST,
-    Exposure,
     Plan,
     Position,
     Rollout,

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from control_plane.audiences.base import audience_kind
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.core.checklist import TITLE_MAX, checklist_errors
 from control_plane.core.phase_gates import Schedule
-from control_plane.core.phases import PRODUCTION, Phase, Plan, environments_of, exposures, positions
+from control_plane.core.phases import Phase, Plan, environments_of, exposures, positions
 from control_plane.core.value_types import LONGEST_DAYS
 from control_plane.rollout_names import environment_errors
 

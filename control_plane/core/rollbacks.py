@@ -33,7 +33,7 @@ def may_step_back(rollout: Rollout, now: datetime) -> bool:
 
 
 def decide_breach(rollout: Rollout, *, now: datetime, reason: str, attempt: int, is_candidates: bool) -> Decision:
-    """Go one step down and hold where the plan says so and the breach is the candidate's; else latch legacy.
+    """Go one step down and hold where the plan says so and the breach is the candidate's; else latch the control.
 
     A step back begins a new attempt: what was shown of the step that failed is no evidence about the one below. So a
     second breach is one that happened there, and within one soak time it latches.
@@ -49,7 +49,7 @@ def decide_breach(rollout: Rollout, *, now: datetime, reason: str, attempt: int,
 def decide_rollback(
     rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None, in_all: bool = False
 ) -> Decision:
-    """Latch legacy for everybody, from every other state: `in_all` environments, else not in development and staging.
+    """Latch the control for everybody: `in_all` environments, else not in development and staging.
 
     A verdict on an earlier `attempt` changes nothing. A narrow latch may be widened, never the other way round.
     """

@@ -5,17 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import trimmed
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import (
-    PRODUCTION,
-    Position,
-    Rollout,
-    RolloutState,
-    position_after,
-    position_before,
-    position_below,
-)
+from control_plane.core.phases import Position, Rollout, RolloutState, position_after, position_before, position_below
 
 LOSES_USERS = "STEP_LOSES_USERS"
 RETURN_GAINS_USERS = "RETURN_GAINS_USERS"

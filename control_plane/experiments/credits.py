@@ -1,8 +1,8 @@
 """The credits' migration from legacy to v2. Pure."""
 
-from control_plane.core.phases import FLAG
 from control_plane.experiments.migration import Migration, MigrationSignals
 
+FLAG = "ENABLE_CREDITS_V2"
 CREDITS = Migration(
     flag=FLAG,
     control="legacy",

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.core.phases import FLAG, Plan, Rollout
+from control_plane.core.phases import Plan, Rollout
 from control_plane.core.transitions import Reason
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan, PlanDocument
 from control_plane.plans.previews import EnvironmentChange, PlanPreview, preview

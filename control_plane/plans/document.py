@@ -8,11 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from control_plane.audiences.constraint import Constraint
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.audiences.segment import Segments, no_segments
 from control_plane.core.calendars import Calendar, Freeze
 from control_plane.core.checklist import Checklist, ChecklistItem
 from control_plane.core.phase_gates import Approvals, HttpCheck, PhaseGates, Schedule
-from control_plane.core.phases import PRODUCTION, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.core.plan_errors import plan_errors
 from control_plane.plans import yaml_text
 from control_plane.plans.segment_conditions import CONSTRAINTS, SEGMENT, with_conditions

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from control_plane.audiences.base import audience_kind
+from control_plane.audiences.base import AudienceKind, audience_kind
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.checklists.guide import guide_plan
 from control_plane.core.phase_gates import OnBreach
-from control_plane.core.phases import PRE_PRODUCTION, AudienceKind, FlagType, Phase, Plan
+from control_plane.core.phases import PRE_PRODUCTION, FlagType, Phase, Plan
 
 DAY = timedelta(days=1)
 REGIONS = ("eu", "us", "apac")

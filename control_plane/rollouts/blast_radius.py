@@ -1,6 +1,6 @@
 """Limits on what a step may put at stake before a person looks: users, operations, credits.
 
-Who can measure what v2 did stands above; it registers itself.
+Who can measure what the candidate did stands above; it registers itself.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from control_plane.platform.extensions import AppState
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """The impact of v2 since an instant: distinct users, operations, and the credits it charged differently."""
+    """The impact of the candidate since an instant: users, operations, and the credits it charged differently."""
 
     users: int = 0
     operations: int = 0
@@ -23,19 +23,19 @@ class BlastRadius:
 
 
 ImpactQuery = Callable[[Session, datetime], BlastRadius]
-"""Measures what v2 served since an instant."""
+"""Measures what the candidate served since an instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compensation:
-    """What v2 took by mistake and is to be given back: to how many users, and how many credits."""
+    """What the candidate took by mistake and is to be given back: to how many users, and how many credits."""
 
     users: int = 0
     credits: int = 0
 
 
 CompensationQuery = Callable[[Session, datetime], Compensation]
-"""Adds up what v2 has taken by mistake since an instant. It must be quick: a rollback waits for it."""
+"""Adds up what the candidate has taken by mistake since an instant. It must be quick: a rollback waits for it."""
 
 COMPENSATION_QUERIES = AppState[dict[str, CompensationQuery]]("compensation_queries", dict)
 """By flag."""
@@ -49,7 +49,7 @@ def register_impact_query(flag: str, meter: ImpactQuery) -> None:
 
 
 def current_impact(session: Session, flag: str, since: datetime) -> BlastRadius:
-    """Measure what v2 served since `since`; all zero where no query is registered."""
+    """Measure what the candidate served since `since`; all zero where no query is registered."""
     meter = IMPACT_QUERIES.get().get(flag)
     return meter(session, since) if meter else BlastRadius()
 
@@ -60,7 +60,7 @@ def register_compensation_query(flag: str, query: CompensationQuery) -> None:
 
 
 def compensation_due(session: Session, flag: str, since: datetime) -> Compensation:
-    """Add up what v2 has taken by mistake since `since`; nothing where no query is registered."""
+    """Add up what the candidate has taken by mistake since `since`; nothing where no query is registered."""
     query = COMPENSATION_QUERIES.get().get(flag)
     return query(session, since) if query else Compensation()
 

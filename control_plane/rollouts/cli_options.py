@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.latch import latch_sentence
-from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.core.transitions import Decision, Refusal
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, retry_while_locked
 from control_plane.rollout_names import rollout_title

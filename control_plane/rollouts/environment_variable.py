@@ -1,6 +1,7 @@
 """What the environment variable ENABLE_CREDITS_V2 of this process means for its rollout, as a sentence. Pure."""
 
-from control_plane.core.phases import FLAG, PRODUCTION
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.settings import Settings
 from control_plane.rollout_names import environment_of, flag_of
 

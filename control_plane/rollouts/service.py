@@ -9,10 +9,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import ChangeContext, Evidence
 from control_plane.core import rollbacks, transitions
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
-from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION, Plan, Rollout, new_rollout
+from control_plane.core.phases import PRE_PRODUCTION, Plan, Rollout, new_rollout
 from control_plane.core.plan_errors import plan_errors
 from control_plane.core.rollbacks import decide_breach
 from control_plane.core.transitions import LOST_RACE, Action, Decision, Reason, Refusal, Transition
@@ -201,7 +202,7 @@ def resume(session: Session, flag: str, change: ChangeContext, *, by_guard: bool
 def roll_back(
     session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None, in_all: bool = False
 ) -> Decision:
-    """Give everybody legacy from the next evaluation on. A second cause is added to the audit and changes nothing.
+    """Give everybody the control from the next evaluation on. A second cause is added to the audit and changes nothing.
 
     In production, and with `in_all` in development and staging too, as where this process serves one of those. What
     the flag has of its own in single environments goes with it by the same rule; one of those goes alone.
@@ -253,7 +254,7 @@ def rearm(session: Session, flag: str, change: ChangeContext, *, expected_versio
 
 
 def latch_restored(session: Session, flag: str, replaced: Rollout | None, change: ChangeContext) -> Rollout:
-    """Give everybody legacy after a restore, until a person arms it again.
+    """Give everybody the control after a restore, until a person arms it again.
 
     `replaced` is the rollout as the replaced database had it; one that only that database knew is kept, latched.
     """

@@ -23,7 +23,7 @@ from functools import partial
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import autocommit, read_only

@@ -15,8 +15,10 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, PRODUCTION, exposure
+from control_plane.core.phases import exposure
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction

@@ -12,7 +12,9 @@ from time import sleep
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import Rollout, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import jobs
 from control_plane.rollouts import store as rollout_store

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from control_plane.audiences.exposure import PRODUCTION, Exposure
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
+from control_plane.core.phases import Rollout, exposure_at, position_after
 from control_plane.core.value_types import CLOCK_SKEW
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.settings import current
 from control_plane.rollout_names import flag_of
 from credits_engine.engines.advance_check import gate_result

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.core.checklist import CheckResult, failed, passed, unknown
-from control_plane.core.phases import PRODUCTION, Rollout, exposure
+from control_plane.core.phases import Rollout, exposure
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import is_postgresql
 from credits_engine.migration import retirement

@@ -17,7 +17,8 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import private_files, settings
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback

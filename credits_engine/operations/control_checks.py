@@ -16,8 +16,7 @@ import structlog
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG
-from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.credits import CREDITS, FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals

@@ -10,7 +10,7 @@ from typing import TypeVar
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db import deadlocks
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.db.keyed_semaphore import KeyedSemaphore

@@ -7,8 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from control_plane.cohort_names import Cohort, Cohorts
-from control_plane.core.phases import FLAG
-from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.credits import CREDITS, FLAG
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.signals import Sample

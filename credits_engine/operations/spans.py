@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.observability import tracing
 from credits_engine.engines.receipts import EngineResult, Receipt
 

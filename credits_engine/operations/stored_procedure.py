@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.db.group_commit import GroupCommit
 from control_plane.platform.extensions import AppState

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from flask import Flask, current_app
 
-from control_plane.core.phases import FLAG, PRODUCTION, exposure
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import exposure
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals, telemetry

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 from flask import Flask
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -3,7 +3,7 @@
 import click
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import (

@@ -6,7 +6,8 @@ import structlog
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import store as rollout_store

@@ -6,7 +6,10 @@ from datetime import datetime
 from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG, PRODUCTION, AudienceKind, Exposure, Rollout, exposure
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import PRODUCTION, Exposure
+from control_plane.core.phases import Rollout, exposure
+from control_plane.experiments.credits import FLAG
 from control_plane.rollouts.blast_radius import BlastRadius
 from control_plane.rollouts.sample_ratio import SampleRatio
 from credits_engine.amount_types import distance_of, total_of

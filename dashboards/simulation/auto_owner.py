@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
-from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.core.transitions import Transition
+from control_plane.experiments.credits import FLAG
 from credits_engine.migration import advance_gate
 from dashboards.simulation.simulator import ACTOR
 

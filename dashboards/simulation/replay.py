@@ -13,8 +13,9 @@ from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Plan, RolloutState
+from control_plane.core.phases import Plan, RolloutState
 from control_plane.core.transitions import Action, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from credits_engine.engines.receipts import Receipt

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.audiences.base import KINDS, AudienceKind
 from control_plane.audiences.constraint import Constraint
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import PRODUCTION, Plan, Rollout
+from control_plane.core.phases import Plan, Rollout
 from control_plane.core.transitions import LOSES_USERS
 from control_plane.plans import administration, document, form
 from control_plane.plans.document import InvalidPlan, Mistake

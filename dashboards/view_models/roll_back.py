@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import PRODUCTION, Rollout, exposure
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import Rollout, exposure
 from control_plane.rollouts import store
 from dashboards import summaries
 

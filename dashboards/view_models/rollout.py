@@ -8,13 +8,15 @@ from sqlalchemy.orm import Session
 
 from alerts.overrides.store import Override
 from control_plane import rollouts
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.core import rollbacks
 from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import environments_on
 from control_plane.core.moves import next_move
 from control_plane.core.phase_gates import AdvanceMode
-from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.phases import Rollout, RolloutState, exposure
+from control_plane.experiments.credits import FLAG
 from control_plane.experiments.migration import SideNames
 from control_plane.experiments.registry import migration_of
 from control_plane.platform.auth import audit

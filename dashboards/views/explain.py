@@ -3,7 +3,8 @@
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import PRE_PRODUCTION
 from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only

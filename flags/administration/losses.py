@@ -7,16 +7,8 @@ from itertools import pairwise
 
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import (
-    PRODUCTION,
-    Exposure,
-    Plan,
-    Rollout,
-    environments_of,
-    exposure_at,
-    exposures,
-    positions,
-)
+from control_plane.audiences.exposure import PRODUCTION, Exposure
+from control_plane.core.phases import Plan, Rollout, environments_of, exposure_at, exposures, positions
 from control_plane.core.transitions import Loss
 from control_plane.rollout_names import flag_of
 from flags import store

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import (

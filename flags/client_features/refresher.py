@@ -18,7 +18,8 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.core.phases import FLAG, PRODUCTION
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from control_plane.core.phases import PRODUCTION
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.signal_counts import Counts
 
 PARTS = ("total", "bad")

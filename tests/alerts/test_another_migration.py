@@ -15,8 +15,9 @@ from alerts.export import expressions
 from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import register_migration

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts.guard_job import run_guard
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.alerts.conftest import StoredRollout
 
 

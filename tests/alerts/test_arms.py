@@ -9,7 +9,8 @@ from flask import Flask
 from alerts.analysis.attribution import NO_ARMS
 from alerts.counters import Counters, CounterWindow
 from alerts.definitions.parser import parse
-from control_plane.core.phases import FLAG, Position
+from control_plane.core.phases import Position
+from control_plane.experiments.credits import FLAG
 from control_plane.experiments.migration import Migration
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals

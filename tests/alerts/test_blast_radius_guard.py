@@ -10,7 +10,8 @@ from flask import Flask
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import blast_radius, store
 from control_plane.rollouts.blast_radius import BlastRadius, violated_limits

@@ -12,7 +12,7 @@ from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.checklists.checks import Check
 from control_plane.core.checklist import CheckResult
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -13,7 +13,7 @@ from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.cohort_store import CohortUpdate
 from alerts.definitions.parser import parse
 from control_plane.cohort_names import Cohort
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.signal_counts import Counts
 

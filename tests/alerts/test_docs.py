@@ -7,7 +7,7 @@ from alerts.analysis.metrics import METRICS
 from alerts.analysis.rules import COHORTS_SHARE, Action, error_budgets
 from alerts.analysis.verdicts import Status
 from alerts.definitions import explanation, parser
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.observability.account_hours import REMEMBERED_MAX
 from control_plane.platform.observability.account_memory import BUSIEST
 from control_plane.platform.observability.cohort_counts import NAMES_MAX

@@ -12,7 +12,8 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phase_gates import OnBreach
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction

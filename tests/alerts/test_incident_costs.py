@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from alerts.incident_costs import LONGEST, cost_sentence
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.rollouts.blast_radius import Compensation, register_compensation_query
 from tests.alerts.conftest import StoredRollout
 

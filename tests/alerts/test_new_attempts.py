@@ -12,8 +12,9 @@ from alerts.definitions.parser import parse
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
 from control_plane.core.transitions import Action
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import SignalAccount
 from control_plane.platform.observability import signals

@@ -16,10 +16,11 @@ from alerts.guard_job import run_guard
 from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import checks
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import AudienceKind, Phase, Plan, Rollout, RolloutState
+from control_plane.core.phases import Phase, Plan, Rollout, RolloutState
 from control_plane.core.transitions import Transition
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import register_migration, registered_migrations

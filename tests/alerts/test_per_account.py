@@ -16,7 +16,8 @@ from alerts.notifications import store as notices
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.cohort_names import Cohort
-from control_plane.core.phases import FLAG, Position, Rollout, RolloutState
+from control_plane.core.phases import Position, Rollout, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -16,9 +16,10 @@ from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.export import expressions
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.cli import command_line
-from control_plane.core.phases import AudienceKind, Phase, Plan, RolloutState
+from control_plane.core.phases import Phase, Plan, RolloutState
 from control_plane.experiments.registry import registered_migrations
 from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

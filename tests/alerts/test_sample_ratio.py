@@ -10,7 +10,8 @@ from flask import Flask
 from alerts.sample_ratio import MISMATCH_LOG_E, check, log_mismatch
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import sample_ratio
 from control_plane.rollouts.sample_ratio import RatioQuery, SampleRatio

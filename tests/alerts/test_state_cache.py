@@ -15,7 +15,7 @@ from alerts.guard_job import run_guard
 from alerts.models import AlertState
 from alerts.overrides.approval import OverrideRequest, end, grant
 from alerts.store import AlertMemory
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import ChangeRow, SignalTotal
 from control_plane.platform.observability import signals

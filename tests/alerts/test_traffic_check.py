@@ -12,8 +12,8 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
 from alerts.traffic_check import HOUR, SIGNAL, WEEK, check, traffic_hour
-from control_plane.core.phases import FLAG, RolloutState
-from control_plane.experiments.credits import CREDITS
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import CREDITS, FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey

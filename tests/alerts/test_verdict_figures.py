@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Decision, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

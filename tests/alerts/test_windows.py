@@ -11,7 +11,7 @@ from alerts.counters import Counters
 from alerts.definitions.parser import parse
 from alerts.guard_job import run_guard
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.signals import Sample, SeriesKey

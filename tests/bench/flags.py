@@ -24,9 +24,10 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
+from control_plane.audiences.exposure import Exposure
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Exposure
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags.administration.imports import ImportOptions, import_definitions

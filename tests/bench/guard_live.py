@@ -29,7 +29,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.cohort_names import Cohort
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.experiments.registry import migrations
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction

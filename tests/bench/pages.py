@@ -23,7 +23,8 @@ from playwright.sync_api import sync_playwright
 from sqlalchemy import text
 
 from control_plane.checklists.guide import guide_plan
-from control_plane.core.phases import FLAG, new_rollout, positions
+from control_plane.core.phases import new_rollout, positions
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store

@@ -15,8 +15,8 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
-from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -17,7 +17,7 @@ import click
 import pyotp
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync_playwright
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.settings import Settings
 from tests import chromium, people
 from tests.applications import application

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import shoot
 from tests.dashboards.simulation.commands import command, wait_for

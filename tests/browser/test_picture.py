@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import shoot, sign_in
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import sign_in
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.browser.conftest import VIEWPORT, OpenPage
 from tests.browser.example_rollouts import APPROVED_FLAG, STRIPE_EVENT
 from tests.browser.layout import assert_tidy

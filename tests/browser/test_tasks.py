@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from dashboards.filters import NARROW
 from tests.browser.conftest import LANGUAGE_TAGS, OpenPage, Visit
 from tests.browser.example_rollouts import PLAIN_FLAG, STRIPE_EVENT, USER

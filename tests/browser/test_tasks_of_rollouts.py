@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from dashboards.filters import NARROW
 from tests.browser.conftest import Visit
 from tests.browser.example_rollouts import APPROVED_FLAG

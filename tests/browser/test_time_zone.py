@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import sign_in
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags import client
 from flags.client import Flags
 from flags.client.flask import init_app

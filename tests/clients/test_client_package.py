@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.clients.conftest import CatchUp
 from tests.installation import Installation
 

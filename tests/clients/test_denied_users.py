@@ -9,7 +9,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from flags.administration.overrides import put_override, remove_override
 from flags.store import Effect

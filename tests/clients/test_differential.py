@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.unleash.delta import FeatureState
 from tests import unleash
 from tests.clients import engines

@@ -10,8 +10,10 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, AudienceKind, Phase, Plan
+from control_plane.core.phases import Phase, Plan
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import store
 from flags.evaluation.bucketing import bucket

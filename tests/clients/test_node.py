@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes

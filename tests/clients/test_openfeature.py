@@ -12,7 +12,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.client.openfeature import set_provider
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes

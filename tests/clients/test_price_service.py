@@ -17,8 +17,8 @@ from werkzeug.serving import make_server
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG as CREDITS_FLAG
 from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG as CREDITS_FLAG
 from control_plane.plans import document
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals

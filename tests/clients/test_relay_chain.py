@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.store import UserAttributes
 from tests.installation import Installation
 from tests.processes import free_port

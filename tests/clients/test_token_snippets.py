@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.identity_types import TokenType
 from dashboards.token_snippets import snippets
 from flags.store import UserAttributes

@@ -7,7 +7,7 @@ import pytest
 from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.store import UserAttributes
 from tests.installation import Installation
 

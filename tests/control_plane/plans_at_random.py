@@ -4,9 +4,10 @@ from datetime import UTC, datetime, time, timedelta
 
 from hypothesis import strategies as st
 
+from control_plane.audiences.base import AudienceKind
 from control_plane.core.calendars import Calendar, Weekday
 from control_plane.core.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
-from control_plane.core.phases import PRE_PRODUCTION, AudienceKind, Phase, Plan
+from control_plane.core.phases import PRE_PRODUCTION, Phase, Plan
 from control_plane.core.plan_errors import plan_errors
 
 START = datetime(2026, 3, 26, 9, 30, tzinfo=UTC)  # a Thursday; the clocks of Madrid change on Sunday

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.cli import command_line
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import read_only
 from flags.store import UserAttributes

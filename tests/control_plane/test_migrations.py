@@ -18,8 +18,9 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists import store as checklist_store
 from control_plane.checklists.store import SignatureKey
 from control_plane.core.checklist import Signature
-from control_plane.core.phases import FLAG, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.migrations.table_archive import PREFIX
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db import database

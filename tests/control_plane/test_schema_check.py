@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 from control_plane import migrations, rollouts, schema_check
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Decision, Refusal, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey

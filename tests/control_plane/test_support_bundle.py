@@ -13,7 +13,7 @@ from flask import Flask
 from control_plane import support_bundle
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store
 from credits_engine.administration.top_ups import Purchase, top_up

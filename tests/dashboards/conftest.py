@@ -9,7 +9,8 @@ from flask import Flask
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from tests.dashboards.browsing import read_session, write_session
 
 

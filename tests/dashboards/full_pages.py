@@ -7,7 +7,7 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration
 from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.billing.store import findings

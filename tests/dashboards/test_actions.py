@@ -7,8 +7,9 @@ import pytest
 
 from control_plane.core import rollbacks, transitions
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState
+from control_plane.core.phases import LOWEST, Position, Rollout, RolloutState
 from control_plane.core.transitions import Decision, Transition
+from control_plane.experiments.credits import FLAG
 from dashboards import actions
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

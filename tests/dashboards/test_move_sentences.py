@@ -9,7 +9,8 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.moves import next_move
 from control_plane.core.phase_gates import AdvanceMode, Schedule
-from control_plane.core.phases import FLAG, Rollout, new_rollout
+from control_plane.core.phases import Rollout, new_rollout
+from control_plane.experiments.credits import FLAG
 from dashboards.language import use_language
 from dashboards.move_sentences import move_sentence
 from dashboards.time_zone import use_time_zone

@@ -17,9 +17,9 @@ from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.latch import latch_sentence
 from control_plane.core.lifecycle import Stage
-from control_plane.core.phases import FLAG, LOWEST, Phase, Position, Rollout, RolloutState
+from control_plane.core.phases import LOWEST, Phase, Position, Rollout, RolloutState
 from control_plane.core.transitions import Reason
-from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.credits import CREDITS, FLAG
 from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.identity_types import Role
 from control_plane.platform.problems import Problem

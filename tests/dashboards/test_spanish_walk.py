@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from dashboards.view_models.audit_entry import PROGRAM
 from tests.browser import example_rollouts

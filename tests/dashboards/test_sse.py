@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Person
 from control_plane.platform.runtime import change_feed

@@ -18,9 +18,9 @@ from alerts.analysis.incident import incident_sentence
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.notifications import messages
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, new_rollout
+from control_plane.core.phases import new_rollout
 from control_plane.core.transitions import Action
-from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.credits import CREDITS, FLAG
 from control_plane.signal_counts import Counts
 from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Limits

@@ -7,7 +7,8 @@ from typing import Any
 
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, LOWEST, Plan, Position, Rollout, RolloutState, positions
+from control_plane.core.phases import LOWEST, Plan, Position, Rollout, RolloutState, positions
+from control_plane.experiments.credits import FLAG
 from dashboards import summaries
 from dashboards.filters import NARROW
 from dashboards.language import use_language

@@ -17,7 +17,8 @@ from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Position, Rollout, RolloutState
+from control_plane.core.phases import Position, Rollout, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store

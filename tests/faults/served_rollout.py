@@ -15,7 +15,8 @@ from typing import Any
 
 import requests
 
-from control_plane.core.phases import FLAG, Position
+from control_plane.core.phases import Position
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application

@@ -15,7 +15,7 @@ import requests
 from sqlalchemy import select
 
 from control_plane import rollouts
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import LeaseRow

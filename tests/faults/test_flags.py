@@ -15,7 +15,7 @@ import requests
 from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.settings import Settings
 from flags.unleash.delta import FeatureState
 from tests.applications import application

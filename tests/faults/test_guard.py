@@ -13,7 +13,8 @@ from alerts import guard, store
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

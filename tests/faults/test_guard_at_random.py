@@ -10,8 +10,10 @@ from flask import Flask
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.phases import Rollout, RolloutState, exposure
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals

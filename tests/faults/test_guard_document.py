@@ -13,7 +13,8 @@ from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
 from control_plane import rollouts
 from control_plane.core.phase_gates import OnBreach
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings

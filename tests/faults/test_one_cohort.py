@@ -8,7 +8,8 @@ from flask import Flask
 
 from alerts.analysis.verdicts import Status
 from alerts.notifications import store as notices
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import v2

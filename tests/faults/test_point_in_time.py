@@ -13,7 +13,8 @@ import pytest
 
 from control_plane import rollouts
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.engines.amounts import Amounts

@@ -20,7 +20,8 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from control_plane import rollouts
-from control_plane.core.phases import FLAG, Position
+from control_plane.core.phases import Position
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import LIMITS, read_only, transaction
 from control_plane.platform.runtime.leases import guard_expires_at
 from control_plane.platform.settings import Settings

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from control_plane import rollouts
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import SETTINGS, Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.bench.load import Load, Request, load
 from tests.faults.ledger import assert_whole
 from tests.faults.test_credits_killed import CLIENTS, prepared

@@ -10,7 +10,8 @@ from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
 from alerts.notifications import store as notices
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import blast_radius
 from credits_engine.administration import organisations

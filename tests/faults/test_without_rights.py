@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import access, accounts, audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from control_plane.core.phases import PRODUCTION, AudienceKind, Exposure
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import PRODUCTION, Exposure
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag, evaluate
 

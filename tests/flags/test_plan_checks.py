@@ -6,10 +6,11 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import AudienceKind, Plan
+from control_plane.core.phases import Plan
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import store

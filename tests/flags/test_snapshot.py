@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from control_plane.core.phases import PRODUCTION
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.platform.db.database import read_only
 from flags.snapshot import ENVIRONMENTS_MAX, SNAPSHOTS
 from tests.installation import Installation

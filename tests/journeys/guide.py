@@ -11,8 +11,9 @@ from control_plane.checklists import check_job, progress, signatures
 from control_plane.checklists.signatures import ItemAddress
 from control_plane.core.checklist import ChecklistState, ItemStatus
 from control_plane.core.gates import GateResult
-from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.core.transitions import Refusal, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.amounts import Amounts

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from control_plane.app import create_app
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import SETTINGS

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from control_plane import migrations
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests import postgres
 from tests.faults.next_version import NEXT_VERSION
 from tests.faults.test_credits_killed import CLIENTS, CreditClients

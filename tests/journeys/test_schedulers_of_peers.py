@@ -11,9 +11,10 @@ from alerts.definitions import rules_file
 from alerts.definitions.parser import parse
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.phase_gates import AdvanceMode, Approvals, ApproverRole, PhaseGates, Schedule
-from control_plane.core.phases import AudienceKind, Phase, Plan, RolloutState
+from control_plane.core.phases import Phase, Plan, RolloutState
 from control_plane.core.transitions import Refusal, Transition
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import register_migration

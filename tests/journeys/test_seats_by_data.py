@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from credits_engine.administration import catalogue_document, plan_catalogue

@@ -12,9 +12,10 @@ from alerts.analysis.attribution import Attribution
 from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import AudienceKind, Phase, Plan, RolloutState
+from control_plane.core.phases import Phase, Plan, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.experiment import Experiment
 from control_plane.experiments.migration import Migration

@@ -12,8 +12,9 @@ from control_plane import bootstrap, rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.checklist import ItemStatus
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
 from control_plane.core.transitions import Refusal, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction

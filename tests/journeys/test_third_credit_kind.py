@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from control_plane import migrations
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import top_ups, usage_rollup

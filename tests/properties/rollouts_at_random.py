@@ -3,16 +3,10 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from control_plane.audiences.base import AudienceKind
 from control_plane.audiences.constraint import DATES, LISTS, Constraint, Operator
-from control_plane.core.phases import (
-    PRE_PRODUCTION,
-    PRODUCTION,
-    AudienceKind,
-    Phase,
-    Plan,
-    exposure_at,
-    positions,
-)
+from control_plane.audiences.exposure import PRODUCTION
+from control_plane.core.phases import PRE_PRODUCTION, Phase, Plan, exposure_at, positions
 from control_plane.core.plan_errors import plan_errors
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
 from flags.evaluation.timestamps import format_timestamp

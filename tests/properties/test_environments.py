@@ -8,18 +8,9 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from control_plane.core.phases import (
-    PRE_PRODUCTION,
-    PRODUCTION,
-    AudienceKind,
-    Exposure,
-    Phase,
-    Plan,
-    Rollout,
-    exposure,
-    new_rollout,
-    positions,
-)
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import PRODUCTION, Exposure
+from control_plane.core.phases import PRE_PRODUCTION, Phase, Plan, Rollout, exposure, new_rollout, positions
 from control_plane.core.plan_errors import plan_errors
 from control_plane.core.rollbacks import decide_rollback
 from control_plane.core.transitions import Transition

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from control_plane.core.phases import PRODUCTION
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.platform.settings import Settings
 from credits_engine.billing.stripe_api.json_fields import Json
 

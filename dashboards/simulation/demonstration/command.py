@@ -19,7 +19,7 @@ from control_plane import rollouts
 from control_plane.app import create_app
 from control_plane.bootstrap import bootstrap
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.observability import signals

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration
 from control_plane.platform.db.database import transaction
 from dashboards.simulation.auto_owner import AutoOwner

@@ -16,7 +16,8 @@ from flask import Flask
 from alerts.drill import runner
 from alerts.drill.attempt import NotGuardedError
 from control_plane import rollouts
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store

@@ -6,10 +6,11 @@ from flask import Flask
 
 from alerts.drill import store
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateStatus
 from control_plane.core.phase_gates import PhaseGates
-from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts.gate_registry import plan_gates
 

@@ -11,7 +11,8 @@ from alerts.definitions import parser
 from alerts.inbound.decision import AlertContext, Response, reply
 from alerts.inbound.payload import Alert
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, LOWEST, Rollout, RolloutState
+from control_plane.core.phases import LOWEST, Rollout, RolloutState
+from control_plane.experiments.credits import FLAG
 from tests.alerts.inbound.notifications import alert
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

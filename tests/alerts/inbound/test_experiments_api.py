@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.inbound import experiments_api
 from control_plane.cohort_names import FAILED_BEFORE, Cohort
-from control_plane.core.phases import FLAG as CREDITS_FLAG
+from control_plane.experiments.credits import FLAG as CREDITS_FLAG
 from control_plane.experiments.registry import registered_migrations
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import cohort_counts, signals

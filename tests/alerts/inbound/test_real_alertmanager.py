@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.installation import Installation

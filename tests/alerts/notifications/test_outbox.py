@@ -16,8 +16,9 @@ from alerts.notifications.sender import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
 from control_plane.core.transitions import Refusal, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -14,7 +14,8 @@ from alerts.guard_job import run_guard
 from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import Override, PendingOverride
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role

@@ -10,7 +10,8 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.audiences.base import KINDS, ConstraintAudience, Opening, register_audience
 from control_plane.audiences.constraint import Constraint, Operator
-from control_plane.core.phases import PRODUCTION, Exposure, Plan, Position, exposure_at
+from control_plane.audiences.exposure import PRODUCTION, Exposure
+from control_plane.core.phases import Plan, Position, exposure_at
 from control_plane.core.plan_errors import plan_errors
 from control_plane.rollouts import store
 from dashboards import summaries

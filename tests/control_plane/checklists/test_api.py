@@ -19,8 +19,9 @@ from control_plane.checklists.signatures import ItemAddress
 from control_plane.core.checklist import Checklist, ChecklistItem, failed, passed, unknown
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Refusal
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction

@@ -12,8 +12,8 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists import check_job, checks, store
 from control_plane.core.checklist import Checklist, ChecklistItem, CheckResult, passed
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
 from control_plane.core.transitions import Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.time_limit import TimeLimit
 

@@ -5,18 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.core.default_plan import default_plan
 from control_plane.core.latch import environments_on, latch_sentence
-from control_plane.core.phases import (
-    PRE_PRODUCTION,
-    PRODUCTION,
-    Position,
-    Rollout,
-    RolloutState,
-    exposure,
-    new_rollout,
-    positions,
-)
+from control_plane.core.phases import PRE_PRODUCTION, Position, Rollout, RolloutState, exposure, new_rollout, positions
 from control_plane.core.rollbacks import cool_down_ends, decide_rearm, decide_restore, decide_rollback
 from control_plane.core.transitions import Refusal, Transition
 from tests.flags.examples import NOW

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.audiences.base import AudienceKind
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.moves import next_move
 from control_plane.core.phase_gates import AdvanceMode, Schedule
-from control_plane.core.phases import AudienceKind, Phase, Plan, Rollout, RolloutState, new_rollout
+from control_plane.core.phases import Phase, Plan, Rollout, RolloutState, new_rollout
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 OPEN = [GateResult("soak", GateStatus.OPEN, "Over.")]

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.audiences.base import AudienceKind
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.audiences.exposure import PRODUCTION, Exposure
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import (
     LOWEST,
-    PRODUCTION,
-    AudienceKind,
-    Exposure,
     Phase,
     Plan,
     Position,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.audiences.base import AudienceKind
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phase_gates import AdvanceMode, Schedule
 from control_plane.core.phases import (
     LOWEST,
-    AudienceKind,
     Phase,
     Plan,
     Position,

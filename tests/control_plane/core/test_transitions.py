@@ -7,19 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.audiences.base import AudienceKind
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
-from control_plane.core.phases import (
-    LOWEST,
-    AudienceKind,
-    Phase,
-    Plan,
-    Position,
-    Rollout,
-    RolloutState,
-    new_rollout,
-    positions,
-)
+from control_plane.core.phases import LOWEST, Phase, Plan, Position, Rollout, RolloutState, new_rollout, positions
 from control_plane.core.rollbacks import decide_rearm, decide_rollback
 from control_plane.core.transitions import (
     Decision,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.control_plane.gateway.conftest import RunningServer, read, running_server
 
 pytestmark = pytest.mark.faults

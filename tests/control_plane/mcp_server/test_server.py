@@ -14,7 +14,8 @@ from mcp import Client, StdioServerParameters
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Phase, Plan
+from control_plane.core.phases import Phase, Plan
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings

@@ -10,9 +10,10 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.phase_gates import Schedule
-from control_plane.core.phases import AudienceKind, Phase, Plan, Position, RolloutState
+from control_plane.core.phases import Phase, Plan, Position, RolloutState
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.plans import administration
 from control_plane.plans.previews import preview

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG as CREDITS
+from control_plane.experiments.credits import FLAG as CREDITS
 from control_plane.plans import document
 from control_plane.platform.db.database import transaction
 from tests.statements import noted

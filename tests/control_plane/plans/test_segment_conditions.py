@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.audiences.segment import Segment
-from control_plane.core.phases import PRODUCTION, Plan
+from control_plane.core.phases import Plan
 from control_plane.core.plan_errors import plan_errors
 from control_plane.plans import document, form
 from control_plane.plans.document import InvalidPlan

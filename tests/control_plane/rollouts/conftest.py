@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import AudienceKind, Plan
+from control_plane.core.phases import Plan
 from control_plane.platform.db.database import transaction
 from tests.control_plane.rollouts.rings import FLAG, phase
 

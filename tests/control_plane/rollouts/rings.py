@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import Exposure
 from control_plane.change_context import ChangeContext
 from control_plane.core.phase_gates import PhaseGates
-from control_plane.core.phases import AudienceKind, Exposure, Phase, Plan, Rollout
+from control_plane.core.phases import Phase, Plan, Rollout
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.db.database import read_only, transaction
 from flags.evaluation.evaluator import evaluate

@@ -9,8 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Transition
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction

@@ -9,10 +9,11 @@ from flask import Flask
 
 from alerts import gates
 from control_plane import rollouts
+from control_plane.audiences.exposure import Exposure
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import checks
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import Exposure, Plan, RolloutState
+from control_plane.core.phases import Plan, RolloutState
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.plans import administration
 from control_plane.platform.db.database import read_only, transaction

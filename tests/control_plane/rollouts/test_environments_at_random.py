@@ -12,8 +12,10 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import Exposure
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import PRE_PRODUCTION, AudienceKind, Exposure, Plan, Rollout, exposure
+from control_plane.core.phases import PRE_PRODUCTION, Plan, Rollout, exposure
 from control_plane.plans import administration
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollout_names import rollout_name

@@ -7,11 +7,12 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts
+from control_plane.audiences.exposure import Exposure
 from control_plane.change_context import ChangeContext
 from control_plane.core.calendars import Calendar, Freeze
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import Approvals, PhaseGates
-from control_plane.core.phases import Exposure, Plan
+from control_plane.core.phases import Plan
 from control_plane.core.transitions import RETURN_GAINS_USERS, Transition
 from control_plane.plans import administration
 from control_plane.platform.db.database import read_only

@@ -11,10 +11,11 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Schedule
-from control_plane.core.phases import AudienceKind, Phase, Plan, Rollout, RolloutState
+from control_plane.core.phases import Phase, Plan, Rollout, RolloutState
 from control_plane.core.transitions import Transition
 from control_plane.plans import administration
 from control_plane.platform import clock

@@ -9,10 +9,11 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.approval_gate import ApprovalSubject
 from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
-from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Refusal, Transition
 from control_plane.plans import administration
 from control_plane.platform.auth import audit

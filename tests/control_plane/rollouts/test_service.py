@@ -13,8 +13,9 @@ from control_plane.core.calendars import Calendar, Freeze
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import PhaseGates
-from control_plane.core.phases import FLAG, Position, RolloutState, exposure
+from control_plane.core.phases import Position, RolloutState, exposure
 from control_plane.core.transitions import Decision, Refusal, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.db.keyed_semaphore import KeyedSemaphore

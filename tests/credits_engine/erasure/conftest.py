@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.administration import corrections

@@ -7,7 +7,8 @@ import pytest
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from credits_engine.engines.advance_check import AdvanceCheck
 from credits_engine.migration import advance_check_job

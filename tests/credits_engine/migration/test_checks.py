@@ -12,7 +12,8 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists.checks import Check
 from control_plane.core.checklist import CheckResult
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Position
+from control_plane.core.phases import Position
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import store as rollout_store
 from credits_engine.billing.checks import webhooks_check

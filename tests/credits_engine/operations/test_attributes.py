@@ -8,7 +8,8 @@ import pytest
 from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Phase, Plan, Position
+from control_plane.core.phases import Phase, Plan, Position
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store

@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, PRE_PRODUCTION, PRODUCTION, AudienceKind, Phase, Plan
+from control_plane.core.phases import PRE_PRODUCTION, Phase, Plan
 from control_plane.core.transitions import Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import leases
 from tests.credits_engine.conftest import Consumer

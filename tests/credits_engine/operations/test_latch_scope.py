@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane import rollouts
+from control_plane.audiences.exposure import PRODUCTION
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, PRE_PRODUCTION, PRODUCTION, Position, RolloutState, positions
+from control_plane.core.phases import PRE_PRODUCTION, Position, RolloutState, positions
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import archive, store

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import store as rollout_store

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.api import serializers

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.operations import account_books

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db import fastpath
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.db.group_commit import _Waiter

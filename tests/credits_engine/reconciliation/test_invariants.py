@@ -10,7 +10,8 @@ from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Phase, Plan, Position, Rollout
+from control_plane.core.phases import Phase, Plan, Position, Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey

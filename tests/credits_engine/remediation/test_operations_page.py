@@ -15,7 +15,7 @@ from control_plane.app import PACKAGES
 from control_plane.change_context import ChangeContext
 from control_plane.cli import rollout
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot
 from flags.evaluation.rollout_flag import EvaluationContext

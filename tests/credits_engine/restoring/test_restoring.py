@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from control_plane import migrations, rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit, audit_anchors
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import AuditEntryRow

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import account_store, accounts, second_factor
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role, Token

@@ -6,7 +6,8 @@ import pytest
 
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, new_rollout
+from control_plane.core.phases import new_rollout
+from control_plane.experiments.credits import FLAG
 from dashboards.simulation.auto_owner import DEFAULT, AutoOwner, approval_reason
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.rollouts.store import PlanVersion
 from dashboards.language import use_language
 from dashboards.view_models.plans import PlanScreen

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from credits_engine.migration import advance_check_job
 from flags.store import UserAttributes, upsert_users
 from tests.dashboards.browsing import write_session

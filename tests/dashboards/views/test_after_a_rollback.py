@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Position, Rollout
+from control_plane.core.phases import Position, Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -20,7 +20,8 @@ from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.cohort_names import Cohort
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from dashboards.view_models import alerts as screens

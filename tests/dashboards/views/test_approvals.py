@@ -13,7 +13,8 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phase_gates import Approvals, ApproverRole, PhaseGates
-from control_plane.core.phases import FLAG, Plan
+from control_plane.core.phases import Plan
+from control_plane.experiments.credits import FLAG
 from tests.dashboards.browsing import page_text, write_session
 
 PAGE = f"/rollouts/{FLAG}/approvals"

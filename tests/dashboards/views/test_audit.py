@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.models import AuditEntryRow

@@ -11,7 +11,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import check_job
 from control_plane.checklists.guide import guide_plan
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from tests.dashboards.browsing import page_text, write_session
 
 PAGE = f"/rollouts/{FLAG}/checklists"

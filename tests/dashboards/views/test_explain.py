@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Plan, Rollout
+from control_plane.core.phases import Plan, Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.runtime import leases
 from flags.administration.definitions import create_flag

@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform import clock
 from control_plane.platform.auth import account_store, audit
 from control_plane.platform.identity_types import Person

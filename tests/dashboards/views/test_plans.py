@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Phase, Plan, Rollout
+from control_plane.core.phases import Phase, Plan, Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration, document
 from control_plane.plans.yaml_text import CHARACTERS_MAX
 from control_plane.platform.auth import audit

@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from credits_engine.billing.store import findings
 from credits_engine.billing.store.findings import Finding
 from flags.store import UserAttributes

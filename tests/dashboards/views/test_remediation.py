@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.rollouts import store
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts

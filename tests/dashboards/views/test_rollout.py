@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases

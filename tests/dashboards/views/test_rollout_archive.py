@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Phase, Plan, Rollout, RolloutState, positions
+from control_plane.core.phases import Phase, Plan, Rollout, RolloutState, positions
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.rollouts import store

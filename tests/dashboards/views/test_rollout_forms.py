@@ -8,7 +8,8 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from control_plane.rollouts import service
 from tests.dashboards.browsing import page_text, read_session

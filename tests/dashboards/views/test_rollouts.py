@@ -12,7 +12,8 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Grant, Person, Role
 from dashboards.view_models import rollouts as screens

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import SETTINGS

@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import audit
 from dashboards.view_models.users import PAGE
 from flags import store

@@ -11,7 +11,8 @@ from alerts.drill.flag import FLAG as DRILL
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import Rollout
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.auth import account_store, accounts
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import page_text, write_session

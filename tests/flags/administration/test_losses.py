@@ -13,8 +13,9 @@ from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, Phase, Plan
+from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Decision, Refusal, Transition
+from control_plane.experiments.credits import FLAG
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction

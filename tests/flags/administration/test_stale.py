@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
-from control_plane.core.phases import FLAG, FlagType, Position, RolloutState
+from control_plane.core.phases import FlagType, Position, RolloutState
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts import store as rollout_store
 from flags import store

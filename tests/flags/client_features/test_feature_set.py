@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
-from control_plane.core.phases import PRODUCTION, Exposure
+from control_plane.audiences.exposure import PRODUCTION, Exposure
 from flags.client_features.delta_log import Delta, DeltaLog, tag
 from flags.client_features.feature_set import FeatureSet, FeatureSource, build, is_current, is_servable
 from flags.client_features.prepared_payloads import prepare

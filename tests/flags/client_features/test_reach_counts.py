@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts
+from control_plane.audiences.base import AudienceKind
 from control_plane.audiences.constraint import Constraint, Operator
-from control_plane.core.phases import FLAG, AudienceKind
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.rollouts import store
 from flags.client_features import reach_counts

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import SETTINGS, Settings
 from flags import store

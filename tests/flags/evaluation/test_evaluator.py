@@ -3,8 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from control_plane.audiences.constraint import Constraint, Operator
-from control_plane.audiences.exposure import Share
-from control_plane.core.phases import Exposure
+from control_plane.audiences.exposure import Exposure, Share
 from flags.evaluation.evaluator import (
     EvaluationContext,
     Override,

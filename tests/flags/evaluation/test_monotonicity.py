@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.core.phases import Exposure
+from control_plane.audiences.exposure import Exposure
 from flags.evaluation.evaluator import EvaluationContext
 from flags.evaluation.monotonicity import is_superset_of, violations
 from tests.flags.examples import (

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
-from control_plane.core.phases import AudienceKind, Exposure
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import Exposure
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag, evaluate
 from flags.evaluation.timestamps import parse_timestamp
 from flags.unleash.compiler import compile_flag

@@ -1,4 +1,5 @@
-from control_plane.core.phases import AudienceKind, Exposure
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import Exposure
 from flags.evaluation.evaluator import EvaluationContext, ReasonCode
 from flags.evaluation.step_preview import Change, entry_audience, entry_percentage, preview_step
 from tests.flags.examples import ALICE, ANONYMOUS, CUTOVER, NAMED, NOW, SECOND, flag, user_in_bucket

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import db
 from flags.protocols import raw_response
 from flags.store import UserAttributes

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.client_features.results import FlagResults, Toggles
 from flags.evaluation.contexts import Context
 from flags.evaluation.timestamps import format_timestamp

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from tests.installation import CUTOVER, Installation

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import transaction
 from flags.administration.imports import ImportOptions, import_definitions
 from flags.protocols import sse

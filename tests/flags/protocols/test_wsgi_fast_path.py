@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
-from control_plane.core.phases import FLAG
+from control_plane.experiments.credits import FLAG
 from flags.protocols import wsgi_fast_path
 from flags.protocols.wsgi_fast_path import FastPath
 from flags.store import UserAttributes

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
-from control_plane.core.phases import Exposure
+from control_plane.audiences.exposure import Exposure
 from flags.evaluation.evaluator import Override, RolloutFlag
 from flags.unleash.compiler import SegmentKind, compile_flag, conflicting_key, next_change_at, segment_id
 from tests.flags.examples import EVERYTHING, EXPIRED, FLAG, NAMED, NOW, SECOND, flag
