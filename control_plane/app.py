@@ -11,7 +11,7 @@ from control_plane.people import api as people_api
 from control_plane.plans import api as plans_api
 from control_plane.plans import schemas as plan_schemas
 from control_plane.platform import problems
-from control_plane.platform.auth import accounts, audit_anchors, audit_check, authorization, oidc, sign_in_failures
+from control_plane.platform.auth import audit_anchors, audit_check, authorization, oidc, sign_in_failures, tokens
 from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import compression, health, openapi, proxies, url_converters
@@ -33,7 +33,7 @@ PLATFORM = (
     jobs,
     pool_saturation,
     unresponsive_server,
-    accounts,
+    tokens,
     audit_anchors,
     audit_check,
     sign_in_failures,

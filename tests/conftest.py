@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings as properties
 
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.settings import Settings
@@ -137,9 +137,9 @@ def make_token(app: Flask, now: datetime) -> Callable[..., str]:
     """`make_token("client", environment="staging")` is the text of a new token."""
 
     def make(kind: str, *, now: datetime = now, actor: str = "system", **options: Any) -> str:
-        new = accounts.NewToken(f"a {kind} token", kind, **({"environment": "production"} | options))
+        new = tokens.NewToken(f"a {kind} token", kind, **({"environment": "production"} | options))
         with app.app_context(), transaction() as session:
-            return accounts.create_token(session, new, now=now, actor=actor)
+            return tokens.create_token(session, new, now=now, actor=actor)
 
     return make
 

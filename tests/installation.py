@@ -11,7 +11,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import Position, RolloutState
 from control_plane.experiments.credits import FLAG
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store as rollout_store
@@ -37,9 +37,9 @@ class Installation:
     def token(self, kind: str, environment: str = "production", **options: Any) -> str:
         """Return the text of a new token."""
         with self.app.app_context(), transaction() as session:
-            return accounts.create_token(
+            return tokens.create_token(
                 session,
-                accounts.NewToken(f"a {kind} token", kind, environment=environment, **options),
+                tokens.NewToken(f"a {kind} token", kind, environment=environment, **options),
                 now=datetime.now(UTC),
             )
 

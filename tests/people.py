@@ -37,7 +37,7 @@ def signed_in(app: Flask, name: str) -> FlaskClient:
         # The session's age is measured against the real clock, whatever the instant of the test; nothing is audited.
         now = datetime.now(UTC)
         with transaction() as session:
-            person, _ = accounts.claimed(session, name)
+            person, _ = accounts.credentials_for(session, name)
             assert person is not None
             session_id = accounts.begin_session(
                 session, person, now=now, lifetime=SESSION_LIFETIME, address="::1", browser=""
@@ -49,4 +49,4 @@ def signed_in(app: Flask, name: str) -> FlaskClient:
 
 def authenticate(session: Session, username: str, password: str) -> Person | None:
     """Check a password as signing in does; None for a wrong one, an unknown name or a disabled account."""
-    return accounts.prove(*accounts.claimed(session, username), password)
+    return accounts.verify_password(*accounts.credentials_for(session, username), password)

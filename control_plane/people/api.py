@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.people.schemas import CreatedPerson, People, PersonWithTokens
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, second_factor
+from control_plane.platform.auth import accounts, grants, second_factor
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.auth.token_makers import tokens_made_by
 from control_plane.platform.db.database import read_only, transaction
@@ -69,7 +69,7 @@ class ReasonBody(RequestModel):
 def index() -> ResponseReturnValue:
     """Return everybody who may sign in, by username."""
     with read_only() as session:
-        return jsonify({"people": [accounts.person_document(person) for person in accounts.list_people(session)]})
+        return jsonify({"people": [grants.person_document(person) for person in accounts.list_people(session)]})
 
 
 @bp.get("/<int:person_id>")
@@ -94,7 +94,7 @@ def create() -> ResponseReturnValue:
         )
         if wanted.grants:
             accounts.change_grants(session, made.id, grants=_grants(wanted.grants), now=now, actor=actor())
-        document = accounts.person_document(accounts.find_person(session, made.id))
+        document = grants.person_document(accounts.find_person(session, made.id))
     return jsonify({**document, "password": password}), 201
 
 
@@ -159,7 +159,7 @@ def renew_password(person_id: int) -> ResponseReturnValue:
     password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
     with transaction() as session:
         accounts.change_password(session, person_id, password=password, now=clock.now(), actor=actor())
-        document = accounts.person_document(accounts.find_person(session, person_id))
+        document = grants.person_document(accounts.find_person(session, person_id))
     return jsonify({**document, "password": password})
 
 
@@ -177,11 +177,11 @@ def _done(use_case: Callable[..., None], person_id: int) -> ResponseReturnValue:
 def _document(session: Session, person_id: int) -> dict[str, object]:
     person = accounts.find_person(session, person_id)
     tokens = [each.name for each in tokens_made_by(session, person.username)]
-    return {**accounts.person_document(person), "tokens": sorted(tokens)}
+    return {**grants.person_document(person), "tokens": sorted(tokens)}
 
 
 def _grants(models: list[GrantModel]) -> list[Grant]:
-    return [accounts.parse_grant(f"{each.role}:{each.flag}:{each.environment}") for each in models]
+    return [grants.parse_grant(f"{each.role}:{each.flag}:{each.environment}") for each in models]
 
 
 def _body(model: type[M]) -> M:

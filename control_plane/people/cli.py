@@ -9,7 +9,8 @@ import click
 from sqlalchemy.orm import Session
 
 from control_plane.platform import clock, settings
-from control_plane.platform.auth import accounts, second_factor
+from control_plane.platform.auth import accounts, second_factor, tokens
+from control_plane.platform.auth.grants import parse_grant, person_document
 from control_plane.platform.auth.token_makers import TokensOfMaker
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role, Token, TokenType
@@ -39,7 +40,7 @@ def user_list(*, as_json: bool) -> None:
     """Show everybody with what they may do."""
     with read_only() as session:
         people = accounts.list_people(session)
-    documents = [accounts.person_document(person) for person in people]
+    documents = [person_document(person) for person in people]
     echo_result({"people": documents}, "\n".join(map(_line, people)) or "Nobody yet.", as_json=as_json)
 
 
@@ -74,7 +75,7 @@ def user_role(*, username: str, role: str, as_json: bool) -> None:
 @in_application
 def user_grants(*, username: str, grants: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Give USERNAME these GRANTS besides their role, each ROLE:FLAG:ENVIRONMENT with * for every one; none ends all."""
-    wanted = [accounts.parse_grant(each) for each in grants]
+    wanted = [parse_grant(each) for each in grants]
     _change(username, accounts.change_grants, as_json=as_json, grants=wanted, reason=reason)
 
 
@@ -175,9 +176,9 @@ def token_create(
     """Make a token called NAME; prints it once."""
     now = clock.now()
     with transaction() as session:
-        secret = accounts.create_token(
+        secret = tokens.create_token(
             session,
-            accounts.NewToken(
+            tokens.NewToken(
                 name,
                 kind,
                 environment=environment or settings.current().environment,
@@ -199,9 +200,9 @@ def token_create(
 def token_list(*, as_json: bool) -> None:
     """Show every token, without what would open anything."""
     with read_only() as session:
-        tokens = accounts.list_tokens(session)
-    lines = [f"{each.id:>5}  {each.name}  {each.type}  {each.environment}  {_state(each)}" for each in tokens]
-    documents = [{"id": each.id, "name": each.name, "type": each.type, "state": _state(each)} for each in tokens]
+        found = tokens.list_tokens(session)
+    lines = [f"{each.id:>5}  {each.name}  {each.type}  {each.environment}  {_state(each)}" for each in found]
+    documents = [{"id": each.id, "name": each.name, "type": each.type, "state": _state(each)} for each in found]
     echo_result({"tokens": documents}, "\n".join(lines) or "No token yet.", as_json=as_json)
 
 
@@ -213,7 +214,7 @@ def token_list(*, as_json: bool) -> None:
 def token_revoke(*, token_id: int, reason: str, as_json: bool) -> None:
     """End the token with the number TOKEN_ID, everywhere within a second."""
     with transaction() as session:
-        accounts.revoke_token(session, token_id, now=clock.now(), actor=actor(), reason=reason)
+        tokens.revoke_token(session, token_id, now=clock.now(), actor=actor(), reason=reason)
     echo_result({"revoked": token_id}, f"The token {token_id} is revoked.", as_json=as_json)
 
 
@@ -222,7 +223,7 @@ def _change(username: str, use_case: Callable[..., object], *, as_json: bool, **
         person = _named(session, username)
         use_case(session, person.id, now=clock.now(), actor=actor(), **options)
         changed = accounts.find_person(session, person.id)
-    echo_result(accounts.person_document(changed), _line(changed), as_json=as_json)
+    echo_result(person_document(changed), _line(changed), as_json=as_json)
 
 
 def _change_with_tokens(
@@ -234,11 +235,11 @@ def _change_with_tokens(
         changed = accounts.find_person(session, person.id)
     named = {"tokensRevoked": tokens.revoked, "tokensInForce": tokens.in_force}
     text = "\n".join(filter(None, (_line(changed), tokens.sentence)))
-    echo_result({**accounts.person_document(changed), **named}, text, as_json=as_json)
+    echo_result({**person_document(changed), **named}, text, as_json=as_json)
 
 
 def _named(session: Session, username: str) -> Person:
-    person, _ = accounts.claimed(session, username)
+    person, _ = accounts.credentials_for(session, username)
     if person is None:
         raise CommandFailed(f"There is nobody called {username[:64]!r}; `rollout account list` names everybody.")
     return person

@@ -23,7 +23,7 @@ from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phase_gates import AdvanceMode, Approvals
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Reason, stale
-from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth import accounts, audit, tokens
 from control_plane.platform.auth.access_changes import access_givers
 from control_plane.platform.identity_types import PRODUCTION, Role, role_on
 from control_plane.platform.problems import Problem, require_reason
@@ -111,7 +111,7 @@ def given(session: Session, rollout: Rollout, subject: ApprovalSubject = Approva
     if not found:
         return []
     # Somebody who was locked out, or has another role by now, approves nothing any more; nor does a revoked token.
-    roles, revoked = _present_roles(session, rollout.flag), accounts.revoked_actors(session)
+    roles, revoked = _present_roles(session, rollout.flag), tokens.revoked_actors(session)
     return [
         each
         for each in found
@@ -121,19 +121,19 @@ def given(session: Session, rollout: Rollout, subject: ApprovalSubject = Approva
 
 def principal(session: Session, actor: str, *, at: datetime, since: datetime | None = None) -> Principal:
     """Return who acts under this name at `at`, and, where that counts, who gave it access lately, or `since` then."""
-    people, days = accounts.people_behind(session, actor), current().approval_access_days
+    people, days = tokens.people_behind(session, actor), current().approval_access_days
     if not days:
         return Principal(actor, people)
     begun = min(at - timedelta(days=days), since or at)
     givers = access_givers(session, since=begun, until=at)
-    reachable = accounts.people_behind(session, actor, givers=givers)
+    reachable = tokens.people_behind(session, actor, givers=givers)
     return Principal(actor, people, reachable - people - accounts.RESERVED)
 
 
 def still_counts(session: Session, flag: str, actor: str, role: Role) -> bool:
     """Return whether what was asked for under this name and in this role is still wanted by somebody who may."""
-    roles, people = _present_roles(session, flag), accounts.people_behind(session, actor)
-    return actor not in accounts.revoked_actors(session) and all(_still_has(roles, name, role) for name in people)
+    roles, people = _present_roles(session, flag), tokens.people_behind(session, actor)
+    return actor not in tokens.revoked_actors(session) and all(_still_has(roles, name, role) for name in people)
 
 
 def _present_roles(session: Session, name: str) -> dict[str, Role | None]:

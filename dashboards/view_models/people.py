@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, tokens
 from control_plane.platform.identity_types import Person, Token
 
 
@@ -44,7 +44,7 @@ def read(session: Session, *, me: Person | None, now: datetime) -> PeopleScreen:
     return PeopleScreen(
         now=now,
         people=tuple(PersonView(person, person.id == my_id) for person in accounts.list_people(session)),
-        tokens=tuple(TokenView(token, _status(token, now)) for token in accounts.list_tokens(session)),
+        tokens=tuple(TokenView(token, _status(token, now)) for token in tokens.list_tokens(session)),
     )
 
 

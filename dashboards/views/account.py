@@ -81,7 +81,7 @@ def enable_second_factor() -> ResponseReturnValue:
     """Ask for codes from now on, if this one fits; the recovery codes are shown once."""
     person, form, now = _person(), request.form, clock.now()
     try:
-        authorization.check_password(person, form.get("present", ""), now=now)
+        authentication.check_password(person, form.get("present", ""), now=now)
         with transaction() as database_session:
             secret = str(cookie.get(SETUP, ""))
             codes = second_factor.enable(database_session, person, secret, form.get("code", ""), now=now)
@@ -99,8 +99,8 @@ def remove_second_factor() -> ResponseReturnValue:
     """Ask for the password alone again, where password and code prove who wants that."""
     person, form, now = _person(), request.form, clock.now()
     with flash_refusal():
-        authorization.check_password(person, form.get("present", ""), now=now)
-        authorization.check_code(person, form.get("code", ""), now=now)
+        authentication.check_password(person, form.get("present", ""), now=now)
+        authentication.check_code(person, form.get("code", ""), now=now)
         with transaction() as database_session:
             second_factor.remove(database_session, person, now=now, actor=person.username)
         flash(gettext("No code is asked for from now on."), "success")
@@ -123,9 +123,9 @@ def add_passkey() -> ResponseReturnValue:
     person, form, now = _person(), request.form, clock.now()
     state = cookie.pop(PASSKEY_SETUP, {})
     with flash_refusal():
-        authorization.check_password(person, form.get("present", ""), now=now)
+        authentication.check_password(person, form.get("present", ""), now=now)
         if person.has_device:
-            authorization.check_code(person, form.get("code", ""), now=now)
+            authentication.check_code(person, form.get("code", ""), now=now)
         answer = passkeys.RegistrationAnswer(state, request.host, form.get("credential", ""))
         with transaction() as database_session:
             made = passkeys.add(database_session, person, answer, name=form.get("name", ""), now=now)
@@ -142,7 +142,7 @@ def remove_passkey() -> ResponseReturnValue:
     """Let a passkey sign nobody in any more, where the password proves who wants that."""
     person, form, now = _person(), request.form, clock.now()
     with flash_refusal():
-        authorization.check_password(person, form.get("present", ""), now=now)
+        authentication.check_password(person, form.get("present", ""), now=now)
         with transaction() as database_session:
             gone = passkeys.remove(database_session, person, form.get("passkey", ""), now=now)
             own_sessions.renew(database_session, person)
@@ -169,7 +169,7 @@ def _change_password(person: Person) -> None:
     form = request.form
     if form.get("password") != form.get("again"):
         raise Problem(422, "PASSWORDS_DIFFER", "The new password was typed in two ways; type the same twice.")
-    authorization.change_own_password(person, form.get("present", ""), form.get("password", ""), now=clock.now())
+    authentication.change_own_password(person, form.get("present", ""), form.get("password", ""), now=clock.now())
 
 
 def _person() -> Person:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, authorization, second_factor
+from control_plane.platform.auth import accounts, authorization, grants, second_factor, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role, TokenType
 from control_plane.platform.problems import Problem
@@ -82,7 +82,7 @@ def change_grants(person_id: int) -> ResponseReturnValue:
     lines = [line.split() for line in request.form.get("grants", "").splitlines() if line.strip()]
 
     def change(session: Session, now: datetime) -> None:
-        grants = [accounts.parse_grant(":".join(fields)) for fields in lines]
+        grants = [grants.parse_grant(":".join(fields)) for fields in lines]
         accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
 
     return _changed(change, gettext("The roles were changed, and the person was signed out."))
@@ -147,9 +147,9 @@ def add_token() -> ResponseReturnValue:
     days = form.get("days", 0, type=int)
 
     def add(session: Session, now: datetime) -> str:
-        return accounts.create_token(
+        return tokens.create_token(
             session,
-            accounts.NewToken(
+            tokens.NewToken(
                 form.get("name", ""),
                 form.get("type", ""),
                 environment=form.get("environment", ""),
@@ -175,7 +175,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
     reason = request.form.get("reason", "")[:2000]
 
     def revoke(session: Session, now: datetime) -> None:
-        accounts.revoke_token(session, token_id, now=now, actor=authorization.actor(), reason=reason)
+        tokens.revoke_token(session, token_id, now=now, actor=authorization.actor(), reason=reason)
 
     return _changed(revoke, gettext("Revoked: whoever holds the token is refused within a second."))
 

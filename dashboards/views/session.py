@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as AnyResponse
 
 from control_plane.platform import clock
-from control_plane.platform.auth import authentication, authorization, oidc, passkey_sign_in
+from control_plane.platform.auth import authentication, authorization, oidc, page_addresses, passkey_sign_in
 from control_plane.platform.problems import Problem
 from dashboards.language import gettext
 from dashboards.problem_sentences import problem_sentence
@@ -20,7 +20,7 @@ YEAR_SECONDS = 31_536_000
 @bp.get("/sign-in")
 def sign_in_page() -> ResponseReturnValue:
     """Return the form; whoever is signed in already goes on."""
-    target = authorization.local_path(request.args.get("next"))
+    target = page_addresses.local_path(request.args.get("next"))
     if authorization.person() is not None:
         return redirect(target, 303)
     return _form(target)
@@ -29,10 +29,10 @@ def sign_in_page() -> ResponseReturnValue:
 @bp.post("/sign-in")
 def sign_in() -> ResponseReturnValue:
     """Start a session, or say why not and keep the username."""
-    target = authorization.local_path(request.form.get("next"))
+    target = page_addresses.local_path(request.form.get("next"))
     username = request.form.get("username", "")
     try:
-        found = authorization.sign_in(username, request.form.get("password", ""), now=clock.now())
+        found = authentication.sign_in(username, request.form.get("password", ""), now=clock.now())
     except Problem as problem:
         return _form(target, username=username, refusal=problem_sentence(problem)), problem.status, problem.headers
     return redirect(url_for("pages.code_page", next=target) if found.has_second_factor else target, 303)
@@ -41,15 +41,15 @@ def sign_in() -> ResponseReturnValue:
 @bp.get("/sign-in/code")
 def code_page() -> ResponseReturnValue:
     """Return the second form, for those whose password alone is not enough."""
-    return _code_form(authorization.local_path(request.args.get("next")))
+    return _code_form(page_addresses.local_path(request.args.get("next")))
 
 
 @bp.post("/sign-in/code")
 def confirm() -> ResponseReturnValue:
     """Start the session, or say why not."""
-    target = authorization.local_path(request.form.get("next"))
+    target = page_addresses.local_path(request.form.get("next"))
     try:
-        authorization.confirm(request.form.get("code", ""), now=clock.now())
+        authentication.confirm(request.form.get("code", ""), now=clock.now())
     except Problem as problem:
         if problem.code == "SIGN_IN_AGAIN":
             return _form(target, refusal=problem_sentence(problem)), problem.status, problem.headers
@@ -66,7 +66,7 @@ def passkey_question() -> ResponseReturnValue:
 @bp.post("/sign-in/passkey")
 def sign_in_by_passkey() -> ResponseReturnValue:
     """Start the session of whoever the passkey proves, or say why not."""
-    target = authorization.local_path(request.form.get("next"))
+    target = page_addresses.local_path(request.form.get("next"))
     try:
         passkey_sign_in.sign_in(request.form.get("credential", ""), now=clock.now())
     except Problem as problem:
@@ -78,14 +78,14 @@ def sign_in_by_passkey() -> ResponseReturnValue:
 def go_to_provider() -> AnyResponse:
     """Let the identity provider say who this is."""
     response = oidc.send_to_provider(url_for("pages.come_from_provider", _external=True))
-    cookie[NEXT] = authorization.local_path(request.args.get("next"))
+    cookie[NEXT] = page_addresses.local_path(request.args.get("next"))
     return response
 
 
 @bp.get("/sign-in/provider/done")
 def come_from_provider() -> ResponseReturnValue:
     """Start the session of whoever the identity provider says this is, or say why not."""
-    target = authorization.local_path(cookie.get(NEXT))
+    target = page_addresses.local_path(cookie.get(NEXT))
     try:
         oidc.finish(now=clock.now())
     except Problem as problem:
@@ -104,7 +104,7 @@ def leave_provider() -> AnyResponse:
 def sign_out() -> ResponseReturnValue:
     """End the session of this browser."""
     by_provider = bool(cookie.get(authentication.BY_PROVIDER))
-    authorization.sign_out()
+    authentication.sign_out()
     # Not sent there at once: browsers let no form lead to another site under our policy.
     return redirect(url_for("pages.sign_in_page", left="provider" if by_provider else None), 303)
 
@@ -112,7 +112,7 @@ def sign_out() -> ResponseReturnValue:
 @bp.post("/theme")
 def choose_theme() -> AnyResponse:
     """Remember the colours in this browser; an empty choice follows the system."""
-    response = redirect(authorization.local_path(request.form.get("next")), 303)
+    response = redirect(page_addresses.local_path(request.form.get("next")), 303)
     chosen = request.form.get("theme", "")
     if chosen in THEMES:
         response.set_cookie(THEME_COOKIE, chosen, max_age=YEAR_SECONDS, httponly=True, samesite="Lax")

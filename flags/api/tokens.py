@@ -7,7 +7,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import clock, identity_types
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import ResponseModel, openapi_doc
@@ -56,7 +56,7 @@ class TokenList(ResponseModel):
 def index() -> ResponseReturnValue:
     """Return every token, the newest first, without what would open anything."""
     with read_only() as session:
-        return jsonify({"tokens": [_document(token) for token in accounts.list_tokens(session)]})
+        return jsonify({"tokens": [_document(token) for token in tokens.list_tokens(session)]})
 
 
 @bp.post("")
@@ -66,9 +66,9 @@ def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = parse_body(TokenRequest)
     with transaction() as session:
-        text = accounts.create_token(
+        text = tokens.create_token(
             session,
-            accounts.NewToken(
+            tokens.NewToken(
                 wanted.name,
                 wanted.type,
                 environment=wanted.environment or current().environment,
@@ -81,7 +81,7 @@ def create() -> ResponseReturnValue:
             now=clock.now(),
             actor=actor(),
         )
-        made = next(token for token in accounts.list_tokens(session) if token.selector == token_selector(text))
+        made = next(token for token in tokens.list_tokens(session) if token.selector == token_selector(text))
     return jsonify({**_document(made), "token": text}), 201
 
 
@@ -94,7 +94,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
     if token_id > 2**62:
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     with transaction() as session:
-        accounts.revoke_token(session, token_id, now=clock.now(), actor=actor(), reason=wanted.reason)
+        tokens.revoke_token(session, token_id, now=clock.now(), actor=actor(), reason=wanted.reason)
     return "", 204
 
 

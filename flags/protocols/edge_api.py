@@ -4,7 +4,7 @@ from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, authentication, rate_limit
+from control_plane.platform.auth import authentication, rate_limit, tokens
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import EVERY, Token, TokenRefusal
 from flags.protocols import requests, responses
@@ -25,7 +25,7 @@ def validate_view() -> ResponseReturnValue:
     """
     rate_limit.raise_if_exceeded(rate_limit.TOKEN, authentication.address())
     presented, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], clock.now()
-    checked = [(text, accounts.check_token(text, now)) for text in presented]
+    checked = [(text, tokens.check_token(text, now)) for text in presented]
     for _, token in checked:
         if isinstance(token, TokenRefusal):
             rate_limit.count(rate_limit.TOKEN, authentication.address())

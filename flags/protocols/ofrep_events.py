@@ -6,7 +6,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.problems import Problem
 from flags.client_features.cache import FeatureCache
 from flags.client_features.prepared_payloads import PreparedPayloads
@@ -19,7 +19,7 @@ from flags.unleash.feature_payload import encode
 def events() -> ResponseReturnValue:
     """Return a stream of what changes in the environment of the channel in the address."""
     channel = stream_tokens.verify(request.args.get("channel", ""))
-    if channel is None or not accounts.is_in_force(channel.selector, clock.now()):
+    if channel is None or not tokens.is_in_force(channel.selector, clock.now()):
         raise Problem(403, "CHANNEL_CLOSED", "This channel is not open any more; evaluate all flags for a new one.")
     payloads = feature_provider().current(channel.environment).of_projects(channel.projects)
     stream = sse.streams().enter(sse.allowed_by(channel.selector))

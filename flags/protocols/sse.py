@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import shared_streams
 from control_plane.platform.runtime import change_feed
@@ -117,7 +117,7 @@ def allowed_by(selector: str) -> Callable[[], bool]:
 
     def is_allowed() -> bool:
         try:
-            return accounts.is_in_force(selector, clock.now())
+            return tokens.is_in_force(selector, clock.now())
         except SQLAlchemyError:
             return True
 

@@ -17,7 +17,7 @@ from flask import Flask
 from werkzeug.datastructures import EnvironHeaders
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, tokens
+from control_plane.platform.auth import tokens
 from control_plane.platform.http.immediate_answers import IS_IMMEDIATE
 from control_plane.platform.identity_types import Token, TokenType
 from control_plane.platform.json_provider import loads
@@ -92,7 +92,7 @@ def _is_immediate(app: Flask, environ: Environ) -> bool:
 
 def _reply(lane: FastRoute, environ: Environ) -> RawResponse | None:
     try:
-        token = accounts.check_token(_presented(environ), clock.now())
+        token = tokens.check_token(_presented(environ), clock.now())
         known = isinstance(token, Token) and token.type in lane.types
         return lane.answer(environ, token) if known and isinstance(token, Token) else None
     except Exception:

@@ -22,7 +22,7 @@ from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Transition
 from control_plane.experiments.credits import FLAG
 from control_plane.migrations.table_archive import PREFIX
-from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth import accounts, audit, tokens
 from control_plane.platform.db import database
 from control_plane.platform.db.database import Base, db
 from control_plane.platform.identity_types import Grant, Person, Role
@@ -74,8 +74,8 @@ def test_owners_of_before_become_admins_and_going_back_gives_nobody_more(
             accounts.create_person(session, "oscar", password=None, role="owner", now=now)
             accounts.change_grants(session, cast["victor"].id, grants=[Grant(Role.OWNER, "F")], now=now, actor="alice")
             for name, role in (("everything", "admin"), ("little", "viewer")):
-                accounts.create_token(
-                    session, accounts.NewToken(name, "admin", environment="production", role=role), now=now
+                tokens.create_token(
+                    session, tokens.NewToken(name, "admin", environment="production", role=role), now=now
                 )
         migrations.downgrade("0027")
         with db.engine.connect() as connection:
@@ -96,8 +96,8 @@ def test_a_token_held_to_a_project_opens_nothing_for_a_version_that_knows_none(a
     with app.app_context():
         with database.transaction() as session:
             for name, projects in (("all", ()), ("shop's", ("shop",))):
-                new = accounts.NewToken(name, "client", environment="production", projects=projects)
-                accounts.create_token(session, new, now=now)
+                new = tokens.NewToken(name, "client", environment="production", projects=projects)
+                tokens.create_token(session, new, now=now)
         migrations.downgrade("0081")
         with db.engine.connect() as connection:
             ended = connection.execute(text("SELECT name FROM api_token WHERE revoked_at IS NOT NULL"))

@@ -14,7 +14,7 @@ from control_plane import support_bundle
 from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
 from control_plane.experiments.credits import FLAG
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import service
@@ -56,8 +56,8 @@ def test_neither_secrets_nor_people_are_in_it(app: Flask, tmp_path: Path) -> Non
     with app.app_context():
         people.invite(app, NOW)
         with transaction() as session:
-            token = accounts.create_token(
-                session, accounts.NewToken("a service", "service", environment="production"), now=NOW
+            token = tokens.create_token(
+                session, tokens.NewToken("a service", "service", environment="production"), now=NOW
             )
         support_bundle.write(path, NOW)
     with ZipFile(path) as bundle:

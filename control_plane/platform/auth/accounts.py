@@ -1,7 +1,4 @@
-"""People who sign in: made, proved, changed, locked out. Each change is audited in the caller's transaction.
-
-Tokens are made and checked in `tokens.py`; this is the door to both.
-"""
+"""People who sign in: made, proved, changed, locked out. Each change is audited in the caller's transaction."""
 
 import re
 import secrets
@@ -13,60 +10,11 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import account_store, audit, token_makers
-from control_plane.platform.auth.grants import check_grants, grant_document, parse_grant, parse_role, person_document
+from control_plane.platform.auth.grants import check_grants, grant_document, parse_role
 from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.auth.token_makers import TokensOfMaker
-from control_plane.platform.auth.tokens import (
-    NewToken,
-    check_token,
-    create_token,
-    init_app,
-    is_in_force,
-    list_tokens,
-    people_behind,
-    revoke_token,
-    revoked_actors,
-)
 from control_plane.platform.identity_types import Grant, Person, PersonSession, Role
 from control_plane.platform.problems import Problem
-
-__all__ = [
-    "NewToken",
-    "account_name",
-    "add_person",
-    "begin_session",
-    "change_grants",
-    "change_language",
-    "change_password",
-    "change_role",
-    "check_token",
-    "claimed",
-    "create_person",
-    "create_token",
-    "disable_person",
-    "enable_person",
-    "end_session",
-    "end_sessions",
-    "ensure_first_owner",
-    "find_person",
-    "grant_document",
-    "init_app",
-    "is_in_force",
-    "link_identity",
-    "list_people",
-    "list_tokens",
-    "parse_grant",
-    "people_behind",
-    "person_document",
-    "person_of_session",
-    "person_with",
-    "prove",
-    "record_sign_in",
-    "record_sign_out",
-    "revoke_token",
-    "revoked_actors",
-    "session_version",
-]
 
 FIRST_OWNER = "owner"
 PASSWORD_BYTES = 15
@@ -113,13 +61,13 @@ def ensure_first_owner(session: Session, now: datetime) -> str | None:
     return password if _add(session, FIRST_OWNER, password, Role.ADMIN, now=now, actor="system") else None
 
 
-def claimed(session: Session, username: str) -> tuple[Person | None, str]:
+def credentials_for(session: Session, username: str) -> tuple[Person | None, str]:
     """Return the person who is said to sign in, and the hash that their password has to fit."""
     name = account_name(username)
     return (account_store.credentials(session, name) if USERNAME.fullmatch(name) else None) or (None, NOBODY)
 
 
-def prove(person: Person | None, password_hash: str, password: str) -> Person | None:
+def verify_password(person: Person | None, password_hash: str, password: str) -> Person | None:
     """Return the person, where the password proves it; this takes its time and needs no database."""
     # Checked for nobody too, before anything else is looked at: the time that it takes tells nobody which names exist.
     proved = is_password(password_hash, password)
@@ -267,7 +215,7 @@ def _add(
     return person
 
 
-def person_with(session: Session, person_id: int) -> Person | None:
+def active_person(session: Session, person_id: int) -> Person | None:
     """Return the person with this id, unless they are locked out."""
     person = account_store.person(session, person_id)
     return person if person and person.disabled_at is None else None

@@ -14,6 +14,7 @@ from control_plane.platform.auth import accounts, own_sessions, passwords, rate_
 from control_plane.platform.auth.own_sessions import SESSION_LIFETIME
 from control_plane.platform.auth.session_cookie import SessionCookie
 from control_plane.platform.auth.sign_in_failures import Limit
+from control_plane.platform.auth.tokens import check_token
 from control_plane.platform.current_request import environ
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenRefusal, below, role_on
@@ -149,7 +150,7 @@ def proved_person() -> Person | None:
     if not isinstance(number, int):
         return None
     with read_only() as database_session:
-        return accounts.person_with(database_session, number)
+        return accounts.active_person(database_session, number)
 
 
 def check_code(found: Person, code: str, *, now: datetime) -> None:
@@ -250,7 +251,7 @@ def _cache(caller: Principal | TokenRefusal | None) -> Principal | TokenRefusal 
 
 
 def _token_principal(text: str) -> Principal | TokenRefusal:
-    token = accounts.check_token(text, clock.now())
+    token = check_token(text, clock.now())
     if isinstance(token, TokenRefusal):
         return token
     return Principal(f"token:{token.name}", grants=token.grants, token=token)
@@ -262,8 +263,8 @@ def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | 
         # A hash takes time, so only a few requests wait for theirs, and no database connection waits with them.
         with passwords.queue(max(2, int(settings.current().threads * QUEUE_SHARE))):
             with read_only() as database_session:
-                person, password_hash = accounts.claimed(database_session, username)
-            found = accounts.prove(person, password_hash, password)
+                person, password_hash = accounts.credentials_for(database_session, username)
+            found = accounts.verify_password(person, password_hash, password)
     except Exception:
         made.failed = False  # nothing was proved, neither way
         raise

@@ -10,27 +10,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from control_plane.platform import identity_types, settings
 from control_plane.platform.auth import authentication, rate_limit
-from control_plane.platform.auth.authentication import (
-    Principal,
-    change_own_password,
-    check_code,
-    check_password,
-    confirm,
-    presented_token,
-    sign_in,
-    sign_out,
-)
+from control_plane.platform.auth.authentication import Principal, presented_token
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
-from control_plane.platform.auth.page_addresses import local_path, referring_page
+from control_plane.platform.auth.page_addresses import referring_page
 from control_plane.platform.current_request import environ
 from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType, role_on
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
 from control_plane.rollout_names import environment_of, flag_of
-
-__all__ = ["change_own_password", "check_code", "check_password", "confirm", "local_path", "sign_in", "sign_out"]
-"""What views import from here although it is another module's own."""
 
 SIGN_IN_PATH = "/sign-in"
 BODY_BYTES_MAX = 1024 * 1024

@@ -52,7 +52,7 @@ def _proved(state: passkeys.State, credential: str, now: datetime) -> Person | N
     if not isinstance(number, int):
         return None
     with transaction() as database_session:
-        found = accounts.person_with(database_session, number)
+        found = accounts.active_person(database_session, number)
         if found and passkeys.check(database_session, found, state, credential, host=request.host, now=now):
             return found
     return None

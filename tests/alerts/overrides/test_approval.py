@@ -16,7 +16,7 @@ from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import Override, PendingOverride
 from control_plane.core.phases import RolloutState
 from control_plane.experiments.credits import FLAG
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role
 from control_plane.platform.observability import signals
@@ -183,7 +183,7 @@ def test_over_http_the_first_owner_is_told_that_a_second_is_needed(sign_in: Call
 def token(name: str, maker: str, now: datetime) -> str:
     """Return an admin token, by the name under which it acts."""
     with transaction() as session:
-        accounts.create_token(session, accounts.NewToken(name, "admin", environment="production"), now=now, actor=maker)
+        tokens.create_token(session, tokens.NewToken(name, "admin", environment="production"), now=now, actor=maker)
     return f"token:{name}"
 
 

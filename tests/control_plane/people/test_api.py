@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person
 
@@ -73,8 +73,8 @@ def test_whoever_is_locked_out_acts_by_no_token_either(app: Flask, admin: FlaskC
     made = add(admin)
     with app.app_context(), transaction() as session:
         texts = {
-            kind: accounts.create_token(
-                session, accounts.NewToken(kind, kind, environment="production"), now=now, actor="nina"
+            kind: tokens.create_token(
+                session, tokens.NewToken(kind, kind, environment="production"), now=now, actor="nina"
             )
             for kind in ("admin", "client")
         }

@@ -7,6 +7,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 from control_plane.platform.auth import accounts, passwords
+from control_plane.platform.auth.tokens import NewToken, create_token
 from control_plane.platform.db.database import transaction
 from tests.control_plane.platform.endpoints import PASSWORD
 
@@ -32,8 +33,6 @@ def tokens(app: Flask) -> dict[str, str]:
     """One token of each type, named after it."""
     with app.app_context(), transaction() as session:
         return {
-            kind: accounts.create_token(
-                session, accounts.NewToken(kind, kind, environment="production"), now=datetime.now(UTC)
-            )
+            kind: create_token(session, NewToken(kind, kind, environment="production"), now=datetime.now(UTC))
             for kind in ("client", "frontend", "admin", "service")
         }

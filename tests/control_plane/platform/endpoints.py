@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from werkzeug.test import TestResponse
 
-from control_plane.platform.auth import authorization
+from control_plane.platform.auth import authentication, authorization
 from control_plane.platform.auth.authorization import require_role, require_token
 
 PASSWORD = "correct horse battery"
@@ -25,11 +25,11 @@ def build(app: Flask) -> None:
         return {"token": authorization.token().name, "actor": authorization.actor()}
 
     def door() -> ResponseReturnValue:
-        authorization.sign_in(request.form["username"], request.form["password"], now=datetime.now(UTC))
+        authentication.sign_in(request.form["username"], request.form["password"], now=datetime.now(UTC))
         return redirect("/page", 303)
 
     def leave() -> ResponseReturnValue:
-        authorization.sign_out()
+        authentication.sign_out()
         return "out"
 
     def add(path: str, view: Callable[[], ResponseReturnValue], method: str = "GET") -> None:

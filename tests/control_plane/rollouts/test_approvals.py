@@ -17,7 +17,7 @@ from control_plane.core.phase_gates import AdvanceMode, Approvals, ApproverRole,
 from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.plans import administration
-from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth import accounts, audit, tokens
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.rollouts import approvals, archive, move_job
@@ -40,7 +40,7 @@ def session(app: Flask, now: datetime) -> Iterator[Session]:
         rollouts.ADVANCE_GATES.set(app, {})
         with transaction() as session:
             for name, maker in (("bot", "paula"), ("bot2", "token:bot"), ("rb", "ruth")):
-                accounts.create_token(session, accounts.NewToken(name, "admin", environment="*"), now=now, actor=maker)
+                tokens.create_token(session, tokens.NewToken(name, "admin", environment="*"), now=now, actor=maker)
             rollouts.plan(session, FLAG, plan(now), ChangeContext(now, "paula", "Planned."))
             yield session
 
@@ -93,8 +93,8 @@ def test_whoever_loses_the_role_approves_nothing_any_more(session: Session, now:
 def test_a_token_that_was_revoked_approves_nothing_any_more(session: Session, now: datetime) -> None:
     approve(session, "token:rb", now)
     approve(session, "tom", now)
-    stolen = next(each for each in accounts.list_tokens(session) if each.name == "rb")
-    accounts.revoke_token(session, stolen.id, now=now, actor="alice")
+    stolen = next(each for each in tokens.list_tokens(session) if each.name == "rb")
+    tokens.revoke_token(session, stolen.id, now=now, actor="alice")
     assert isinstance(advance(session, "paula", now), Refusal)
     approve(session, "ruth", now)
     assert isinstance(advance(session, "paula", now), Transition)

@@ -15,7 +15,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phase_gates import AdvanceMode, Approvals, ApproverRole, PhaseGates
 from control_plane.core.phases import Phase, Plan
 from control_plane.core.transitions import Decision, Refusal, Transition
-from control_plane.platform.auth import account_store, accounts, second_factor
+from control_plane.platform.auth import account_store, accounts, second_factor, tokens
 from control_plane.platform.auth.account_store import SecondFactor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Grant, Role
@@ -132,8 +132,8 @@ def test_unless_it_is_asked_for_an_account_is_a_person_whoever_made_it(
 
 def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) -> None:
     """SCIM adds people with a token that they made."""
-    accounts.create_token(
-        session, accounts.NewToken("directory", "admin", environment="*"), now=now - 10 * WEEK, actor="zoe"
+    tokens.create_token(
+        session, tokens.NewToken("directory", "admin", environment="*"), now=now - 10 * WEEK, actor="zoe"
     )
     added(session, "sock", now, "token:directory")
     approve(session, "sock", now)
@@ -143,7 +143,7 @@ def test_nor_one_that_a_program_of_theirs_made(session: Session, now: datetime) 
 def test_nor_one_that_was_made_by_an_account_they_made(session: Session, now: datetime) -> None:
     added(session, "first", now, "zoe", Role.ADMIN)
     added(session, "second", now, "first")
-    accounts.create_token(session, accounts.NewToken("bot", "admin", environment="*"), now=now, actor="second")
+    tokens.create_token(session, tokens.NewToken("bot", "admin", environment="*"), now=now, actor="second")
     approve(session, "token:bot", now)
     assert is_refused(session, "zoe", now, "The approval of token:bot does not count: zoe gave token:bot")
 

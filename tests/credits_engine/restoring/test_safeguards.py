@@ -11,7 +11,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import RolloutState
 from control_plane.experiments.credits import FLAG
-from control_plane.platform.auth import account_store, accounts, second_factor
+from control_plane.platform.auth import account_store, accounts, second_factor, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role, Token
 from credits_engine.administration import corrections
@@ -90,8 +90,8 @@ def test_access_is_given_back_to_nobody(
     backup.backup(database_url, tmp_path / "other.backup")
     victor, olga = cast["victor"], cast["olga"]
     with transaction() as session:
-        [token] = accounts.list_tokens(session)
-        accounts.revoke_token(session, token.id, now=now, actor="alice")
+        [token] = tokens.list_tokens(session)
+        tokens.revoke_token(session, token.id, now=now, actor="alice")
         accounts.disable_person(session, victor.id, now=now, actor="alice")
         accounts.change_role(session, olga.id, role=Role.VIEWER, now=now, actor="alice")
         accounts.change_password(session, olga.id, password="another long password", now=now, actor="alice")
@@ -100,7 +100,7 @@ def test_access_is_given_back_to_nobody(
     fresh = installation.token("service")
     put_back(tmp_path / "other.backup")
     with transaction() as session:
-        assert {each.selector: each.revoked_at is not None for each in accounts.list_tokens(session)} == {
+        assert {each.selector: each.revoked_at is not None for each in tokens.list_tokens(session)} == {
             token.selector: True,
             fresh.split("v2_")[1][:22]: False,
         }
@@ -133,7 +133,7 @@ def test_roles_in_places_and_second_factors_are_those_of_the_last_moment(
         assert people["victor"].grants == (Grant(Role.OPERATOR, FLAG),)
         assert people["victor"].has_second_factor
         assert not second_factor.check(session, victor, pyotp.TOTP(secret).at(now), now=now), "a code counts once"
-        token = accounts.check_token(limited, now)
+        token = tokens.check_token(limited, now)
         assert isinstance(token, Token)
         assert (token.role, token.flags) == (Role.VIEWER, (FLAG,))
 

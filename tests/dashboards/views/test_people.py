@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth import accounts, audit, tokens
 from control_plane.platform.identity_types import Person, Role
 from tests.dashboards.browsing import page_text, read_session
 from tests.people import PASSWORD
@@ -84,7 +84,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -
     assert text not in page
     assert "our service Service, production · made by alice" in page_text(page)
     with read_session(app) as session:
-        (token,) = accounts.list_tokens(session)
+        (token,) = tokens.list_tokens(session)
     assert token.expires_at is not None
     assert (token.expires_at - token.created_at).days == 90
     browser.post(f"/tokens/{token.id}/revoke", data={"reason": "Lost."})

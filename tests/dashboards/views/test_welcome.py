@@ -13,7 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.default_plan import default_plan
 from control_plane.core.phases import Rollout
 from control_plane.experiments.credits import FLAG
-from control_plane.platform.auth import account_store, accounts
+from control_plane.platform.auth import account_store, tokens
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import page_text, write_session
 
@@ -30,9 +30,7 @@ def ticked(browser: FlaskClient) -> list[str]:
 
 def make_token(app: Flask, *, kind: str = "client", used: bool = False, revoked: bool = False) -> None:
     with write_session(app) as session:
-        accounts.create_token(
-            session, accounts.NewToken("shop", kind, environment="production"), now=NOW, actor="alice"
-        )
+        tokens.create_token(session, tokens.NewToken("shop", kind, environment="production"), now=NOW, actor="alice")
         newest = max(account_store.tokens(session), key=lambda token: token.id)
         if used:
             account_store.touch_last_seen(session, {newest.id: NOW})

@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from control_plane.experiments.credits import FLAG
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed
 from flags.client_features import delta_log
@@ -164,8 +164,8 @@ def test_a_stream_ends_with_its_token(listen: Callable[..., Listener], app: Flas
     stream = listen()
     stream.frame()
     with app.app_context(), transaction() as session:
-        [token] = accounts.list_tokens(session)
-        accounts.revoke_token(session, token.id, now=datetime.now(UTC), actor="test")
+        [token] = tokens.list_tokens(session)
+        tokens.revoke_token(session, token.id, now=datetime.now(UTC), actor="test")
     with pytest.raises(StopIteration):
         stream.frame()
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.platform.auth import account_store, accounts, audit
+from control_plane.platform.auth import account_store, accounts, audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.problems import Problem
@@ -38,7 +38,7 @@ def refused(act: Callable[[], object]) -> str:
 
 
 def in_force(session: Session) -> set[str]:
-    return {token.name for token in accounts.list_tokens(session) if token.revoked_at is None}
+    return {token.name for token in tokens.list_tokens(session) if token.revoked_at is None}
 
 
 def test_somebody_who_was_made_can_be_proved(session: Session, alice: Person) -> None:
@@ -163,9 +163,9 @@ def test_a_lock_revokes_the_tokens_that_act_and_names_those_of_services(
         ("of-alice", "admin", "alice"),
     )
     for name, kind, maker in made:
-        accounts.create_token(session, accounts.NewToken(name, kind, environment="production"), now=now, actor=maker)
-    tokens = accounts.disable_person(session, nina.id, now=now, actor="alice", reason="Has left.")
-    assert (tokens.revoked, tokens.in_force) == (("by-deploys", "deploys"), ("shop",))
+        tokens.create_token(session, tokens.NewToken(name, kind, environment="production"), now=now, actor=maker)
+    left = accounts.disable_person(session, nina.id, now=now, actor="alice", reason="Has left.")
+    assert (left.revoked, left.in_force) == (("by-deploys", "deploys"), ("shop",))
     assert in_force(session) == {"shop", "of-alice"}
     entry = audit.latest(session, subject="person:nina")[0]
     assert entry.after == {"tokens_revoked": ["by-deploys", "deploys"], "tokens_in_force": ["shop"]}
@@ -180,11 +180,11 @@ def test_who_is_no_admin_any_more_has_no_token_that_is_one(session: Session, ali
         ("more", "admin", "token:deploys"),
         ("shop", "client", "nina"),
     ):
-        accounts.create_token(session, accounts.NewToken(name, kind, environment="production"), now=now, actor=maker)
+        tokens.create_token(session, tokens.NewToken(name, kind, environment="production"), now=now, actor=maker)
     accounts.change_role(session, nina.id, role="admin", now=now, actor="alice")
     assert in_force(session) == {"deploys", "more", "shop"}, "the same role changes nothing"
-    tokens = accounts.change_role(session, nina.id, role="operator", now=now, actor="alice")
-    assert (tokens.revoked, tokens.in_force) == (("deploys", "more"), ("shop",))
+    left = accounts.change_role(session, nina.id, role="operator", now=now, actor="alice")
+    assert (left.revoked, left.in_force) == (("deploys", "more"), ("shop",))
     assert in_force(session) == {"shop"}
     entry = audit.latest(session, subject="person:nina")[0]
     assert entry.after == {"role": "operator", "tokens_revoked": ["deploys", "more"], "tokens_in_force": ["shop"]}

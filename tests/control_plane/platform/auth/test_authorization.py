@@ -7,8 +7,9 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform.auth import account_store, accounts, authorization, rate_limit
-from control_plane.platform.auth.authorization import local_path
+from control_plane.platform.auth import account_store, authorization, rate_limit
+from control_plane.platform.auth.page_addresses import local_path
+from control_plane.platform.auth.tokens import list_tokens, revoke_token
 from control_plane.platform.db.database import transaction
 from tests.control_plane.platform import endpoints
 from tests.control_plane.platform.endpoints import BROWSER, PASSWORD, code, enter, with_token
@@ -80,8 +81,8 @@ def test_whatever_stands_in_the_header_is_answered_401(client: FlaskClient, head
 def test_a_revoked_token_is_told_so(app: Flask, client: FlaskClient, tokens: dict[str, str], now: datetime) -> None:
     assert client.get("/api/test/service", headers=with_token(tokens["service"])).status_code == 200
     with app.app_context(), transaction() as session:
-        service = next(each for each in accounts.list_tokens(session) if each.name == "service")
-        accounts.revoke_token(session, service.id, now=now, actor="alice")
+        service = next(each for each in list_tokens(session) if each.name == "service")
+        revoke_token(session, service.id, now=now, actor="alice")
     response = client.get("/api/test/service", headers=with_token(tokens["service"]))
     assert response.status_code == 401
     assert "revoked" in response.text

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.platform import group_roles
-from control_plane.platform.auth import accounts, audit
+from control_plane.platform.auth import accounts, audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
@@ -101,9 +101,7 @@ def test_whoever_is_in_no_group_any_more_keeps_nothing(
         sign_in(client, provider, name)
     now = datetime.now(UTC)
     with app.app_context(), transaction() as session:
-        text = accounts.create_token(
-            session, accounts.NewToken("ninas", "admin", environment="*"), now=now, actor="nina"
-        )
+        text = tokens.create_token(session, tokens.NewToken("ninas", "admin", environment="*"), now=now, actor="nina")
     assert sign_in(app.test_client(), provider, "nina:choir")[0] == 403
     assert client.get("/audit", headers=HTML).status_code == 303
     assert app.test_client().get("/api/people", headers={"Authorization": text}).status_code == 401

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from control_plane.platform import clock
-from control_plane.platform.auth import accounts, tokens
+from control_plane.platform.auth import tokens
 from tests.installation import Installation
 
 
@@ -13,6 +13,6 @@ def test_a_token_is_remembered_from_its_first_use_on_and_no_other(app: Flask) ->
     assert not tokens.is_remembered(app, text)
     assert not tokens.is_remembered(app, "no token")
     with app.app_context():
-        accounts.check_token(text, clock.now())
+        tokens.check_token(text, clock.now())
     assert tokens.is_remembered(app, text)
     assert tokens.is_remembered(app, made_up)  # the same public part: this process alone can refuse it

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person
 from tests.races import during
@@ -26,12 +26,12 @@ def nina(app: Flask) -> Iterator[Person]:
 
 
 def make(session: Session, name: str, maker: str) -> None:
-    accounts.create_token(session, accounts.NewToken(name, "admin", environment="production"), now=NOW, actor=maker)
+    tokens.create_token(session, tokens.NewToken(name, "admin", environment="production"), now=NOW, actor=maker)
 
 
 def in_force() -> set[str]:
     with read_only() as session:
-        return {each.name for each in accounts.list_tokens(session) if each.revoked_at is None}
+        return {each.name for each in tokens.list_tokens(session) if each.revoked_at is None}
 
 
 @pytest.mark.parametrize("maker", ["nina", "token:deploys"])
