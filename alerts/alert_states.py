@@ -70,20 +70,20 @@ def next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetim
     """Return the state after what was counted since; the same where nothing was."""
     totals, pair_totals = counters.of(rule), counters.discordant(rule)
     operation_totals = counters.operations_of(rule) if rule.by_account else totals
-    operations = _increment(before.seen_operations, operation_totals)
+    operations = operation_totals.since(before.seen_operations)
     data_gap = update_gap(before.data_gap, due=counters.expected(rule), counted=operations.total, now=now)
     excess = max(0, counters.excess_of(rule) - before.excess_before)
     news = (totals, pair_totals, operation_totals, data_gap, excess)
     if news == (before.seen, before.seen_pairs, before.seen_operations, before.data_gap, before.excess):
         return before
     control_totals = counters.control_of(rule)
-    control = _increment(before.seen_control, control_totals)
+    control = control_totals.since(before.seen_control)
     evidence, counted = _with_earlier_hours(rule, before, _counted_since(rule, before, totals), counters, now)
     increment = Increment(counted, control, operations)
     evidence, bursts = weigh(rule, evidence, before.bursts, increment, at=now, learning=not exposed)
     served_totals = counters.served_of(rule)
     served = step(
-        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_totals), at=now
+        rule_test(rule, burst_size=bursts.size), before.served, served_totals.since(before.seen_served), at=now
     )
     return _restart_if_passed(
         rule,
@@ -112,7 +112,7 @@ def _pairs(rule: Rule, before: AlertMemory, totals: Counts, now: datetime) -> Ev
     if not rule.attributable:
         return before.pairs
     paired_test = discordant_test(window_seconds=rule.window_seconds)
-    return step(paired_test, before.pairs, _increment(before.seen_pairs, totals), at=now)
+    return step(paired_test, before.pairs, totals.since(before.seen_pairs), at=now)
 
 
 def _has_passed(rule: Rule, memory: AlertMemory) -> bool:
@@ -165,7 +165,7 @@ def still_good(session: Session, rule: Rule, now: datetime) -> int:
 
 def _counted_since(rule: Rule, before: AlertMemory, totals: Counts) -> Counts:
     if not rule.by_account:
-        return _increment(before.seen, totals)
+        return totals.since(before.seen)
     found = totals - before.seen
     return found if found.bad >= 0 and found.total >= 0 else Counts()
 
@@ -184,9 +184,3 @@ def _with_earlier_hours(
     at = datetime.fromtimestamp(before.evidence.window * rule.window_seconds, UTC)
     test = rule_test(rule, burst_size=before.bursts.size)
     return step(test, before.evidence, increment - of_hour, at=at), of_hour
-
-
-def _increment(before: Counts, after: Counts) -> Counts:
-    """Subtract the counts before; counters that were reset start a new baseline instead of counting backwards."""
-    bad, total = after.bad - before.bad, after.total - before.total
-    return Counts(bad, total) if 0 <= bad <= total else Counts()

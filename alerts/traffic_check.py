@@ -1,9 +1,10 @@
 """Work of the leader: hold the operations of each full hour against the same hour of the weeks before."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from alerts import store
@@ -11,27 +12,26 @@ from alerts.analysis.traffic import WEEKS, TrafficHour
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migrations
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signal_points, signals
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import jobs
+from control_plane.platform.runtime.hourly import HOUR, once_for_hour
 from control_plane.signal_counts import Counts
 
 SIGNAL = "traffic_unusual"
 LOOK_SECONDS = 60.0
-HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
-CHECKED = AppState[datetime | None]("traffic_checked", lambda: None)
-"""The end of the hour that was looked at last."""
+WEEK = timedelta(weeks=1)
 
 log = structlog.get_logger()
 
 
 def check(now: datetime) -> None:
     """Count, once for each full hour and migration, whether its traffic was unusual."""
-    ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if CHECKED.get() == ended_at:
-        return
+    once_for_hour(SIGNAL, now, partial(_count, now))
+
+
+def _count(now: datetime, ended_at: datetime) -> bool:
     for migration in migrations():
         with read_only() as session:
             hour = traffic_hour(session, migration, ended_at)
@@ -42,7 +42,7 @@ def check(now: datetime) -> None:
         series = SeriesKey(SIGNAL, arm_label(migration.flag, "all"))
         with transaction() as session:
             signals.add_hour(session, series, Counts(int(hour.is_unusual), 1), began_at=ended_at - HOUR, now=now)
-    CHECKED.set(current_app, ended_at)
+    return True
 
 
 def traffic_hour(session: Session, migration: Migration, ended_at: datetime) -> TrafficHour | None:

@@ -16,6 +16,11 @@ class Counts:
     def __sub__(self, earlier: "Counts") -> "Counts":
         return Counts(self.bad - earlier.bad, self.total - earlier.total)
 
+    def since(self, before: "Counts") -> "Counts":
+        """Return what came after `before`: nothing where counters were reset, and so would count backwards."""
+        came = self - before
+        return came if 0 <= came.bad <= came.total else Counts()
+
     @property
     def rate(self) -> float:
         """Bad over total, 0 where nothing was counted."""

@@ -220,12 +220,12 @@ def _weight(cohort: Cohort, known: Memories) -> float:
 
 def _next(rule: Rule, before: CohortMemory, counts: CohortCounts, *, at: datetime, burst_size: float) -> CohortMemory:
     """Weigh what is new, once a window and whenever something is bad: good outcomes alone can wait, and cost a row."""
-    increment = _increment(before.seen.candidate, counts.candidate)
+    increment = counts.candidate.since(before.seen.candidate)
     window = int(at.timestamp() // rule.window_seconds)
     waits = not increment.bad and window == before.evidence.window and before.evidence.log_e < QUIET_LOG_E
     if waits or counts == before.seen:
         return before
-    test, control = rule_test(rule, burst_size=burst_size), _increment(before.seen.control, counts.control)
+    test, control = rule_test(rule, burst_size=burst_size), counts.control.since(before.seen.control)
     return CohortMemory(
         before.weight,
         counts,
@@ -233,11 +233,6 @@ def _next(rule: Rule, before: CohortMemory, counts: CohortCounts, *, at: datetim
         before.control + control,
         before.recent.add(control, window),
     )
-
-
-def _increment(before: Counts, after: Counts) -> Counts:
-    bad, total = after.bad - before.bad, after.total - before.total
-    return Counts(bad, total) if 0 <= bad <= total else Counts()
 
 
 def _finding(rule: Rule, cohort: Cohort, memory: CohortMemory, budget: ErrorBudget, whole: Counts) -> CohortFinding:

@@ -4,42 +4,41 @@ Within a step an engine is a user's for good. It changes once for whom somebody 
 comes back was moved by a fault: processes that disagree about the flag, or a guard that was gone for a while.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import partial
 
-from flask import Flask, current_app
+from flask import Flask
 
 from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import jobs
+from control_plane.platform.runtime.hourly import HOUR, once_for_hour
 from control_plane.rollouts import store as rollout_store
 from control_plane.signal_counts import Counts
 from credits_engine.store import guard_queries
 
 SIGNAL = "credit_engine_flapping"
-MOVES_COUNTED = AppState[datetime | None]("engine_moves_counted", lambda: None)
-"""The end of the hour that was counted last."""
 MOVES_ALLOWED = 1
 LOOK_SECONDS = 300.0
-HOUR = timedelta(hours=1)
 
 
 def count(now: datetime) -> None:
     """Tell the guard, once for each full hour, how many of the active users moved too often within a period."""
-    ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if MOVES_COUNTED.get() == ended_at:
-        return
+    once_for_hour(SIGNAL, now, partial(_count, now))
+
+
+def _count(now: datetime, ended_at: datetime) -> bool:
     with read_only() as session:
         rollout = rollout_store.load(session, FLAG)
         if rollout is None or rollout.latched or rollout.entered_at >= ended_at:
-            return
+            return False
         since = max(rollout.entered_at, ended_at - HOUR)
         moved, active = guard_queries.engine_switches(session, since, ended_at, more_than=MOVES_ALLOWED)
     with transaction() as session:
         signals.add_hour(session, SeriesKey(SIGNAL), Counts(moved, active), began_at=ended_at - HOUR, now=now)
-    MOVES_COUNTED.set(current_app, ended_at)
+    return True
 
 
 def init_app(app: Flask) -> None:

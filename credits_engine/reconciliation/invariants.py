@@ -4,7 +4,8 @@ Each difference is a bad outcome of a tripwire: the first one rolls back.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from flask import Flask, current_app
@@ -17,6 +18,7 @@ from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample, SeriesKey
 from control_plane.platform.runtime import jobs
+from control_plane.platform.runtime.hourly import HOUR, once_for_hour
 from control_plane.platform.settings import current
 from control_plane.rollouts import store as rollout_store
 from control_plane.signal_counts import Counts
@@ -34,10 +36,7 @@ AT_RISK = "credits_at_risk"
 OVERLAP = "credit_period_overlap"
 PERIODS_SECONDS = 600.0
 CORRECTED = "credit_manual_correction"
-CORRECTIONS_COUNTED = AppState[datetime | None]("corrections_counted", lambda: None)
-"""The end of the hour that was counted last."""
 CORRECTED_SECONDS = 300.0
-HOUR = timedelta(hours=1)
 LOGGED = 10
 
 CONFLICTS = frozenset({409, 429})
@@ -98,14 +97,15 @@ def count_corrections(now: datetime) -> None:
 
     Of users and not of operations: whoever consumes a thousand times must not hide those who had reason to complain.
     """
-    ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if CORRECTIONS_COUNTED.get() == ended_at:
-        return
+    once_for_hour(CORRECTED, now, partial(_count_corrections, now))
+
+
+def _count_corrections(now: datetime, ended_at: datetime) -> bool:
     with read_only() as session:
         by_hand, active = guard_queries.corrected(session, ended_at - HOUR, ended_at)
     with transaction() as session:
         signals.add_hour(session, SeriesKey(CORRECTED), Counts(by_hand, active), began_at=ended_at - HOUR, now=now)
-    CORRECTIONS_COUNTED.set(current_app, ended_at)
+    return True
 
 
 def init_app(app: Flask) -> None:

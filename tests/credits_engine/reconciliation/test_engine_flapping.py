@@ -12,10 +12,11 @@ from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.runtime.hourly import HOUR, LAST_HOURS
 from control_plane.rollouts import store
 from control_plane.signal_counts import Counts
 from credits_engine.reconciliation import engine_flapping
-from credits_engine.reconciliation.engine_flapping import HOUR, MOVES_COUNTED, SIGNAL
+from credits_engine.reconciliation.engine_flapping import SIGNAL
 from tests.credits_engine.conftest import Consumer
 
 V2, LEGACY = True, False
@@ -53,7 +54,7 @@ def test_whoever_comes_back_has_moved_too_often(consumer: Consumer) -> None:
     assert counted(consumer, 0) == Counts(0, 0), "the hour is not over"
     assert counted(consumer, 1) == Counts(2, 4)
     assert counted(consumer, 1) == Counts(2, 4)
-    MOVES_COUNTED.set(consumer.app, None)
+    LAST_HOURS.set(consumer.app, {})
     assert counted(consumer, 1) == Counts(2, 4), "another leader does not count the hour again"
     assert counted(consumer, 2) == Counts(2, 4)
 

@@ -15,6 +15,7 @@ from control_plane.experiments.credits import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.runtime.hourly import HOUR, LAST_HOURS
 from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import store
 from control_plane.rollouts.blast_radius import BlastRadius
@@ -222,21 +223,21 @@ def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(co
     with transaction() as session:
         corrections.reset(session, "bob", ChangeContext(consumer.now, "olga", "They asked."))
     assert corrected(consumer, consumer.now) == Counts(0, 0), "the hour is not over"
-    an_hour_later = consumer.now + invariants.HOUR
+    an_hour_later = consumer.now + HOUR
     assert corrected(consumer, an_hour_later) == Counts(2, 3)
     assert corrected(consumer, an_hour_later) == Counts(2, 3)
-    assert corrected(consumer, an_hour_later + invariants.HOUR) == Counts(2, 3)
+    assert corrected(consumer, an_hour_later + HOUR) == Counts(2, 3)
 
 
 def test_another_leader_does_not_count_the_hour_again(consumer: Consumer) -> None:
     consumer.take(consumer.user("ada"), "k1", analysis=2)
-    an_hour_later = consumer.now + invariants.HOUR
+    an_hour_later = consumer.now + HOUR
     assert corrected(consumer, an_hour_later) == Counts(0, 1)
-    invariants.CORRECTIONS_COUNTED.set(consumer.app, None)
+    LAST_HOURS.set(consumer.app, {})
     assert corrected(consumer, an_hour_later) == Counts(0, 1)
 
 
 def test_what_a_rollback_gives_back_is_no_sign_of_a_new_fault(consumer: Consumer) -> None:
     consumer.take(consumer.user("ada"), "k1", analysis=2)
     give_back(consumer, "ada", key="rollback:ENABLE_CREDITS_V2:1")
-    assert corrected(consumer, consumer.now + invariants.HOUR) == Counts(0, 1)
+    assert corrected(consumer, consumer.now + HOUR) == Counts(0, 1)

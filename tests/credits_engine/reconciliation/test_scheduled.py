@@ -23,7 +23,7 @@ def cause(consumer: Consumer) -> str | None:
         return scheduled.due(session, consumer.now)
 
 
-def test_the_books_are_compared_every_hour_and_right_after_a_rollback(consumer: Consumer) -> None:
+def test_the_books_are_compared_at_first_daily_then_hourly_and_right_after_a_rollback(consumer: Consumer) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(consumer.now), ChangeContext(consumer.now, "test", "test"))
     assert cause(consumer) == "daily"
