@@ -20,6 +20,7 @@ from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.store import usage, usage_webhooks
 from credits_engine.store.usage import ANSWERS, Segment, UsageRow
+from credits_engine.store.usage_webhooks import NearLimit
 
 bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
 
@@ -119,13 +120,23 @@ def near_limit_view() -> ResponseReturnValue:
         )
     users = list(dict.fromkeys(each.user_id for each in found))
     page = users[:most]
-    rows = [asdict(each) | {"period_end": serializers.instant(each.period_end)} for each in found]
     return jsonify(
         {
-            "users": [row for row in rows if row["user_id"] in page],
+            "users": [_near_limit_document(each) for each in found if each.user_id in page],
             "nextAfter": page[-1] if len(users) > most else None,
         }
     )
+
+
+def _near_limit_document(found: NearLimit) -> dict[str, object]:
+    return {
+        "userId": found.user_id,
+        "plan": found.plan,
+        "kind": found.kind,
+        "used": found.used,
+        "limit": found.limit,
+        "periodEnd": serializers.instant(found.period_end),
+    }
 
 
 def _whole(name: str, default: int, most: int) -> int:

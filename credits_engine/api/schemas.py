@@ -197,10 +197,21 @@ VARIANCES = {
 }
 
 
-class UsersNearLimit(ResponseModel):
-    """Users who have used most of a limit of v2 in their running period, a row for each such kind."""
+class UserNearLimit(ResponseModel):
+    """A limit of v2 that a user has used most of in their running period."""
 
-    users: list[dict[str, object]]
+    userId: str  # noqa: N815 - the JSON name
+    plan: str
+    kind: str
+    used: int
+    limit: int
+    periodEnd: str  # noqa: N815 - the JSON name
+
+
+class UsersNearLimit(ResponseModel):
+    """Users who have used most of a limit, a row for each such kind."""
+
+    users: list[UserNearLimit]
     nextAfter: str | None  # noqa: N815 - the JSON name
 
 

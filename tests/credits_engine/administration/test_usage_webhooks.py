@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import SETTINGS, Settings
@@ -201,8 +202,13 @@ def test_users_near_their_limit_are_listed_page_by_page(
         assert [
             each.user_id for each in store.near_limit(session, percent=80, after="ada", most=1, now=consumer.now)
         ] == ["eve"]
-    alice = sign_in("alice")
-    assert alice.get("/api/admin/credits/near-limit").get_json().keys() == {"users", "nextAfter"}
+    alice, consumer.now = sign_in("alice"), clock.now()
+    consumer.take("eve", "today", analysis=95)
+    listed = alice.get("/api/admin/credits/near-limit").get_json()
+    assert listed["nextAfter"] is None
+    assert [each | {"periodEnd": ""} for each in listed["users"]] == [
+        {"userId": "eve", "plan": "free", "kind": "analysis", "used": 95, "limit": 100, "periodEnd": ""}
+    ]
     assert alice.get("/api/admin/credits/near-limit?percent=0").status_code == 400
     assert sign_in("olga").get("/api/admin/credits/near-limit").status_code == 403
 
