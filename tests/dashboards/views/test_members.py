@@ -6,12 +6,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
+from credits_engine.administration.organisations import LEAD
 from credits_engine.store import members
 from dashboards.view_models import members as screens
 from flags.store import UserAttributes, upsert_users
 from tests import statements
-from tests.credits_engine.organisation import LATER, NOW, join, take
+from tests.credits_engine.organisation import NOW, join, take
 from tests.dashboards.browsing import page_text, read_session, write_session
 
 QUERIES_MAX = 12
@@ -70,7 +72,7 @@ def test_limits_are_changed_and_a_member_removed(app: Flask, sign_in: SignIn) ->
         assert found.limits == {"roast": 9}
     assert "ada spends from their own account" in page_text(send(alice, f"{PAGE}/remove")[1])
     with read_session(app) as session:
-        assert members.of_account(session, "acme", LATER) == ()
+        assert members.of_account(session, "acme", clock.now() + LEAD) == ()
         assert [each.action for each in audit.latest(session, limit=1)] == ["credits.member_removed"]
 
 
