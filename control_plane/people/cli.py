@@ -231,10 +231,10 @@ def _change_with_tokens(
 ) -> None:
     with transaction() as session:
         person = _named(session, username)
-        tokens = use_case(session, person.id, now=clock.now(), actor=actor(), **options)
+        of_maker = use_case(session, person.id, now=clock.now(), actor=actor(), **options)
         changed = accounts.find_person(session, person.id)
-    named = {"tokensRevoked": tokens.revoked, "tokensInForce": tokens.in_force}
-    text = "\n".join(filter(None, (_line(changed), tokens.sentence)))
+    named = {"tokensRevoked": of_maker.revoked, "tokensInForce": of_maker.in_force}
+    text = "\n".join(filter(None, (_line(changed), of_maker.sentence)))
     echo_result({**person_document(changed), **named}, text, as_json=as_json)
 
 

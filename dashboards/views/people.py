@@ -82,8 +82,8 @@ def change_grants(person_id: int) -> ResponseReturnValue:
     lines = [line.split() for line in request.form.get("grants", "").splitlines() if line.strip()]
 
     def change(session: Session, now: datetime) -> None:
-        grants = [grants.parse_grant(":".join(fields)) for fields in lines]
-        accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
+        wanted = [grants.parse_grant(":".join(fields)) for fields in lines]
+        accounts.change_grants(session, person_id, grants=wanted, now=now, actor=authorization.actor())
 
     return _changed(change, gettext("The roles were changed, and the person was signed out."))
 
